@@ -1,0 +1,1 @@
+"""What every blueprint stands on; nothing here knows of one, and only `middleware` of Quart."""

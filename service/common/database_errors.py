@@ -1,0 +1,69 @@
+"""What an error of the database means for a client."""
+
+from collections.abc import Callable
+from functools import partial
+
+from sqlalchemy.exc import DBAPIError, InterfaceError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from service.common.exceptions import (
+    DatabaseError,
+    DeadlineExceeded,
+    InvalidAPIRequest,
+    JSONException,
+    RecordAlreadyExists,
+    Unavailable,
+)
+
+CONFLICT = "The change conflicts with another record."
+GONE = "The database is not available: try again soon."
+BUSY = "Other changes are in the way: try again soon."
+SLOW = "The database took too long to answer."
+BEYOND = "A value is beyond what the database can hold."
+UNFIT = partial(InvalidAPIRequest, status_code=422)
+# SQLSTATE, or how it begins (PostgreSQL's manual, appendix A), and what it means.
+MEANINGS: tuple[tuple[str, Callable[[str], JSONException], str], ...] = (
+    ("22003", UNFIT, BEYOND),  # numeric_value_out_of_range
+    ("22021", UNFIT, BEYOND),  # character_not_in_repertoire, as NUL in a text
+    ("23503", RecordAlreadyExists, CONFLICT),  # foreign_key_violation
+    ("23505", RecordAlreadyExists, CONFLICT),  # unique_violation
+    ("57014", DeadlineExceeded, SLOW),  # query_canceled, as by statement_timeout
+    ("08", DatabaseError, GONE),  # connection_exception
+    ("25006", DatabaseError, GONE),  # read_only_sql_transaction: a standby, after a failover
+    ("53", DatabaseError, GONE),  # insufficient_resources
+    ("57P0", DatabaseError, GONE),  # admin_shutdown, crash_shutdown, cannot_connect_now
+    ("40", Unavailable, BUSY),  # serialization_failure, deadlock_detected
+    ("55P03", Unavailable, BUSY),  # lock_not_available
+)
+
+
+def translate(error: BaseException) -> JSONException | None:
+    """Return what a client is told of an error; None where the database has no part in it."""
+    match error:
+        case PoolTimeoutError():
+            return Unavailable("Every database connection is in use: try again soon.")
+        case TimeoutError():
+            return DeadlineExceeded(SLOW)
+        case InterfaceError() | ConnectionError():
+            return DatabaseError(GONE)
+        case DBAPIError():
+            return _by_state(error)
+    return None
+
+
+def constraint_of(error: DBAPIError) -> str | None:
+    """Return the name of the constraint that a statement violated."""
+    return getattr(getattr(error.orig, "__cause__", None), "constraint_name", None)
+
+
+def sqlstate_of(error: DBAPIError) -> str:
+    """Return the SQLSTATE of an error; empty where the server gave none."""
+    return getattr(error.orig, "sqlstate", None) or ""
+
+
+def _by_state(error: DBAPIError) -> JSONException | None:
+    state = sqlstate_of(error)
+    for beginning, meaning, sentence in MEANINGS:
+        if state.startswith(beginning):
+            return meaning(sentence)
+    return DatabaseError(GONE) if error.connection_invalidated else None

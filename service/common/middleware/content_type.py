@@ -1,0 +1,32 @@
+"""The content type: a body is JSON, or is answered 415."""
+
+from quart import Quart, request
+
+from service.common.exceptions import InvalidContentType
+
+JSON = "application/json"
+# RFC 7396: a partial update, which is what PUT and PATCH do here.
+MERGE_PATCH = "application/merge-patch+json"
+
+
+def register(app: Quart) -> None:
+    """Check the media type of every request that has a body."""
+    app.before_request(check_content_type)
+
+
+async def check_content_type() -> None:
+    """Raise InvalidContentType where the body is not JSON."""
+    if not has_body():
+        return
+    allowed = (JSON, MERGE_PATCH) if request.method == "PATCH" else (JSON,)
+    if request.mimetype not in allowed or len(request.headers.getlist("Content-Type")) > 1:
+        raise InvalidContentType(
+            f"Invalid content-type. Only `{'` and `'.join(allowed)}` is allowed."
+        )
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise InvalidContentType("Invalid content-encoding. Only `identity` is allowed.")
+
+
+def has_body() -> bool:
+    """Return whether the request has a body (RFC 9112, section 6)."""
+    return bool(request.content_length) or "Transfer-Encoding" in request.headers

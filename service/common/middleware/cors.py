@@ -1,0 +1,43 @@
+"""CORS: which web pages may call the service (the Fetch standard, section 3.2)."""
+
+from collections.abc import Collection
+
+from quart import Quart, request
+from quart.wrappers import Response
+
+METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+REQUEST_HEADERS = (
+    "Authorization, Content-Type, If-Match, If-None-Match, Idempotency-Key, Prefer, X-API-Key,"
+    " X-Request-ID, _secure_key"
+)
+EXPOSED_HEADERS = (
+    "ETag, Idempotency-Replayed, Link, Location, Preference-Applied, Retry-After, X-Request-ID,"
+    " X-Total-Count"
+)
+PREFLIGHT_SECONDS = "600"
+
+
+def register(app: Quart, origins: Collection[str]) -> None:
+    """Let the pages of these origins, or of all where `*` is among them, call the service."""
+    everyone = "*" in origins
+
+    async def answer_preflight() -> Response | None:
+        if request.method != "OPTIONS" or "Access-Control-Request-Method" not in request.headers:
+            return None
+        response = Response(status=204)
+        response.headers["Access-Control-Allow-Methods"] = METHODS
+        response.headers["Access-Control-Allow-Headers"] = REQUEST_HEADERS
+        response.headers["Access-Control-Max-Age"] = PREFLIGHT_SECONDS
+        return response
+
+    async def send_headers(response: Response) -> Response:
+        if not everyone:
+            response.vary.add("Origin")
+        origin = request.headers.get("Origin")
+        if origin and (everyone or origin in origins):
+            response.headers["Access-Control-Allow-Origin"] = "*" if everyone else origin
+            response.headers["Access-Control-Expose-Headers"] = EXPOSED_HEADERS
+        return response
+
+    app.before_request(answer_preflight)
+    app.after_request(send_headers)

@@ -1,0 +1,34 @@
+"""The guard: a request carries the key, or is answered 401."""
+
+from hmac import compare_digest
+
+from pydantic import SecretStr
+from quart import Quart, request
+
+from service.common.exceptions import InvalidPermissions
+
+PUBLIC_PATHS = frozenset({"/livez", "/readyz", "/openapi.json", "/docs"})
+
+
+def register(app: Quart, key: SecretStr | None) -> None:
+    """Guard every route but the public ones; without a key, as in development, none."""
+    if key is None:
+        return
+    expected = key.get_secret_value().encode()
+
+    async def check_key() -> None:
+        if request.path in PUBLIC_PATHS:
+            return
+        if not any(compare_digest(given.encode("latin-1"), expected) for given in _given_keys()):
+            raise InvalidPermissions(
+                "The key is missing or wrong: send `Authorization: Bearer KEY` or `X-API-Key: KEY`."
+            )
+
+    app.before_request(check_key)
+
+
+def _given_keys() -> list[str]:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    bearer = token.strip() if scheme.lower() == "bearer" else None
+    keys = [bearer, request.headers.get("X-API-Key"), request.headers.get("_secure_key")]
+    return [key for key in keys if key]

@@ -1,0 +1,64 @@
+"""Schema validation: what a view declares of body and query string is enforced here.
+
+A view declares with quart-schema's `document_request` and `document_querystring`, and gets
+the payload as its argument `payload` or `query`.
+"""
+
+from collections.abc import Iterable
+from functools import cache
+from itertools import islice
+from typing import Any, cast
+
+from quart import Quart, current_app, request
+from quart_schema.validation import QUART_SCHEMA_QUERYSTRING_ATTRIBUTE as QUERY
+from quart_schema.validation import QUART_SCHEMA_REQUEST_ATTRIBUTE as REQUEST
+
+from service.common.exceptions import Fault, InvalidAPIRequest
+from service.common.parsing import parse_json, parse_query, text_faults
+from service.common.validation import MAX_NAMES, Payload, load_schemas, quote
+
+
+def register(app: Quart) -> None:
+    """Compile the schema files, and check every request against what its view declares."""
+    load_schemas()
+    app.before_request(check_schemas)
+
+
+async def check_schemas() -> None:
+    """Put the payload of body and query string among the view's arguments.
+
+    Raises InvalidAPIRequest: malformed (400), or not as the schema file says (422).
+    """
+    view = current_app.view_functions[cast("str", request.endpoint)]
+    arguments = cast("dict[str, Any]", request.view_args)
+    if declared := getattr(view, REQUEST, None):
+        arguments["payload"] = await _read_body(declared[0])
+    if model := getattr(view, QUERY, None):
+        arguments["query"] = _read_query(model)
+    elif request.query_string and request.blueprint is not None:
+        raise _unexpected(parse_query(request.query_string, {})[0])
+
+
+async def _read_body(model: type[Payload]) -> Payload:
+    body = cast("bytes", await request.get_data())
+    value = parse_json(body)
+    # Only an escape can bring a character that UTF-8 or PostgreSQL does not have.
+    faults = text_faults(value) if b"\\u" in body else []
+    return model.check(value, faults)
+
+
+def _read_query(model: type[Payload]) -> Payload:
+    values, faults = parse_query(request.query_string, _parameter_types(model))
+    return model.check(values, faults or text_faults(values))
+
+
+def _unexpected(names: Iterable[str]) -> InvalidAPIRequest:
+    quoted = ", ".join(map(quote, islice(names, MAX_NAMES)))
+    fault = Fault("", "additionalProperties", f"There are no parameters here, but {quoted} came")
+    return InvalidAPIRequest(status_code=422, faults=[fault])
+
+
+@cache
+def _parameter_types(model: type[Payload]) -> dict[str, str]:
+    properties = model.contract().document["properties"]
+    return {name: schema["type"] for name, schema in properties.items()}

@@ -1,0 +1,46 @@
+"""The unit of work: one request, one session, durable before the first byte of a 2xx leaves."""
+
+from quart import Quart, current_app, g, request
+from quart.wrappers import Response
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from service.common.database import Database, commit
+from service.common.middleware.json_exceptions import answer
+
+SAFE_METHODS = frozenset({"GET", "HEAD"})
+FIRST_ERROR = 400
+
+
+def register(app: Quart) -> None:
+    """Commit after a view that succeeded; roll back in every other case."""
+    app.after_request(finish)
+    app.teardown_request(close)
+
+
+def session() -> AsyncSession:
+    """Return the request's session: that of a reader for GET and HEAD, else a transaction's."""
+    if "session" not in g:
+        database: Database = current_app.extensions["database"]
+        g.session = database.reader() if request.method in SAFE_METHODS else database.writer()
+    current: AsyncSession = g.session
+    return current
+
+
+async def finish(response: Response) -> Response:
+    """Commit where the answer is a success; an error of the commit becomes the answer."""
+    if "session" not in g:
+        return response
+    try:
+        if response.status_code < FIRST_ERROR:
+            await commit(g.session)
+    except Exception as error:  # noqa: BLE001  # Whatever it is, it is the answer now.
+        response = await answer(error)
+    await close(None)
+    return response
+
+
+async def close(error: BaseException | None) -> None:
+    """Give the connection back, rolled back unless it was committed."""
+    del error
+    if "session" in g:
+        await g.pop("session").close()

@@ -1,0 +1,16 @@
+"""The migrations that this build knows."""
+
+from functools import cache
+
+from service.settings import ROOT
+
+
+@cache
+def known_revisions() -> tuple[frozenset[str], frozenset[str]]:
+    """Return the revisions of the folder `migrations`, and the heads among them."""
+    # Imported at the first readiness check, for the service starts faster without it.
+    from alembic.script import ScriptDirectory  # noqa: PLC0415
+
+    scripts = ScriptDirectory(str(ROOT / "migrations"))
+    known = frozenset(script.revision for script in scripts.walk_revisions())
+    return known, frozenset(scripts.get_heads())

@@ -1,0 +1,148 @@
+"""JSON Schema files (draft 2020-12) to compiled validators, and a value to its faults."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from itertools import islice
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from jsonschema_rs import Draft202012Validator, Registry, ValidationError
+from jsonschema_rs import ValidationErrorKind as Kind
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler
+from pydantic_core import CoreSchema
+
+from service.common.exceptions import MAX_FAULTS, Fault, InvalidAPIRequest, cut
+
+DIRECTORY = Path(__file__).resolve().parents[2] / "schemas"
+BASE = "https://flusk.example/schemas/"
+MAX_NAMES = 10
+# Stands in a message of the validator where the value would be, however long that is.
+VALUE = "\x00"
+# What Flusk said; every other keyword has the validator's own sentence.
+SENTENCES = {"minLength": f"{VALUE} is too short", "maxLength": f"{VALUE} is too long"}
+
+
+class SchemaError(Exception):
+    """A schema file is broken: the text names the file and the place in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """A schema file, read and compiled."""
+
+    document: dict[str, Any]
+    validator: Draft202012Validator
+
+    def faults(self, value: object) -> list[Fault]:
+        """Return what is wrong with `value`, at most 100 faults."""
+        return [_fault(error) for error in islice(self.validator.iter_errors(value), MAX_FAULTS)]
+
+
+@cache
+def load_schemas(directory: Path = DIRECTORY) -> dict[str, Schema]:
+    """Read and compile every file, by its path such as `foss/create_foss.json`.
+
+    Raises SchemaError: a file is not JSON, not a schema, or refers to what is not there.
+    """
+    documents = {
+        path.relative_to(directory).as_posix(): _read(path)
+        for path in sorted(directory.rglob("*.json"))
+    }
+    try:
+        registry = Registry([(BASE + name, document) for name, document in documents.items()])
+    except ValueError as error:
+        raise SchemaError(f"{directory}: {error}") from error
+    return {name: _compile(name, document, registry) for name, document in documents.items()}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        document: dict[str, Any] = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise SchemaError(f"{path}: not JSON: {error}") from error
+    return document
+
+
+def _compile(name: str, document: dict[str, Any], registry: Registry) -> Schema:
+    if document.get("$id") != BASE + name:
+        raise SchemaError(f"schemas/{name}: at /$id: must be {BASE + name}.")
+    try:
+        validator = Draft202012Validator(
+            document, registry=registry, validate_formats=True, mask=VALUE, base_uri=BASE + name
+        )
+    except ValidationError as error:
+        raise SchemaError(
+            f"schemas/{name}: at {pointer(error.instance_path)}: {error.message}"
+        ) from error
+    except ValueError as error:
+        raise SchemaError(f"schemas/{name}: {error}") from error
+    return Schema(document, validator)
+
+
+class Payload(BaseModel):
+    """A frozen value that a schema file describes, checks and documents.
+
+    class CreateFoss(Payload, schema="foss/create_foss.json"): ...
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    schema_file: ClassVar[str]
+
+    def __init_subclass__(cls, *, schema: str, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.schema_file = schema
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        del core_schema, handler
+        return cls.contract().document
+
+    @classmethod
+    def contract(cls) -> Schema:
+        """Return the schema file, compiled."""
+        return load_schemas()[cls.schema_file]
+
+    @classmethod
+    def check(cls, value: object, faults: Iterable[Fault] = ()) -> Self:
+        """Turn a checked value into the payload; `faults` are those already found.
+
+        Raises InvalidAPIRequest: the value is not as the file says (422), with all faults.
+        """
+        found = [*faults] or cls.contract().faults(value)
+        if found:
+            raise InvalidAPIRequest(status_code=422, faults=found)
+        return cls.model_validate(value)
+
+
+def pointer(path: Iterable[str | int]) -> str:
+    """Return a path as a JSON Pointer (RFC 6901)."""
+    return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in path)
+
+
+def quote(value: object) -> str:
+    """Return a value as a message quotes it, cut at 80 characters."""
+    if isinstance(value, str):
+        return f"'{cut(value)}'"
+    return cut(json.dumps(value, ensure_ascii=False))
+
+
+def _fault(error: ValidationError) -> Fault:
+    match error.kind:
+        case Kind.Required(property=name):
+            sentence = f"{quote(name)} is a required property"
+        case Kind.AdditionalProperties(unexpected=unexpected):
+            names = ", ".join(map(quote, unexpected[:MAX_NAMES]))
+            verb = "was" if len(unexpected) == 1 else "were"
+            sentence = f"Additional properties are not allowed ({names} {verb} unexpected)"
+        case Kind.Format(format=name):
+            sentence = f"{VALUE} is not a valid {name}"
+        case Kind.Not(schema={"required": list(excluded)}):
+            sentence = f"{' and '.join(map(quote, excluded))} can't be used together"
+        case _:
+            sentence = SENTENCES.get(error.kind.name) or error.message.replace('"', "'")
+    sentence = sentence.replace(VALUE, quote(error.instance))
+    return Fault(pointer(error.instance_path), error.kind.name, sentence)

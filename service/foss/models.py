@@ -1,0 +1,36 @@
+"""The tables of the blueprint."""
+
+from datetime import datetime
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    DateTime,
+    Identity,
+    Text,
+    UniqueConstraint,
+    func,
+    text,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from service.common.models import Base
+
+
+class Foss(Base):
+    """A free and open-source software project, and where to write to it."""
+
+    __table_args__ = (
+        UniqueConstraint("email"),
+        CheckConstraint("char_length(name) BETWEEN 2 AND 200", name="name_length"),
+        CheckConstraint("char_length(email) BETWEEN 3 AND 254", name="email_length"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    name: Mapped[str] = mapped_column(Text)
+    email: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    updated_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    version: Mapped[int] = mapped_column(
+        BigInteger, server_default=text("1"), info={"private": True}
+    )

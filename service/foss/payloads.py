@@ -1,0 +1,50 @@
+"""What clients send and get, each described by a file in `schemas/foss/`."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+from service.common.validation import Payload
+
+DEFAULT_LIMIT = 50
+MAX_LIMIT = 200
+
+
+class CreateFoss(Payload, schema="foss/create_foss.json"):
+    """A new Foss."""
+
+    name: str
+    email: str
+
+
+class UpdateFoss(Payload, schema="foss/update_foss.json"):
+    """The fields that change; the others stay."""
+
+    name: str | None = None
+    email: str | None = None
+
+
+class ListFoss(Payload, schema="foss/list_foss.json"):
+    """Which page of the collection."""
+
+    limit: Annotated[int, AfterValidator(lambda limit: min(limit, MAX_LIMIT))] = DEFAULT_LIMIT
+    after: str | None = None
+
+
+class GetFoss(Payload, schema="foss/get_foss.json"):
+    """Which fields of the record."""
+
+    only: tuple[str, ...] | None = None
+    exclude: tuple[str, ...] | None = None
+
+
+class FossDocument(Payload, schema="foss/foss.json"):
+    """A Foss as it is answered."""
+
+
+class FossList(Payload, schema="foss/foss_list.json"):
+    """A page of the collection."""
+
+
+class Message(Payload, schema="common/message.json"):
+    """A sentence about what was done."""

@@ -1,0 +1,66 @@
+"""HTTP to the domain and back: what a route takes, and how its result is answered."""
+
+from quart import Blueprint
+from quart.typing import ResponseReturnValue
+from quart_schema import document_querystring, document_request, document_response
+
+from service.common.middleware.conditional import etag, if_match
+from service.common.middleware.pagination import next_link
+from service.common.middleware.unit_of_work import session
+from service.foss import domain
+from service.foss.payloads import (
+    CreateFoss,
+    FossDocument,
+    FossList,
+    GetFoss,
+    ListFoss,
+    Message,
+    UpdateFoss,
+)
+
+blueprint = Blueprint("foss", __name__, url_prefix="/foss")
+
+
+@blueprint.post("")
+@document_request(CreateFoss)
+@document_response(FossDocument, 201)
+async def create_foss(payload: CreateFoss) -> ResponseReturnValue:
+    """Store a new Foss."""
+    foss = await domain.create_foss(session(), payload)
+    return foss.to_dict(), 201, {"Location": f"/foss/{foss.id}"} | etag(foss.version)
+
+
+@blueprint.get("")
+@document_querystring(ListFoss)
+@document_response(FossList)
+async def list_foss(query: ListFoss) -> ResponseReturnValue:
+    """Return a page of the collection, in the order of the ids."""
+    page = await domain.list_foss(session(), query)
+    return [foss.to_dict() for foss in page.records], 200, next_link(page.next)
+
+
+@blueprint.get("/<id:id>")
+@document_querystring(GetFoss)
+@document_response(FossDocument)
+async def get_foss(id: int, query: GetFoss) -> ResponseReturnValue:
+    """Return one Foss, or some of its fields."""
+    foss = await domain.get_foss(session(), id)
+    headers = {} if query.only or query.exclude else etag(foss.version)
+    return foss.to_dict(only=query.only, exclude=query.exclude), 200, headers
+
+
+@blueprint.put("/<id:id>")
+@blueprint.patch("/<id:id>")
+@document_request(UpdateFoss)
+@document_response(FossDocument)
+async def update_foss(id: int, payload: UpdateFoss) -> ResponseReturnValue:
+    """Change the fields that are named; the others stay."""
+    foss = await domain.update_foss(session(), id, payload, if_match())
+    return foss.to_dict(), 200, etag(foss.version)
+
+
+@blueprint.delete("/<id:id>")
+@document_response(Message)
+async def delete_foss(id: int) -> ResponseReturnValue:
+    """Delete one Foss."""
+    return {"message": await domain.delete_foss(session(), id, if_match())}

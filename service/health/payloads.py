@@ -1,0 +1,7 @@
+"""What the health routes answer."""
+
+from service.common.validation import Payload
+
+
+class Status(Payload, schema="common/status.json"):
+    """How the service is."""

@@ -1,0 +1,26 @@
+"""The routes that a load balancer and a supervisor ask."""
+
+from quart import Blueprint
+from quart.typing import ResponseReturnValue
+from quart_schema import document_response
+
+from service.common.middleware.drain import is_draining
+from service.common.middleware.unit_of_work import session
+from service.health import domain
+from service.health.payloads import Status
+
+blueprint = Blueprint("health", __name__)
+
+
+@blueprint.get("/livez")
+@document_response(Status)
+async def livez() -> ResponseReturnValue:
+    """Return whether the process answers at all."""
+    return {"status": "alive"}
+
+
+@blueprint.get("/readyz")
+@document_response(Status)
+async def readyz() -> ResponseReturnValue:
+    """Return whether the service can do its work."""
+    return {"status": await domain.check_ready(session(), draining=is_draining())}

@@ -1,0 +1,190 @@
+"""The settings, and the only reader of the environment."""
+
+import re
+from enum import StrEnum
+from functools import cached_property
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+ROOT = Path(__file__).resolve().parent.parent
+SECRETS = ("database_url", "secure_api_key")
+SHORTEST_PRODUCTION_KEY = 16
+
+
+class SettingsError(Exception):
+    """A setting has a wrong value: one line for each, naming it."""
+
+
+class Environment(StrEnum):
+    """Where the service runs."""
+
+    DEVELOPMENT = "development"
+    PRODUCTION = "production"
+
+
+def _split(value: object) -> object:
+    return (
+        tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
+    )
+
+
+def _upper(value: object) -> object:
+    return value.upper() if isinstance(value, str) else value
+
+
+class SecretFiles(EnvSettingsSource):
+    """Read a secret from the file that `NAME_FILE` points to."""
+
+    def __call__(self) -> dict[str, Any]:
+        """Return the secrets that have a file."""
+        return {name: text for name in SECRETS if (text := self._read(name)) is not None}
+
+    def _read(self, name: str) -> str | None:
+        path = self.env_vars.get(f"{name}_file")
+        if not path:
+            return None
+        if self.env_vars.get(name):
+            raise SettingsError(
+                f"{name.upper()} and {name.upper()}_FILE are both set: keep one of them."
+            )
+        try:
+            return Path(path).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise SettingsError(
+                f"{name.upper()}_FILE: can't read {path}: {error.strerror}."
+            ) from error
+
+
+class Settings(BaseSettings):
+    """Every setting, from the environment or from the file `.env` beside the README."""
+
+    model_config = SettingsConfigDict(
+        env_file=ROOT / ".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+    )
+
+    app_env: Environment = Environment.DEVELOPMENT
+    bind: str = "127.0.0.1:5000"
+    cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = (
+        "http://localhost:8080",
+    )
+    database_pool_size: int = Field(default=10, ge=1, le=1000)
+    database_statement_timeout: float = Field(default=5, gt=0, allow_inf_nan=False)
+    database_url: SecretStr | None = None
+    drain_seconds: float = Field(default=5, ge=0, allow_inf_nan=False)
+    http_port: int = Field(default=8080, ge=1, le=65535)
+    log_format: Literal["json", "console"] | None = None
+    log_level: Annotated[
+        Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)
+    ] = "INFO"
+    max_body_bytes: int = Field(default=1 << 20, ge=1)
+    max_import_bytes: int = Field(default=1 << 30, ge=1)
+    metrics_bind: str = ""
+    request_timeout: float = Field(default=30, gt=0, allow_inf_nan=False)
+    secure_api_key: SecretStr | None = None
+    state_dir: Path = ROOT / ".local"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Let a value given in code win, then a secret's file, the environment, `.env`."""
+        del file_secret_settings
+        return init_settings, SecretFiles(settings_cls), env_settings, dotenv_settings
+
+    @cached_property
+    def production(self) -> bool:
+        """Whether the service runs in production."""
+        return self.app_env is Environment.PRODUCTION
+
+    @cached_property
+    def json_logs(self) -> bool:
+        """Whether a log line is a JSON object."""
+        return self.log_format == "json" if self.log_format else self.production
+
+    @field_validator("database_url")
+    @classmethod
+    def _check_database_url(cls, value: SecretStr | None) -> SecretStr | None:
+        if value and not re.match(r"postgres(?:ql)?(?:\+\w+)?://", value.get_secret_value()):
+            raise ValueError("must begin with postgresql://")
+        return value
+
+    @model_validator(mode="after")
+    def _check_bind(self) -> Self:
+        if not re.fullmatch(r"unix:/.+|(?:\[[0-9A-Fa-f:.]+\]|[^:\s]+):\d{1,5}", self.bind):
+            raise ValueError("BIND: write HOST:PORT, [IPV6]:PORT or unix:/path.")
+        if self.secure_api_key is None and not self.production and not self._is_loopback():
+            raise ValueError(
+                f"SECURE_API_KEY: is missing, and BIND={self.bind} is open to others. "
+                "Set a key, or bind to 127.0.0.1."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_production(self) -> Self:
+        if not self.production:
+            return self
+        if missing := [name.upper() for name in SECRETS if getattr(self, name) is None]:
+            raise ValueError(
+                f"{' and '.join(missing)}: missing. With APP_ENV=production set "
+                f"{' and '.join(missing)}, or {' and '.join(f'{name}_FILE' for name in missing)}."
+            )
+        if (
+            self.secure_api_key
+            and len(self.secure_api_key.get_secret_value()) < SHORTEST_PRODUCTION_KEY
+        ):
+            raise ValueError(
+                f"SECURE_API_KEY: production needs at least {SHORTEST_PRODUCTION_KEY} characters."
+            )
+        return self
+
+    def _is_loopback(self) -> bool:
+        host = self.bind.rpartition(":")[0].strip("[]")
+        if self.bind.startswith("unix:") or host == "localhost":
+            return True
+        try:
+            return ip_address(host).is_loopback
+        except ValueError:
+            return False
+
+
+def load_settings(**values: Any) -> Settings:
+    """Read the settings; `values` win over the environment.
+
+    Raises SettingsError: a value is missing or wrong; the text has a line for each.
+    """
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        raise SettingsError("\n".join(map(_sentence, error.errors()))) from error
+
+
+def _sentence(fault: Any) -> str:
+    name = ".".join(str(part) for part in fault["loc"][:1]).upper()
+    text = str(fault["msg"]).removeprefix("Value error, ")
+    return f"{name}: {text}." if name else text
