@@ -49,6 +49,7 @@ def server_config(settings: Settings) -> Config:
     config.include_server_header = False
     config.logger_class = AccessLog
     config.keep_alive_timeout = 75
+    config.graceful_timeout = settings.request_timeout
     config.keep_alive_max_requests = sys.maxsize
     return config
 

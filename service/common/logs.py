@@ -12,6 +12,7 @@ from hypercorn.logging import Logger
 from hypercorn.typing import ResponseSummary, WWWScope
 from structlog.typing import Processor
 
+from service.common.exceptions import cut
 from service.settings import Settings
 
 # Libraries that tell at INFO what only their own developers ask.
@@ -28,11 +29,16 @@ def configure_logs(settings: Settings) -> None:
     render: list[Processor]
     if settings.json_logs:
         render = [
-            structlog.processors.dict_tracebacks,
+            # Without the values of variables, which may be secrets.
+            structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(serializer=_dumps),
         ]
     else:
-        render = [structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())]
+        render = [
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stdout.isatty(), exception_formatter=structlog.dev.plain_traceback
+            )
+        ]
     structlog.configure(
         processors=[*shared, *render],
         wrapper_class=structlog.make_filtering_bound_logger(settings.log_level),
@@ -70,7 +76,7 @@ class AccessLog(Logger):
         self._log.info(
             "request",
             method=request.get("method", "GET"),
-            path=request["raw_path"].decode("ascii", "replace"),
+            path=cut(request["raw_path"].decode("ascii", "replace")),
             status=499 if response is None else response["status"],
             milliseconds=round(request_time * 1000, 2),
             client=(request.get("client") or ("-",))[0],

@@ -20,14 +20,17 @@ from service.common.middleware import (
     routing,
     schemas,
     unit_of_work,
+    upgrade,
 )
 from service.settings import Settings
 
 
 def register_middleware(app: Quart, settings: Settings) -> None:
     """Register every middleware; deleting a line and its file removes the feature."""
+    openapi.register(app)
     json_responses.register(app)
     json_exceptions.register(app)
+    upgrade.register(app)
     request_id.register(app)
     cors.register(app, settings.cors_origins)
     guard.register(app, settings.secure_api_key)
@@ -38,4 +41,3 @@ def register_middleware(app: Quart, settings: Settings) -> None:
     deadline.register(app, settings.request_timeout)
     conditional.register(app)
     unit_of_work.register(app)
-    openapi.register(app)

@@ -25,6 +25,7 @@ def register(app: Quart, origins: Collection[str]) -> None:
         if request.method != "OPTIONS" or "Access-Control-Request-Method" not in request.headers:
             return None
         response = Response(status=204)
+        del response.headers["Content-Type"]
         response.headers["Access-Control-Allow-Methods"] = METHODS
         response.headers["Access-Control-Allow-Headers"] = REQUEST_HEADERS
         response.headers["Access-Control-Max-Age"] = PREFLIGHT_SECONDS

@@ -76,8 +76,9 @@ def _from_http(error: HTTPException) -> JSONException:
         case BodyTooSlow():
             return RequestTimeout("The request body arrived too slowly.")
         case BodyTooLarge():
-            limit = request.max_content_length
             return InvalidAPIRequest(
-                f"The request body is larger than {limit} bytes.", status_code=413
+                f"The request body is larger than {request.max_content_length} bytes.",
+                status_code=413,
+                headers={"Connection": "close"},
             )
     return InvalidAPIRequest(error.description or error.name, status_code=error.code)

@@ -30,5 +30,7 @@ class OrjsonProvider(JSONProvider):
 
 
 def register(app: Quart) -> None:
-    """Write every view's plain values with orjson."""
+    """Write every view's plain values with orjson, in the order that they have."""
     app.json = OrjsonProvider(app)
+    # quart-schema would send each of them through pydantic; they are plain already.
+    app.__dict__.pop("make_response", None)

@@ -13,7 +13,6 @@ from service.common.validation import BASE, load_schemas
 
 def register(app: Quart) -> None:
     """Serve the contract."""
-    make_response = app.make_response
     QuartSchema(
         app,
         info=Info(title="Flusk", version="0.1.0", description="A layered JSON API on PostgreSQL."),
@@ -27,8 +26,6 @@ def register(app: Quart) -> None:
         },
         security=[{"bearer": []}, {"key": []}],
     )
-    # quart-schema would send every return value through pydantic; views return plain values.
-    app.make_response = make_response  # type: ignore[method-assign]
 
 
 # A view declares with classes of `Payload`; quart-schema's own type is wider.
@@ -95,7 +92,11 @@ class Provider(OpenAPIProvider):
         content = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
         for operations in paths.values():
             for operation in operations.values():
-                operation["responses"]["default"] = {"description": "An error.", "content": content}
+                responses = {
+                    str(status): answer for status, answer in operation["responses"].items()
+                }
+                responses["default"] = {"description": "An error.", "content": content}
+                operation["responses"] = responses
         return paths, components
 
 

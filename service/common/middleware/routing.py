@@ -1,8 +1,13 @@
 """Routing: an unknown URL or method is answered before anything of the request is read."""
 
+from typing import Any, cast
+from urllib.parse import urlsplit
+
 from quart import Quart, request
+from quart.globals import request_ctx
 from quart.wrappers import Response
-from werkzeug.routing import BaseConverter
+from quart.wrappers.base import BaseRequestWebsocket
+from werkzeug.routing import BaseConverter, MapAdapter
 
 # A hundred digits are far beyond a bigint, and more than any message quotes.
 MAX_DIGITS = 100
@@ -22,15 +27,43 @@ def register(app: Quart) -> None:
     """Answer 404, 405 and a plain OPTIONS; never redirect."""
     app.url_map.converters["id"] = RecordId
     app.url_map.merge_slashes = False
-    app.url_map.strict_slashes = True
     app.before_request(check_route)
+
+    def bind(asked: BaseRequestWebsocket | None) -> MapAdapter | None:
+        if asked is None:
+            return None
+        # Routing does not depend on the host, and a host may be any bytes.
+        return app.url_map.bind("", path_info=asked.path, default_method=asked.method)
+
+    async def with_path(scope: Any, receive: Any, send: Any) -> None:
+        if "path" in scope and not scope["path"].startswith("/"):
+            scope = {**scope, "path": origin_form(scope["path"])}
+        await asgi_app(scope, receive, send)
+
+    asgi_app = app.asgi_app
+    app.create_url_adapter = bind  # type: ignore[assignment, method-assign]  # Quart's way to change routing.
+    app.asgi_app = with_path  # type: ignore[method-assign]  # Quart's way to add ASGI middleware.
 
 
 async def check_route() -> Response | None:
     """Raise what routing found, or answer OPTIONS with the methods that the URL has."""
     if request.routing_exception is not None:
         raise request.routing_exception
-    if request.method != "OPTIONS" or request.url_rule is None:
+    if request.method != "OPTIONS":
         return None
-    methods = ", ".join(sorted(request.url_rule.methods or ()))
-    return Response(status=204, headers={"Allow": methods})
+    response = Response(status=204)
+    del response.headers["Content-Type"]
+    response.headers["Allow"] = ", ".join(
+        sorted(cast("MapAdapter", request_ctx.url_adapter).allowed_methods())
+    )
+    return response
+
+
+def origin_form(target: str) -> str:
+    """Return the path of a request target that begins with no slash (RFC 9112, section 3.2)."""
+    if target.startswith(("http://", "https://")):
+        try:
+            return urlsplit(target).path or "/"
+        except ValueError:
+            pass  # As `http://[`: no URL, and so no path that a route could have.
+    return f"/{target}"
