@@ -1,0 +1,87 @@
+"""One PostgreSQL for the run, one migrated database, and an application on it."""
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from alembic import command
+from alembic.config import Config
+from quart import Quart
+from quart.typing import TestClientProtocol
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.pool import NullPool
+
+from service import create_app
+from service.common.embedded import start_server
+from service.common.engine import create_engine
+from service.settings import ROOT, Settings
+
+# What a developer has configured is not what is tested.
+for name in Settings.model_fields:
+    os.environ.pop(name.upper(), None)
+    os.environ.pop(f"{name.upper()}_FILE", None)
+Settings.model_config["env_file"] = None
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """Return the URL of a PostgreSQL that is gone after the run."""
+    with TemporaryDirectory(prefix="flusk-tests-") as directory:
+        server = start_server(Path(directory) / "postgres")
+        for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+            server.psql(f"ALTER SYSTEM SET {setting} = off")
+        server.psql("SELECT pg_reload_conf()")
+        yield str(server.get_uri())
+        server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def database_url(postgres: str) -> str:
+    """Return the URL of the migrated database that the tests share."""
+    command.upgrade(alembic_config(postgres), "head")
+    return postgres
+
+
+def alembic_config(url: str) -> Config:
+    """Return alembic's configuration for a database."""
+    config = Config(ROOT / "alembic.ini")
+    config.attributes["url"] = url
+    return config
+
+
+@pytest.fixture(scope="session")
+async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
+    """Return connections beside those of the application, to see what it has really stored."""
+    engine = create_engine(database_url, statement_timeout=0, poolclass=NullPool)
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture
+async def empty_database(engine: AsyncEngine) -> None:
+    """Empty every table."""
+    async with engine.begin() as connection:
+        await connection.execute(text("TRUNCATE foss RESTART IDENTITY"))
+
+
+@pytest.fixture(scope="session")
+def settings(database_url: str) -> Settings:
+    """Return the settings of the application under test."""
+    return Settings(database_url=database_url, request_timeout=5, max_body_bytes=10_000)
+
+
+@pytest.fixture(scope="session")
+async def app(settings: Settings) -> AsyncIterator[Quart]:
+    """Return a running application."""
+    app = create_app(settings)
+    async with app.test_app():
+        yield app
+
+
+@pytest.fixture
+def client(app: Quart, empty_database: None) -> TestClientProtocol:
+    """Return a client of the application, on empty tables."""
+    return app.test_client()

@@ -1,0 +1,12 @@
+"""Payloads that are valid, each with an e-mail address of its own."""
+
+from itertools import count
+from typing import Any
+
+_numbers = count(1)
+
+
+def foss(**changes: Any) -> dict[str, Any]:
+    """Return what creates a Foss."""
+    number = next(_numbers)
+    return {"name": f"Project {number}", "email": f"project{number}@example.org"} | changes
