@@ -4,12 +4,12 @@ import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import cast
 
 import pytest
 from alembic import command
 from alembic.config import Config
 from quart import Quart
-from quart.typing import TestClientProtocol
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import NullPool
@@ -18,12 +18,14 @@ from service import create_app
 from service.common.embedded import start_server
 from service.common.engine import create_engine
 from service.settings import ROOT, Settings
+from tests.client import Client
 
 # What a developer has configured is not what is tested.
 for name in Settings.model_fields:
     os.environ.pop(name.upper(), None)
     os.environ.pop(f"{name.upper()}_FILE", None)
 Settings.model_config["env_file"] = None
+Quart.test_client_class = Client  # type: ignore[assignment]  # It is one; its `open` takes fewer.
 
 
 @pytest.fixture(scope="session")
@@ -82,6 +84,6 @@ async def app(settings: Settings) -> AsyncIterator[Quart]:
 
 
 @pytest.fixture
-def client(app: Quart, empty_database: None) -> TestClientProtocol:
+def client(app: Quart, empty_database: None) -> Client:
     """Return a client of the application, on empty tables."""
-    return app.test_client()
+    return cast("Client", app.test_client())

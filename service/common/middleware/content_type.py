@@ -28,5 +28,8 @@ async def check_content_type() -> None:
 
 
 def has_body() -> bool:
-    """Return whether the request has a body (RFC 9112, section 6)."""
-    return bool(request.content_length) or "Transfer-Encoding" in request.headers
+    """Return whether the request has a body (RFC 9112, section 6; RFC 9113, section 8.1)."""
+    if request.content_length is not None or request.http_version == "1.1":
+        return bool(request.content_length) or "Transfer-Encoding" in request.headers
+    # HTTP/2 need not say before the end.
+    return request.method in {"POST", "PUT", "PATCH"}

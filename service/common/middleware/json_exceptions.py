@@ -62,7 +62,7 @@ def envelope_of(error: Exception) -> JSONException:
 def _from_http(error: HTTPException) -> JSONException:
     match error:
         case NotFound():
-            path = cut(request.path)
+            path = cut(request.scope["path"])
             return InvalidAPIRequest(
                 f"The requested URL `{path}` was not found on the server.", status_code=404
             )

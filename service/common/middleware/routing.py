@@ -32,8 +32,10 @@ def register(app: Quart) -> None:
     def bind(asked: BaseRequestWebsocket | None) -> MapAdapter | None:
         if asked is None:
             return None
+        # werkzeug takes `//foss` for `/foss`; no route is a space.
+        path = " " if asked.scope["path"].startswith("//") else asked.path
         # Routing does not depend on the host, and a host may be any bytes.
-        return app.url_map.bind("", path_info=asked.path, default_method=asked.method)
+        return app.url_map.bind("", path_info=path, default_method=asked.method)
 
     async def with_path(scope: Any, receive: Any, send: Any) -> None:
         if "path" in scope and not scope["path"].startswith("/"):

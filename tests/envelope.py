@@ -1,0 +1,24 @@
+"""What every error looks like."""
+
+from typing import Any
+
+from quart.wrappers import Response
+
+from service.common.validation import load_schemas
+
+
+def check_envelope(body: Any, headers: Any, status: int, type_: str) -> Any:
+    """Return the facts of an error after holding it against the contract."""
+    faults = load_schemas()["common/error.json"].faults(body)
+
+    assert faults == []
+    assert headers["Content-Type"] == "application/json"
+    assert (body["error"]["code"], body["error"]["type"]) == (status, type_)
+    assert body["error"]["request_id"] == headers["X-Request-ID"]
+    return body["error"]
+
+
+async def error_of(response: Response, status: int, type_: str) -> Any:
+    """Return the facts of an error that the application answered."""
+    assert response.status_code == status
+    return check_envelope(await response.get_json(), response.headers, status, type_)

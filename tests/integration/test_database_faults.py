@@ -1,0 +1,133 @@
+"""A database that is down, busy, slow or refuses, and health."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import cast
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from service import create_app
+from service.common.middleware.drain import begin_drain
+from service.settings import Settings
+from tests.client import Client
+from tests.envelope import error_of
+from tests.factories import foss
+
+
+@asynccontextmanager
+async def client_with(settings: Settings, **changes: object) -> AsyncIterator[Client]:
+    app = create_app(settings.model_copy(update=changes))
+    async with app.test_app():
+        yield cast("Client", app.test_client())
+
+
+@pytest.mark.parametrize("path", ["/foss", "/readyz", "/foss/1"])
+async def test_a_database_that_is_down_is_a_503(settings: Settings, path: str) -> None:
+    nowhere = SecretStr("postgresql://nobody@127.0.0.1:1/nothing")
+    async with client_with(settings, database_url=nowhere) as client:
+        response = await client.get(path)
+    error = await error_of(response, 503, "DatabaseError")
+
+    assert response.headers["Retry-After"] == "1"
+    assert "127.0.0.1" not in error["message"]
+
+
+async def test_a_database_that_refuses_is_a_503(settings: Settings) -> None:
+    assert settings.database_url is not None
+    missing = settings.database_url.get_secret_value().replace("/postgres?", "/missing?")
+    async with client_with(settings, database_url=SecretStr(missing)) as client:
+        await error_of(await client.get("/foss"), 503, "DatabaseError")
+
+
+async def test_the_process_lives_without_a_database(settings: Settings) -> None:
+    nowhere = SecretStr("postgresql://nobody@127.0.0.1:1/nothing")
+    async with client_with(settings, database_url=nowhere) as client:
+        response = await client.get("/livez")
+
+    assert (response.status_code, await response.get_json()) == (200, {"status": "alive"})
+
+
+async def test_an_exhausted_pool_is_a_503(settings: Settings) -> None:
+    app = create_app(settings.model_copy(update={"database_pool_size": 1}))
+    async with app.test_app(), app.extensions["database"].engine.connect():
+        response = await app.test_client().get("/foss")
+    await error_of(response, 503, "Unavailable")
+
+    assert response.headers["Retry-After"] == "1"
+
+
+async def test_a_statement_that_takes_too_long_is_a_504_and_changes_nothing(
+    settings: Settings, engine: AsyncEngine, empty_database: None
+) -> None:
+    async with client_with(settings, database_statement_timeout=0.1) as client:
+        created = await (await client.post("/foss", json=foss())).get_json()
+        async with engine.begin() as connection:
+            await connection.execute(text("SELECT FROM foss FOR UPDATE"))
+            response = await client.put("/foss/1", json={"name": "Zed"})
+        await error_of(response, 504, "DeadlineExceeded")
+
+        assert await (await client.get("/foss/1")).get_json() == created
+
+
+async def test_the_next_request_after_a_broken_connection_succeeds(
+    settings: Settings, engine: AsyncEngine, empty_database: None
+) -> None:
+    app = create_app(settings.model_copy(update={"database_pool_size": 1}))
+    async with app.test_app(), engine.connect() as connection:
+        async with app.extensions["database"].engine.connect() as pooled:
+            pid = (await pooled.execute(text("SELECT pg_backend_pid()"))).scalar_one()
+        await connection.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
+        client = app.test_client()
+        await error_of(await client.get("/foss"), 503, "DatabaseError")
+
+        assert (await client.get("/foss")).status_code == 200
+
+
+async def test_ready_means_database_and_schema(client: Client) -> None:
+    response = await client.get("/readyz")
+
+    assert (response.status_code, await response.get_json()) == (200, {"status": "ready"})
+
+
+@pytest.mark.parametrize(("revision", "status"), [("unknown-and-so-newer", 200), (None, 503)])
+async def test_a_newer_schema_is_ready_and_none_is_not(
+    client: Client, engine: AsyncEngine, revision: str | None, status: int
+) -> None:
+    async with engine.begin() as connection:
+        head = (
+            await connection.execute(text("SELECT version_num FROM alembic_version"))
+        ).scalar_one()
+        await connection.execute(
+            text("UPDATE alembic_version SET version_num = :new"), {"new": revision or ""}
+        )
+        if revision is None:
+            await connection.execute(text("DELETE FROM alembic_version"))
+    try:
+        response = await client.get("/readyz")
+    finally:
+        async with engine.begin() as connection:
+            await connection.execute(text("DELETE FROM alembic_version"))
+            await connection.execute(
+                text("INSERT INTO alembic_version VALUES (:head)"), {"head": head}
+            )
+
+    assert response.status_code == status
+
+
+async def test_while_draining_only_readiness_fails_and_connections_close(
+    settings: Settings,
+) -> None:
+    app = create_app(settings)
+    async with app.test_app():
+        client = app.test_client()
+        begin_drain(app)
+        begin_drain(app)
+        await error_of(await client.get("/readyz"), 503, "Unavailable")
+        response = await client.get("/foss")
+
+        assert response.status_code == 200
+        assert response.headers["Connection"] == "close"
+        assert (await client.get("/livez")).status_code == 200

@@ -1,0 +1,204 @@
+"""Every row of the error table that a request can reach by itself, and the order of the checks."""
+
+from typing import Any
+
+import pytest
+from quart import Quart
+
+from service import create_app
+from service.settings import Settings
+from tests.client import Client
+from tests.envelope import error_of
+from tests.factories import foss
+
+JSON = {"Content-Type": "application/json"}
+URLS = ["/", "/nope", "/foss/", "/foss/abc", "/foss/-1", "/foss/01", "/foss/1.0", "/foss/1/"]
+
+
+@pytest.mark.parametrize(
+    "url", [*URLS, "/foss//1", "/foss/%00", "/foss/%D9%A3", "/foss/../livez", "/foss/1%2F"]
+)
+@pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS", "FOO"])
+async def test_an_unknown_url_is_a_404_and_never_a_redirect(
+    client: Client, url: str, method: str
+) -> None:
+    error = await error_of(await client.open(url, method=method), 404, "InvalidAPIRequest")
+
+    assert error["message"].startswith("The requested URL `/")
+    assert error["message"].endswith("` was not found on the server.")
+
+
+@pytest.mark.parametrize(
+    ("url", "method", "allow"),
+    [
+        ("/foss", "PUT", "GET, HEAD, OPTIONS, POST"),
+        ("/foss", "DELETE", "GET, HEAD, OPTIONS, POST"),
+        ("/foss/1", "POST", "DELETE, GET, HEAD, OPTIONS, PATCH, PUT"),
+        ("/foss/1", "TRACE", "DELETE, GET, HEAD, OPTIONS, PATCH, PUT"),
+        ("/foss", "FOO", "GET, HEAD, OPTIONS, POST"),
+        ("/livez", "POST", "GET, HEAD, OPTIONS"),
+        ("/openapi.json", "POST", "GET, HEAD, OPTIONS"),
+    ],
+)
+async def test_a_method_that_a_url_does_not_have_is_a_405(
+    client: Client, url: str, method: str, allow: str
+) -> None:
+    response = await client.open(url, method=method)
+    error = await error_of(response, 405, "InvalidAPIRequest")
+
+    assert response.headers["Allow"] == allow
+    assert error["message"] == f"The method `{method}` is not allowed here: use {allow}."
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["text/plain", "application/jsonx", "application/x-www-form-urlencoded", "json", "", None],
+)
+async def test_a_body_that_is_not_json_is_a_415(client: Client, content_type: str | None) -> None:
+    headers = {} if content_type is None else {"Content-Type": content_type}
+    response = await client.post("/foss", data=b"{}", headers=headers)
+    error = await error_of(response, 415, "InvalidContentType")
+
+    assert error["message"] == "Invalid content-type. Only `application/json` is allowed."
+
+
+@pytest.mark.parametrize("content_type", ["application/json; charset=utf-8", "Application/JSON"])
+async def test_parameters_and_case_of_the_content_type_are_fine(
+    client: Client, content_type: str
+) -> None:
+    response = await client.post(
+        "/foss", data=b'{"name":"ab","email":"a@b.co"}', headers={"Content-Type": content_type}
+    )
+
+    assert response.status_code == 201
+
+
+async def test_a_merge_patch_is_for_patch_alone(client: Client) -> None:
+    headers = {"Content-Type": "application/merge-patch+json"}
+
+    await error_of(
+        await client.put("/foss/1", data=b"{}", headers=headers), 415, "InvalidContentType"
+    )
+
+
+async def test_an_encoded_body_is_a_415(client: Client) -> None:
+    response = await client.post(
+        "/foss", data=b"\x1f\x8b", headers=JSON | {"Content-Encoding": "gzip"}
+    )
+
+    await error_of(response, 415, "InvalidContentType")
+
+
+async def test_a_request_without_a_body_needs_no_content_type(client: Client) -> None:
+    assert (await client.get("/foss")).status_code == 200
+    assert (await client.get("/foss", headers={"Content-Type": "text/plain"})).status_code == 200
+
+    await error_of(await client.post("/foss"), 400, "InvalidAPIRequest")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{",
+        b"{'name': 1}",
+        b'{"name": "\xff"}',
+        b"\xef\xbb\xbf{}",
+        b'{"name": NaN}',
+        b'{"name": Infinity}',
+        b'{"name": -Infinity}',
+        b'{"name": 1e400}',
+        b'{"name": "a", "name": "b"}',
+        b"[" * 65 + b"]" * 65,
+        b"[" * 4000 + b"]" * 4000,
+        b"   ",
+        b"{} {}",
+        b"1" * 5000,
+    ],
+)
+async def test_malformed_json_is_a_400(client: Client, body: bytes) -> None:
+    error = await error_of(
+        await client.post("/foss", data=body, headers=JSON), 400, "InvalidAPIRequest"
+    )
+
+    assert error["message"].startswith("The request body ")
+    assert await (await client.get("/foss")).get_json() == []
+
+
+async def test_a_body_over_the_limit_is_a_413(client: Client) -> None:
+    response = await client.post("/foss", json=foss(name="x" * 20_000))
+    error = await error_of(response, 413, "InvalidAPIRequest")
+
+    assert error["message"] == "The request body is larger than 10000 bytes."
+    assert response.headers["Connection"] == "close"
+
+
+async def test_an_unforeseen_error_tells_nothing(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app = create_app(settings)
+
+    @app.get("/broken")
+    async def broken() -> dict[str, Any]:
+        raise RuntimeError("a secret")
+
+    response = await app.test_client().get("/broken", headers={"X-Request-ID": "here"})
+    error = await error_of(response, 500, "InternalError")
+
+    assert "secret" not in str(error)
+    assert "a secret" in capsys.readouterr().out
+
+
+async def test_a_view_that_never_returns_is_a_504(settings: Settings) -> None:
+    app = create_app(settings.model_copy(update={"request_timeout": 0.05}))
+
+    @app.get("/endless")
+    async def endless() -> dict[str, Any]:
+        await app.extensions["never"].wait()
+        return {}
+
+    app.extensions["never"] = app.event_class()
+    error = await error_of(await app.test_client().get("/endless"), 504, "DeadlineExceeded")
+
+    assert error["message"] == "The request took longer than 0.05 s."
+
+
+async def test_a_timeout_of_the_view_itself_is_not_taken_for_the_deadline(app: Quart) -> None:
+    other = create_app(Settings(database_url=None))
+
+    @other.get("/impatient")
+    async def impatient() -> dict[str, Any]:
+        raise TimeoutError
+
+    error = await error_of(await other.test_client().get("/impatient"), 504, "DeadlineExceeded")
+
+    assert error["message"] == "The database took too long to answer."
+
+
+ORDER: list[tuple[int, dict[str, Any]]] = [
+    (401, {"path": "/nope", "method": "FOO", "headers": {"X-API-Key": "wrong"}}),
+    (404, {"path": "/nope", "method": "POST", "data": b"x" * 20_000}),
+    (405, {"path": "/foss", "method": "PUT", "data": b"x" * 20_000}),
+    (415, {"path": "/foss?no=1", "method": "POST", "data": b"x" * 20_000}),
+    (413, {"path": "/foss?no=1", "method": "POST", "data": b"x" * 20_000, "headers": JSON}),
+    (400, {"path": "/foss?no=1", "method": "POST", "data": b"x", "headers": JSON}),
+    (422, {"path": "/foss/99", "method": "PUT", "data": b"[]", "headers": JSON}),
+    (
+        404,
+        {"path": "/foss/99", "method": "PUT", "data": b"{}", "headers": JSON | {"If-Match": '"1"'}},
+    ),
+]
+
+
+@pytest.mark.parametrize(("status", "request_"), ORDER)
+async def test_the_checks_have_an_order(
+    settings: Settings, empty_database: None, status: int, request_: dict[str, Any]
+) -> None:
+    key = "k" * 16
+    app = create_app(
+        settings.model_copy(update={"secure_api_key": Settings(secure_api_key=key).secure_api_key})
+    )
+    headers = {"X-API-Key": key} | request_.get("headers", {})
+    async with app.test_app():
+        response = await app.test_client().open(**request_ | {"headers": headers})
+
+    assert response.status_code == status

@@ -1,0 +1,80 @@
+"""The guard."""
+
+from collections.abc import AsyncIterator
+from typing import cast
+
+import pytest
+from pydantic import SecretStr
+from quart import Quart
+
+from service import create_app
+from service.settings import Settings
+from tests.client import Client
+from tests.envelope import error_of
+
+KEY = "correct-horse-ü"
+
+
+@pytest.fixture
+async def guarded(settings: Settings, empty_database: None) -> AsyncIterator[Client]:
+    app = create_app(settings.model_copy(update={"secure_api_key": SecretStr(KEY)}))
+    async with app.test_app():
+        yield cast("Client", app.test_client())
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Authorization": f"Bearer {KEY}"},
+        {"Authorization": f"bearer   {KEY}"},
+        {"X-API-Key": KEY},
+        {"_secure_key": KEY},
+        {"Authorization": "Basic eDp5", "X-API-Key": KEY},
+    ],
+)
+async def test_the_key_opens(guarded: Client, headers: dict[str, str]) -> None:
+    assert (await guarded.get("/foss", headers=headers)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Authorization": KEY},
+        {"Authorization": f"Basic {KEY}"},
+        {"Authorization": "Bearer"},
+        {"Authorization": "Bearer "},
+        {"X-API-Key": ""},
+        {"X-API-Key": "wrong"},
+        {"X-API-Key": KEY + "x"},
+        {"X-API-Key": KEY[:-1]},
+        {"_secure_key": "wrong"},
+    ],
+)
+@pytest.mark.parametrize("path", ["/foss", "/foss/1", "/nope", "/livez/", "/Livez"])
+async def test_without_the_key_nothing_opens(
+    guarded: Client, path: str, headers: dict[str, str]
+) -> None:
+    response = await guarded.get(path, headers=headers)
+    error = await error_of(response, 401, "InvalidPermissions")
+
+    assert response.headers["WWW-Authenticate"] == "Bearer"
+    assert error["message"] == (
+        "The key is missing or wrong: send `Authorization: Bearer KEY` or `X-API-Key: KEY`."
+    )
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/openapi.json"])
+async def test_the_public_routes_need_no_key(guarded: Client, path: str) -> None:
+    assert (await guarded.get(path)).status_code == 200
+
+
+async def test_a_preflight_needs_no_key(guarded: Client) -> None:
+    headers = {"Origin": "http://localhost:8080", "Access-Control-Request-Method": "PUT"}
+
+    assert (await guarded.options("/foss/1", headers=headers)).status_code == 204
+    assert (await guarded.options("/foss/1")).status_code == 401
+
+
+async def test_without_a_configured_key_all_is_open(app: Quart, client: Client) -> None:
+    assert (await client.get("/foss")).status_code == 200

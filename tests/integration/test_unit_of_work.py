@@ -1,0 +1,137 @@
+"""One request, one unit of work: a 2xx means stored, anything else means not stored."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from quart import Quart, g
+from quart.wrappers import Response
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from service import create_app
+from service.settings import Settings
+from tests.envelope import error_of
+from tests.factories import foss
+
+
+async def count(engine: AsyncEngine) -> int:
+    async with engine.connect() as connection:
+        return int((await connection.execute(text("SELECT count(*) FROM foss"))).scalar_one())
+
+
+async def test_a_connection_that_dies_between_flush_and_commit_stores_nothing(
+    settings: Settings, engine: AsyncEngine, empty_database: None
+) -> None:
+    app = create_app(settings)
+    flushed = []
+
+    # Registered last, it runs first: behind the view, in front of the commit.
+    @app.after_request
+    async def kill(response: Response) -> Response:
+        flushed.append(response.status_code)
+        pid = (await g.session.execute(text("SELECT pg_backend_pid()"))).scalar_one()
+        async with engine.connect() as connection:
+            await connection.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
+        return response
+
+    async with app.test_app():
+        response = await app.test_client().post("/foss", json=foss())
+    await error_of(response, 503, "DatabaseError")
+
+    assert flushed == [201]
+    assert response.headers["Retry-After"] == "1"
+    assert "Location" not in response.headers
+    assert await count(engine) == 0
+
+
+@asynccontextmanager
+async def objection(engine: AsyncEngine, state: str) -> AsyncIterator[None]:
+    """Let PostgreSQL refuse at COMMIT what it took at INSERT, with this SQLSTATE."""
+    function = (
+        "CREATE FUNCTION object() RETURNS trigger LANGUAGE plpgsql AS "
+        f"$$ BEGIN RAISE EXCEPTION 'too late' USING ERRCODE = '{state}'; END $$"
+    )
+    trigger = (
+        "CREATE CONSTRAINT TRIGGER object AFTER INSERT ON foss DEFERRABLE INITIALLY DEFERRED "
+        "FOR EACH ROW EXECUTE FUNCTION object()"
+    )
+    async with engine.begin() as connection:
+        await connection.execute(text(function))
+        await connection.execute(text(trigger))
+    try:
+        yield
+    finally:
+        async with engine.begin() as connection:
+            await connection.execute(text("DROP FUNCTION object CASCADE"))
+
+
+@pytest.mark.parametrize(
+    ("state", "status", "type_"),
+    [
+        ("23505", 409, "RecordAlreadyExists"),
+        ("40001", 503, "Unavailable"),
+        ("53100", 503, "DatabaseError"),
+        ("57014", 504, "DeadlineExceeded"),
+        ("XX000", 500, "InternalError"),
+    ],
+)
+async def test_a_commit_that_fails_is_answered_like_any_other_error(
+    app: Quart, engine: AsyncEngine, empty_database: None, state: str, status: int, type_: str
+) -> None:
+    async with objection(engine, state):
+        response = await app.test_client().post("/foss", json=foss())
+    await error_of(response, status, type_)
+
+    assert await count(engine) == 0
+    assert (await app.test_client().post("/foss", json=foss())).status_code == 201
+
+
+async def test_an_error_behind_a_statement_rolls_it_back(
+    settings: Settings, engine: AsyncEngine, empty_database: None
+) -> None:
+    app = create_app(settings)
+    view = app.view_functions["foss.create_foss"]
+
+    async def store_and_fail(**arguments: object) -> None:
+        await view(**arguments)  # type: ignore[misc]
+        raise RuntimeError("behind the statement")
+
+    for name, value in vars(view).items():
+        setattr(store_and_fail, name, value)
+    app.view_functions["foss.create_foss"] = store_and_fail  # type: ignore[assignment]
+    async with app.test_app():
+        await error_of(await app.test_client().post("/foss", json=foss()), 500, "InternalError")
+
+    assert await count(engine) == 0
+
+
+async def test_a_read_opens_no_transaction(settings: Settings, empty_database: None) -> None:
+    app = create_app(settings)
+    seen = []
+
+    @app.after_request
+    async def look(response: Response) -> Response:
+        raw = await (await g.session.connection()).get_raw_connection()
+        seen.append(raw.driver_connection.is_in_transaction())
+        return response
+
+    async with app.test_app():
+        await app.test_client().get("/foss")
+        await app.test_client().post("/foss", json=foss())
+
+    assert seen == [False, True]
+
+
+async def test_every_connection_is_given_back(settings: Settings, empty_database: None) -> None:
+    app = create_app(settings.model_copy(update={"database_pool_size": 1}))
+    async with app.test_app():
+        client = app.test_client()
+        for _ in range(3):
+            await client.post("/foss", json=foss(email="ada@example.org"))
+            await client.post("/foss", json={})
+            await client.get("/foss/99")
+        pool = app.extensions["database"].engine.pool
+
+        assert pool.checkedout() == 0
+        assert len(await (await client.get("/foss")).get_json()) == 1

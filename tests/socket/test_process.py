@@ -1,0 +1,223 @@
+"""Starting and stopping `python -m service`."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from service.settings import ROOT
+from tests.factories import foss
+from tests.socket.conftest import KEY, running
+
+AUTH = {"X-API-Key": KEY}
+
+
+def start(**settings: str) -> subprocess.CompletedProcess[str]:
+    """Run a service that is not expected to start."""
+    return subprocess.run(
+        [sys.executable, "-m", "service"],
+        cwd=ROOT,
+        env=os.environ | settings,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+MISSING = (
+    "DATABASE_URL and SECURE_API_KEY: missing. With APP_ENV=production set DATABASE_URL and"
+    " SECURE_API_KEY, or DATABASE_URL_FILE and SECURE_API_KEY_FILE."
+)
+OPEN = (
+    "SECURE_API_KEY: is missing, and BIND=0.0.0.0:5000 is open to others."
+    " Set a key, or bind to 127.0.0.1."
+)
+SHORT = {"APP_ENV": "production", "DATABASE_URL": "postgresql://x", "SECURE_API_KEY": "short"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        ({"APP_ENV": "production"}, MISSING),
+        (SHORT, "SECURE_API_KEY: production needs at least 16 characters."),
+        ({"BIND": "0.0.0.0:5000"}, OPEN),
+        ({"BIND": "nonsense"}, "BIND: write HOST:PORT, [IPV6]:PORT or unix:/path."),
+        ({"DATABASE_URL": "mysql://x"}, "DATABASE_URL: must begin with postgresql://."),
+    ],
+)
+def test_a_wrong_setting_stops_the_start_with_one_line(settings: dict[str, str], line: str) -> None:
+    result = start(**settings)
+
+    assert result.returncode == 1
+    assert (result.stdout, result.stderr) == ("", f"{line}\n")
+
+
+def test_a_port_that_is_taken_stops_the_start_with_one_line(database_url: str) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        bind = f"127.0.0.1:{taken.getsockname()[1]}"
+        result = start(BIND=bind, DATABASE_URL=database_url)
+
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"BIND: can't listen on {bind}: ")
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_restart_loses_nothing(tmp_path: Path, database_url: str, empty_database: None) -> None:
+    with running(tmp_path, database_url) as service:
+        created = httpx.post(f"{service.url}/foss", json=foss(), headers=AUTH).json()
+    with running(tmp_path, database_url) as service:
+        assert httpx.get(f"{service.url}/foss", headers=AUTH).json() == [created]
+
+
+def test_it_listens_on_a_unix_socket(tmp_path: Path, database_url: str) -> None:
+    path = tmp_path / "s"
+    with subprocess.Popen(
+        [sys.executable, "-m", "service"],
+        cwd=ROOT,
+        env=os.environ
+        | {"BIND": f"unix:{path}", "DATABASE_URL": database_url, "DRAIN_SECONDS": "0"},
+        stdout=subprocess.DEVNULL,
+    ) as process:
+        transport = httpx.HTTPTransport(uds=str(path), retries=0)
+        with httpx.Client(transport=transport, base_url="http://localhost") as client:
+            deadline = time.monotonic() + 30
+            while not path.exists() and time.monotonic() < deadline:
+                time.sleep(0.05)
+            response = client.get("/readyz")
+        process.terminate()
+
+    assert response.json() == {"status": "ready"}
+    assert process.returncode == 0
+
+
+def test_logs_in_production_are_one_object_a_line(tmp_path: Path, database_url: str) -> None:
+    with running(tmp_path, database_url, APP_ENV="production") as service:
+        httpx.get(f"{service.url}/foss?q", headers=AUTH | {"X-Request-ID": "find-me"})
+        service.process.terminate()
+        service.process.wait(10)
+        lines = [json.loads(line) for line in service.log.read_text().splitlines()]
+    [line] = [line for line in lines if line.get("request_id") == "find-me"]
+
+    assert line["event"] == "request"
+    assert (line["method"], line["path"], line["status"]) == ("GET", "/foss", 422)
+    assert {"timestamp", "level", "milliseconds", "client"} <= line.keys()
+
+
+def test_logs_in_development_are_for_reading(tmp_path: Path, database_url: str) -> None:
+    with running(tmp_path, database_url) as service:
+        httpx.get(f"{service.url}/foss/99", headers=AUTH)
+        service.process.terminate()
+        service.process.wait(10)
+        log = service.log.read_text()
+
+    assert "request" in log
+    assert "path=/foss/99" in log
+    assert not log.startswith("{")
+
+
+def test_a_drain_answers_everything_and_ends(tmp_path: Path, database_url: str) -> None:
+    with running(tmp_path, database_url, DRAIN_SECONDS="30") as service:
+        with httpx.Client(base_url=service.url, headers=AUTH) as client:
+            assert client.get("/readyz").status_code == 200
+            service.process.send_signal(signal.SIGTERM)
+            while client.get("/readyz").status_code != 503:
+                time.sleep(0.01)
+            response = client.get("/foss")
+
+            assert response.status_code == 200
+            assert response.headers["Connection"] == "close"
+        # The second signal ends the drain.
+        service.process.send_signal(signal.SIGTERM)
+
+        assert service.process.wait(10) == 0
+
+
+def test_a_request_in_flight_is_finished_before_the_stop(tmp_path: Path, database_url: str) -> None:
+    with running(tmp_path, database_url) as service:
+        body = json.dumps(foss()).encode()
+        head = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\nX-API-Key: {KEY}"
+        with socket.create_connection(("127.0.0.1", service.port), timeout=10) as connection:
+            connection.sendall(f"POST /foss HTTP/1.1\r\nHost: x\r\n{head}\r\n\r\n".encode())
+            service.process.terminate()
+            service.wait_for("stopping")
+            connection.sendall(body)
+            answer = connection.recv(65536)
+
+        assert answer.startswith(b"HTTP/1.1 201")
+        assert b"connection: close" in answer.lower()
+        assert service.process.wait(10) == 0
+
+
+ENDLESS = """
+import asyncio, sys
+from service import __main__ as program
+
+make = program.create_app
+
+def create_app(settings):
+    app = make(settings)
+
+    @app.get("/endless")
+    async def endless():
+        while True:
+            try:
+                await asyncio.sleep(3600)
+            except asyncio.CancelledError:
+                print("not me", flush=True)
+
+    return app
+
+program.create_app = create_app
+sys.exit(program.main())
+"""
+
+
+def test_a_handler_that_never_ends_can_not_hold_up_the_stop(
+    tmp_path: Path, database_url: str
+) -> None:
+    program = ("-c", ENDLESS)
+    with (
+        running(tmp_path, database_url, program=program, REQUEST_TIMEOUT="0.5") as service,
+        socket.create_connection(("127.0.0.1", service.port)) as connection,
+    ):
+        connection.sendall(f"GET /endless HTTP/1.1\r\nHost: x\r\nX-API-Key: {KEY}\r\n\r\n".encode())
+        service.wait_for("not me")
+        service.process.terminate()
+
+        assert service.process.wait(20) == 1
+
+
+def test_two_processes_share_the_embedded_database_and_keep_its_data(tmp_path: Path) -> None:
+    settings = {"STATE_DIR": str(tmp_path / "state"), "DATABASE_URL": "", "DRAIN_SECONDS": "0"}
+    subprocess.run(
+        [sys.executable, "-m", "alembic", "upgrade", "head"],
+        cwd=ROOT,
+        env=os.environ | settings,
+        check=True,
+    )
+    with running(tmp_path, "", STATE_DIR=settings["STATE_DIR"]) as one:
+        with running(tmp_path, "", STATE_DIR=settings["STATE_DIR"]) as two:
+            created = httpx.post(f"{one.url}/foss", json=foss(), headers=AUTH).json()
+
+            assert httpx.get(f"{two.url}/foss", headers=AUTH).json() == [created]
+            two.process.terminate()
+            two.process.wait(10)
+        assert httpx.get(f"{one.url}/foss", headers=AUTH).json() == [created]
+        one.process.terminate()
+        one.process.wait(10)
+    with running(tmp_path, "", STATE_DIR=settings["STATE_DIR"]) as three:
+        assert httpx.get(f"{three.url}/foss", headers=AUTH).json() == [created]
+        three.process.terminate()
+        three.process.wait(10)
+
+    assert not (tmp_path / "state" / "postgres" / "postmaster.pid").exists()
