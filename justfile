@@ -1,0 +1,114 @@
+# Each recipe works from a fresh clone: it makes .tools/ and .venv/ when they are missing or stale.
+
+set positional-arguments
+
+export JUST_COMMAND := env("JUST_COMMAND", "just")
+export PATH := justfile_directory() / ".tools/bin" + ":" + env("PATH")
+export UV_PYTHON_DOWNLOADS := "never"
+# Like pip and git, uv trusts the authorities that this machine trusts.
+export UV_SYSTEM_CERTS := env("UV_SYSTEM_CERTS", "true")
+
+heading := "Usage: " + JUST_COMMAND + " COMMAND\n"
+lock := "requirements/development.txt"
+
+[private]
+default:
+    @"{{ just_executable() }}" --list --unsorted --list-heading '{{ heading }}'
+
+# Makes .venv with everything for development, from the lock files.
+[group('start')]
+setup: _tools
+    @test -x .venv/bin/python || uv venv --quiet --relocatable --python '>=3.11' .venv
+    @cmp -s {{ lock }} .venv/lock.txt || uv pip sync --quiet --compile-bytecode --python .venv/bin/python --require-hashes {{ lock }}
+    @cmp -s {{ lock }} .venv/lock.txt || cp {{ lock }} .venv/lock.txt
+
+# Starts the whole stack, waits until it is ready and says where it is.
+[group('start')]
+[no-exit-message]
+up where="local": setup
+    @.venv/bin/python -m local up "$1"
+
+# Stops the whole stack; the data stay.
+[group('start')]
+[no-exit-message]
+down: setup
+    @.venv/bin/python -m local down
+
+# Runs the service with reload on every change, on a migrated database.
+[group('start')]
+[no-exit-message]
+serve: migrate
+    @.venv/bin/python -m local serve
+
+# Shows what runs and how it is.
+[group('look')]
+[no-exit-message]
+ps: setup
+    @.venv/bin/python -m local ps
+
+# Follows the logs of the stack.
+[group('look')]
+[no-exit-message]
+logs: setup
+    @.venv/bin/python -m local logs
+
+# Opens a SQL prompt on the configured database; takes psql's options.
+[group('look')]
+[no-exit-message]
+psql *ARGS: setup
+    @.venv/bin/python -m local psql "$@"
+
+# Applies the migrations to the configured database.
+[group('database')]
+[no-exit-message]
+migrate: setup
+    @.venv/bin/alembic upgrade head
+
+# Creates a migration from the models.
+[group('database')]
+[no-exit-message]
+revision message: setup
+    @.venv/bin/alembic revision --autogenerate -m "$1"
+
+# Prints the SQL that `migrate` would run, and runs nothing.
+[group('database')]
+[no-exit-message]
+migrate-sql: setup
+    @.venv/bin/python -m local migrate-sql
+
+# Goes back one migration.
+[group('database')]
+[no-exit-message]
+downgrade: setup
+    @.venv/bin/alembic downgrade -1
+
+# Runs the tests and measures their coverage; with pytest's arguments, only those that they choose.
+[group('develop')]
+[no-exit-message]
+test *ARGS: setup
+    @.venv/bin/pytest {{ if ARGS == "" { "--cov" } else { '"$@"' } }}
+
+# Checks format, lint, types, layers, lock files and migrations; changes nothing.
+[group('develop')]
+[no-exit-message]
+check: setup
+    @.venv/bin/ruff format --check && .venv/bin/ruff check && .venv/bin/mypy
+    @.venv/bin/pytest --quiet --no-header tests/test_layers.py
+    @.venv/bin/python -m local check-locks && .venv/bin/python -m local check-migrations
+
+# Mends what `check` can mend by itself: format and lint.
+[group('develop')]
+[no-exit-message]
+fix: setup
+    @.venv/bin/ruff check --fix
+    @.venv/bin/ruff format
+
+# Recompiles the lock files; takes uv's options, such as --upgrade.
+[group('develop')]
+[no-exit-message]
+lock *ARGS: _tools
+    @uv run --quiet --no-project --python '>=3.11' -m local.locks "$@"
+
+[private]
+_tools:
+    @cmp -s requirements/tools.txt .tools/tools.txt || ./just --version >/dev/null

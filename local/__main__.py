@@ -1,0 +1,39 @@
+"""The commands behind the justfile: `python -m local COMMAND`."""
+
+import sys
+from argparse import ArgumentParser
+from collections.abc import Callable
+
+from local import locks, migrations, psql, serve, stack
+from local.console import CommandError, complain
+from service.common.embedded import EmbeddedPostgresError
+from service.settings import Settings, SettingsError, load_settings
+
+COMMANDS: dict[str, Callable[[Settings, list[str]], int]] = {
+    "check-locks": lambda _settings, _arguments: locks.check(),
+    "check-migrations": lambda _settings, _arguments: migrations.check(),
+    "down": lambda settings, _arguments: stack.down(settings),
+    "logs": lambda settings, _arguments: stack.logs(settings),
+    "migrate-sql": lambda _settings, _arguments: migrations.print_pending(),
+    "ps": lambda settings, _arguments: stack.ps(settings),
+    "psql": psql.run,
+    "serve": lambda settings, _arguments: serve.run(settings),
+    "up": stack.up,
+}
+
+
+def main() -> int:
+    """Run one command and return its exit code."""
+    parser = ArgumentParser(prog="local", description=__doc__)
+    parser.add_argument("command", choices=COMMANDS)
+    command, arguments = parser.parse_known_args(sys.argv[1:2])[0].command, sys.argv[2:]
+    try:
+        return COMMANDS[command](load_settings(), arguments)
+    except (CommandError, SettingsError, EmbeddedPostgresError) as error:
+        return complain(error)
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

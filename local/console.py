@@ -1,0 +1,30 @@
+"""What a person reads: failures, the end of a log, the name of the command."""
+
+import os
+import sys
+from pathlib import Path
+
+LAST_LINES = 15
+
+
+class CommandError(Exception):
+    """A command can't do its work: the text says what is wrong and what to do."""
+
+
+def complain(error: Exception) -> int:
+    """Print the error for a person and return the exit code."""
+    print(f"\n{error}", file=sys.stderr)
+    return 1
+
+
+def just(command: str) -> str:
+    """Return the command as this person would type it."""
+    return f"{os.environ.get('JUST_COMMAND', 'just')} {command}"
+
+
+def tail(log: Path) -> str:
+    """Return the last lines of the log, indented."""
+    if not log.exists():
+        return f"    (There is no {log} yet.)"
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-LAST_LINES:]
+    return "\n".join(f"    {line}" for line in lines or ["(The log is empty.)"])

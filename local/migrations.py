@@ -1,0 +1,42 @@
+"""Chores around alembic that need more than its own command line."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from service.common.embedded import start_server
+from service.settings import ROOT
+
+ALEMBIC = [sys.executable, "-m", "alembic"]
+
+
+def check() -> int:
+    """Migrate an empty database and compare it with the models; no other database is touched."""
+    # The server stops before its directory goes.
+    with TemporaryDirectory() as directory, start_server(Path(directory) / "postgres") as server:
+        # `.env` may name the developer's database, so leaving DATABASE_URL unset is not enough.
+        environment = {**os.environ, "DATABASE_URL": server.get_uri()}
+        environment.pop("DATABASE_URL_FILE", None)
+        for arguments in (["upgrade", "head"], ["check"]):
+            done = subprocess.run([*ALEMBIC, *arguments], cwd=ROOT, env=environment, check=False)
+            if done.returncode:
+                return done.returncode
+    return 0
+
+
+def print_pending() -> int:
+    """Print the SQL that `alembic upgrade head` would run on the configured database."""
+    current = subprocess.run(
+        [*ALEMBIC, "current"], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False
+    )
+    if current.returncode:
+        return current.returncode
+    # The line reads `0123456789ab (head)`; it is missing where no migration ran yet.
+    if current.stdout.rstrip().endswith("(head)"):
+        print("-- Nothing is pending: the database is at the newest revision.")
+        return 0
+    revision = current.stdout.split()[0] if current.stdout.strip() else "base"
+    arguments = ["upgrade", f"{revision}:head", "--sql"]
+    return subprocess.run([*ALEMBIC, *arguments], cwd=ROOT, check=False).returncode

@@ -1,0 +1,137 @@
+"""The stack as local processes under supervisor: start, stop and look."""
+
+import fcntl
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from local import ports, processes, programs, readiness, welcome
+from local.console import CommandError, just, tail
+from local.processes import log_path
+from service.common.embedded import EmbeddedPostgresError, start_server
+from service.settings import ROOT, Settings
+
+
+def up(settings: Settings, arguments: list[str]) -> int:
+    """Start the stack, wait until it is ready and print the welcome."""
+    if arguments == ["docker"]:
+        raise CommandError(f"The stack does not run in containers yet: use `{just('up')}`.")
+    if arguments != ["local"]:
+        raise CommandError(
+            f"`{just('up')}` does not know {' '.join(arguments)!r}: write `{just('up local')}`."
+        )
+    state = _state(settings)
+    with _alone(state):
+        supervisor = processes.connect(state)
+        if supervisor is None:
+            url = f"http://127.0.0.1:{settings.http_port}"
+            ports.require_free(settings.http_port)
+            _start(settings, state, url)
+        else:
+            url = supervisor.getIdentification()
+            readiness.wait_until_ready(supervisor, state, url)
+    welcome.show(url, settings)
+    return 0
+
+
+def _start(settings: Settings, state: Path, url: str) -> None:
+    (state / "logs").mkdir(exist_ok=True)
+    chosen = programs.choose(settings, state)
+    supervisor = processes.start(state, chosen, identifier=url)
+    try:
+        for program in chosen:
+            if program.name == "api":
+                _migrate(state)
+            supervisor.startProcess(program.name, False)
+            if program.name == "postgres":
+                _wait_for_postgres(state)
+        readiness.wait_until_ready(supervisor, state, url)
+    except BaseException:
+        processes.stop(supervisor, state)
+        raise
+
+
+def _wait_for_postgres(state: Path) -> None:
+    try:
+        # This returns when the server accepts connections.
+        start_server(state / "postgres")
+    except EmbeddedPostgresError as error:
+        log = state / "postgres" / "log"
+        raise CommandError(f"{error}\nThe end of {log}:\n{tail(log)}") from error
+
+
+def _migrate(state: Path) -> None:
+    log = log_path(state, "migrate")
+    with log.open("w", encoding="utf-8") as output:
+        done = subprocess.run(
+            [sys.executable, "-m", "alembic", "upgrade", "head"],
+            cwd=ROOT,
+            env={**os.environ, "STATE_DIR": str(state)},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+    if done.returncode:
+        raise CommandError(
+            f"The migrations failed. The end of {log}:\n{tail(log)}\n"
+            f"Check DATABASE_URL, if you set it, and try `{just('migrate')}` by itself."
+        )
+
+
+def down(settings: Settings) -> int:
+    """Stop the stack and wait until it is gone."""
+    state = _state(settings)
+    with _alone(state):
+        supervisor = processes.connect(state)
+        if supervisor is None:
+            print("Nothing runs.")
+            return 0
+        print("Stopping; requests that run may finish.", flush=True)
+        processes.stop(supervisor, state)
+    print("Stopped. The data stay.")
+    return 0
+
+
+def ps(settings: Settings) -> int:
+    """Print what runs; return 0 when all of it does."""
+    supervisor: Any = processes.connect(_state(settings))
+    if supervisor is None:
+        print(f"Nothing runs. Start it with `{just('up')}`.")
+        return 1
+    found = supervisor.getAllProcessInfo()
+    print(f"The stack of {supervisor.getIdentification()}\n")
+    for process in found:
+        print(f"{process['name']:<10} {process['statename']:<10} {process['description']}")
+    return 0 if all(process["statename"] == "RUNNING" for process in found) else 1
+
+
+def logs(settings: Settings) -> int:
+    """Follow all logs of the stack, until Ctrl-C."""
+    state = _state(settings)
+    found = [*sorted((state / "logs").glob("*.log")), *state.glob("postgres/log")]
+    if not found:
+        raise CommandError(f"There are no logs yet. Start the stack with `{just('up')}`.")
+    os.execvp("tail", ["tail", "-n", "20", "-F", *map(str, found)])
+
+
+def _state(settings: Settings) -> Path:
+    state = settings.state_dir.resolve()
+    try:
+        state.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CommandError(
+            f"STATE_DIR: can't make {state}: {error.strerror}. Set another."
+        ) from error
+    return state
+
+
+@contextmanager
+def _alone(state: Path) -> Iterator[None]:
+    """Let one `up` or `down` work at a time; a second one waits."""
+    with (state / "stack.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

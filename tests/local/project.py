@@ -1,0 +1,103 @@
+"""A copy of the project: no developer's data, port or `.env` is touched."""
+
+import os
+import shutil
+import socket
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+COPIED = [
+    *("just", "justfile", "pyproject.toml", "alembic.ini"),
+    *("local", "migrations", "nginx", "requirements", "schemas", "service"),
+]
+# Settings of the person who runs the tests, which would change what they see.
+FOREIGN = [
+    *("APP_ENV", "BIND", "DATABASE_URL", "DATABASE_URL_FILE", "JUST_COMMAND", "METRICS_BIND"),
+    *("SECURE_API_KEY", "SECURE_API_KEY_FILE", "STATE_DIR"),
+]
+
+
+@dataclass(frozen=True)
+class Project:
+    """A copy of the project, and the environment that its commands run in."""
+
+    directory: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def port(self) -> int:
+        """Where `just up` listens."""
+        return int(self.environment["HTTP_PORT"])
+
+    @property
+    def url(self) -> str:
+        """Where the service answers."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def just(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run `./just` and wait for it."""
+        return subprocess.run(
+            ["./just", *arguments],
+            cwd=self.directory,
+            env={**self.environment, **environment},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    def processes(self) -> list[str]:
+        """Return the processes whose command line or environment names this copy."""
+        found = []
+        for process in psutil.process_iter(["cmdline", "environ"]):
+            # Another person's process shows neither.
+            texts = [
+                *(process.info["cmdline"] or []),
+                (process.info["environ"] or {}).get("STATE_DIR", ""),
+            ]
+            if any(str(self.directory) in text for text in texts):
+                found.append(" ".join(texts))
+        return found
+
+
+def free_port() -> int:
+    """Return a port that nobody uses now."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def copy_project(directory: Path) -> Project:
+    """Copy what the commands need; the tools and the environment are shared."""
+    directory.mkdir(parents=True)
+    for name in COPIED:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, directory / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, directory / name)
+    (directory / ".tools").symlink_to(ROOT / ".tools")
+    (directory / ".venv").symlink_to(ROOT / ".venv")
+    environment = {name: value for name, value in os.environ.items() if name not in FOREIGN}
+    return Project(directory, {**environment, "HTTP_PORT": str(free_port()), "DRAIN_SECONDS": "0"})
+
+
+def hide_nginx(directory: Path, path: str) -> str:
+    """Return the PATH with nginx hidden and everything else in its place."""
+    folders = []
+    for number, folder in enumerate(path.split(os.pathsep)):
+        if shutil.which("nginx", path=folder) is None:
+            folders.append(folder)
+            continue
+        shadow = directory / f"path{number}"
+        shadow.mkdir()
+        for program in Path(folder).iterdir():
+            if program.name != "nginx":
+                (shadow / program.name).symlink_to(program)
+        folders.append(str(shadow))
+    return os.pathsep.join(folders)

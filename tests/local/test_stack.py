@@ -1,0 +1,209 @@
+"""`just up` and what one does with a running stack."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+
+import psutil
+import pytest
+
+from local.readiness import ask
+from tests.local.project import Project, free_port
+
+
+def eventually(is_true: Callable[[], bool], seconds: float = 30) -> bool:
+    deadline = time.monotonic() + seconds
+    while not is_true():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+def is_ready(project: Project) -> bool:
+    return ask(f"{project.url}/readyz") == "200"
+
+
+def shell(line: str) -> subprocess.CompletedProcess[str]:
+    command = ["sh", "-c", f"{line} -sS --fail-with-body"]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def curl_lines(output: str) -> list[str]:
+    return re.findall(r"curl .*", output)
+
+
+def pid_of(project: Project, program: str) -> int:
+    found = re.search(rf"{program} .*pid (\d+)", project.just("ps").stdout)
+    return int(found[1]) if found else 0
+
+
+def find_nginx(project: Project) -> str | None:
+    return shutil.which("nginx", path=project.environment["PATH"])
+
+
+def can_connect(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_the_printed_curl_lines_work_and_a_second_up_is_harmless(running: Project) -> None:
+    again = running.just("up")
+    create, read = curl_lines(again.stdout)
+    created, found = shell(create), shell(read)
+
+    assert again.returncode == 0
+    assert running.url in again.stdout
+    assert "`./just down`" in again.stdout
+    assert (created.returncode, found.returncode) == (0, 0), created.stderr + found.stderr
+    assert "ada@example.org" in found.stdout
+
+
+def test_ps_lists_the_programs(running: Project) -> None:
+    listed = running.just("ps")
+
+    assert listed.returncode == 0
+    assert re.search(r"api +RUNNING", listed.stdout)
+    assert re.search(r"postgres +RUNNING", listed.stdout)
+    assert ("nginx" in listed.stdout) == (find_nginx(running) is not None)
+
+
+def test_psql_reads_the_database_of_the_stack(running: Project) -> None:
+    found = running.just("psql", "-tAc", "select 'a b', count(*) >= 0 from foss")
+    refused = running.just("psql", "-c", "select nonsense", "-v", "ON_ERROR_STOP=1")
+
+    assert (found.returncode, found.stdout) == (0, "a b|t\n"), found.stderr
+    assert refused.returncode != 0
+
+
+def test_every_program_has_a_log(running: Project) -> None:
+    logs = running.directory / ".local" / "logs"
+
+    assert {"api.log", "migrate.log", "postgres.log"} <= {log.name for log in logs.iterdir()}
+    assert (logs / "api.log").read_text()
+
+
+def test_nothing_is_pending_after_up(running: Project) -> None:
+    printed = running.just("migrate-sql")
+
+    assert printed.returncode == 0, printed.stderr
+    assert "Nothing is pending" in printed.stdout
+
+
+def test_nginx_refuses_a_huge_body_with_the_envelope(running: Project) -> None:
+    if find_nginx(running) is None:
+        pytest.skip("nginx does not run")
+    with socket.create_connection(("127.0.0.1", running.port), timeout=10) as client:
+        client.sendall(b"POST /foss HTTP/1.1\r\nHost: a\r\nX-Request-ID: mine\r\n")
+        client.sendall(b"Content-Length: 99999999999\r\n\r\n")
+        head, _, body = client.makefile("rb").read().partition(b"\r\n\r\n")
+    error = json.loads(body)["error"]
+
+    assert head.startswith(b"HTTP/1.1 413 ")
+    assert b"Content-Type: application/json\r\n" in head
+    assert b"X-Request-ID: mine" in head
+    assert (error["code"], error["type"], error["request_id"]) == (413, "InvalidAPIRequest", "mine")
+
+
+@pytest.mark.parametrize("program", ["api", "postgres"])
+def test_a_killed_program_is_started_again(running: Project, program: str) -> None:
+    before = pid_of(running, program)
+    os.kill(before, signal.SIGKILL)
+
+    assert eventually(lambda: pid_of(running, program) not in {0, before})
+    assert eventually(lambda: is_ready(running))
+    assert eventually(lambda: running.just("ps").returncode == 0)
+
+
+def test_a_killed_database_server_is_started_again(running: Project) -> None:
+    postmaster = running.directory / ".local" / "postgres" / "postmaster.pid"
+    before = int(postmaster.read_text().splitlines()[0])
+    psutil.Process(before).kill()
+
+    assert eventually(
+        lambda: str(before) not in postmaster.read_text() if postmaster.exists() else False
+    )
+    assert eventually(lambda: is_ready(running))
+
+
+def test_data_survive_down_and_up_and_nothing_is_left_between(running: Project) -> None:
+    shell(curl_lines(running.just("up").stdout)[0])
+    stopped = running.just("down")
+    left, listening = running.processes(), can_connect(running.port)
+    idle = running.just("down")
+    nothing = running.just("ps")
+    started = running.just("up")
+    found = shell(curl_lines(started.stdout)[1])
+
+    assert stopped.returncode == 0, stopped.stderr
+    assert (left, listening) == ([], False)
+    assert (idle.returncode, idle.stdout) == (0, "Nothing runs.\n")
+    assert "Nothing runs." in nothing.stdout
+    assert started.returncode == 0, started.stderr
+    assert "ada@example.org" in found.stdout
+
+
+def test_a_stack_with_a_key_prints_lines_that_work(project: Project) -> None:
+    started = project.just("up", SECURE_API_KEY="it's a secret $HOME")
+    _create, read = curl_lines(started.stdout)
+
+    assert started.returncode == 0, started.stderr
+    assert shell(read).stdout.strip() == "[]"
+    assert shell(f"curl {project.url}/foss").returncode != 0
+
+
+def test_a_taken_port_is_named_and_nothing_is_left(project: Project) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", project.port))
+        other.listen()
+        refused = project.just("up")
+
+    assert refused.returncode == 1
+    assert f"Port {project.port} is taken" in refused.stderr
+    assert "HTTP_PORT=" in refused.stderr
+    assert project.processes() == []
+
+
+def test_an_unreachable_database_is_a_clear_error_and_nothing_is_left(project: Project) -> None:
+    url = f"postgresql://somebody:very-secret@127.0.0.1:{free_port()}/somewhere"
+    refused = project.just("up", DATABASE_URL=url)
+
+    assert refused.returncode == 1
+    assert "DATABASE_URL" in refused.stderr
+    assert "very-secret" not in refused.stdout + refused.stderr
+    assert project.processes() == []
+    assert not can_connect(project.port)
+
+
+def test_a_service_that_does_not_start_shows_its_log_and_leaves_nothing(project: Project) -> None:
+    (project.directory / "service" / "__main__.py").write_text(
+        "raise SystemExit('Broken on purpose.')\n"
+    )
+    refused = project.just("up")
+
+    assert refused.returncode == 1
+    assert "`api`" in refused.stderr
+    assert "Broken on purpose." in refused.stderr
+    assert project.processes() == []
+    assert not can_connect(project.port)
+
+
+def test_a_wrong_setting_is_one_line(project: Project) -> None:
+    refused = project.just("up", HTTP_PORT="many")
+
+    assert refused.returncode == 1
+    assert "HTTP_PORT" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_containers_are_not_there_yet(project: Project) -> None:
+    refused = project.just("up", "docker")
+
+    assert refused.returncode == 1
+    assert "containers" in refused.stderr
