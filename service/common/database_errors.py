@@ -18,6 +18,7 @@ from service.common.exceptions import (
 CONFLICT = "The change conflicts with another record."
 GONE = "The database is not available: try again soon."
 BUSY = "Other changes are in the way: try again soon."
+BEHIND = "The database is not migrated to what this build needs: run `just migrate`."
 SLOW = "The database took too long to answer."
 BEYOND = "A value is beyond what the database can hold."
 UNFIT = partial(InvalidAPIRequest, status_code=422)
@@ -27,6 +28,8 @@ MEANINGS: tuple[tuple[str, Callable[[str], JSONException], str], ...] = (
     ("22021", UNFIT, BEYOND),  # character_not_in_repertoire, as NUL in a text
     ("23503", RecordAlreadyExists, CONFLICT),  # foreign_key_violation
     ("23505", RecordAlreadyExists, CONFLICT),  # unique_violation
+    ("42703", DatabaseError, BEHIND),  # undefined_column
+    ("42P01", DatabaseError, BEHIND),  # undefined_table
     ("57014", DeadlineExceeded, SLOW),  # query_canceled, as by statement_timeout
     ("08", DatabaseError, GONE),  # connection_exception
     ("25006", DatabaseError, GONE),  # read_only_sql_transaction: a standby, after a failover
