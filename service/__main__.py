@@ -14,6 +14,7 @@ from quart import Quart
 
 from service import create_app
 from service.common.embedded import EmbeddedPostgresError
+from service.common.engine import database_url
 from service.common.logs import AccessLog, configure_logs
 from service.common.middleware.drain import begin_drain
 from service.common.validation import SchemaError
@@ -30,6 +31,8 @@ def main() -> int:
         settings = load_settings()
         configure_logs(settings)
         app = create_app(settings)
+        # Here a failure is one line, and the start of an embedded PostgreSQL holds up nobody.
+        database_url(settings)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(serve(app, server_config(settings), shutdown_trigger=Stop(app, settings)))
     except (SettingsError, SchemaError, EmbeddedPostgresError) as error:

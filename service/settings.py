@@ -26,6 +26,7 @@ from pydantic_settings import (
 ROOT = Path(__file__).resolve().parent.parent
 SECRETS = ("database_url", "secure_api_key")
 SHORTEST_PRODUCTION_KEY = 16
+MAX_PORT = 65535
 
 
 class SettingsError(Exception):
@@ -50,7 +51,11 @@ def _upper(value: object) -> object:
 
 
 class SecretFiles(EnvSettingsSource):
-    """Read a secret from the file that `NAME_FILE` points to."""
+    """Read a secret from the file that `NAME_FILE` of another source points to."""
+
+    def __init__(self, settings_cls: type[BaseSettings], source: Any) -> None:
+        super().__init__(settings_cls)
+        self.env_vars = source.env_vars
 
     def __call__(self) -> dict[str, Any]:
         """Return the secrets that have a file."""
@@ -65,11 +70,13 @@ class SecretFiles(EnvSettingsSource):
                 f"{name.upper()} and {name.upper()}_FILE are both set: keep one of them."
             )
         try:
-            return Path(path).read_text(encoding="utf-8").strip()
-        except OSError as error:
-            raise SettingsError(
-                f"{name.upper()}_FILE: can't read {path}: {error.strerror}."
-            ) from error
+            text = Path(path).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "It is not UTF-8"
+            raise SettingsError(f"{name.upper()}_FILE: can't read {path}: {reason}.") from error
+        if not text:
+            raise SettingsError(f"{name.upper()}_FILE: {path} is empty.")
+        return text
 
 
 class Settings(BaseSettings):
@@ -115,7 +122,13 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Let a value given in code win, then a secret's file, the environment, `.env`."""
         del file_secret_settings
-        return init_settings, SecretFiles(settings_cls), env_settings, dotenv_settings
+        return (
+            init_settings,
+            SecretFiles(settings_cls, env_settings),
+            env_settings,
+            SecretFiles(settings_cls, dotenv_settings),
+            dotenv_settings,
+        )
 
     @cached_property
     def production(self) -> bool:
@@ -138,6 +151,8 @@ class Settings(BaseSettings):
     def _check_bind(self) -> Self:
         if not re.fullmatch(r"unix:/.+|(?:\[[0-9A-Fa-f:.]+\]|[^:\s]+):\d{1,5}", self.bind):
             raise ValueError("BIND: write HOST:PORT, [IPV6]:PORT or unix:/path.")
+        if not self.bind.startswith("unix:") and int(self.bind.rpartition(":")[2]) > MAX_PORT:
+            raise ValueError(f"BIND: a port is at most {MAX_PORT}.")
         if self.secure_api_key is None and not self.production and not self._is_loopback():
             raise ValueError(
                 f"SECURE_API_KEY: is missing, and BIND={self.bind} is open to others. "

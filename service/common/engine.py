@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from service.common import embedded
 from service.common.exceptions import DatabaseError
-from service.settings import Settings
+from service.settings import Settings, SettingsError
 
 CONNECT_SECONDS = 5
 # The server's own limit comes first; this one is for a server that no longer answers at all.
@@ -27,14 +27,34 @@ LIBPQ_ONLY = frozenset(
         "keepalives_idle",
         "keepalives_interval",
         "load_balance_hosts",
+        "max_protocol_version",
+        "min_protocol_version",
+        "oauth_client_id",
+        "oauth_client_secret",
+        "oauth_issuer",
+        "oauth_scope",
         "require_auth",
         "requirepeer",
+        "requiressl",
+        "scram_client_key",
+        "scram_server_key",
+        "servicefile",
         "sslcertmode",
         "sslcompression",
         "sslcrldir",
+        "sslkeylogfile",
         "sslsni",
         "tcp_user_timeout",
     }
+)
+
+
+# The last is what asyncpg says where no host is what `target_session_attrs` asks for.
+UNREACHABLE = (
+    OSError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
 )
 
 
@@ -58,7 +78,7 @@ def create_engine(url: str, *, statement_timeout: float, **options: object) -> A
         query.setdefault("host", address)
     known = {name: value for name, value in query.items() if name not in LIBPQ_ONLY}
     dsn = urlunsplit(parts._replace(query=urlencode(known)))
-    connect_seconds = float(query.get("connect_timeout") or CONNECT_SECONDS)
+    connect_seconds = _connect_seconds(query.get("connect_timeout"))
     settings = {"statement_timeout": str(round(statement_timeout * 1000))}
     if "application_name" not in query:
         settings["application_name"] = query.get("fallback_application_name", "flusk")
@@ -73,7 +93,26 @@ def create_engine(url: str, *, statement_timeout: float, **options: object) -> A
                 else None,
                 server_settings=settings,
             )
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except UNREACHABLE as error:
             raise DatabaseError("The database can't be reached: try again soon.") from error
 
-    return create_async_engine("postgresql+asyncpg://", async_creator=connect, **options)
+    return create_async_engine(
+        "postgresql+asyncpg://",
+        async_creator=connect,
+        # An error's text goes to the log, where values of records have no place.
+        hide_parameters=True,
+        **options,
+    )
+
+
+def _connect_seconds(given: str | None) -> float | None:
+    """Return `connect_timeout` as libpq reads it: zero, or less, is no limit."""
+    if not given:
+        return CONNECT_SECONDS
+    try:
+        seconds = float(given)
+    except ValueError as error:
+        raise SettingsError(
+            f"DATABASE_URL: connect_timeout={given} is not a number of seconds."
+        ) from error
+    return seconds if seconds > 0 else None

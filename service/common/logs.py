@@ -1,5 +1,6 @@
 """Logs: readable lines in development, one JSON object a line in production."""
 
+import json
 import logging
 import sys
 from collections.abc import Mapping
@@ -58,7 +59,14 @@ def configure_logs(settings: Settings) -> None:
 
 
 def _dumps(value: Mapping[str, Any], **_: Any) -> str:
-    return orjson.dumps(value, default=repr, option=orjson.OPT_NON_STR_KEYS).decode()
+    try:
+        return orjson.dumps(value, default=repr, option=orjson.OPT_NON_STR_KEYS).decode()
+    except TypeError:
+        # A lone surrogate, or a number beyond 64 bits: a line that is odd beats none.
+        return json.dumps(
+            {str(name): repr(item) for name, item in value.items()}
+            | {name: value[name] for name in ("event", "level", "timestamp") if name in value}
+        )
 
 
 class AccessLog(Logger):

@@ -10,6 +10,7 @@ from service.common.exceptions import MAX_FAULTS, Fault, InvalidAPIRequest
 from service.common.validation import pointer, quote
 
 MAX_DEPTH = 64
+MAX_DIGITS = 4000
 # Up to nine digits as they come, more only without leading zeros: no number is read two ways.
 INTEGER = re.compile(r"-?(?:[0-9]{1,9}|[1-9][0-9]{9,17})")
 NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,17})?")
@@ -132,4 +133,13 @@ def _constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-_decoder = json.JSONDecoder(object_pairs_hook=_object, parse_float=_float, parse_constant=_constant)
+def _int(text: str) -> int:
+    # Python refuses more digits, with advice for the programmer.
+    if len(text) > MAX_DIGITS:
+        raise ValueError(f"the number {quote(text)[1:-1]} is out of range")
+    return int(text)
+
+
+_decoder = json.JSONDecoder(
+    object_pairs_hook=_object, parse_float=_float, parse_int=_int, parse_constant=_constant
+)

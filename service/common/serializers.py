@@ -16,12 +16,15 @@ class Serializable:
     @classmethod
     def fields(cls) -> tuple[str, ...]:
         """Return the names of the columns that clients see, in their order."""
-        if cls.__serialized_fields__ is None:
-            columns = inspect(cls).local_table.columns
-            cls.__serialized_fields__ = tuple(
-                column.key for column in columns if not column.info.get("private")
+        # Looked up on the class itself: a child has more fields than its parent.
+        fields: tuple[str, ...] | None = cls.__dict__.get("__serialized_fields__")
+        if fields is None:
+            fields = cls.__serialized_fields__ = tuple(
+                attribute.key
+                for attribute in inspect(cls).column_attrs
+                if not attribute.columns[0].info.get("private")
             )
-        return cls.__serialized_fields__
+        return fields
 
     def to_dict(
         self, *, only: Collection[str] | None = None, exclude: Collection[str] | None = None

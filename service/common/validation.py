@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler
 from pydantic_core import CoreSchema
 
 from service.common.exceptions import MAX_FAULTS, Fault, InvalidAPIRequest, cut
+from service.common.schema_references import broken
 
 DIRECTORY = Path(__file__).resolve().parents[2] / "schemas"
 BASE = "https://flusk.example/schemas/"
@@ -50,6 +51,10 @@ def load_schemas(directory: Path = DIRECTORY) -> dict[str, Schema]:
         path.relative_to(directory).as_posix(): _read(path)
         for path in sorted(directory.rglob("*.json"))
     }
+    known = {BASE + name for name in documents}
+    for name, document in documents.items():
+        for place, fault in broken(document, BASE + name, known):
+            raise SchemaError(f"schemas/{name}: at {pointer(place)}: {fault}.")
     try:
         registry = Registry([(BASE + name, document) for name, document in documents.items()])
     except ValueError as error:
@@ -66,18 +71,15 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _compile(name: str, document: dict[str, Any], registry: Registry) -> Schema:
-    if document.get("$id") != BASE + name:
-        raise SchemaError(f"schemas/{name}: at /$id: must be {BASE + name}.")
     try:
         validator = Draft202012Validator(
             document, registry=registry, validate_formats=True, mask=VALUE, base_uri=BASE + name
         )
-    except ValidationError as error:
-        raise SchemaError(
-            f"schemas/{name}: at {pointer(error.instance_path)}: {error.message}"
-        ) from error
     except ValueError as error:
-        raise SchemaError(f"schemas/{name}: {error}") from error
+        sentence = str(error)
+        if isinstance(error, ValidationError):
+            sentence = f"at {pointer(error.instance_path)}: {_fault(error).message}"
+        raise SchemaError(f"schemas/{name}: {sentence}") from error
     return Schema(document, validator)
 
 

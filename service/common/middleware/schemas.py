@@ -35,7 +35,7 @@ async def check_schemas() -> None:
         arguments["payload"] = await _read_body(declared[0])
     if model := getattr(view, QUERY, None):
         arguments["query"] = _read_query(model)
-    elif request.query_string and request.blueprint is not None:
+    elif request.query_string.strip(b"&") and request.blueprint is not None:
         raise _unexpected(parse_query(request.query_string, {})[0])
 
 
@@ -54,7 +54,8 @@ def _read_query(model: type[Payload]) -> Payload:
 
 def _unexpected(names: Iterable[str]) -> InvalidAPIRequest:
     quoted = ", ".join(map(quote, islice(names, MAX_NAMES)))
-    fault = Fault("", "additionalProperties", f"There are no parameters here, but {quoted} came")
+    sentence = f"There are no parameters here, but {quoted or 'some'} came"
+    fault = Fault("", "additionalProperties", sentence)
     return InvalidAPIRequest(status_code=422, faults=[fault])
 
 

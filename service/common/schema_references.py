@@ -1,0 +1,30 @@
+"""What a schema file must hold before the validator reads it: its address, and no dead end."""
+
+from collections.abc import Collection, Iterator
+from urllib.parse import urljoin
+
+Place = tuple[str | int, ...]
+
+
+def broken(document: object, address: str, known: Collection[str]) -> Iterator[tuple[Place, str]]:
+    """Yield each place of a file that is wrong, and why; `known` are the addresses of all files."""
+    if not isinstance(document, dict):
+        yield (), "must be an object"
+        return
+    if document.get("$id") != address:
+        yield ("$id",), f"must be {address}"
+    for place, reference in _references(document, ()):
+        target = urljoin(address, reference).partition("#")[0]
+        if target not in known:
+            yield place, f"there is no {target}"
+
+
+def _references(value: object, path: Place) -> Iterator[tuple[Place, str]]:
+    if isinstance(value, dict):
+        for name, child in value.items():
+            if name == "$ref" and isinstance(child, str):
+                yield (*path, name), child
+            yield from _references(child, (*path, name))
+    elif isinstance(value, list):
+        for index, child in enumerate(value):
+            yield from _references(child, (*path, index))

@@ -1,0 +1,522 @@
+"""The house's rules, over all modules: which way imports go, and who may do what.
+
+Each rule is a function from what was found to what breaks it. One test applies every rule to
+the service; another feeds each rule something forbidden, and sees it told.
+"""
+
+import ast
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+from typing import Any
+
+import grimp
+import pytest
+from quart import Quart
+
+from service import BLUEPRINTS, create_app
+from service.settings import ROOT, Settings
+
+Edge = tuple[str, str]
+
+COMMON = "service.common"
+MIDDLEWARE = "service.common.middleware"
+WEB = {"quart", "quart_schema", "werkzeug", "hypercorn"}
+# From the top to the bottom; a module imports only what is below it.
+LAYERS = ["__init__", "views", "domain", "backend", "models"]
+ALLOWED = {
+    "__init__": {"views"},
+    "views": {"domain", "payloads"},
+    "domain": {"backend", "models", "payloads"},
+    "backend": {"models"},
+    "models": set(),
+    "payloads": set(),
+}
+# Who may import a web library, and why.
+KNOWS_WEB = {
+    "service": "assembles the application",
+    "service.__main__": "serves the application with hypercorn",
+    "service.common.logs": "writes hypercorn's access log",
+}
+STATEMENTS = {
+    "select",
+    "insert",
+    "update",
+    "delete",
+    "text",
+    "func",
+    "Select",
+    "union",
+    "union_all",
+}
+# Models may use these for defaults and constraints.
+FOR_MODELS = {"text", "func"}
+MAX_LINES = 150
+LONG = {
+    "service.settings": "holds every setting",
+}
+
+
+@cache
+def edges() -> list[Edge]:
+    """Return every import of the service, as importer and imported."""
+    graph = grimp.build_graph("service", include_external_packages=True, cache_dir=None)
+    return sorted(
+        (importer, imported)
+        for importer in graph.modules
+        if importer.split(".")[0] == "service"
+        for imported in graph.find_modules_directly_imported_by(importer)
+    )
+
+
+@cache
+def sources() -> dict[str, str]:
+    """Return the source of every module of the service."""
+    found = {}
+    for path in sorted((ROOT / "service").rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        found[name] = path.read_text(encoding="utf-8")
+    return found
+
+
+def within(module: str, package: str) -> bool:
+    return module == package or module.startswith(f"{package}.")
+
+
+def blueprint_of(module: str) -> str | None:
+    """Return the blueprint that a module is part of."""
+    parts = module.split(".")
+    root = {"service", "__main__", "asgi", "settings", "common"}
+    return parts[1] if len(parts) > 1 and parts[0] == "service" and parts[1] not in root else None
+
+
+def layer_of(module: str) -> str:
+    """Return the layer of a blueprint's module."""
+    parts = module.split(".")
+    return parts[2] if len(parts) > 2 else "__init__"
+
+
+def common_stands_alone(found: Iterable[Edge]) -> list[Edge]:
+    """`common` knows neither middleware, blueprints, the application nor the web."""
+    return [
+        (importer, imported)
+        for importer, imported in found
+        if within(importer, COMMON)
+        and not within(importer, MIDDLEWARE)
+        and (
+            within(imported, MIDDLEWARE)
+            or blueprint_of(imported)
+            or imported in {"service", "service.__main__", "service.asgi"}
+            or imported in {"quart", "quart_schema"}
+        )
+    ]
+
+
+def middleware_knows_no_blueprint(found: Iterable[Edge]) -> list[Edge]:
+    """Middleware serves every blueprint, and so knows none, nor the application."""
+    return [
+        (importer, imported)
+        for importer, imported in found
+        if within(importer, MIDDLEWARE)
+        and (blueprint_of(imported) or imported in {"service", "service.__main__", "service.asgi"})
+    ]
+
+
+def settings_stand_at_the_bottom(found: Iterable[Edge]) -> list[Edge]:
+    """The settings know nothing of the service."""
+    return [edge for edge in found if edge[0] == "service.settings" and within(edge[1], "service")]
+
+
+def blueprints_stand_apart(found: Iterable[Edge]) -> list[Edge]:
+    """Blueprints never import each other, nor what assembles them."""
+    return [
+        (importer, imported)
+        for importer, imported in found
+        if (own := blueprint_of(importer))
+        and (
+            blueprint_of(imported) not in {own, None}
+            or imported in {"service", "service.__main__", "service.asgi", "service.settings"}
+        )
+    ]
+
+
+def layers_go_down(found: Iterable[Edge]) -> list[Edge]:
+    """Inside a blueprint: `__init__` -> views -> domain -> backend -> models."""
+    return [
+        (importer, imported)
+        for importer, imported in found
+        if (own := blueprint_of(importer))
+        and blueprint_of(imported) == own
+        and layer_of(imported) not in ALLOWED.get(layer_of(importer), set())
+    ]
+
+
+def layers_have_known_names(found: Iterable[Edge]) -> list[Edge]:
+    """The same file names in every blueprint, so that every module has a layer."""
+    return [edge for edge in found if blueprint_of(edge[0]) and layer_of(edge[0]) not in ALLOWED]
+
+
+def only_views_know_middleware(found: Iterable[Edge]) -> list[Edge]:
+    """Below a view nobody reaches back to the request."""
+    return [
+        (importer, imported)
+        for importer, imported in found
+        if blueprint_of(importer)
+        and within(imported, MIDDLEWARE)
+        and layer_of(importer) not in {"__init__", "views"}
+    ]
+
+
+def only_the_edge_knows_the_web(found: Iterable[Edge]) -> list[Edge]:
+    """Quart and its kin stay in the application, views and middleware."""
+    return [
+        (importer, imported)
+        for importer, imported in found
+        if imported.split(".")[0] in WEB
+        and importer not in KNOWS_WEB
+        and not within(importer, MIDDLEWARE)
+        and not (blueprint_of(importer) and layer_of(importer) in {"__init__", "views"})
+    ]
+
+
+EDGE_RULES: list[tuple[Callable[[Iterable[Edge]], list[Edge]], list[Edge]]] = [
+    (
+        common_stands_alone,
+        [
+            ("service.common.engine", "service.common.middleware.cors"),
+            ("service.common.engine", "service.common.middleware"),
+            ("service.common.models", "service.foss.models"),
+            ("service.common", "service.foss"),
+            ("service.common.logs", "service"),
+            ("service.common.database", "quart"),
+            ("service.common.validation", "quart_schema"),
+        ],
+    ),
+    (
+        middleware_knows_no_blueprint,
+        [
+            ("service.common.middleware.guard", "service.foss.domain"),
+            ("service.common.middleware", "service.health"),
+            ("service.common.middleware.openapi", "service"),
+        ],
+    ),
+    (settings_stand_at_the_bottom, [("service.settings", "service.common.exceptions")]),
+    (
+        blueprints_stand_apart,
+        [
+            ("service.foss.views", "service.health"),
+            ("service.health.backend", "service.foss.models"),
+            ("service.new.domain", "service.foss.domain"),
+            ("service.foss.domain", "service"),
+            ("service.foss.domain", "service.settings"),
+        ],
+    ),
+    (
+        layers_go_down,
+        [
+            ("service.foss.models", "service.foss.backend"),
+            ("service.foss.backend", "service.foss.domain"),
+            ("service.foss.backend", "service.foss.payloads"),
+            ("service.foss.domain", "service.foss.views"),
+            ("service.foss.views", "service.foss.backend"),
+            ("service.foss.views", "service.foss.models"),
+            ("service.foss.payloads", "service.foss.models"),
+            ("service.foss", "service.foss.domain"),
+            ("service.foss.views", "service.foss"),
+            ("service.new.models", "service.new.views"),
+        ],
+    ),
+    (layers_have_known_names, [("service.foss.utils", "service.foss.models")]),
+    (
+        only_views_know_middleware,
+        [
+            ("service.foss.domain", "service.common.middleware.unit_of_work"),
+            ("service.foss.backend", "service.common.middleware"),
+        ],
+    ),
+    (
+        only_the_edge_knows_the_web,
+        [
+            ("service.foss.domain", "quart"),
+            ("service.foss.backend", "werkzeug"),
+            ("service.foss.payloads", "quart_schema"),
+            ("service.common.exceptions", "werkzeug"),
+            ("service.settings", "hypercorn"),
+            ("service.asgi", "quart"),
+        ],
+    ),
+]
+
+
+def test_the_imports_of_the_whole_service_are_looked_at() -> None:
+    importers = {importer for importer, _ in edges()}
+
+    assert {"service", "service.__main__", "service.foss.backend", MIDDLEWARE} <= importers
+    assert ("service.foss.views", "service.foss.domain") in edges()
+    assert ("service.foss.views", "quart") in edges()
+    assert importers <= set(sources())
+
+
+def test_the_blueprints_of_the_application_are_the_packages_beside_common() -> None:
+    packages = {name for module in sources() if (name := blueprint_of(module))}
+
+    assert packages == {blueprint.name for blueprint in BLUEPRINTS}
+
+
+@pytest.mark.parametrize("rule", [rule for rule, _ in EDGE_RULES])
+def test_no_import_breaks_a_rule(rule: Callable[[Iterable[Edge]], list[Edge]]) -> None:
+    assert rule(edges()) == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "forbidden"),
+    [(rule, edge) for rule, forbidden in EDGE_RULES for edge in forbidden],
+)
+def test_a_forbidden_import_would_be_told(
+    rule: Callable[[Iterable[Edge]], list[Edge]], forbidden: Edge
+) -> None:
+    assert rule([*edges(), forbidden]) == [forbidden]
+
+
+def test_the_layers_that_are_allowed_are_those_below() -> None:
+    for importer, imported in ALLOWED.items():
+        for name in imported - {"payloads"}:
+            assert LAYERS.index(importer) < LAYERS.index(name)
+
+
+# Rules over the text of every module.
+
+
+def statement_builders(module: str, source: str) -> list[str]:
+    """Only `backend.py` writes SQLAlchemy statements; models use some parts for defaults."""
+    if module.rsplit(".", maxsplit=1)[-1] == "backend":
+        return []
+    forbidden = STATEMENTS
+    if module.rsplit(".", maxsplit=1)[-1] == "models":
+        forbidden = STATEMENTS - FOR_MODELS
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "sqlalchemy":
+            found += [alias.name for alias in node.names if alias.name in forbidden | {"*"}]
+        # `import sqlalchemy as sa` would let `sa.select` pass by the rule.
+        if isinstance(node, ast.Import):
+            found += [
+                alias.name for alias in node.names if alias.name.split(".")[0] == "sqlalchemy"
+            ]
+    return found
+
+
+def environment_readers(module: str, source: str) -> list[str]:
+    """Only the settings read the environment, and they by pydantic-settings."""
+    del module
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Attribute) and node.attr in {"environ", "environb", "getenv"}:
+            found.append(node.attr)
+        if isinstance(node, ast.ImportFrom) and node.module == "os":
+            found += [
+                alias.name
+                for alias in node.names
+                if alias.name in {"environ", "environb", "getenv", "getenvb", "*"}
+            ]
+    return found
+
+
+def settings_readers(module: str, source: str) -> list[str]:
+    """Settings are handed down; only what starts a program loads them."""
+    if module in {"service", "service.__main__", "service.asgi", "service.settings"}:
+        return []
+    return [
+        node.id
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Name) and node.id == "load_settings"
+    ]
+
+
+def committers(module: str, source: str) -> list[str]:
+    """There is one commit line in the code base."""
+    calls = [
+        node.func.attr
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in {"commit", "begin", "begin_nested"}
+    ]
+    return calls[1:] if module == "service.common.database" else calls
+
+
+def long_modules(module: str, source: str) -> list[str]:
+    """A module stays below about 150 lines; split by concern, not by size."""
+    lines = source.count("\n")
+    return [f"{lines} lines"] if lines > MAX_LINES and module not in LONG else []
+
+
+def undocumented(module: str, source: str) -> list[str]:
+    """Every module says in one docstring what it is for."""
+    return [] if ast.get_docstring(ast.parse(source)) else [module]
+
+
+SOURCE_RULES: list[tuple[Callable[[str, str], list[str]], list[Edge]]] = [
+    (
+        statement_builders,
+        [
+            ("service.foss.domain", "from sqlalchemy import select"),
+            ("service.foss.views", "from sqlalchemy.sql.expression import update as change"),
+            ("service.foss.domain", "def f():\n    from sqlalchemy import text"),
+            ("service.common.database", "import sqlalchemy as sa"),
+            ("service.foss.models", "from sqlalchemy import delete"),
+            ("service.common.serializers", "from sqlalchemy import *"),
+        ],
+    ),
+    (
+        environment_readers,
+        [
+            ("service.foss.domain", "import os\nkey = os.environ['KEY']"),
+            ("service.asgi", "import os\nkey = os.getenv('KEY')"),
+            ("service.__main__", "from os import environ"),
+            ("service.common.logs", "from os import getenv as get"),
+        ],
+    ),
+    (settings_readers, [("service.common.engine", "settings = load_settings()")]),
+    (
+        committers,
+        [
+            ("service.foss.backend", "async def f(s):\n    await s.commit()"),
+            ("service.foss.domain", "async def f(s):\n    async with s.begin():\n        pass"),
+            ("service.common.database", "def f(s):\n    s.commit()\n    s.commit()"),
+        ],
+    ),
+    (long_modules, [("service.foss.domain", '"""Long."""\n' + "x = 1\n" * MAX_LINES)]),
+    (undocumented, [("service.foss.domain", "x = 1\n")]),
+]
+
+
+@pytest.mark.parametrize("module", sources())
+@pytest.mark.parametrize("rule", [rule for rule, _ in SOURCE_RULES])
+def test_no_module_breaks_a_rule(rule: Callable[[str, str], list[str]], module: str) -> None:
+    assert rule(module, sources()[module]) == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "module", "source"),
+    [(rule, module, source) for rule, forbidden in SOURCE_RULES for module, source in forbidden],
+)
+def test_a_forbidden_line_would_be_told(
+    rule: Callable[[str, str], list[str]], module: str, source: str
+) -> None:
+    assert len(rule(module, source)) == 1
+
+
+def test_the_one_commit_line_is_there() -> None:
+    assert sources()["service.common.database"].count(".commit()") == 1
+
+
+def test_the_long_modules_are_still_long() -> None:
+    for module in LONG:
+        assert sources()[module].count("\n") > MAX_LINES
+
+
+# Rules over the assembled application.
+
+
+def functions_of(app: Quart) -> dict[str, Callable[..., Any]]:
+    """Return every hook, handler and view of an application."""
+    found: dict[str, Callable[..., Any]] = {}
+    hooks: dict[str, Mapping[Any, list[Callable[..., Any]]]] = {
+        "before_request": app.before_request_funcs,
+        "after_request": app.after_request_funcs,
+        "teardown_request": app.teardown_request_funcs,
+        "before_websocket": app.before_websocket_funcs,
+        "after_websocket": app.after_websocket_funcs,
+        "teardown_websocket": app.teardown_websocket_funcs,
+    }
+    for kind, by_scope in hooks.items():
+        for scope, functions in by_scope.items():
+            for function in functions:
+                found[f"{kind} {scope} {function.__name__}"] = function
+    servings: dict[str, list[Callable[..., Any]]] = {
+        "before_serving": app.before_serving_funcs,
+        "after_serving": app.after_serving_funcs,
+        "teardown_appcontext": app.teardown_appcontext_funcs,
+    }
+    for kind, functions in servings.items():
+        for function in functions:
+            found[f"{kind} {function.__name__}"] = function
+    for scope, by_code in app.error_handler_spec.items():
+        for code, by_class in by_code.items():
+            for error, function in by_class.items():
+                found[f"error {scope} {code} {error.__name__}"] = function
+    for name, function in app.view_functions.items():
+        found[f"view {name}"] = function
+    return found
+
+
+def synchronous(app: Quart) -> list[str]:
+    """Quart sends each synchronous function through a thread."""
+    return [
+        name
+        for name, function in functions_of(app).items()
+        if not inspect.iscoroutinefunction(function)
+    ]
+
+
+def assembled() -> Quart:
+    return create_app(Settings(secure_api_key="0123456789abcdef"))
+
+
+def test_every_hook_handler_and_view_is_a_coroutine_function() -> None:
+    app = assembled()
+
+    assert synchronous(app) == []
+    assert {"view foss.create_foss", "before_request None check_key"} <= set(functions_of(app))
+    assert any(name.startswith("error ") for name in functions_of(app))
+    assert any(name.startswith("after_request ") for name in functions_of(app))
+    assert any(name.startswith("teardown_request ") for name in functions_of(app))
+
+
+def test_a_synchronous_hook_handler_or_view_would_be_told() -> None:
+    app = assembled()
+
+    @app.before_request
+    def before() -> None: ...
+
+    @app.teardown_request
+    def teardown(error: BaseException | None) -> None: ...
+
+    @app.errorhandler(KeyError)
+    def handler(error: KeyError) -> str:
+        return str(error)
+
+    @app.get("/sync")
+    def view() -> str:
+        return ""
+
+    assert synchronous(app) == [
+        "before_request None before",
+        "teardown_request None teardown",
+        "error None None KeyError",
+        "view view",
+    ]
+
+
+def test_every_view_has_a_docstring_and_a_name_of_its_own() -> None:
+    app = assembled()
+    views = {
+        name: view
+        for name, view in app.view_functions.items()
+        if within(view.__module__, "service")
+    }
+    names = [name.rpartition(".")[2] for name in views]
+
+    assert "foss.create_foss" in views
+    assert [name for name, view in views.items() if not view.__doc__] == []
+    assert len(names) == len(set(names))
+
+
+def test_applications_share_nothing_that_changes() -> None:
+    first, second = assembled(), assembled()
+
+    assert first.extensions["database"] is not second.extensions["database"]
+    assert first.url_map is not second.url_map
+    assert set(first.view_functions) == set(second.view_functions)

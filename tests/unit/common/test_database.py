@@ -1,0 +1,123 @@
+"""Connections and sessions: open with the application, rolled back unless committed."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from sqlalchemy import insert, text
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from service.common.database import Database, commit
+from service.foss.models import Foss
+from service.settings import Settings
+from tests import factories
+
+IDLE = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'flusk-closing'"
+
+
+@pytest.fixture
+async def database(database_url: str, empty_database: None) -> AsyncIterator[Database]:
+    """Return open connections to empty tables."""
+    del empty_database
+    database = Database(Settings(database_url=database_url, database_pool_size=2))
+    await database.open()
+    yield database
+    await database.close()
+
+
+async def count(engine: AsyncEngine) -> int:
+    async with engine.connect() as connection:
+        return int(await connection.scalar(text("SELECT count(*) FROM foss")) or 0)
+
+
+def test_before_it_is_open_a_database_says_so() -> None:
+    with pytest.raises(RuntimeError, match="not open"):
+        Database(Settings()).writer()
+
+
+async def test_a_database_that_was_never_opened_can_be_closed() -> None:
+    database = Database(Settings())
+    await database.close()
+
+    with pytest.raises(RuntimeError, match="not open"):
+        _ = database.engine
+
+
+async def test_a_closed_database_leaves_no_connection(
+    database_url: str, engine: AsyncEngine
+) -> None:
+    separator = "&" if "?" in database_url else "?"
+    database = Database(
+        Settings(database_url=f"{database_url}{separator}application_name=flusk-closing")
+    )
+    await database.open()
+    async with database.reader() as session:
+        assert await session.scalar(text(IDLE)) == 1
+    await database.close()
+
+    async with engine.connect() as connection:
+        assert await connection.scalar(text(IDLE)) == 0
+    with pytest.raises(RuntimeError, match="not open"):
+        _ = database.engine
+
+
+async def test_a_writers_work_is_rolled_back_by_default(
+    database: Database, engine: AsyncEngine
+) -> None:
+    async with database.writer() as session:
+        await session.execute(insert(Foss).values(factories.foss()))
+
+    assert await count(engine) == 0
+
+
+async def test_a_writers_work_is_not_seen_before_the_commit(
+    database: Database, engine: AsyncEngine
+) -> None:
+    async with database.writer() as session:
+        await session.execute(insert(Foss).values(factories.foss()))
+
+        assert await count(engine) == 0
+
+        await commit(session)
+
+        assert await count(engine) == 1
+
+
+async def test_a_record_can_be_read_after_the_commit_without_another_query(
+    database: Database,
+) -> None:
+    async with database.writer() as session:
+        statement = insert(Foss).values(factories.foss(name="Ada")).returning(Foss)
+        foss = (await session.scalars(statement)).one()
+        await commit(session)
+
+    assert foss.to_dict()["name"] == "Ada"
+
+
+async def test_a_reader_opens_no_transaction(database: Database) -> None:
+    async with database.reader() as session:
+        first = await session.scalar(text("SELECT pg_current_xact_id()::text"))
+        second = await session.scalar(text("SELECT pg_current_xact_id()::text"))
+
+    assert first != second
+
+
+async def test_a_writers_statements_share_a_transaction(database: Database) -> None:
+    async with database.writer() as session:
+        first = await session.scalar(text("SELECT pg_current_xact_id()::text"))
+        second = await session.scalar(text("SELECT pg_current_xact_id()::text"))
+
+    assert first == second
+
+
+async def test_no_more_connections_are_made_than_the_pool_holds(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The wait is two seconds for clients; a test need not wait.
+    monkeypatch.setattr(database.engine.pool, "_timeout", 0)
+    async with database.writer() as first, database.reader() as second:
+        await first.execute(text("SELECT 1"))
+        await second.execute(text("SELECT 1"))
+        with pytest.raises(PoolTimeoutError):
+            async with database.reader() as third:
+                await third.execute(text("SELECT 1"))

@@ -1,0 +1,81 @@
+"""Entity tags by RFC 9110: `If-None-Match` compares weakly, `If-Match` strongly."""
+
+import pytest
+
+from service.common.entity_tags import accepted_versions, entity_tag, matches
+
+
+@pytest.mark.parametrize(
+    ("version", "tag"), [(1, '"1"'), (12, '"12"'), (2**63 - 1, f'"{2**63 - 1}"')]
+)
+def test_a_version_has_a_strong_tag(version: int, tag: str) -> None:
+    assert entity_tag(version) == tag
+
+
+@pytest.mark.parametrize(
+    "condition",
+    ['"3"', 'W/"3"', "*", " * ", '"1", "3"', '"1","3"', '"1", W/"3" , "4"', '"a,b", "3"', ' "3" '],
+)
+def test_if_none_match_names_the_tag(condition: str) -> None:
+    assert matches('"3"', condition)
+
+
+@pytest.mark.parametrize(
+    "condition", ["", "3", '"33"', '"1", "2"', "'3'", '"3', '3"', '"*"', 'W/"*"', '" 3"', "W/3"]
+)
+def test_if_none_match_names_another_tag(condition: str) -> None:
+    assert not matches('"3"', condition)
+
+
+@pytest.mark.parametrize("condition", [None, "*", " * "])
+def test_without_a_condition_every_version_is_accepted(condition: str | None) -> None:
+    assert accepted_versions(condition) is None
+
+
+@pytest.mark.parametrize(
+    ("condition", "versions"),
+    [
+        ('"3"', {3}),
+        (' "3" ', {3}),
+        ('"1", "3"', {1, 3}),
+        ('"1","3","3"', {1, 3}),
+        ('W/"1", "3"', {3}),
+        ('"other", "3"', {3}),
+        ('"999999999999999999"', {999_999_999_999_999_999}),
+    ],
+)
+def test_if_match_accepts_the_versions_that_it_names(condition: str, versions: set[int]) -> None:
+    assert accepted_versions(condition) == frozenset(versions)
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "",
+        "3",
+        'W/"3"',
+        '"0"',
+        '"03"',
+        '"+3"',
+        '"3.0"',
+        '"three"',
+        '"*"',
+        '""',
+        '"-1"',
+        '"٣"',
+        '"' + "9" * 19 + '"',
+        '"' + "9" * 5000 + '"',
+        '"3',
+    ],
+)
+def test_if_match_accepts_nothing_that_is_no_version(condition: str) -> None:
+    assert accepted_versions(condition) == frozenset()
+
+
+@pytest.mark.parametrize("version", [1, 2, 10, 123_456_789, 10**18 - 1])
+def test_the_tag_of_a_version_accepts_it(version: int) -> None:
+    tag = entity_tag(version)
+
+    assert accepted_versions(tag) == frozenset({version})
+    assert matches(tag, tag)
+    assert matches(tag, f"W/{tag}")

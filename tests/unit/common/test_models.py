@@ -1,0 +1,63 @@
+"""The base of every model: table and constraint names come from the classes."""
+
+import pytest
+from sqlalchemy import CheckConstraint, ForeignKey, Index, MetaData, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from service.common.models import MAX_BIGINT, Base
+
+
+class Aside(Base):
+    """A base with tables of its own, so that those of the service stay what they are."""
+
+    __abstract__ = True
+    metadata = MetaData(naming_convention=Base.metadata.naming_convention)
+
+
+class Maker(Aside):
+    """A model without a word about its table."""
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+
+
+class OpenTool(Aside):
+    """A model with a constraint of each kind."""
+
+    __table_args__ = (
+        UniqueConstraint("name"),
+        UniqueConstraint("maker_id", "name"),
+        CheckConstraint("size > 0", name="size_positive"),
+        Index(None, "size", "name"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    size: Mapped[int]
+    maker_id: Mapped[int] = mapped_column(ForeignKey("maker.id"))
+
+
+@pytest.mark.parametrize(("model", "name"), [(Maker, "maker"), (OpenTool, "opentool")])
+def test_a_table_is_called_as_its_class_in_lower_case(model: type[Base], name: str) -> None:
+    assert model.__tablename__ == name
+    assert name in Aside.metadata.tables
+
+
+def test_every_constraint_and_index_has_a_name_by_convention() -> None:
+    table = Aside.metadata.tables["opentool"]
+
+    assert {str(constraint.name) for constraint in table.constraints} == {
+        "pk_opentool",
+        "uq_opentool_name",
+        "uq_opentool_maker_id_name",
+        "ck_opentool_size_positive",
+        "fk_opentool_maker_id_maker",
+    }
+    assert {str(index.name) for index in table.indexes} == {"ix_opentool_size_name"}
+
+
+def test_the_services_own_tables_are_not_touched_by_this_test() -> None:
+    assert "opentool" not in Base.metadata.tables
+
+
+def test_the_greatest_id_is_that_of_a_bigint() -> None:
+    assert MAX_BIGINT == 9_223_372_036_854_775_807

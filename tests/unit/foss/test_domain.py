@@ -1,0 +1,284 @@
+"""What one can do with a Foss, over a backend that is a dict."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from service.common.cursors import encode_cursor
+from service.common.exceptions import (
+    InvalidAPIRequest,
+    PreconditionFailed,
+    RecordAlreadyExists,
+    RecordNotFound,
+)
+from service.foss import domain
+from service.foss.models import Foss
+from service.foss.payloads import CreateFoss, ListFoss, UpdateFoss
+from tests import factories
+
+# The domain hands its session on and does nothing else with it.
+SESSION = cast("AsyncSession", object())
+MOMENT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+class FakeBackend:
+    """The backend's functions over a dict, one e-mail to a record."""
+
+    def __init__(self) -> None:
+        self.records: dict[int, Foss] = {}
+        self.changes = 0
+
+    async def insert_foss(self, session: AsyncSession, values: Mapping[str, str]) -> Foss:
+        self._check(session, values)
+        number = len(self.records) + 1
+        self.records[number] = Foss(
+            id=number, created_at=MOMENT, updated_at=MOMENT, version=1, **cast("Any", values)
+        )
+        return self.records[number]
+
+    async def select_foss(self, session: AsyncSession, id: int) -> Foss | None:
+        assert session is SESSION
+        return self.records.get(id)
+
+    async def select_foss_page(
+        self, session: AsyncSession, after: int | None, limit: int
+    ) -> Sequence[Foss]:
+        assert session is SESSION
+        beyond = -1 if after is None else after
+        return [foss for number, foss in sorted(self.records.items()) if number > beyond][:limit]
+
+    async def update_foss(
+        self,
+        session: AsyncSession,
+        id: int,
+        values: Mapping[str, str],
+        versions: Collection[int] | None,
+    ) -> Foss | None:
+        foss = self.records.get(id)
+        if foss is None or (versions is not None and foss.version not in versions):
+            return None
+        self._check(session, values)
+        for name, value in values.items():
+            setattr(foss, name, value)
+        foss.version += 1
+        self.changes += 1
+        return foss
+
+    async def delete_foss(
+        self, session: AsyncSession, id: int, versions: Collection[int] | None
+    ) -> bool:
+        assert session is SESSION
+        foss = self.records.get(id)
+        if foss is None or (versions is not None and foss.version not in versions):
+            return False
+        del self.records[id]
+        return True
+
+    def _check(self, session: AsyncSession, values: Mapping[str, str]) -> None:
+        assert session is SESSION
+        if values.get("email") in {foss.email for foss in self.records.values()}:
+            raise RecordAlreadyExists(f"Email `{values['email']}` has already been taken")
+
+
+@pytest.fixture
+def backend(monkeypatch: pytest.MonkeyPatch) -> FakeBackend:
+    """Put a dict in the place of the database."""
+    fake = FakeBackend()
+    monkeypatch.setattr("service.foss.domain.backend", fake)
+    return fake
+
+
+async def create(**changes: Any) -> Foss:
+    return await domain.create_foss(SESSION, CreateFoss(**factories.foss(**changes)))
+
+
+async def test_a_created_foss_is_stored_as_it_came(backend: FakeBackend) -> None:
+    foss = await create(name="Ada", email="ada@example.org")
+
+    assert backend.records == {1: foss}
+    assert (foss.id, foss.name, foss.email) == (1, "Ada", "ada@example.org")
+
+
+async def test_an_email_that_is_taken_is_told_by_the_backend(backend: FakeBackend) -> None:
+    await create(email="ada@example.org")
+    with pytest.raises(RecordAlreadyExists):
+        await create(email="ada@example.org")
+
+    assert list(backend.records) == [1]
+
+
+async def test_a_foss_is_found_by_its_id(backend: FakeBackend) -> None:
+    await create()
+    foss = await create()
+
+    assert await domain.get_foss(SESSION, 2) is foss
+    assert len(backend.records) == 2
+
+
+@pytest.mark.usefixtures("backend")
+@pytest.mark.parametrize("id", [0, 2, 2**63])
+async def test_a_foss_that_is_not_there_is_not_found(id: int) -> None:
+    await create()
+    with pytest.raises(RecordNotFound) as caught:
+        await domain.get_foss(SESSION, id)
+
+    assert caught.value.message == f"There is no Foss with `id: {id}`"
+
+
+@pytest.mark.usefixtures("backend")
+async def test_an_id_of_many_digits_is_cut_in_the_sentence() -> None:
+    with pytest.raises(RecordNotFound) as caught:
+        await domain.get_foss(SESSION, int("1" * 100))
+
+    assert caught.value.message == f"There is no Foss with `id: {'1' * 80}…`"
+
+
+@pytest.mark.usefixtures("backend")
+@pytest.mark.parametrize(
+    ("stored", "limit", "pages"),
+    [
+        (0, 2, [[]]),
+        (1, 2, [[1]]),
+        (2, 2, [[1, 2]]),
+        (3, 2, [[1, 2], [3]]),
+        (4, 2, [[1, 2], [3, 4]]),
+        (3, 1, [[1], [2], [3]]),
+    ],
+)
+async def test_pages_follow_each_other_until_there_is_no_more(
+    stored: int, limit: int, pages: list[list[int]]
+) -> None:
+    for _ in range(stored):
+        await create()
+    found: list[list[int]] = []
+    after = None
+    while True:
+        page = await domain.list_foss(SESSION, ListFoss(limit=limit, after=after))
+        found.append([foss.id for foss in page.records])
+        after = page.next
+        if after is None:
+            break
+
+    assert found == pages
+
+
+@pytest.mark.usefixtures("backend")
+async def test_a_page_behind_the_last_record_is_empty() -> None:
+    await create()
+
+    page = await domain.list_foss(SESSION, ListFoss(after=encode_cursor(1)))
+
+    assert page == domain.Page([], None)
+
+
+@pytest.mark.usefixtures("backend")
+async def test_a_cursor_that_was_not_given_out_is_refused() -> None:
+    with pytest.raises(InvalidAPIRequest) as caught:
+        await domain.list_foss(SESSION, ListFoss(after="!"))
+
+    assert caught.value.code == 422
+
+
+@pytest.mark.usefixtures("backend")
+@pytest.mark.parametrize(
+    ("changes", "name", "email"),
+    [
+        ({"name": "Zed"}, "Zed", "ada@example.org"),
+        ({"email": "zed@example.org"}, "Ada", "zed@example.org"),
+        ({"name": "Zed", "email": "zed@example.org"}, "Zed", "zed@example.org"),
+    ],
+)
+@pytest.mark.parametrize("versions", [None, frozenset({1}), frozenset({1, 9})])
+async def test_an_update_changes_the_fields_that_it_names(
+    changes: dict[str, str], name: str, email: str, versions: frozenset[int] | None
+) -> None:
+    await create(name="Ada", email="ada@example.org")
+
+    foss = await domain.update_foss(SESSION, 1, UpdateFoss(**changes), versions)
+
+    assert (foss.name, foss.email, foss.version) == (name, email, 2)
+    assert await domain.get_foss(SESSION, 1) is foss
+
+
+@pytest.mark.parametrize("versions", [None, frozenset({1})])
+async def test_an_update_of_nothing_changes_nothing(
+    backend: FakeBackend, versions: frozenset[int] | None
+) -> None:
+    created = await create()
+
+    foss = await domain.update_foss(SESSION, 1, UpdateFoss(), versions)
+
+    assert foss is created
+    assert (foss.version, backend.changes) == (1, 0)
+
+
+@pytest.mark.parametrize("changes", [{}, {"name": "Zed"}])
+@pytest.mark.parametrize("versions", [frozenset(), frozenset({2}), frozenset({7, 8})])
+async def test_an_update_of_another_version_fails_and_tells_the_current_one(
+    backend: FakeBackend, changes: dict[str, str], versions: frozenset[int]
+) -> None:
+    await create(name="Ada")
+    with pytest.raises(PreconditionFailed) as caught:
+        await domain.update_foss(SESSION, 1, UpdateFoss(**changes), versions)
+
+    assert caught.value.response_headers == {"ETag": '"1"'}
+    assert caught.value.message == "Foss with `id: 1` has changed: read it again."
+    assert (backend.records[1].name, backend.changes) == ("Ada", 0)
+
+
+@pytest.mark.usefixtures("backend")
+@pytest.mark.parametrize("changes", [{}, {"name": "Zed"}])
+@pytest.mark.parametrize("versions", [None, frozenset({1}), frozenset()])
+async def test_an_update_of_what_is_not_there_finds_nothing(
+    changes: dict[str, str], versions: frozenset[int] | None
+) -> None:
+    with pytest.raises(RecordNotFound):
+        await domain.update_foss(SESSION, 7, UpdateFoss(**changes), versions)
+
+
+async def test_an_update_to_an_email_that_is_taken_is_told_by_the_backend(
+    backend: FakeBackend,
+) -> None:
+    await create(email="ada@example.org")
+    await create(email="zed@example.org")
+    with pytest.raises(RecordAlreadyExists):
+        await domain.update_foss(SESSION, 2, UpdateFoss(email="ada@example.org"), None)
+
+    assert backend.records[2].email == "zed@example.org"
+
+
+@pytest.mark.parametrize("versions", [None, frozenset({1})])
+async def test_a_deleted_foss_is_gone(
+    backend: FakeBackend, versions: frozenset[int] | None
+) -> None:
+    await create()
+
+    sentence = await domain.delete_foss(SESSION, 1, versions)
+
+    assert sentence == "Foss with `id: 1` has been deleted."
+    assert backend.records == {}
+
+
+async def test_a_delete_of_another_version_fails_and_tells_the_current_one(
+    backend: FakeBackend,
+) -> None:
+    await create()
+    with pytest.raises(PreconditionFailed) as caught:
+        await domain.delete_foss(SESSION, 1, frozenset({2}))
+
+    assert caught.value.response_headers == {"ETag": '"1"'}
+    assert list(backend.records) == [1]
+
+
+@pytest.mark.usefixtures("backend")
+@pytest.mark.parametrize("versions", [None, frozenset({1}), frozenset()])
+async def test_a_delete_of_what_is_not_there_finds_nothing(
+    versions: frozenset[int] | None,
+) -> None:
+    with pytest.raises(RecordNotFound) as caught:
+        await domain.delete_foss(SESSION, 7, versions)
+
+    assert caught.value.message == "There is no Foss with `id: 7`"

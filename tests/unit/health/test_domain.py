@@ -1,0 +1,100 @@
+"""When the service is ready, over a backend that says what the schema is at."""
+
+from typing import cast
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from service.common.exceptions import DatabaseError, Unavailable
+from service.common.revisions import known_revisions
+from service.health import domain
+
+SESSION = cast("AsyncSession", object())
+# A build with a branch, of which both heads have to be there.
+KNOWN = frozenset({"first", "second", "left", "right"})
+HEADS = frozenset({"left", "right"})
+
+
+class FakeBackend:
+    """A database whose schema is at these revisions."""
+
+    def __init__(self, revisions: frozenset[str] = frozenset()) -> None:
+        self.revisions = revisions
+        self.asked = 0
+
+    async def select_revisions(self, session: AsyncSession) -> frozenset[str]:
+        assert session is SESSION
+        self.asked += 1
+        return self.revisions
+
+
+def known() -> tuple[frozenset[str], frozenset[str]]:
+    return KNOWN, HEADS
+
+
+@pytest.fixture
+def backend(monkeypatch: pytest.MonkeyPatch) -> FakeBackend:
+    """Put a database and a build in the place of the real ones."""
+    fake = FakeBackend()
+    monkeypatch.setattr("service.health.domain.backend", fake)
+    monkeypatch.setattr("service.health.domain.known_revisions", known)
+    return fake
+
+
+@pytest.mark.parametrize(
+    "revisions",
+    [
+        HEADS,
+        frozenset({"newer"}),
+        frozenset({"left", "newer"}),
+        HEADS | {"newer"},
+    ],
+    ids=["at the head", "newer", "newer on one branch", "newer beside"],
+)
+async def test_at_the_head_or_newer_the_service_is_ready(
+    backend: FakeBackend, revisions: frozenset[str]
+) -> None:
+    backend.revisions = revisions
+
+    assert await domain.check_ready(SESSION, draining=False) == "ready"
+
+
+@pytest.mark.parametrize(
+    ("revisions", "found"),
+    [
+        (frozenset(), "nothing"),
+        (frozenset({"first"}), "first"),
+        (frozenset({"left"}), "left"),
+        (frozenset({"second", "first"}), "first, second"),
+    ],
+    ids=["never migrated", "behind", "one head of two", "behind on two branches"],
+)
+async def test_behind_the_head_the_service_is_not_ready_and_says_what_to_do(
+    backend: FakeBackend, revisions: frozenset[str], found: str
+) -> None:
+    backend.revisions = revisions
+    with pytest.raises(DatabaseError) as caught:
+        await domain.check_ready(SESSION, draining=False)
+
+    assert caught.value.code == 503
+    assert caught.value.message == (
+        f"The database's schema is at {found}, this build needs left, right: run `just migrate`."
+    )
+
+
+async def test_while_draining_the_service_is_not_ready_and_asks_no_database(
+    backend: FakeBackend,
+) -> None:
+    backend.revisions = HEADS
+    with pytest.raises(Unavailable) as caught:
+        await domain.check_ready(SESSION, draining=True)
+
+    assert caught.value.code == 503
+    assert backend.asked == 0
+
+
+def test_this_build_knows_its_migrations() -> None:
+    known, heads = known_revisions()
+
+    assert heads
+    assert heads <= known
