@@ -89,6 +89,13 @@ async def test_an_encoded_body_is_a_415(client: Client) -> None:
     await error_of(response, 415, "InvalidContentType")
 
 
+async def test_a_body_of_http_2_that_says_no_length_is_checked_too(client: Client) -> None:
+    headers = {"Content-Type": "text/plain"}
+    response = await client.post("/foss", http_version="2", headers=headers)
+
+    await error_of(response, 415, "InvalidContentType")
+
+
 async def test_a_request_without_a_body_needs_no_content_type(client: Client) -> None:
     assert (await client.get("/foss")).status_code == 200
     assert (await client.get("/foss", headers={"Content-Type": "text/plain"})).status_code == 200
