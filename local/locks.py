@@ -23,6 +23,8 @@ LOCKS = {
 COMPILE = [
     *("uv", "pip", "compile", "--quiet", "--universal", "--generate-hashes", "--no-header"),
     *("--no-emit-index-url", "--no-emit-find-links", "--python-version", "3.11"),
+    # One version of each package for every Python: what the tests run is what the image runs.
+    *("--fork-strategy", "fewest"),
 ]
 
 

