@@ -26,37 +26,37 @@ setup: _tools
 [group('start')]
 [no-exit-message]
 up where="local": setup
-    @.venv/bin/python -m local up "$1"
+    @exec .venv/bin/python -m local up "$1"
 
 # Stops the whole stack; the data stay.
 [group('start')]
 [no-exit-message]
 down: setup
-    @.venv/bin/python -m local down
+    @exec .venv/bin/python -m local down
 
 # Runs the service with reload on every change, on a migrated database.
 [group('start')]
 [no-exit-message]
 serve: migrate
-    @.venv/bin/python -m local serve
+    @exec .venv/bin/python -m local serve
 
 # Shows what runs and how it is.
 [group('look')]
 [no-exit-message]
 ps: setup
-    @.venv/bin/python -m local ps
+    @exec .venv/bin/python -m local ps
 
 # Follows the logs of the stack.
 [group('look')]
 [no-exit-message]
 logs: setup
-    @.venv/bin/python -m local logs
+    @exec .venv/bin/python -m local logs
 
 # Opens a SQL prompt on the configured database; takes psql's options.
 [group('look')]
 [no-exit-message]
 psql *ARGS: setup
-    @.venv/bin/python -m local psql "$@"
+    @exec .venv/bin/python -m local psql "$@"
 
 # Applies the migrations to the configured database.
 [group('database')]

@@ -21,9 +21,7 @@ def write_configuration(settings: Settings, state: Path, service: str) -> Path:
     """Render the template for this stack and return the file."""
     values = {
         "NGINX_LISTEN": f"127.0.0.1:{settings.http_port}",
-        "NGINX_MAX_BODY_BYTES": str(
-            max(settings.max_body_bytes, settings.max_import_bytes) + MARGIN_BYTES
-        ),
+        "NGINX_MAX_BODY_BYTES": str(settings.max_body_bytes + MARGIN_BYTES),
         "NGINX_STATE": str(state / "nginx"),
         "NGINX_UPSTREAM": f"server {service};",
     }

@@ -6,11 +6,10 @@ import signal
 import subprocess
 from importlib.util import find_spec
 from pathlib import Path
-
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from local.console import CommandError
+from service.common.database_address import libpq_url
 from service.common.embedded import start
 from service.settings import Settings
 
@@ -22,20 +21,25 @@ def run(settings: Settings, arguments: list[str]) -> int:
         text = start(settings.state_dir.resolve() / "postgres")
     else:
         text = settings.database_url.get_secret_value()
-    try:
-        url = make_url(text)
-    except ArgumentError as error:
-        raise CommandError(
-            "DATABASE_URL: write postgresql://USER:PASSWORD@HOST:5432/NAME."
-        ) from error
-    # Everybody on this machine can read a process's arguments: the password goes another way.
-    address = url.set(drivername="postgresql", password=None).render_as_string()
-    environment = {**os.environ, **({"PGPASSWORD": str(url.password)} if url.password else {})}
+    address, password = without_password(libpq_url(text))
+    environment = {**os.environ, **({"PGPASSWORD": password} if password else {})}
     # Ctrl-C is for psql, which cancels the query with it.
     signal.signal(signal.SIGINT, lambda *_: None)
     return subprocess.run(
         [_executable(), address, *arguments], env=environment, check=False
     ).returncode
+
+
+def without_password(url: str) -> tuple[str, str | None]:
+    """Return the URL and its password apart: everybody can read a process's arguments."""
+    parts = urlsplit(url)
+    login, at, hosts = parts.netloc.rpartition("@")
+    user, _, password = login.partition(":")
+    query = parse_qsl(parts.query)
+    given = [value for name, value in query if name == "password"] or [unquote(password)]
+    rest = urlencode([pair for pair in query if pair[0] != "password"], quote_via=quote)
+    address = f"postgresql://{user}{at}{hosts}{parts.path}{'?' if rest else ''}{rest}"
+    return address, given[-1] or None
 
 
 def _executable() -> str:

@@ -30,6 +30,7 @@ def up(settings: Settings, arguments: list[str]) -> int:
         if supervisor is None:
             url = f"http://127.0.0.1:{settings.http_port}"
             ports.require_free(settings.http_port)
+            print("Starting; the first time takes some seconds more.", flush=True)
             _start(settings, state, url)
         else:
             url = supervisor.getIdentification()

@@ -7,21 +7,28 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 
 from alembic import context
+from alembic.util import CommandError
 from sqlalchemy import Connection, text
 from sqlalchemy.pool import NullPool
 
 import service
+from service.common.embedded import EmbeddedPostgresError
 from service.common.engine import create_engine, database_url
+from service.common.exceptions import DatabaseError
 from service.common.models import Base
-from service.settings import load_settings
+from service.settings import SettingsError, load_settings
 
+log = logging.getLogger("migrations")
 # Any number that no other program takes on this database: two migrators wait for each other.
 LOCK = 0x666C75736B
 LOCK_TIMEOUT = "5s"
 
 if not logging.getLogger().handlers:
     logging.basicConfig(format="%(message)s")
-    logging.getLogger("alembic.runtime.migration").setLevel(logging.INFO)
+    log.setLevel(logging.INFO)
+    steps = logging.getLogger("alembic.runtime.migration")
+    steps.setLevel(logging.INFO)
+    steps.addFilter(lambda record: record.getMessage().startswith("Running "))
 
 for module in pkgutil.walk_packages(service.__path__, "service."):
     if module.name.endswith(".models"):
@@ -53,6 +60,8 @@ def run_online(connection: Connection) -> None:
     try:
         with context.begin_transaction():
             context.run_migrations()
+        heads = ", ".join(context.get_context().get_current_heads())
+        log.info("The schema is at %s.", heads or "nothing: no migration has run")
     finally:
         connection.rollback()
         connection.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": LOCK})
@@ -60,14 +69,20 @@ def run_online(connection: Connection) -> None:
 
 
 async def connect() -> None:
-    """Run on the configured database; a migration may take as long as it needs."""
-    given = context.config.attributes.get("url")
-    engine = create_engine(
-        given or database_url(load_settings()), statement_timeout=0, poolclass=NullPool
-    )
-    async with engine.connect() as connection:
-        await connection.run_sync(run_online)
-    await engine.dispose()
+    """Run on the configured database; a migration may take as long as it needs.
+
+    Raises CommandError, which alembic prints as one line.
+    """
+    try:
+        url = context.config.attributes.get("url") or database_url(load_settings())
+        engine = create_engine(url, statement_timeout=0, poolclass=NullPool)
+        async with engine.connect() as connection:
+            await connection.run_sync(run_online)
+        await engine.dispose()
+    except (SettingsError, EmbeddedPostgresError) as error:
+        raise CommandError(str(error)) from error
+    except DatabaseError as error:
+        raise CommandError(f"The database can't be reached: {error.__cause__}") from error
 
 
 if context.is_offline_mode():

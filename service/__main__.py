@@ -5,24 +5,24 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
 import structlog
 import uvloop
 from hypercorn.asyncio import serve
-from hypercorn.config import Config
-from quart import Quart
+from hypercorn.config import Config, Sockets
 
 from service import create_app
 from service.common.embedded import EmbeddedPostgresError
-from service.common.engine import database_url
+from service.common.engine import COMMAND_GRACE_SECONDS, database_url
 from service.common.logs import AccessLog, configure_logs
 from service.common.middleware.drain import begin_drain
 from service.common.validation import SchemaError
 from service.settings import Settings, SettingsError, load_settings
 
 log = structlog.get_logger("service")
-# How long the requests in flight may take beyond their own deadline.
-GRACE_SECONDS = 2
 
 
 def main() -> int:
@@ -33,14 +33,18 @@ def main() -> int:
         app = create_app(settings)
         # Here a failure is one line, and the start of an embedded PostgreSQL holds up nobody.
         database_url(settings)
+        config = server_config(settings)
+        config.create_sockets = partial(  # type: ignore[method-assign]  # Its errors name no setting.
+            open_sockets, config.create_sockets, settings.bind
+        )
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(serve(app, server_config(settings), shutdown_trigger=Stop(app, settings)))
+            stop = Stop(partial(begin_drain, app), settings)
+            runner.run(serve(app, config, shutdown_trigger=stop))
     except (SettingsError, SchemaError, EmbeddedPostgresError) as error:
         print(error, file=sys.stderr)  # noqa: T201  # There may be no log yet.
         return 1
-    except OSError as error:
-        print(f"BIND: can't listen on {settings.bind}: {error.strerror}.", file=sys.stderr)  # noqa: T201
-        return 1
+    if settings.bind.startswith("unix:"):
+        Path(settings.bind.removeprefix("unix:")).unlink(missing_ok=True)
     return 0
 
 
@@ -51,18 +55,31 @@ def server_config(settings: Settings) -> Config:
     config.backlog = 2048
     config.include_server_header = False
     config.logger_class = AccessLog
-    config.keep_alive_timeout = 75
     config.graceful_timeout = settings.request_timeout
+    # A proxy in front must close an idle connection first: see nginx/.
+    config.keep_alive_timeout = 75
     config.keep_alive_max_requests = sys.maxsize
     return config
+
+
+def open_sockets(open_: Callable[[], Sockets], bind: str) -> Sockets:
+    """Listen. Raises SettingsError where the address is not to be had."""
+    try:
+        return open_()
+    except OSError as error:
+        raise SettingsError(f"BIND: can't listen on {bind}: {error.strerror or error}.") from error
 
 
 class Stop:
     """What hypercorn waits for: a signal, and after SIGTERM the drain."""
 
-    def __init__(self, app: Quart, settings: Settings) -> None:
-        self._app = app
-        self._settings = settings
+    def __init__(self, begin_drain: Callable[[], None], settings: Settings) -> None:
+        self._begin_drain = begin_drain
+        self._drain_seconds = settings.drain_seconds
+        # The longest that a request in flight may take, with its commit.
+        self._request_seconds = (
+            settings.request_timeout + settings.database_statement_timeout + COMMAND_GRACE_SECONDS
+        )
 
     async def __call__(self) -> None:
         """Return when the service is to stop listening."""
@@ -72,13 +89,11 @@ class Stop:
             loop.add_signal_handler(name, received.put_nowait, name)
         first = await received.get()
         # Control-C is a person at the keyboard: no proxy needs to be told.
-        seconds = self._settings.drain_seconds if first is signal.SIGTERM else 0
+        seconds = self._drain_seconds if first is signal.SIGTERM else 0
         log.info("stopping", signal=first.name, drain_seconds=seconds)
-        begin_drain(self._app)
+        self._begin_drain()
         # hypercorn waits for open connections without an end of its own on Python 3.12 and later.
-        deadline = threading.Timer(
-            seconds + self._settings.request_timeout + GRACE_SECONDS, os._exit, [1]
-        )
+        deadline = threading.Timer(seconds + self._request_seconds, os._exit, [1])
         deadline.daemon = True
         deadline.start()
         try:

@@ -17,20 +17,20 @@ from pydantic import (
 )
 from pydantic_settings import (
     BaseSettings,
-    EnvSettingsSource,
     NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
 
+from service.common.database_address import MAX_PORT, parse_address
+from service.common.secret_files import SecretFiles, SettingsError
+
+__all__ = ["ROOT", "Environment", "Settings", "SettingsError", "load_settings"]
+
 ROOT = Path(__file__).resolve().parent.parent
 SECRETS = ("database_url", "secure_api_key")
 SHORTEST_PRODUCTION_KEY = 16
-MAX_PORT = 65535
-
-
-class SettingsError(Exception):
-    """A setting has a wrong value: one line for each, naming it."""
+LONGEST_SECONDS = 86_400
 
 
 class Environment(StrEnum):
@@ -50,35 +50,6 @@ def _upper(value: object) -> object:
     return value.upper() if isinstance(value, str) else value
 
 
-class SecretFiles(EnvSettingsSource):
-    """Read a secret from the file that `NAME_FILE` of another source points to."""
-
-    def __init__(self, settings_cls: type[BaseSettings], source: Any) -> None:
-        super().__init__(settings_cls)
-        self.env_vars = source.env_vars
-
-    def __call__(self) -> dict[str, Any]:
-        """Return the secrets that have a file."""
-        return {name: text for name in SECRETS if (text := self._read(name)) is not None}
-
-    def _read(self, name: str) -> str | None:
-        path = self.env_vars.get(f"{name}_file")
-        if not path:
-            return None
-        if self.env_vars.get(name):
-            raise SettingsError(
-                f"{name.upper()} and {name.upper()}_FILE are both set: keep one of them."
-            )
-        try:
-            text = Path(path).read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "It is not UTF-8"
-            raise SettingsError(f"{name.upper()}_FILE: can't read {path}: {reason}.") from error
-        if not text:
-            raise SettingsError(f"{name.upper()}_FILE: {path} is empty.")
-        return text
-
-
 class Settings(BaseSettings):
     """Every setting, from the environment or from the file `.env` beside the README."""
 
@@ -96,10 +67,10 @@ class Settings(BaseSettings):
         "http://localhost:8080",
     )
     database_pool_size: int = Field(default=10, ge=1, le=1000)
-    database_statement_timeout: float = Field(default=5, gt=0, allow_inf_nan=False)
+    database_statement_timeout: float = Field(default=5, ge=0.001, le=LONGEST_SECONDS)
     database_url: SecretStr | None = None
-    drain_seconds: float = Field(default=5, ge=0, allow_inf_nan=False)
-    http_port: int = Field(default=8080, ge=1, le=65535)
+    drain_seconds: float = Field(default=5, ge=0, le=LONGEST_SECONDS)
+    http_port: int = Field(default=8080, ge=1, le=MAX_PORT)
     log_format: Literal["json", "console"] | None = None
     log_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)
@@ -107,7 +78,7 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(default=1 << 20, ge=1)
     max_import_bytes: int = Field(default=1 << 30, ge=1)
     metrics_bind: str = ""
-    request_timeout: float = Field(default=30, gt=0, allow_inf_nan=False)
+    request_timeout: float = Field(default=30, gt=0, le=LONGEST_SECONDS)
     secure_api_key: SecretStr | None = None
     state_dir: Path = ROOT / ".local"
 
@@ -124,9 +95,9 @@ class Settings(BaseSettings):
         del file_secret_settings
         return (
             init_settings,
-            SecretFiles(settings_cls, env_settings),
+            SecretFiles(settings_cls, env_settings, SECRETS),
             env_settings,
-            SecretFiles(settings_cls, dotenv_settings),
+            SecretFiles(settings_cls, dotenv_settings, SECRETS),
             dotenv_settings,
         )
 
@@ -143,8 +114,23 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _check_database_url(cls, value: SecretStr | None) -> SecretStr | None:
-        if value and not re.match(r"postgres(?:ql)?(?:\+\w+)?://", value.get_secret_value()):
-            raise ValueError("must begin with postgresql://")
+        if value is not None:
+            parse_address(value.get_secret_value())
+        return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _check_cors_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            if origin != "*" and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/\s]+", origin):
+                raise ValueError(f"{origin} must be like http://localhost:8080, without a path")
+        return value
+
+    @field_validator("secure_api_key")
+    @classmethod
+    def _check_secure_api_key(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not re.fullmatch(r"[^\s\x00-\x1f\x7f]+", value.get_secret_value()):
+            raise ValueError("must be a text without spaces, for a header carries it")
         return value
 
     @model_validator(mode="after")

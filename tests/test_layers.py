@@ -123,9 +123,18 @@ def middleware_knows_no_blueprint(found: Iterable[Edge]) -> list[Edge]:
     ]
 
 
+SETTINGS_PARTS = {"service.common.database_address", "service.common.secret_files"}
+
+
 def settings_stand_at_the_bottom(found: Iterable[Edge]) -> list[Edge]:
-    """The settings know nothing of the service."""
-    return [edge for edge in found if edge[0] == "service.settings" and within(edge[1], "service")]
+    """The settings, and the parts that they are read with, know nothing else of the service."""
+    return [
+        (importer, imported)
+        for importer, imported in found
+        if importer in {"service.settings", *SETTINGS_PARTS}
+        and within(imported, "service")
+        and imported not in SETTINGS_PARTS
+    ]
 
 
 def blueprints_stand_apart(found: Iterable[Edge]) -> list[Edge]:

@@ -4,8 +4,8 @@ import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 
 from service.common.exceptions import Fault, InvalidAPIRequest
+from service.common.faults import quote
 from service.common.models import MAX_BIGINT
-from service.common.validation import quote
 
 
 def encode_cursor(id: int) -> str:

@@ -28,6 +28,7 @@ MEANINGS: tuple[tuple[str, Callable[[str], JSONException], str], ...] = (
     ("22021", UNFIT, BEYOND),  # character_not_in_repertoire, as NUL in a text
     ("23503", RecordAlreadyExists, CONFLICT),  # foreign_key_violation
     ("23505", RecordAlreadyExists, CONFLICT),  # unique_violation
+    ("42501", DatabaseError, "The database refuses the service a right that it needs."),
     ("42703", DatabaseError, BEHIND),  # undefined_column
     ("42P01", DatabaseError, BEHIND),  # undefined_table
     ("57014", DeadlineExceeded, SLOW),  # query_canceled, as by statement_timeout
@@ -35,6 +36,9 @@ MEANINGS: tuple[tuple[str, Callable[[str], JSONException], str], ...] = (
     ("25006", DatabaseError, GONE),  # read_only_sql_transaction: a standby, after a failover
     ("53", DatabaseError, GONE),  # insufficient_resources
     ("57P0", DatabaseError, GONE),  # admin_shutdown, crash_shutdown, cannot_connect_now
+    ("25P0", Unavailable, BUSY),  # A transaction that the server ended: idle or too long.
+    ("28", DatabaseError, GONE),  # invalid_authorization_specification
+    ("58", DatabaseError, GONE),  # system_error
     ("40", Unavailable, BUSY),  # serialization_failure, deadlock_detected
     ("55P03", Unavailable, BUSY),  # lock_not_available
 )
@@ -54,6 +58,11 @@ def translate(error: BaseException) -> JSONException | None:
     return None
 
 
+def is_stale_plan(error: BaseException) -> bool:
+    """Return whether a statement failed as it was prepared before a migration."""
+    return isinstance(error, DBAPIError) and "InvalidCachedStatement" in type(error.orig).__name__
+
+
 def constraint_of(error: DBAPIError) -> str | None:
     """Return the name of the constraint that a statement violated."""
     return getattr(getattr(error.orig, "__cause__", None), "constraint_name", None)
@@ -65,6 +74,8 @@ def sqlstate_of(error: DBAPIError) -> str:
 
 
 def _by_state(error: DBAPIError) -> JSONException | None:
+    if is_stale_plan(error):
+        return Unavailable(BUSY)
     state = sqlstate_of(error)
     for beginning, meaning, sentence in MEANINGS:
         if state.startswith(beginning):

@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Any, ClassVar
 
+from service.common.entity_tags import entity_tag
+
 MAX_FAULTS = 100
 MAX_QUOTED = 80
 
@@ -82,9 +84,14 @@ class RecordAlreadyExists(JSONException):
 
 
 class PreconditionFailed(JSONException):
-    """The record is no longer the one that `If-Match` names."""
+    """The record is no longer the one that `If-Match` names; `version` is its present one."""
 
     status_code = 412
+
+    def __init__(self, message: str = "", *, version: int | None = None, **options: Any) -> None:
+        super().__init__(message, **options)
+        if version is not None:
+            self.response_headers["ETag"] = entity_tag(version)
 
 
 class InvalidContentType(JSONException):

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -11,9 +12,10 @@ import structlog
 from hypercorn.config import Config
 from hypercorn.logging import Logger
 from hypercorn.typing import ResponseSummary, WWWScope
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor
 
 from service.common.exceptions import cut
+from service.common.request_ids import choose_request_id
 from service.settings import Settings
 
 # Libraries that tell at INFO what only their own developers ask.
@@ -26,20 +28,15 @@ def configure_logs(settings: Settings) -> None:
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        # Without the values of variables, which may be secrets.
+        structlog.processors.format_exc_info,
+        _drop_details,
     ]
     render: list[Processor]
     if settings.json_logs:
-        render = [
-            # Without the values of variables, which may be secrets.
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(serializer=_dumps),
-        ]
+        render = [structlog.processors.JSONRenderer(serializer=_dumps)]
     else:
-        render = [
-            structlog.dev.ConsoleRenderer(
-                colors=sys.stdout.isatty(), exception_formatter=structlog.dev.plain_traceback
-            )
-        ]
+        render = [structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())]
     structlog.configure(
         processors=[*shared, *render],
         wrapper_class=structlog.make_filtering_bound_logger(settings.log_level),
@@ -69,6 +66,20 @@ def _dumps(value: Mapping[str, Any], **_: Any) -> str:
         )
 
 
+def _name(request: WWWScope) -> str:
+    """Return an id for a request whose client left before the first hook ran."""
+    inbound = dict(request.get("headers", ())).get(b"x-request-id", b"")
+    return choose_request_id(inbound.decode("latin-1"))
+
+
+def _drop_details(logger: object, method: str, event: EventDict) -> EventDict:
+    """Leave out what PostgreSQL quotes of a record behind `DETAIL:`."""
+    del logger, method
+    if isinstance(event.get("exception"), str):
+        event["exception"] = re.sub(r"(?m)^DETAIL: .*\n?", "", event["exception"])
+    return event
+
+
 class AccessLog(Logger):
     """Log one line a request, where the server has sent the last byte."""
 
@@ -88,5 +99,5 @@ class AccessLog(Logger):
             status=499 if response is None else response["status"],
             milliseconds=round(request_time * 1000, 2),
             client=(request.get("client") or ("-",))[0],
-            request_id=request["state"].get("request_id"),
+            request_id=request["state"].get("request_id") or _name(request),
         )

@@ -1,5 +1,6 @@
 """Bytes from a client to plain values, strictly."""
 
+import codecs
 import json
 import re
 from collections import Counter
@@ -7,7 +8,7 @@ from typing import Any, NoReturn
 from urllib.parse import unquote_to_bytes
 
 from service.common.exceptions import MAX_FAULTS, Fault, InvalidAPIRequest
-from service.common.validation import pointer, quote
+from service.common.faults import pointer, quote
 
 MAX_DEPTH = 64
 MAX_DIGITS = 4000
@@ -27,6 +28,8 @@ def parse_json(body: bytes) -> object:
     """
     if not body:
         raise InvalidAPIRequest("The request body is empty: send a JSON value.")
+    if body.startswith(codecs.BOM_UTF8):
+        raise InvalidAPIRequest("The request body begins with a byte order mark: leave it out.")
     try:
         value: object = _decoder.decode(body.decode())
     except UnicodeDecodeError as error:

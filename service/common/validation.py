@@ -9,20 +9,15 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from jsonschema_rs import Draft202012Validator, Registry, ValidationError
-from jsonschema_rs import ValidationErrorKind as Kind
 from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler
 from pydantic_core import CoreSchema
 
-from service.common.exceptions import MAX_FAULTS, Fault, InvalidAPIRequest, cut
+from service.common.exceptions import MAX_FAULTS, Fault, InvalidAPIRequest
+from service.common.faults import VALUE, fault_of, pointer
 from service.common.schema_references import broken
 
 DIRECTORY = Path(__file__).resolve().parents[2] / "schemas"
 BASE = "https://flusk.example/schemas/"
-MAX_NAMES = 10
-# Stands in a message of the validator where the value would be, however long that is.
-VALUE = "\x00"
-# What Flusk said; every other keyword has the validator's own sentence.
-SENTENCES = {"minLength": f"{VALUE} is too short", "maxLength": f"{VALUE} is too long"}
 
 
 class SchemaError(Exception):
@@ -38,7 +33,7 @@ class Schema:
 
     def faults(self, value: object) -> list[Fault]:
         """Return what is wrong with `value`, at most 100 faults."""
-        return [_fault(error) for error in islice(self.validator.iter_errors(value), MAX_FAULTS)]
+        return [fault_of(error) for error in islice(self.validator.iter_errors(value), MAX_FAULTS)]
 
 
 @cache
@@ -78,7 +73,7 @@ def _compile(name: str, document: dict[str, Any], registry: Registry) -> Schema:
     except ValueError as error:
         sentence = str(error)
         if isinstance(error, ValidationError):
-            sentence = f"at {pointer(error.instance_path)}: {_fault(error).message}"
+            sentence = f"at {pointer(error.instance_path)}: {fault_of(error).message}"
         raise SchemaError(f"schemas/{name}: {sentence}") from error
     return Schema(document, validator)
 
@@ -118,33 +113,3 @@ class Payload(BaseModel):
         if found:
             raise InvalidAPIRequest(status_code=422, faults=found)
         return cls.model_validate(value)
-
-
-def pointer(path: Iterable[str | int]) -> str:
-    """Return a path as a JSON Pointer (RFC 6901)."""
-    return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in path)
-
-
-def quote(value: object) -> str:
-    """Return a value as a message quotes it, cut at 80 characters."""
-    if isinstance(value, str):
-        return f"'{cut(value)}'"
-    return cut(json.dumps(value, ensure_ascii=False))
-
-
-def _fault(error: ValidationError) -> Fault:
-    match error.kind:
-        case Kind.Required(property=name):
-            sentence = f"{quote(name)} is a required property"
-        case Kind.AdditionalProperties(unexpected=unexpected):
-            names = ", ".join(map(quote, unexpected[:MAX_NAMES]))
-            verb = "was" if len(unexpected) == 1 else "were"
-            sentence = f"Additional properties are not allowed ({names} {verb} unexpected)"
-        case Kind.Format(format=name):
-            sentence = f"{VALUE} is not a valid {name}"
-        case Kind.Not(schema={"required": list(excluded)}):
-            sentence = f"{' and '.join(map(quote, excluded))} can't be used together"
-        case _:
-            sentence = SENTENCES.get(error.kind.name) or error.message.replace('"', "'")
-    sentence = sentence.replace(VALUE, quote(error.instance))
-    return Fault(pointer(error.instance_path), error.kind.name, sentence)

@@ -7,7 +7,6 @@ from typing import NoReturn
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.common.cursors import decode_cursor, encode_cursor
-from service.common.entity_tags import entity_tag
 from service.common.exceptions import PreconditionFailed, RecordNotFound, cut
 from service.foss import backend
 from service.foss.models import Foss
@@ -77,8 +76,7 @@ async def _missed(session: AsyncSession, id: int, versions: Collection[int] | No
 
 def _stale(foss: Foss) -> NoReturn:
     raise PreconditionFailed(
-        f"Foss with `id: {foss.id}` has changed: read it again.",
-        headers={"ETag": entity_tag(foss.version)},
+        f"Foss with `id: {foss.id}` has changed: read it again.", version=foss.version
     )
 
 

@@ -45,7 +45,7 @@ async def list_foss(query: ListFoss) -> ResponseReturnValue:
 async def get_foss(id: int, query: GetFoss) -> ResponseReturnValue:
     """Return one Foss, or some of its fields."""
     foss = await domain.get_foss(session(), id)
-    headers = {} if query.only or query.exclude else etag(foss.version)
+    headers = etag(foss.version, whole=query == GetFoss())
     return foss.to_dict(only=query.only, exclude=query.exclude), 200, headers
 
 

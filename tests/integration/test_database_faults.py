@@ -1,7 +1,8 @@
 """A database that is down, busy, slow or refuses, and health."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import cast
 
 import pytest
@@ -10,6 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service import create_app
+from service.common.logs import configure_logs
 from service.common.middleware.drain import begin_drain
 from service.settings import Settings
 from tests.client import Client
@@ -131,3 +133,77 @@ async def test_while_draining_only_readiness_fails_and_connections_close(
         assert response.status_code == 200
         assert response.headers["Connection"] == "close"
         assert (await client.get("/livez")).status_code == 200
+
+
+@pytest.fixture
+async def changed_column(engine: AsyncEngine) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+    """Return a change of a column's type, which is taken back afterwards."""
+
+    async def alter(type_: str) -> None:
+        async with engine.begin() as connection:
+            await connection.execute(text(f"ALTER TABLE foss ALTER version TYPE {type_}"))
+
+    yield partial(alter, "numeric")
+    await alter("bigint")
+
+
+async def test_a_read_survives_a_migration_and_a_write_may_be_repeated(
+    settings: Settings,
+    empty_database: None,
+    changed_column: Callable[[], Awaitable[None]],
+) -> None:
+    async with client_with(settings, database_pool_size=1) as client:
+        await client.post("/foss", json=foss())
+        first = await client.get("/foss/1")
+        await client.put("/foss/1", json={"name": "Zed"})
+        await changed_column()
+        again = await client.get("/foss/1")
+
+        assert (first.status_code, again.status_code) == (200, 200)
+        assert (await again.get_json())["name"] == "Zed"
+
+
+async def test_a_write_with_a_stale_plan_is_a_503_and_its_repetition_succeeds(
+    settings: Settings,
+    empty_database: None,
+    changed_column: Callable[[], Awaitable[None]],
+) -> None:
+    async with client_with(settings, database_pool_size=1) as client:
+        await client.post("/foss", json=foss())
+        await client.put("/foss/1", json={"name": "Zed"})
+        await changed_column()
+        response = await client.put("/foss/1", json={"name": "Ada"})
+        await error_of(response, 503, "Unavailable")
+
+        assert response.headers["Retry-After"] == "1"
+        assert (await client.put("/foss/1", json={"name": "Ada"})).status_code == 200
+
+
+async def test_a_right_that_is_missing_is_a_503(
+    settings: Settings, engine: AsyncEngine, empty_database: None
+) -> None:
+    assert settings.database_url is not None
+    async with engine.begin() as connection:
+        await connection.execute(text("CREATE ROLE nobody LOGIN"))
+    url = settings.database_url.get_secret_value().replace("postgres:@", "nobody:@")
+    try:
+        async with client_with(settings, database_url=SecretStr(url)) as client:
+            await error_of(await client.get("/foss"), 503, "DatabaseError")
+    finally:
+        async with engine.begin() as connection:
+            await connection.execute(text("DROP ROLE nobody"))
+
+
+async def test_an_expected_error_is_one_line_of_log_with_its_cause(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nowhere = SecretStr("postgresql://nobody:hidden@127.0.0.1:1/nothing")
+    configure_logs(settings)
+    async with client_with(settings, database_url=nowhere) as client:
+        await client.get("/foss")
+    log = capsys.readouterr().out
+
+    assert log.count("DatabaseError") == 1
+    assert "Connect call failed" in log
+    assert "Traceback" not in log
+    assert "hidden" not in log

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
-from service.common.engine import libpq_url
+from service.common.database_address import libpq_url
 
 _numbers = count(1)
 

@@ -197,3 +197,70 @@ async def test_of_twenty_twins_one_is_stored(service: Service, empty_database: N
         answers = await asyncio.gather(*(client.post("/foss", json=twin) for _ in range(20)))
 
     assert sorted(answer.status_code for answer in answers) == [201] + [409] * 19
+
+
+EARLY = [
+    (b"POST /foss", b"", 401),
+    (b"POST /nope", b"X-API-Key: %b\r\n" % KEY.encode(), 404),
+    (b"PUT /foss", b"X-API-Key: %b\r\n" % KEY.encode(), 405),
+    (b"POST /foss", b"X-API-Key: %b\r\n" % KEY.encode(), 415),
+    (
+        b"DELETE /foss/99",
+        b"X-API-Key: %b\r\nContent-Type: application/json\r\n" % KEY.encode(),
+        404,
+    ),
+]
+
+
+@pytest.mark.parametrize(("line", "headers", "status"), EARLY)
+def test_an_early_answer_leaves_the_connection_usable(
+    service: Service, line: bytes, headers: bytes, status: int
+) -> None:
+    head = line + b" HTTP/1.1\r\nHost: x\r\n" + headers + b"Content-Length: 10\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", service.port), timeout=10) as connection:
+        connection.sendall(head + b"12345")
+        connection.sendall(b"67890GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        answers = b"".join(iter(lambda: connection.recv(65536), b""))
+
+    assert answers.startswith(b"HTTP/1.1 %d" % status)
+    assert b'{"status":"alive"}' in answers
+
+
+@pytest.mark.parametrize(("line", "headers", "status"), EARLY)
+def test_an_early_answer_to_half_a_body_says_that_the_connection_closes(
+    service: Service, line: bytes, headers: bytes, status: int
+) -> None:
+    answer = service.raw(
+        line + b" HTTP/1.1\r\nHost: x\r\n" + headers + b"Content-Length: 10\r\n\r\n12345"
+    )
+
+    assert answer.startswith(b"HTTP/1.1 %d" % status)
+    assert b"\r\nconnection: close\r\n" in answer.lower()
+
+
+async def test_answers_to_large_bodies_are_never_lost(
+    service: Service, empty_database: None
+) -> None:
+    body = b" " * 2_000_000
+    headers = {"X-API-Key": KEY, "Content-Type": "application/json"}
+    async with httpx.AsyncClient(base_url=service.url, headers=headers) as client:
+        urls = ["/nope", "/foss", "/foss/99"] * 10
+        answers = await asyncio.gather(*(client.post(url, content=body) for url in urls))
+
+    assert [answer.status_code for answer in answers] == [404, 413, 405] * 10
+
+
+def test_repeated_preconditions_are_one_list(http: httpx.Client) -> None:
+    http.post("/foss", json=foss())
+    tags = [("If-None-Match", '"7"'), ("If-None-Match", '"1"')]
+
+    assert http.get("/foss/1", headers=tags).status_code == 304
+    tags = [("If-Match", '"7"'), ("If-Match", '"1"')]
+    assert http.delete("/foss/1", headers=tags).status_code == 200
+
+
+@pytest.mark.parametrize("target", [b"foss", b"/foss%2F1", b"/foss%2f1"])
+def test_a_target_that_only_looks_like_a_route_is_a_404(service: Service, target: bytes) -> None:
+    answer = service.raw(b"GET " + target + b" HTTP/1.1\r\n" + HEAD + b"\r\n")
+
+    error(answer, 404, "InvalidAPIRequest")

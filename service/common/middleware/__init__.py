@@ -19,6 +19,7 @@ from service.common.middleware import (
     request_id,
     routing,
     schemas,
+    stale_plans,
     unit_of_work,
     upgrade,
 )
@@ -32,12 +33,13 @@ def register_middleware(app: Quart, settings: Settings) -> None:
     json_exceptions.register(app)
     upgrade.register(app)
     request_id.register(app)
+    deadline.register(app, settings.request_timeout)
     cors.register(app, settings.cors_origins)
     guard.register(app, settings.secure_api_key)
     routing.register(app)
     content_type.register(app)
     body_limits.register(app, settings.max_body_bytes, settings.request_timeout)
     schemas.register(app)
-    deadline.register(app, settings.request_timeout)
     conditional.register(app)
+    stale_plans.register(app)
     unit_of_work.register(app)

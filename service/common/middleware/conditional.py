@@ -13,7 +13,7 @@ def register(app: Quart) -> None:
 
 async def check_if_none_match(response: Response) -> Response:
     """Turn a 200 into a 304 where `If-None-Match` names its entity tag."""
-    condition = request.headers.get("If-None-Match")
+    condition = ", ".join(request.headers.getlist("If-None-Match"))
     tag = response.headers.get("ETag")
     if not condition or not tag or request.method not in {"GET", "HEAD"}:
         return response
@@ -26,11 +26,12 @@ async def check_if_none_match(response: Response) -> Response:
     return unchanged
 
 
-def etag(version: int) -> dict[str, str]:
-    """Return the header that names a version of a record."""
-    return {"ETag": entity_tag(version)}
+def etag(version: int, *, whole: bool = True) -> dict[str, str]:
+    """Return the header that names a version of a record; none for a part of it."""
+    return {"ETag": entity_tag(version)} if whole else {}
 
 
 def if_match() -> frozenset[int] | None:
     """Return the versions that the request accepts; None: any."""
-    return accepted_versions(request.headers.get("If-Match"))
+    lines = request.headers.getlist("If-Match")
+    return accepted_versions(", ".join(lines) if lines else None)

@@ -33,14 +33,11 @@ def register(app: Quart) -> None:
 async def answer(error: Exception) -> Response:
     """Return the envelope for an exception, and log what is the service's own fault."""
     exception = envelope_of(error)
-    if exception.code >= SERVER_ERROR:
-        log.error(
-            type(exception).__name__,
-            status=exception.code,
-            method=request.method,
-            path=request.path,
-            exc_info=error,
-        )
+    if exception.code == SERVER_ERROR:
+        log.error("InternalError", method=request.method, path=request.path, exc_info=error)
+    elif exception.code > SERVER_ERROR:
+        # Expected now and then: a line with the cause, not a page.
+        log.warning(type(exception).__name__, status=exception.code, cause=cause_of(error))
     facts = exception.to_dict() | {"request_id": current_request_id()}
     response = cast("Response", current_app.json.response({"error": facts}))
     response.status_code = exception.code
@@ -57,6 +54,13 @@ def envelope_of(error: Exception) -> JSONException:
     return translate(error) or InternalError(
         "The service failed to answer. The log has the cause under this request id."
     )
+
+
+def cause_of(error: BaseException) -> str:
+    """Return the first line of what lies at the bottom of an error."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return f"{type(error).__name__}: {error}".split("\n", 1)[0]
 
 
 def _from_http(error: HTTPException) -> JSONException:
@@ -79,6 +83,5 @@ def _from_http(error: HTTPException) -> JSONException:
             return InvalidAPIRequest(
                 f"The request body is larger than {request.max_content_length} bytes.",
                 status_code=413,
-                headers={"Connection": "close"},
             )
     return InvalidAPIRequest(error.description or error.name, status_code=error.code)

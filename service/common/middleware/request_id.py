@@ -1,15 +1,14 @@
 """Request ids: a client's own where it is well-formed, else a new one, on answer and logs."""
 
-import re
 from typing import Any, cast
-from uuid import uuid4
 
 from quart import Quart, request
 from quart.wrappers import Response
 from structlog.contextvars import bind_contextvars
 
+from service.common.request_ids import choose_request_id
+
 HEADER = "X-Request-ID"
-WELL_FORMED = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 def register(app: Quart) -> None:
@@ -20,8 +19,7 @@ def register(app: Quart) -> None:
 
 async def name_request() -> None:
     """Keep the inbound id or make one."""
-    inbound = request.headers.get(HEADER, "")
-    name = inbound if WELL_FORMED.fullmatch(inbound) else uuid4().hex
+    name = choose_request_id(request.headers.get(HEADER, ""))
     # The server's access log finds it here.
     cast("dict[str, Any]", request.scope).setdefault("state", {})["request_id"] = name
     bind_contextvars(request_id=name)

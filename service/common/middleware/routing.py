@@ -32,8 +32,9 @@ def register(app: Quart) -> None:
     def bind(asked: BaseRequestWebsocket | None) -> MapAdapter | None:
         if asked is None:
             return None
-        # werkzeug takes `//foss` for `/foss`; no route is a space.
-        path = " " if asked.scope["path"].startswith("//") else asked.path
+        # werkzeug takes `//foss` for `/foss`, and `%2F` is no `/`; no route is a space.
+        odd = asked.scope["path"].startswith("//") or b"%2F" in asked.scope["raw_path"].upper()
+        path = " " if odd else asked.path
         # Routing does not depend on the host, and a host may be any bytes.
         return app.url_map.bind("", path_info=path, default_method=asked.method)
 
@@ -62,10 +63,13 @@ async def check_route() -> Response | None:
 
 
 def origin_form(target: str) -> str:
-    """Return the path of a request target that begins with no slash (RFC 9112, section 3.2)."""
+    """Return the path of a target that begins with no slash (RFC 9112, section 3.2).
+
+    Where it is no absolute URL, that is one which no route has.
+    """
     if target.startswith(("http://", "https://")):
         try:
             return urlsplit(target).path or "/"
         except ValueError:
             pass  # As `http://[`: no URL, and so no path that a route could have.
-    return f"/{target}"
+    return f"//{target}"

@@ -14,8 +14,9 @@ from quart_schema.validation import QUART_SCHEMA_QUERYSTRING_ATTRIBUTE as QUERY
 from quart_schema.validation import QUART_SCHEMA_REQUEST_ATTRIBUTE as REQUEST
 
 from service.common.exceptions import Fault, InvalidAPIRequest
+from service.common.faults import MAX_NAMES, quote
 from service.common.parsing import parse_json, parse_query, text_faults
-from service.common.validation import MAX_NAMES, Payload, load_schemas, quote
+from service.common.validation import Payload, load_schemas
 
 
 def register(app: Quart) -> None:

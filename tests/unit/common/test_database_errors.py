@@ -69,7 +69,7 @@ def test_a_sqlstate_has_its_meaning(state: str, kind: type[JSONException], statu
 
 @pytest.mark.parametrize(
     "state",
-    ["23502", "23514", "22P02", "42601", "42501", "57000", "57015", "XX000", "0A000", ""],
+    ["23502", "23514", "22P02", "42601", "57000", "57015", "XX000", "0A000", ""],
 )
 def test_a_sqlstate_that_is_the_services_own_fault_has_no_meaning(state: str) -> None:
     assert translate(error_of(state)) is None

@@ -227,7 +227,7 @@ async def test_the_access_log_has_a_line_for_a_request(output: Output) -> None:
     [
         ({"client": None}, {"client": "-"}),
         ({"client": ("/run/socket", None)}, {"client": "/run/socket"}),
-        ({"state": {}}, {"request_id": None}),
+        ({"state": {}, "headers": [(b"x-request-id", b"given")]}, {"request_id": "given"}),
         ({"raw_path": b"/\xff"}, {"path": "/\ufffd"}),
         ({"raw_path": b"/" + b"a" * 8000}, {"path": "/" + "a" * 79 + "…"}),
         ({"raw_path": b"/a%0Ab"}, {"path": "/a%0Ab"}),

@@ -9,6 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from service.common.exceptions import Fault, InvalidAPIRequest
+from service.common.faults import pointer, quote
 from service.common.validation import (
     BASE,
     DIRECTORY,
@@ -16,8 +17,6 @@ from service.common.validation import (
     Schema,
     SchemaError,
     load_schemas,
-    pointer,
-    quote,
 )
 from service.foss.payloads import CreateFoss, GetFoss, ListFoss, UpdateFoss
 

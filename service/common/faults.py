@@ -1,0 +1,54 @@
+"""The faults that a schema finds, as sentences that a person understands."""
+
+import json
+from collections.abc import Iterable
+
+from jsonschema_rs import ValidationError
+from jsonschema_rs import ValidationErrorKind as Kind
+
+from service.common.exceptions import MAX_QUOTED, Fault, cut
+
+MAX_NAMES = 10
+# Stands in a message of the validator where the value would be, however long that is.
+VALUE = "\x00"
+# What Flusk said; every other keyword has the validator's own sentence.
+SENTENCES = {"minLength": f"{VALUE} is too short", "maxLength": f"{VALUE} is too long"}
+
+
+def pointer(path: Iterable[str | int]) -> str:
+    """Return a path as a JSON Pointer (RFC 6901)."""
+    return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in path)
+
+
+def quote(value: object) -> str:
+    """Return a value as a message quotes it, cut at 80 characters."""
+    if isinstance(value, str):
+        return f"'{cut(value)}'"
+    text = ""
+    # Piece by piece, for the value may be a megabyte.
+    for piece in json.JSONEncoder(ensure_ascii=False).iterencode(value):
+        text += piece
+        if len(text) > MAX_QUOTED:
+            break
+    return cut(text)
+
+
+def fault_of(error: ValidationError) -> Fault:
+    """Return what the validator found, with the value cut at 80 characters."""
+    match error.kind:
+        case Kind.Required(property=name):
+            sentence = f"{quote(name)} is a required property"
+        case Kind.AdditionalProperties(unexpected=unexpected):
+            names = ", ".join(map(quote, unexpected[:MAX_NAMES]))
+            verb = "was" if len(unexpected) == 1 else "were"
+            sentence = f"Additional properties are not allowed ({names} {verb} unexpected)"
+        case Kind.Format(format=name):
+            sentence = f"{VALUE} is not a valid {name}"
+        case Kind.Enum(options=list(options)):
+            sentence = f"{VALUE} is not one of {', '.join(map(quote, options[:MAX_NAMES]))}"
+        case Kind.Not(schema={"required": list(excluded)}):
+            sentence = f"{' and '.join(map(quote, excluded))} can't be used together"
+        case _:
+            sentence = SENTENCES.get(error.kind.name) or error.message.replace('"', "'")
+    sentence = sentence.replace(VALUE, quote(error.instance))
+    return Fault(pointer(error.instance_path), error.kind.name, sentence)
