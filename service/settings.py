@@ -129,8 +129,9 @@ class Settings(BaseSettings):
     @field_validator("secure_api_key")
     @classmethod
     def _check_secure_api_key(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and not re.fullmatch(r"[^\s\x00-\x1f\x7f]+", value.get_secret_value()):
-            raise ValueError("must be a text without spaces, for a header carries it")
+        key = value.get_secret_value() if value is not None else "-"
+        if not key.isprintable() or key != key.strip() or not key:
+            raise ValueError("must be printable, without spaces around it: a header carries it")
         return value
 
     @model_validator(mode="after")
