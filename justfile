@@ -22,10 +22,10 @@ setup: _tools
     @cmp -s {{ lock }} .venv/lock.txt || uv pip sync --quiet --compile-bytecode --python .venv/bin/python --require-hashes {{ lock }}
     @cmp -s {{ lock }} .venv/lock.txt || cp {{ lock }} .venv/lock.txt
 
-# Starts the whole stack, waits until it is ready and says where it is.
+# Starts the whole stack, waits until it is ready and says where it is: `up local`, `up docker`.
 [group('start')]
 [no-exit-message]
-up where="local": setup
+up where="auto": setup
     @exec .venv/bin/python -m local up "$1"
 
 # Stops the whole stack; the data stay.
@@ -62,13 +62,13 @@ psql *ARGS: setup
 [group('database')]
 [no-exit-message]
 migrate: setup
-    @.venv/bin/alembic upgrade head
+    @.venv/bin/python -m local migrate
 
 # Creates a migration from the models.
 [group('database')]
 [no-exit-message]
 revision message: setup
-    @.venv/bin/alembic revision --autogenerate -m "$1"
+    @.venv/bin/python -m local revision "$1"
 
 # Prints the SQL that `migrate` would run, and runs nothing.
 [group('database')]
@@ -82,11 +82,35 @@ migrate-sql: setup
 downgrade: setup
     @.venv/bin/alembic downgrade -1
 
+# Builds a new image and replaces the replicas one after another; nothing is lost.
+[group('operate')]
+[no-exit-message]
+deploy: setup
+    @exec .venv/bin/python -m local deploy
+
+# Writes the data to a file.
+[group('operate')]
+[no-exit-message]
+backup file: setup
+    @INVOCATION_DIRECTORY="{{ invocation_directory() }}" .venv/bin/python -m local backup "$1"
+
+# Puts the data of a file in place of what is there.
+[group('operate')]
+[no-exit-message]
+restore file: setup
+    @INVOCATION_DIRECTORY="{{ invocation_directory() }}" .venv/bin/python -m local restore "$1"
+
 # Runs the tests and measures their coverage; with pytest's arguments, only those that they choose.
 [group('develop')]
 [no-exit-message]
 test *ARGS: setup
     @.venv/bin/pytest {{ if ARGS == "" { "--cov" } else { '"$@"' } }}
+
+# Runs the tests of the containers, which need a Docker engine.
+[group('develop')]
+[no-exit-message]
+test-stack *ARGS: setup
+    @.venv/bin/pytest -m stack tests/stack "$@"
 
 # Checks format, lint, types, layers, lock files and migrations; changes nothing.
 [group('develop')]

@@ -4,21 +4,26 @@ import sys
 from argparse import ArgumentParser
 from collections.abc import Callable
 
-from local import locks, migrations, psql, serve, stack
+from local import backup, deploy, locks, migrations, modes, serve
 from local.console import CommandError, complain
 from service.common.embedded import EmbeddedPostgresError
 from service.settings import Settings, SettingsError, load_settings
 
 COMMANDS: dict[str, Callable[[Settings, list[str]], int]] = {
+    "backup": backup.backup,
     "check-locks": lambda _settings, _arguments: locks.check(),
     "check-migrations": lambda _settings, _arguments: migrations.check(),
-    "down": lambda settings, _arguments: stack.down(settings),
-    "logs": lambda settings, _arguments: stack.logs(settings),
+    "deploy": lambda _settings, _arguments: deploy.run(),
+    "down": modes.down,
+    "logs": modes.logs,
+    "migrate": modes.migrate,
     "migrate-sql": lambda _settings, _arguments: migrations.print_pending(),
-    "ps": lambda settings, _arguments: stack.ps(settings),
-    "psql": psql.run,
+    "ps": modes.ps,
+    "psql": modes.sql,
+    "restore": backup.restore,
+    "revision": lambda _settings, arguments: migrations.revise(" ".join(arguments)),
     "serve": lambda settings, _arguments: serve.run(settings),
-    "up": stack.up,
+    "up": modes.up,
 }
 
 

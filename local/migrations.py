@@ -12,15 +12,29 @@ from service.settings import ROOT
 ALEMBIC = [sys.executable, "-m", "alembic"]
 
 
+def apply() -> int:
+    """Migrate the configured database."""
+    return subprocess.run([*ALEMBIC, "upgrade", "head"], cwd=ROOT, check=False).returncode
+
+
+def revise(message: str) -> int:
+    """Create a migration from the models, against what the migrations make of an empty database."""
+    return _run_on_empty_database(["revision", "--autogenerate", "-m", message])
+
+
 def check() -> int:
     """Migrate an empty database and compare it with the models; no other database is touched."""
+    return _run_on_empty_database(["check"])
+
+
+def _run_on_empty_database(arguments: list[str]) -> int:
     # The server stops before its directory goes.
     with TemporaryDirectory() as directory, start_server(Path(directory) / "postgres") as server:
         # `.env` may name the developer's database, so leaving DATABASE_URL unset is not enough.
         environment = {**os.environ, "DATABASE_URL": server.get_uri()}
         environment.pop("DATABASE_URL_FILE", None)
-        for arguments in (["upgrade", "head"], ["check"]):
-            done = subprocess.run([*ALEMBIC, *arguments], cwd=ROOT, env=environment, check=False)
+        for step in (["upgrade", "head"], arguments):
+            done = subprocess.run([*ALEMBIC, *step], cwd=ROOT, env=environment, check=False)
             if done.returncode:
                 return done.returncode
     return 0

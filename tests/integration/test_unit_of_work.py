@@ -45,6 +45,28 @@ async def test_a_connection_that_dies_between_flush_and_commit_stores_nothing(
     assert await count(engine) == 0
 
 
+async def test_a_connection_that_dies_before_the_rollback_leaves_the_answer_as_it_is(
+    settings: Settings, engine: AsyncEngine, empty_database: None
+) -> None:
+    app = create_app(settings.model_copy(update={"database_pool_size": 1}))
+    twin = foss()
+    async with app.test_app():
+        client = app.test_client()
+        await client.post("/foss", json=twin)
+
+        async def kill(response: Response) -> Response:
+            raw = await (await g.session.connection()).get_raw_connection()
+            raw.driver_connection.terminate()
+            return response
+
+        app.after_request_funcs[None].append(kill)
+        response = await client.post("/foss", json=twin)
+        app.after_request_funcs[None].remove(kill)
+        await error_of(response, 409, "RecordAlreadyExists")
+
+        assert (await client.post("/foss", json=foss())).status_code == 201
+
+
 @asynccontextmanager
 async def objection(engine: AsyncEngine, state: str) -> AsyncIterator[None]:
     """Let PostgreSQL refuse at COMMIT what it took at INSERT, with this SQLSTATE."""

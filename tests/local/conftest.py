@@ -29,7 +29,7 @@ def running(
     project = copy_project(directory / "project")
     if request.param == "no nginx":
         project.environment["PATH"] = hide_nginx(directory, project.environment["PATH"])
-    started = project.just("up")
+    started = project.just("up", "local")
     assert started.returncode == 0, started.stdout + started.stderr
     yield project
     project.just("down")

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import psutil
 import pytest
@@ -54,7 +55,7 @@ def can_connect(port: int) -> bool:
 
 
 def test_the_printed_curl_lines_work_and_a_second_up_is_harmless(running: Project) -> None:
-    again = running.just("up")
+    again = running.just("up", "local")
     create, read = curl_lines(again.stdout)
     created, found = shell(create), shell(read)
 
@@ -133,12 +134,12 @@ def test_a_killed_database_server_is_started_again(running: Project) -> None:
 
 
 def test_data_survive_down_and_up_and_nothing_is_left_between(running: Project) -> None:
-    shell(curl_lines(running.just("up").stdout)[0])
+    shell(curl_lines(running.just("up", "local").stdout)[0])
     stopped = running.just("down")
     left, listening = running.processes(), can_connect(running.port)
     idle = running.just("down")
     nothing = running.just("ps")
-    started = running.just("up")
+    started = running.just("up", "local")
     found = shell(curl_lines(started.stdout)[1])
 
     assert stopped.returncode == 0, stopped.stderr
@@ -150,7 +151,7 @@ def test_data_survive_down_and_up_and_nothing_is_left_between(running: Project) 
 
 
 def test_a_stack_with_a_key_prints_lines_that_work(project: Project) -> None:
-    started = project.just("up", SECURE_API_KEY="it's a secret $HOME")
+    started = project.just("up", "local", SECURE_API_KEY="it's a secret $HOME")
     _create, read = curl_lines(started.stdout)
 
     assert started.returncode == 0, started.stderr
@@ -162,7 +163,7 @@ def test_a_taken_port_is_named_and_nothing_is_left(project: Project) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", project.port))
         other.listen()
-        refused = project.just("up")
+        refused = project.just("up", "local")
 
     assert refused.returncode == 1
     assert f"Port {project.port} is taken" in refused.stderr
@@ -172,7 +173,7 @@ def test_a_taken_port_is_named_and_nothing_is_left(project: Project) -> None:
 
 def test_an_unreachable_database_is_a_clear_error_and_nothing_is_left(project: Project) -> None:
     url = f"postgresql://somebody:very-secret@127.0.0.1:{free_port()}/somewhere"
-    refused = project.just("up", DATABASE_URL=url)
+    refused = project.just("up", "local", DATABASE_URL=url)
 
     assert refused.returncode == 1
     assert "DATABASE_URL" in refused.stderr
@@ -185,7 +186,7 @@ def test_a_service_that_does_not_start_shows_its_log_and_leaves_nothing(project:
     (project.directory / "service" / "__main__.py").write_text(
         "raise SystemExit('Broken on purpose.')\n"
     )
-    refused = project.just("up")
+    refused = project.just("up", "local")
 
     assert refused.returncode == 1
     assert "`api`" in refused.stderr
@@ -195,15 +196,50 @@ def test_a_service_that_does_not_start_shows_its_log_and_leaves_nothing(project:
 
 
 def test_a_wrong_setting_is_one_line(project: Project) -> None:
-    refused = project.just("up", HTTP_PORT="many")
+    refused = project.just("up", "local", HTTP_PORT="many")
 
     assert refused.returncode == 1
     assert "HTTP_PORT" in refused.stderr
     assert "Traceback" not in refused.stderr
 
 
-def test_containers_are_not_there_yet(project: Project) -> None:
-    refused = project.just("up", "docker")
+@pytest.mark.parametrize(
+    ("where", "sentence"),
+    [
+        ("docker", "No Docker engine with compose answers."),
+        ("elsewhere", "does not know 'elsewhere'"),
+    ],
+)
+def test_a_place_that_is_not_there_is_told(project: Project, where: str, sentence: str) -> None:
+    refused = project.just("up", where, DOCKER_HOST="unix:///nowhere")
 
     assert refused.returncode == 1
-    assert "containers" in refused.stderr
+    assert sentence in refused.stderr
+
+
+def test_without_an_engine_the_stack_is_local_and_its_data_can_be_backed_up(
+    project: Project, tmp_path: Path
+) -> None:
+    started = project.just("up", DOCKER_HOST="unix:///nowhere")
+    try:
+        shell(curl_lines(started.stdout)[0])
+        stored = shell(f"curl {project.url}/foss").stdout
+        saved = project.just("backup", str(tmp_path / "a.dump"))
+        shell(f"curl -X DELETE {project.url}/foss/1")
+        restored = project.just("restore", str(tmp_path / "a.dump"))
+
+        assert (saved.returncode, restored.returncode) == (0, 0), restored.stderr
+        assert "ada@example.org" in stored
+        assert shell(f"curl {project.url}/foss").stdout == stored
+        assert project.just("restore", str(tmp_path / "none")).returncode == 1
+    finally:
+        project.just("down")
+
+
+def test_a_revision_is_made_without_any_database_of_the_person(project: Project) -> None:
+    made = project.just("revision", "nothing new", DATABASE_URL="postgresql://nobody@127.0.0.1:1/x")
+    [script] = (project.directory / "migrations" / "versions").glob("*_nothing_new.py")
+
+    assert made.returncode == 0, made.stderr
+    assert '"""nothing new.' in script.read_text()
+    assert "create_table" not in script.read_text()

@@ -18,6 +18,7 @@ PRODUCTION = {"APP_ENV": "production", "DATABASE_URL": URL, "SECURE_API_KEY": KE
 DEFAULTS: dict[str, Any] = {
     "app_env": "development",
     "bind": "127.0.0.1:5000",
+    "connection_limit": 256,
     "cors_origins": ("http://localhost:8080",),
     "database_pool_size": 10,
     "database_statement_timeout": 5,
@@ -29,12 +30,13 @@ DEFAULTS: dict[str, Any] = {
     "max_body_bytes": 1024**2,
     "max_import_bytes": 1024**3,
     "metrics_bind": "",
+    "rate_limit": 1000,
     "request_timeout": 30,
     "secure_api_key": None,
     "state_dir": ROOT / ".local",
 }
 # nginx reads these; the service does not.
-STACK = {"RATE_LIMIT", "CONNECTION_LIMIT"}
+STACK: set[str] = set()
 
 
 @pytest.fixture(autouse=True)

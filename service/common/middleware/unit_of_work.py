@@ -2,6 +2,7 @@
 
 from quart import Quart, current_app, g, request
 from quart.wrappers import Response
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.common.database import Database, commit
@@ -42,5 +43,11 @@ async def finish(response: Response) -> Response:
 async def close(error: BaseException | None) -> None:
     """Give the connection back, rolled back unless it was committed."""
     del error
-    if "session" in g:
-        await g.pop("session").close()
+    if "session" not in g:
+        return
+    session: AsyncSession = g.pop("session")
+    try:
+        await session.close()
+    except DBAPIError:
+        # The connection is dead, and with it what there was to roll back.
+        await session.invalidate()

