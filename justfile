@@ -112,6 +112,12 @@ test *ARGS: setup
 test-stack *ARGS: setup
     @.venv/bin/pytest -m stack tests/stack "$@"
 
+# Strikes the running containers under load, as docs/operate.md shows; takes names of faults.
+[group('develop')]
+[no-exit-message]
+faults *ARGS: setup
+    @.venv/bin/python -m tests.stack.faults --long "$@"
+
 # Checks format, lint, types, layers, lock files and migrations; changes nothing.
 [group('develop')]
 [no-exit-message]

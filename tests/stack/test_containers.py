@@ -185,6 +185,19 @@ def test_a_build_that_does_not_become_ready_is_rolled_back(
     assert http.get("/foss").status_code == 200
 
 
+def test_a_replica_that_is_stopped_ends_by_itself(stack: Stack, http: httpx.Client) -> None:
+    replica = stack.ids("api")[0]
+    for _ in range(10):
+        assert http.get("/foss").status_code == 200
+    stack.docker("stop", "--time", "60", replica)
+    [found] = json.loads(stack.docker("inspect", replica).stdout)
+    answered = http.get("/foss").status_code
+    stack.compose("up", "--detach", "--wait", "--no-recreate", "api")
+
+    assert found["State"]["ExitCode"] == 0
+    assert answered == 200
+
+
 def test_the_data_survive_down_and_up(stack: Stack) -> None:
     headers = {"X-API-Key": stack.key}
     created = httpx.post(f"{stack.url}/foss", json=foss(), headers=headers).json()
