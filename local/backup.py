@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 from typing import IO
 
-from local import compose, psql
+from local import modes, psql
 from local.console import CommandError
 from service.common.engine import database_url
 from service.settings import ROOT, Settings
@@ -54,7 +54,7 @@ def _run(
     stdin: IO[bytes] | None = None,
     stdout: IO[bytes] | None = None,
 ) -> None:
-    if compose.runs():
+    if modes.in_containers(settings):
         inside = ["docker", "compose", "exec", "--no-TTY", "postgres", *command]
         full = [*inside, "--username=postgres", "--dbname=flusk"]
         environment: dict[str, str] = {}

@@ -28,7 +28,10 @@ def engine_answers() -> bool:
 
 def runs() -> bool:
     """Return whether containers of this project run."""
-    return ENV_FILE.exists() and engine_answers() and bool(output("ps", "--quiet"))
+    # Without its secrets it never ran, and compose would not even say so.
+    if set(SECRETS) - _present(_lines(ENV_FILE)):
+        return False
+    return engine_answers() and bool(output("ps", "--quiet"))
 
 
 def run(*arguments: str, **environment: str) -> int:
@@ -66,11 +69,21 @@ def _output(*command: str) -> str:
 
 def write_secrets(path: Path = ENV_FILE) -> list[str]:
     """Add a random value for each secret that `.env` lacks, and return their names."""
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    present = {line.partition("=")[0].strip() for line in lines if line.partition("=")[2].strip()}
+    lines = _lines(path)
+    present = _present(lines)
     missing = [name for name in SECRETS if name not in present]
     if missing:
         path.touch(mode=0o600)
+        path.chmod(0o600)
         lines += [f"{name}={secrets.token_hex(SECRET_BYTES)}" for name in missing]
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return missing
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+
+
+def _present(lines: list[str]) -> set[str]:
+    """Return the names that have a value."""
+    return {line.partition("=")[0].strip() for line in lines if line.partition("=")[2].strip()}

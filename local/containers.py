@@ -15,6 +15,12 @@ def up() -> int:
     if added:
         print(f"Wrote random values for {', '.join(added)} to .env, which git ignores.")
     settings = load_settings()
+    if compose.output("ps", "--quiet", "api"):
+        # A build of now replaces what runs replica by replica, or not at all.
+        compose.must("up", "--detach", "--wait", "--no-recreate", "--no-deps", "nginx")
+        print(f"It runs already; `{just('deploy')}` brings a new build.")
+        welcome.show(f"http://127.0.0.1:{settings.http_port}", settings)
+        return 0
     if not compose.output("ps", "--quiet", "nginx"):
         ports.require_free(settings.http_port)
     print("Building and starting the containers.", flush=True)

@@ -12,6 +12,8 @@ from local import compose
 from local.console import CommandError, just
 
 READY_SECONDS = 90
+# Longer than nginx gives its workers to end.
+TAKE_OVER_SECONDS = 90
 INTERVAL = 0.2
 
 
@@ -93,6 +95,17 @@ def _send_to(containers: list[str]) -> None:
     servers = "".join(f"server {_address(one)}:5000 max_fails=0;" for one in containers)
     upstream = f"NGINX_UPSTREAM=zone service 64k; {servers}"
     compose.output("exec", "--no-TTY", "--env", upstream, "nginx", "/start.sh", "reload")
+    _wait_until_taken_over()
+
+
+def _wait_until_taken_over() -> None:
+    """Wait for the workers of before, which answer their idle clients for some seconds more."""
+    leaving = "grep -qs 'shutting down' /proc/[0-9]*/cmdline && echo yes || echo no"
+    deadline = time.monotonic() + TAKE_OVER_SECONDS
+    while compose.output("exec", "--no-TTY", "nginx", "sh", "-c", leaving).strip() == "yes":
+        if time.monotonic() > deadline:
+            return  # nginx ends them by itself now: see worker_shutdown_timeout.
+        time.sleep(INTERVAL)
 
 
 def _address(container: str) -> str:

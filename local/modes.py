@@ -24,31 +24,31 @@ def up(settings: Settings, arguments: list[str]) -> int:
 
 def down(settings: Settings, _arguments: list[str]) -> int:
     """Stop the stack that runs."""
-    return containers.down() if _in_containers(settings) else stack.down(settings)
+    return containers.down() if in_containers(settings) else stack.down(settings)
 
 
 def ps(settings: Settings, _arguments: list[str]) -> int:
     """Show what runs."""
-    return containers.ps() if _in_containers(settings) else stack.ps(settings)
+    return containers.ps() if in_containers(settings) else stack.ps(settings)
 
 
 def logs(settings: Settings, _arguments: list[str]) -> int:
     """Follow the logs."""
-    return containers.logs() if _in_containers(settings) else stack.logs(settings)
+    return containers.logs() if in_containers(settings) else stack.logs(settings)
 
 
 def sql(settings: Settings, arguments: list[str]) -> int:
     """Open a SQL prompt on the database of the stack, or on the configured one."""
-    if _in_containers(settings):
+    if in_containers(settings):
         return containers.psql(arguments)
     return psql.run(settings, arguments)
 
 
 def migrate(settings: Settings, _arguments: list[str]) -> int:
     """Apply the migrations to the database of the stack, or to the configured one."""
-    return containers.migrate() if _in_containers(settings) else migrations.apply()
+    return containers.migrate() if in_containers(settings) else migrations.apply()
 
 
-def _in_containers(settings: Settings) -> bool:
+def in_containers(settings: Settings) -> bool:
     """Return whether the containers are meant: they run, and no other database is named."""
     return settings.database_url is None and not stack.runs(settings) and compose.runs()

@@ -3,8 +3,10 @@
 set -eu
 
 psql --set ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname "$POSTGRES_DB" \
-    --set migrate_password="$MIGRATE_PASSWORD" --set api_password="$API_PASSWORD" \
     --set database="$POSTGRES_DB" <<'SQL'
+-- From the environment, for everybody can read a process's arguments.
+\getenv migrate_password MIGRATE_PASSWORD
+\getenv api_password API_PASSWORD
 CREATE ROLE migrate LOGIN PASSWORD :'migrate_password';
 CREATE ROLE api LOGIN PASSWORD :'api_password';
 REVOKE ALL ON DATABASE :"database" FROM PUBLIC;

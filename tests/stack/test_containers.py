@@ -3,10 +3,13 @@
 import json
 import subprocess
 from collections.abc import Iterator
+from ipaddress import ip_address, ip_network
 from pathlib import Path
+from socket import AddressFamily
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 
 from tests.factories import foss
@@ -91,6 +94,22 @@ def test_nginx_alone_is_reachable_from_the_host(stack: Stack) -> None:
     published = {name: [port for port, to in found.items() if to] for name, found in ports.items()}
 
     assert published == {"postgres": [], "api": [], "nginx": ["8080/tcp"]}
+
+
+@pytest.mark.parametrize("network", ["database", "backend"])
+def test_the_host_has_no_address_on_an_inner_network(stack: Stack, network: str) -> None:
+    [found] = json.loads(stack.docker("network", "inspect", f"{stack.name}_{network}").stdout)
+    subnet = ip_network(found["IPAM"]["Config"][0]["Subnet"])
+    own = [
+        address.address
+        for addresses in psutil.net_if_addrs().values()
+        for address in addresses
+        if address.family is AddressFamily.AF_INET
+    ]
+
+    assert found["Internal"] is True
+    assert "127.0.0.1" in own
+    assert [address for address in own if ip_address(address) in subnet] == []
 
 
 def test_the_service_has_no_right_to_change_tables(stack: Stack) -> None:
