@@ -8,6 +8,7 @@ from service.common.engine import create_engine, database_url
 from service.settings import Settings
 
 POOL_WAIT_SECONDS = 2
+NOT_OPEN = "The database is not open: it opens with the application."
 
 
 class Database:
@@ -16,6 +17,7 @@ class Database:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._engine: AsyncEngine | None = None
+        self._autocommit: AsyncEngine | None = None
 
     async def open(self) -> None:
         """Make the pool; no connection is made before the first is needed."""
@@ -28,18 +30,20 @@ class Database:
             pool_timeout=POOL_WAIT_SECONDS,
             pool_use_lifo=True,
         )
+        # The same pool; made here, for every read asks for it.
+        self._autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")
 
     async def close(self) -> None:
         """Close every connection."""
         if self._engine is not None:
             await self._engine.dispose()
-            self._engine = None
+            self._engine = self._autocommit = None
 
     @property
     def engine(self) -> AsyncEngine:
         """The open engine."""
         if self._engine is None:
-            raise RuntimeError("The database is not open: it opens with the application.")
+            raise RuntimeError(NOT_OPEN)
         return self._engine
 
     def writer(self) -> AsyncSession:
@@ -48,8 +52,9 @@ class Database:
 
     def reader(self) -> AsyncSession:
         """Return a session whose statements stand alone: no BEGIN, no COMMIT, one round trip."""
-        autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
-        return AsyncSession(autocommit, expire_on_commit=False)
+        if self._autocommit is None:
+            raise RuntimeError(NOT_OPEN)
+        return AsyncSession(self._autocommit, expire_on_commit=False)
 
 
 async def commit(session: AsyncSession) -> None:

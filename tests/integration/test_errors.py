@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from quart import Quart
+from quart.wrappers import Response
 
 from service import create_app
 from service.settings import Settings
@@ -153,6 +154,29 @@ async def test_an_unforeseen_error_tells_nothing(
 
     assert "secret" not in str(error)
     assert "a secret" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "type_"),
+    [
+        (RuntimeError("a secret"), 500, "InternalError"),
+        (TimeoutError(), 504, "DeadlineExceeded"),
+        (ConnectionResetError(), 503, "DatabaseError"),
+    ],
+)
+async def test_a_hook_that_fails_behind_the_view_has_the_envelope_too(
+    settings: Settings, fault: Exception, status: int, type_: str
+) -> None:
+    app = create_app(settings)
+
+    async def fail(response: Response) -> Response:
+        raise fault
+
+    # First in the list, it runs last.
+    app.after_request_funcs[None].insert(0, fail)
+    error = await error_of(await app.test_client().get("/livez"), status, type_)
+
+    assert "secret" not in str(error)
 
 
 async def test_a_view_that_never_returns_is_a_504(settings: Settings) -> None:

@@ -7,7 +7,7 @@ import pytest
 from quart import Quart, g
 from quart.wrappers import Response
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from service import create_app
 from service.settings import Settings
@@ -45,8 +45,20 @@ async def test_a_connection_that_dies_between_flush_and_commit_stores_nothing(
     assert await count(engine) == 0
 
 
+class Stuck:
+    """A session whose rollback is never answered, as where a network swallows everything."""
+
+    def __init__(self, session: AsyncSession, fault: Exception) -> None:
+        self._fault = fault
+        self.invalidate = session.invalidate
+
+    async def close(self) -> None:
+        raise self._fault
+
+
+@pytest.mark.parametrize("fault", [None, TimeoutError(), ConnectionResetError()])
 async def test_a_connection_that_dies_before_the_rollback_leaves_the_answer_as_it_is(
-    settings: Settings, engine: AsyncEngine, empty_database: None
+    settings: Settings, empty_database: None, fault: Exception | None
 ) -> None:
     app = create_app(settings.model_copy(update={"database_pool_size": 1}))
     twin = foss()
@@ -57,6 +69,8 @@ async def test_a_connection_that_dies_before_the_rollback_leaves_the_answer_as_i
         async def kill(response: Response) -> Response:
             raw = await (await g.session.connection()).get_raw_connection()
             raw.driver_connection.terminate()
+            if fault is not None:
+                g.session = Stuck(g.session, fault)
             return response
 
         app.after_request_funcs[None].append(kill)

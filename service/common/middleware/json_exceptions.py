@@ -5,7 +5,7 @@ from typing import cast
 import structlog
 from quart import Quart, current_app, request
 from quart.wrappers import Response
-from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
+from werkzeug.exceptions import HTTPException, InternalServerError, MethodNotAllowed, NotFound
 from werkzeug.exceptions import RequestEntityTooLarge as BodyTooLarge
 from werkzeug.exceptions import RequestTimeout as BodyTooSlow
 
@@ -32,6 +32,9 @@ def register(app: Quart) -> None:
 
 async def answer(error: Exception) -> Response:
     """Return the envelope for an exception, and log what is the service's own fault."""
+    if isinstance(error, InternalServerError) and isinstance(error.original_exception, Exception):
+        # Quart's wrapper around what a hook behind the view raised.
+        error = error.original_exception
     exception = envelope_of(error)
     if exception.code == SERVER_ERROR:
         log.error("InternalError", method=request.method, path=request.path, exc_info=error)

@@ -1,5 +1,6 @@
 """OpenAPI: the contract at `/openapi.json`, from what the views declare."""
 
+from functools import cached_property
 from typing import Any
 from urllib.parse import urljoin
 
@@ -36,7 +37,11 @@ class Provider(OpenAPIProvider):
     """quart-schema's document, with the schema files as its components."""
 
     def schema(self) -> dict[str, Any]:
-        """Return the document."""
+        """Return the document, made once: everybody may ask for it, and routes do not change."""
+        return self._document
+
+    @cached_property
+    def _document(self) -> dict[str, Any]:
         document = super().schema()
         titles = {BASE + name: file.document["title"] for name, file in load_schemas().items()}
         document["components"]["schemas"] = {

@@ -48,6 +48,6 @@ async def close(error: BaseException | None) -> None:
     session: AsyncSession = g.pop("session")
     try:
         await session.close()
-    except DBAPIError:
+    except (DBAPIError, OSError):
         # The connection is dead, and with it what there was to roll back.
         await session.invalidate()
