@@ -52,13 +52,13 @@ ps: setup
 logs: setup
     @exec .venv/bin/python -m local logs
 
-# Opens a SQL prompt on the configured database; takes psql's options.
+# Opens a SQL prompt on the database of the stack, or of DATABASE_URL; takes psql's options.
 [group('look')]
 [no-exit-message]
 psql *ARGS: setup
     @exec .venv/bin/python -m local psql "$@"
 
-# Applies the migrations to the configured database.
+# Applies the migrations to the database of the stack, or of DATABASE_URL.
 [group('database')]
 [no-exit-message]
 migrate: setup
@@ -80,7 +80,7 @@ migrate-sql: setup
 [group('database')]
 [no-exit-message]
 downgrade: setup
-    @.venv/bin/alembic downgrade -1
+    @.venv/bin/python -m local downgrade
 
 # Builds a new image and replaces the replicas one after another; nothing is lost.
 [group('operate')]

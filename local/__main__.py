@@ -1,5 +1,6 @@
 """The commands behind the justfile: `python -m local COMMAND`."""
 
+import signal
 import sys
 from argparse import ArgumentParser
 from collections.abc import Callable
@@ -13,11 +14,12 @@ COMMANDS: dict[str, Callable[[Settings, list[str]], int]] = {
     "backup": backup.backup,
     "check-locks": lambda _settings, _arguments: locks.check(),
     "check-migrations": lambda _settings, _arguments: migrations.check(),
-    "deploy": lambda _settings, _arguments: deploy.run(),
+    "deploy": lambda settings, _arguments: deploy.run(settings),
     "down": modes.down,
+    "downgrade": lambda settings, _arguments: modes.alembic(settings, ["downgrade", "-1"]),
     "logs": modes.logs,
-    "migrate": modes.migrate,
-    "migrate-sql": lambda _settings, _arguments: migrations.print_pending(),
+    "migrate": lambda settings, _arguments: modes.alembic(settings, ["upgrade", "head"]),
+    "migrate-sql": modes.migrate_sql,
     "ps": modes.ps,
     "psql": modes.sql,
     "restore": backup.restore,
@@ -31,6 +33,8 @@ def main() -> int:
     """Run one command and return its exit code."""
     parser = ArgumentParser(prog="local", description=__doc__)
     parser.add_argument("command", choices=COMMANDS)
+    # What was begun is taken back, as after Ctrl-C.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     command, arguments = parser.parse_known_args(sys.argv[1:2])[0].command, sys.argv[2:]
     try:
         return COMMANDS[command](load_settings(), arguments)

@@ -3,16 +3,28 @@
 import os
 import subprocess
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import IO
 
-from local import modes, psql
+from local import compose, modes, psql
 from local.console import CommandError
 from service.common.engine import database_url
 from service.settings import ROOT, Settings
 
 DUMP = ["pg_dump", "--format=custom"]
+# As SQL. Whoever restores it owns it: the roles of where it comes from may be unknown here.
+CONVERT = ["pg_restore", "--clean", "--if-exists", "--no-owner", "--no-acl", "--file=-"]
 # All or nothing: a restore that fails leaves the database as it was.
-RESTORE = ["pg_restore", "--clean", "--if-exists", "--single-transaction", "--exit-on-error"]
+RUN = ["psql", "--no-psqlrc", "--quiet", "--output=/dev/null", "--single-transaction"]
+RUN += ["--set=ON_ERROR_STOP=1", "--file=-"]
+# The tables that are younger than the file too, else a later migration would find them in its way.
+DROP_TABLES = b"""
+DO $$ DECLARE name text; BEGIN
+    FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' LOOP
+        EXECUTE format('DROP TABLE public.%I CASCADE', name);
+    END LOOP;
+END $$;
+"""
 
 
 def backup(settings: Settings, arguments: list[str]) -> int:
@@ -35,8 +47,16 @@ def restore(settings: Settings, arguments: list[str]) -> int:
     source = _file(arguments)
     if not source.is_file():
         raise CommandError(f"There is no file {source}.")
-    with source.open("rb") as data:
-        _run(settings, RESTORE, stdin=data)
+    inside = modes.in_containers(settings)
+    role = ["--role=migrate"] if inside else []
+    with source.open("rb") as data, TemporaryFile() as script:
+        script.write(DROP_TABLES)
+        script.flush()
+        _run(settings, [*CONVERT, *role], stdin=data, stdout=script)
+        script.seek(0)
+        _run(settings, RUN, stdin=script)
+    if inside:
+        compose.must("run", "--rm", "--no-deps", "--no-TTY", "roles")
     print(f"Restored {source}.")
     return 0
 
@@ -54,15 +74,17 @@ def _run(
     stdin: IO[bytes] | None = None,
     stdout: IO[bytes] | None = None,
 ) -> None:
+    offline = command[0] == "pg_restore"  # It turns one stream into another.
     if modes.in_containers(settings):
         inside = ["docker", "compose", "exec", "--no-TTY", "postgres", *command]
-        full = [*inside, "--username=postgres", "--dbname=flusk"]
+        database = ["--username=postgres", "--dbname=flusk"]
         environment: dict[str, str] = {}
     else:
         address, environment = psql.connection(database_url(settings))
         # The embedded server is newer than most systems' programs, which would refuse it.
-        program = psql.executable(command[0], own=settings.database_url is None)
-        full = [program, *command[1:], f"--dbname={address}"]
+        inside = [psql.executable(command[0], own=settings.database_url is None), *command[1:]]
+        database = [f"--dbname={address}"]
+    full = inside if offline else [*inside, *database]
     done = subprocess.run(
         full, cwd=ROOT, env=os.environ | environment, stdin=stdin, stdout=stdout, check=False
     )

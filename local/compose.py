@@ -1,10 +1,12 @@
 """Docker compose: whether an engine answers, whether the stack runs in it, and its secrets."""
 
+import json
 import os
 import secrets
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 from local.console import CommandError
 from service.settings import ROOT
@@ -58,6 +60,12 @@ def output(*arguments: str) -> str:
 def docker(*arguments: str) -> str:
     """Return what docker prints. Raises CommandError with its reason where it fails."""
     return _output("docker", *arguments)
+
+
+def inspect(container: str) -> Any:
+    """Return what docker knows of a container."""
+    [found] = json.loads(docker("inspect", container))
+    return found
 
 
 def _output(*command: str) -> str:

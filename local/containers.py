@@ -2,52 +2,102 @@
 
 import json
 import os
+import stat
 import sys
+import time
+from pathlib import Path
 
-from local import compose, nginx, ports, welcome
+from local import compose, ports, stack, upstream, welcome
 from local.console import CommandError, just
-from service.settings import ROOT, load_settings
+from local.readiness import ask
+from service.settings import ROOT, Settings, load_settings
+
+READY_SECONDS = 30
+INTERVAL = 0.2
+# They do their work and end.
+ONE_SHOTS = {"migrate", "roles"}
+# Containers see these as they are here, and run as other users.
+MOUNTED = ("nginx", "postgres")
+# Built apart from `latest`: what the replicas run is a matter of `just deploy` alone.
+TAG = {"IMAGE_TAG": "migrate"}
 
 
-def up() -> int:
+def up(settings: Settings) -> int:
     """Build, start, wait until all is healthy, and print the welcome."""
-    added = compose.write_secrets()
-    if added:
-        print(f"Wrote random values for {', '.join(added)} to .env, which git ignores.")
-    settings = load_settings()
-    if compose.output("ps", "--quiet", "api"):
-        # A build of now replaces what runs replica by replica, or not at all.
-        compose.must("up", "--detach", "--wait", "--no-recreate", "--no-deps", "nginx")
-        print(f"It runs already; `{just('deploy')}` brings a new build.")
-        welcome.show(f"http://127.0.0.1:{settings.http_port}", settings)
-        return 0
-    if not compose.output("ps", "--quiet", "nginx"):
-        ports.require_free(settings.http_port)
-    print("Building and starting the containers.", flush=True)
-    if compose.run("up", "--detach", "--build", "--wait", **nginx.values(settings)):
+    with stack.alone(stack.state_of(settings)):
+        added = compose.write_secrets()
+        if added:
+            print(f"Wrote random values for {', '.join(added)} to .env, which git ignores.")
+        settings = load_settings()
+        url = f"http://127.0.0.1:{settings.http_port}"
+        for name in MOUNTED:
+            _let_others_read(ROOT / name)
+        if not compose.output("ps", "--quiet", "nginx"):
+            ports.require_free(settings.http_port)
+        if compose.output("ps", "--quiet", "api") and not added:
+            # A build of now replaces what runs replica by replica, or not at all.
+            compose.must("up", "--detach", "--wait", "--no-recreate", "--no-deps", "nginx")
+            upstream.send_to_all()
+            print(f"It runs already; `{just('deploy')}` brings a new build.")
+        else:
+            print("Building and starting the containers.", flush=True)
+            _start()
+        _wait_until_ready(url)
+    welcome.show(url, settings)
+    return 0
+
+
+def _start() -> None:
+    if compose.run("up", "--detach", "--build", "--wait"):
         compose.run("logs", "--no-color", "--tail", "15")
         compose.run("down")
         raise CommandError(
             "The containers did not become ready, for the reason above; all are stopped again.\n"
             f"Mend it, then run `{just('up')}` again."
         )
-    welcome.show(f"http://127.0.0.1:{settings.http_port}", settings)
-    return 0
 
 
-def down() -> int:
+def _wait_until_ready(url: str) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    while (answer := ask(f"{url}/readyz")) != "200":
+        if time.monotonic() > deadline:
+            raise CommandError(
+                f"{url}/readyz is not ready after {READY_SECONDS} s: {answer}. "
+                f"Look at `{just('ps')}` and `{just('logs')}`."
+            )
+        time.sleep(INTERVAL)
+
+
+def _let_others_read(path: Path) -> None:
+    mode = path.stat().st_mode
+    wanted = mode | (0o555 if mode & stat.S_IXUSR else 0o444)
+    if mode != wanted:  # A clone under umask 077.
+        path.chmod(wanted)
+    for entry in path.iterdir() if path.is_dir() else ():
+        _let_others_read(entry)
+
+
+def down(settings: Settings) -> int:
     """Stop and remove the containers; the volume with the data stays."""
-    compose.must("down")
+    with stack.alone(stack.state_of(settings)):
+        compose.must("down")
     print("Stopped. The data stay.")
     return 0
 
 
 def ps() -> int:
-    """Print what runs; return 0 when all of it does."""
-    found = [json.loads(line) for line in compose.output("ps", "--format", "json").splitlines()]
+    """Print all containers; return 0 when all run, but for those that did their work."""
+    listed = compose.output("ps", "--all", "--format", "json").splitlines()
+    found = [json.loads(line) for line in listed]
     for one in found:
         print(f"{one['Name']:<24} {one['Status']}")
-    return 0 if all(one["Health"] == "healthy" for one in found) else 1
+    return 0 if all(map(_is_well, found)) else 1
+
+
+def _is_well(one: dict[str, object]) -> bool:
+    if one["Service"] in ONE_SHOTS:
+        return (one["State"], one["ExitCode"]) == ("exited", 0)
+    return one["Health"] == "healthy"
 
 
 def logs() -> int:
@@ -63,7 +113,9 @@ def psql(arguments: list[str]) -> int:
     return compose.run("exec", *terminal, "postgres", *prompt)
 
 
-def migrate() -> int:
-    """Apply the migrations of the working tree."""
-    compose.must("build", "--quiet", "api")
-    return compose.run("run", "--rm", "--no-deps", "--quiet-pull", "migrate")
+def alembic() -> list[str]:
+    """Build an image of the working tree and return the command that runs alembic in it."""
+    compose.must("build", "--quiet", "api", **TAG)
+    tag = [f"{name}={value}" for name, value in TAG.items()]
+    run = ["docker", "compose", "--progress", "quiet", "run", "--rm", "--no-deps", "--no-TTY"]
+    return ["env", *tag, *run, "migrate", "alembic"]

@@ -6,37 +6,56 @@ it closes its door loses what was on its way (docs/decisions/0009-deploy.md).
 
 import json
 import time
-from typing import Any
 
-from local import compose
+from local import compose, stack, upstream
 from local.console import CommandError, just
+from service.settings import Settings
 
 READY_SECONDS = 90
-# Longer than nginx gives its workers to end.
-TAKE_OVER_SECONDS = 90
 INTERVAL = 0.2
 
 
-def run() -> int:
+def run(settings: Settings) -> int:
     """Build, migrate and replace; roll back where a new replica does not become ready."""
-    if not replicas():
-        raise CommandError(f"The stack does not run in containers: start it with `{just('up')}`.")
-    latest, previous = images()
-    compose.docker("tag", latest, previous)
-    compose.must("build", "--quiet", "api")
-    try:
-        compose.must("run", "--rm", "--no-deps", "migrate")
-        replace(replicas())
-    except CommandError as error:
-        compose.docker("tag", previous, latest)
-        replace(stale())
-        raise CommandError(f"{error}\nThe replicas are those of before again.") from error
+    with stack.alone(stack.state_of(settings)):
+        found = _all_replicas() if compose.runs() else []
+        if not found:
+            raise CommandError(
+                f"The stack does not run in containers: start it with `{just('up')}`."
+            )
+        latest, previous = images()
+        running = replicas()
+        # What runs, which is not always what was built last.
+        compose.docker("tag", compose.inspect((running or found)[0])["Image"], previous)
+        try:
+            compose.must("build", "--quiet", "api")
+            compose.must("run", "--rm", "--no-deps", "migrate")
+            replace(running, len(found))
+        except BaseException as error:
+            _roll_back(latest, previous, len(found), error)
+            raise
+        # The images of earlier deployments, which nothing uses.
+        label = f"com.docker.compose.project={latest.removesuffix('-api:latest')}"
+        compose.docker("image", "prune", "--force", "--filter", f"label={label}")
     print(f"Deployed: {len(replicas())} new replicas.")
     return 0
 
 
+def _roll_back(latest: str, previous: str, count: int, reason: BaseException) -> None:
+    compose.docker("tag", previous, latest)
+    try:
+        replace(stale(), count)
+    except CommandError as error:
+        raise CommandError(
+            f"{reason}\nThe replicas of before did not come back either: {error}\n"
+            f"Look at `{just('ps')}` and `{just('logs')}`."
+        ) from reason
+    if isinstance(reason, CommandError):
+        raise CommandError(f"{reason}\nThe replicas are those of before again.") from reason
+
+
 def images() -> tuple[str, str]:
-    """Return the names of the image that runs and of the one before it."""
+    """Return the names of the image that is built and of the one that ran before it."""
     configuration = json.loads(compose.output("config", "--format", "json"))
     name = configuration["services"]["api"]["image"].removesuffix(":latest")
     return f"{name}:latest", f"{name}:previous"
@@ -44,76 +63,63 @@ def images() -> tuple[str, str]:
 
 def stale() -> list[str]:
     """Return the replicas that do not run the latest image."""
-    latest = compose.docker("image", "inspect", "--format", "{{.Id}}", images()[0]).strip()
-    return [one for one in replicas() if _inspect(one)["Image"] != latest]
-
-
-def replace(outdated: list[str]) -> None:
-    """Replace these replicas, one after another, by ones of the latest image."""
-    try:
-        for old in outdated:
-            _replace(old)
-    finally:
-        # From here on nginx asks Docker's name server again, and so sees `--scale`.
-        compose.output("exec", "--no-TTY", "nginx", "/start.sh", "reload")
+    return [one for one in replicas() if compose.inspect(one)["Image"] != _latest()]
 
 
 def replicas() -> list[str]:
-    """Return the containers of the service."""
-    return sorted(compose.output("ps", "--quiet", "api").split())
+    """Return the containers of the service that run, and are not about to be started again."""
+    return sorted(compose.output("ps", "--quiet", "--status", "running", "api").split())
+
+
+def replace(outdated: list[str], count: int) -> None:
+    """Replace these replicas, one after another, by ones of the latest image; leave `count`."""
+    for ended in set(_all_replicas()) - set(replicas()):
+        # `--scale` would count it, and start it again instead of a new one.
+        compose.docker("rm", "--force", ended)
+    try:
+        for old in outdated:
+            _replace(old)
+        _scale(count)
+        for one in replicas():
+            _wait_until_healthy(one)
+    finally:
+        upstream.send_to_all()
 
 
 def _replace(old: str) -> None:
-    before = replicas()
-    scale = f"api={len(before) + 1}"
-    compose.must(
-        "up", "--detach", "--no-deps", "--no-recreate", "--no-build", "--scale", scale, "api"
-    )
-    [new] = set(replicas()) - set(before)
+    before = _all_replicas()
+    _scale(len(before) + 1)
+    [new] = set(_all_replicas()) - set(before)
     try:
         _wait_until_healthy(new)
-    except CommandError:
+        upstream.send_to([one for one in replicas() if one != old])
+    except BaseException:
         compose.docker("rm", "--force", new)
         raise
-    _send_to([one for one in replicas() if one != old])
-    # Docker waits for the drain and the requests in flight: `stop_grace_period`.
-    compose.docker("stop", "--time", "60", old)
+    # Docker waits for the drain and the requests in flight.
+    compose.docker("stop", old)
     compose.docker("rm", old)
 
 
+def _scale(count: int) -> None:
+    kept = ("--no-deps", "--no-recreate", "--no-build")
+    compose.must("up", "--detach", *kept, "--scale", f"api={count}", "api")
+
+
 def _wait_until_healthy(container: str) -> None:
+    if compose.inspect(container)["Image"] != _latest():
+        raise CommandError("The new replica does not run the image that was built.")
     deadline = time.monotonic() + READY_SECONDS
-    while _inspect(container)["State"]["Health"]["Status"] != "healthy":
-        if _inspect(container)["RestartCount"] or time.monotonic() > deadline:
+    while compose.inspect(container)["State"]["Health"]["Status"] != "healthy":
+        if compose.inspect(container)["RestartCount"] or time.monotonic() > deadline:
             log = compose.docker("logs", "--tail", "15", container)
             raise CommandError(f"The new replica did not become ready. The end of its log:\n{log}")
         time.sleep(INTERVAL)
 
 
-def _send_to(containers: list[str]) -> None:
-    """Have nginx send requests to these replicas alone."""
-    servers = "".join(f"server {_address(one)}:5000 max_fails=0;" for one in containers)
-    upstream = f"NGINX_UPSTREAM=zone service 64k; {servers}"
-    compose.output("exec", "--no-TTY", "--env", upstream, "nginx", "/start.sh", "reload")
-    _wait_until_taken_over()
+def _all_replicas() -> list[str]:
+    return compose.output("ps", "--all", "--quiet", "api").split()
 
 
-def _wait_until_taken_over() -> None:
-    """Wait for the workers of before, which answer their idle clients for some seconds more."""
-    leaving = "grep -qs 'shutting down' /proc/[0-9]*/cmdline && echo yes || echo no"
-    deadline = time.monotonic() + TAKE_OVER_SECONDS
-    while compose.output("exec", "--no-TTY", "nginx", "sh", "-c", leaving).strip() == "yes":
-        if time.monotonic() > deadline:
-            return  # nginx ends them by itself now: see worker_shutdown_timeout.
-        time.sleep(INTERVAL)
-
-
-def _address(container: str) -> str:
-    networks = _inspect(container)["NetworkSettings"]["Networks"]
-    [address] = [net["IPAddress"] for name, net in networks.items() if name.endswith("_backend")]
-    return str(address)
-
-
-def _inspect(container: str) -> Any:
-    [found] = json.loads(compose.docker("inspect", container))
-    return found
+def _latest() -> str:
+    return compose.docker("image", "inspect", "--format", "{{.Id}}", images()[0]).strip()

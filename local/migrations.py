@@ -12,9 +12,9 @@ from service.settings import ROOT
 ALEMBIC = [sys.executable, "-m", "alembic"]
 
 
-def apply() -> int:
-    """Migrate the configured database."""
-    return subprocess.run([*ALEMBIC, "upgrade", "head"], cwd=ROOT, check=False).returncode
+def run(alembic: list[str], arguments: list[str]) -> int:
+    """Run alembic and return its exit code."""
+    return subprocess.run([*alembic, *arguments], cwd=ROOT, check=False).returncode
 
 
 def revise(message: str) -> int:
@@ -40,10 +40,10 @@ def _run_on_empty_database(arguments: list[str]) -> int:
     return 0
 
 
-def print_pending() -> int:
-    """Print the SQL that `alembic upgrade head` would run on the configured database."""
+def print_pending(alembic: list[str]) -> int:
+    """Print the SQL that `alembic upgrade head` would run."""
     current = subprocess.run(
-        [*ALEMBIC, "current"], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False
+        [*alembic, "current"], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False
     )
     if current.returncode:
         return current.returncode
@@ -52,5 +52,4 @@ def print_pending() -> int:
         print("-- Nothing is pending: the database is at the newest revision.")
         return 0
     revision = current.stdout.split()[0] if current.stdout.strip() else "base"
-    arguments = ["upgrade", f"{revision}:head", "--sql"]
-    return subprocess.run([*ALEMBIC, *arguments], cwd=ROOT, check=False).returncode
+    return run(alembic, ["upgrade", f"{revision}:head", "--sql"])

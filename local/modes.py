@@ -17,24 +17,29 @@ def up(settings: Settings, arguments: list[str]) -> int:
         raise CommandError(
             f"No Docker engine with compose answers. Start it, or use `{just('up local')}`."
         )
-    if where == "local" or stack.runs(settings) or not compose.engine_answers():
+    if where == "docker" and settings.database_url is not None:
+        raise CommandError(
+            "DATABASE_URL is set, and the containers have a PostgreSQL of their own: "
+            f"unset it, or use `{just('up local')}`."
+        )
+    if where == "local" or stack.runs(settings) or settings.database_url is not None:
         return stack.up(settings)
-    return containers.up()
+    return containers.up(settings) if compose.engine_answers() else stack.up(settings)
 
 
 def down(settings: Settings, _arguments: list[str]) -> int:
     """Stop the stack that runs."""
-    return containers.down() if in_containers(settings) else stack.down(settings)
+    return containers.down(settings) if containers_run(settings) else stack.down(settings)
 
 
 def ps(settings: Settings, _arguments: list[str]) -> int:
     """Show what runs."""
-    return containers.ps() if in_containers(settings) else stack.ps(settings)
+    return containers.ps() if containers_run(settings) else stack.ps(settings)
 
 
 def logs(settings: Settings, _arguments: list[str]) -> int:
     """Follow the logs."""
-    return containers.logs() if in_containers(settings) else stack.logs(settings)
+    return containers.logs() if containers_run(settings) else stack.logs(settings)
 
 
 def sql(settings: Settings, arguments: list[str]) -> int:
@@ -44,11 +49,25 @@ def sql(settings: Settings, arguments: list[str]) -> int:
     return psql.run(settings, arguments)
 
 
-def migrate(settings: Settings, _arguments: list[str]) -> int:
-    """Apply the migrations to the database of the stack, or to the configured one."""
-    return containers.migrate() if in_containers(settings) else migrations.apply()
+def alembic(settings: Settings, arguments: list[str]) -> int:
+    """Run alembic on the database of the stack, or on the configured one."""
+    return migrations.run(_alembic(settings), arguments)
+
+
+def migrate_sql(settings: Settings, _arguments: list[str]) -> int:
+    """Print the SQL that `migrate` would run."""
+    return migrations.print_pending(_alembic(settings))
 
 
 def in_containers(settings: Settings) -> bool:
-    """Return whether the containers are meant: they run, and no other database is named."""
-    return settings.database_url is None and not stack.runs(settings) and compose.runs()
+    """Return whether the database of the containers is meant: they run, and no other is named."""
+    return settings.database_url is None and containers_run(settings)
+
+
+def containers_run(settings: Settings) -> bool:
+    """Return whether the stack runs in containers, and not as local processes."""
+    return not stack.runs(settings) and compose.runs()
+
+
+def _alembic(settings: Settings) -> list[str]:
+    return containers.alembic() if in_containers(settings) else migrations.ALEMBIC

@@ -11,6 +11,8 @@ from service.common.engine import COMMAND_GRACE_SECONDS
 from service.settings import ROOT, Settings
 
 TEMPLATE = ROOT / "nginx" / "nginx.conf.template"
+# What the template has from where nginx runs.
+PLACES = ("NGINX_LISTEN", "NGINX_NEWER", "NGINX_STATE", "NGINX_UPSTREAM")
 # What a body may be longer than the service's limit before nginx refuses it by itself.
 MARGIN_BYTES = 1 << 20
 # What nginx waits longer than the service, so that the service's own 408 and 504 are answered.

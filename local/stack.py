@@ -18,13 +18,13 @@ from service.settings import ROOT, Settings
 
 def runs(settings: Settings) -> bool:
     """Return whether the stack runs as local processes."""
-    return settings.state_dir.exists() and processes.connect(_state(settings)) is not None
+    return settings.state_dir.exists() and processes.connect(state_of(settings)) is not None
 
 
 def up(settings: Settings) -> int:
     """Start the stack, wait until it is ready and print the welcome."""
-    state = _state(settings)
-    with _alone(state):
+    state = state_of(settings)
+    with alone(state):
         supervisor = processes.connect(state)
         if supervisor is None:
             url = f"http://127.0.0.1:{settings.http_port}"
@@ -84,8 +84,8 @@ def _migrate(state: Path) -> None:
 
 def down(settings: Settings) -> int:
     """Stop the stack and wait until it is gone."""
-    state = _state(settings)
-    with _alone(state):
+    state = state_of(settings)
+    with alone(state):
         supervisor = processes.connect(state)
         if supervisor is None:
             print("Nothing runs.")
@@ -98,7 +98,7 @@ def down(settings: Settings) -> int:
 
 def ps(settings: Settings) -> int:
     """Print what runs; return 0 when all of it does."""
-    supervisor: Any = processes.connect(_state(settings))
+    supervisor: Any = processes.connect(state_of(settings))
     if supervisor is None:
         print(f"Nothing runs. Start it with `{just('up')}`.")
         return 1
@@ -111,14 +111,15 @@ def ps(settings: Settings) -> int:
 
 def logs(settings: Settings) -> int:
     """Follow all logs of the stack, until Ctrl-C."""
-    state = _state(settings)
+    state = state_of(settings)
     found = [*sorted((state / "logs").glob("*.log")), *state.glob("postgres/log")]
     if not found:
         raise CommandError(f"There are no logs yet. Start the stack with `{just('up')}`.")
     os.execvp("tail", ["tail", "-n", "20", "-F", *map(str, found)])
 
 
-def _state(settings: Settings) -> Path:
+def state_of(settings: Settings) -> Path:
+    """Return the folder of what the stack keeps, made where it is missing."""
     state = settings.state_dir.resolve()
     try:
         state.mkdir(parents=True, exist_ok=True)
@@ -130,7 +131,7 @@ def _state(settings: Settings) -> Path:
 
 
 @contextmanager
-def _alone(state: Path) -> Iterator[None]:
+def alone(state: Path) -> Iterator[None]:
     """Let one `up` or `down` work at a time; a second one waits."""
     with (state / "stack.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

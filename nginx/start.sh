@@ -3,8 +3,14 @@
 # running nginx take it over. The image's own way needs a folder that its user may not write.
 set -eu
 
+# As local/nginx.py works them out: a bit more than the service allows, so that the service answers.
+NGINX_TIMEOUT=$(awk "BEGIN { s = $REQUEST_TIMEOUT + $DATABASE_STATEMENT_TIMEOUT + 5; print int(s) + (s > int(s)) + 10 }")
+NGINX_MAX_BODY_BYTES=$((MAX_BODY_BYTES + 1048576))
+export NGINX_TIMEOUT NGINX_MAX_BODY_BYTES
+
 names=$(env | sed -n 's/^\(NGINX_[A-Z_]*\)=.*/${\1}/p')
-envsubst "$names" </etc/nginx/templates/nginx.conf.template >/tmp/nginx.conf.new
+envsubst "$names" <"${0%/*}/nginx.conf.template" >/tmp/nginx.conf.new
+nginx -t -q -c /tmp/nginx.conf.new -g 'pid /tmp/nginx.pid;'
 mv /tmp/nginx.conf.new /tmp/nginx.conf
 
 if [ "${1:-start}" = reload ]; then

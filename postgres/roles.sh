@@ -1,18 +1,32 @@
 #!/bin/sh
-# Runs once, when the database is made: the migrations own the tables, the service only uses them.
+# Makes the database and its roles, and gives the roles the passwords of `.env`: the migrations own
+# the tables, the service only uses them. It may run at any time; what is there already stays.
 set -eu
 
-psql --set ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname "$POSTGRES_DB" \
-    --set database="$POSTGRES_DB" <<'SQL'
+# Over the socket, where the server asks its own user for no password.
+psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 --username postgres --dbname postgres <<'SQL'
 -- From the environment, for everybody can read a process's arguments.
+\getenv postgres_password POSTGRES_PASSWORD
 \getenv migrate_password MIGRATE_PASSWORD
 \getenv api_password API_PASSWORD
-CREATE ROLE migrate LOGIN PASSWORD :'migrate_password';
-CREATE ROLE api LOGIN PASSWORD :'api_password';
-REVOKE ALL ON DATABASE :"database" FROM PUBLIC;
-GRANT CONNECT ON DATABASE :"database" TO migrate, api;
+SELECT 'CREATE DATABASE flusk' WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = 'flusk') \gexec
+SELECT 'CREATE ROLE ' || role FROM unnest(ARRAY['migrate', 'api']) AS role WHERE to_regrole(role) IS NULL \gexec
+ALTER ROLE postgres PASSWORD :'postgres_password';
+ALTER ROLE migrate LOGIN PASSWORD :'migrate_password';
+ALTER ROLE api LOGIN PASSWORD :'api_password';
+REVOKE ALL ON DATABASE flusk FROM PUBLIC;
+GRANT CONNECT ON DATABASE flusk TO migrate, api;
+
+\connect flusk
 GRANT CREATE, USAGE ON SCHEMA public TO migrate;
 GRANT USAGE ON SCHEMA public TO api;
-ALTER DEFAULT PRIVILEGES FOR ROLE migrate IN SCHEMA public
-    GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO api;
+SET ROLE migrate;
+ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO api;
+ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT USAGE, SELECT ON SEQUENCES TO api;
+-- Alembic's own table, as it would make it: the service may read which revision is there.
+SET client_min_messages = warning;
+CREATE TABLE IF NOT EXISTS alembic_version (
+    version_num varchar(32) NOT NULL CONSTRAINT alembic_version_pkc PRIMARY KEY
+);
+REVOKE INSERT, UPDATE, DELETE ON alembic_version FROM api;
 SQL

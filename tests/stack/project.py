@@ -39,6 +39,13 @@ class Stack:
     def just(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return self._run("./just", *arguments)
 
+    @contextmanager
+    def start(self, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+        """Run a command without waiting for it."""
+        command = [str(self.directory / ".venv/bin/python"), "-m", "local", *arguments]
+        with subprocess.Popen(command, cwd=self.directory, env=self.environment) as process:
+            yield process
+
     def compose(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return self._run("docker", "compose", *arguments)
 
@@ -81,9 +88,12 @@ def new_stack(directory: Path) -> Iterator[Stack]:
     # The environment of the tests names no file for settings; this project has one of its own.
     environment = {n: v for n, v in project.environment.items() if n != "ENV_FILE"}
     name = f"flusk-test-{os.getpid()}"
-    stack = Stack(project.directory, name, environment | {"COMPOSE_PROJECT_NAME": name})
+    stack = Stack(
+        project.directory, name, environment | {"COMPOSE_PROJECT_NAME": name, "DRAIN_SECONDS": "1"}
+    )
     try:
         yield stack
     finally:
         stack.compose("down", "--volumes", "--timeout", "10", "--rmi", "local")
-        stack.docker("image", "rm", "--force", f"{name}-api:latest", f"{name}-api:previous")
+        images = [f"{name}-api:{tag}" for tag in ("latest", "previous", "migrate")]
+        stack.docker("image", "rm", "--force", *images)

@@ -74,7 +74,7 @@ async def kill_database(stack: Stack, load: Load) -> float:
 async def reload_nginx(stack: Stack, load: Load) -> float:
     """Make nginx read its configuration anew."""
     began = monotonic()
-    await stack.compose("exec", "-T", "nginx", "/start.sh", "reload")
+    await stack.compose("exec", "-T", "nginx", "/flusk/start.sh", "reload")
     return monotonic() - began
 
 

@@ -1,8 +1,12 @@
 """The stack in containers, from nothing: what it answers, what it may, what survives."""
 
 import json
+import signal
 import subprocess
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from socket import AddressFamily
@@ -13,20 +17,12 @@ import psutil
 import pytest
 
 from tests.factories import foss
-from tests.stack.project import Stack, new_stack
+from tests.stack.project import Stack
 
 pytestmark = pytest.mark.stack
 
 CONTAINERS = ["postgres", "api", "nginx"]
-
-
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Return a stack that was brought up from nothing; it is gone afterwards."""
-    with new_stack(tmp_path_factory.mktemp("stack")) as stack:
-        started = stack.just("up")
-        assert started.returncode == 0, started.stdout + started.stderr
-        yield stack
+CONFIGURATION = "/tmp/nginx.conf"  # noqa: S108
 
 
 @pytest.fixture
@@ -89,6 +85,19 @@ def test_a_container_has_the_least_that_it_needs(stack: Stack, service: str) -> 
     assert "Read-only file system" in touched.stderr or "Permission denied" in touched.stderr
 
 
+@pytest.mark.parametrize("service", ["migrate", "roles"])
+def test_a_container_that_does_its_work_and_ends_may_as_little(stack: Stack, service: str) -> None:
+    name = f"{stack.name}-{service}-1"
+    [found] = json.loads(stack.docker("inspect", name).stdout)
+
+    assert found["State"]["ExitCode"] == 0
+    assert found["HostConfig"]["ReadonlyRootfs"] is True
+    assert found["HostConfig"]["CapDrop"] == ["ALL"]
+    assert "no-new-privileges:true" in found["HostConfig"]["SecurityOpt"]
+    assert found["HostConfig"]["Memory"] > 0
+    assert found["Config"]["User"] in {"10001:10001", "postgres"}
+
+
 def test_nginx_alone_is_reachable_from_the_host(stack: Stack) -> None:
     ports = {name: stack.inspect(name)["NetworkSettings"]["Ports"] for name in CONTAINERS}
     published = {name: [port for port, to in found.items() if to] for name, found in ports.items()}
@@ -117,7 +126,8 @@ def test_the_service_has_no_right_to_change_tables(stack: Stack) -> None:
         "import asyncio, os, asyncpg\n"
         "async def main():\n"
         "    c = await asyncpg.connect(os.environ['DATABASE_URL'])\n"
-        "    for s in ('DROP TABLE foss', 'CREATE TABLE x ()', 'CREATE ROLE x', 'TRUNCATE foss'):\n"
+        "    for s in ('DROP TABLE foss', 'CREATE TABLE x ()', 'CREATE ROLE x', 'TRUNCATE foss',\n"
+        "              'DELETE FROM alembic_version'):\n"
         "        try:\n"
         "            await c.execute(s)\n"
         "        except asyncpg.InsufficientPrivilegeError:\n"
@@ -126,7 +136,7 @@ def test_the_service_has_no_right_to_change_tables(stack: Stack) -> None:
     )
     done = stack.compose("exec", "--no-TTY", "api", "python", "-c", script)
 
-    assert done.stdout.split() == ["refused"] * 4, done.stderr
+    assert done.stdout.split() == ["refused"] * 5, done.stderr
 
 
 def test_the_image_holds_neither_tests_nor_tools(stack: Stack) -> None:
@@ -161,18 +171,68 @@ def test_a_backup_comes_back(stack: Stack, http: httpx.Client, tmp_path: Path) -
     assert stack.just("backup", str(dump)).returncode == 0
     http.delete(f"/foss/{created['id']}")
     other = http.post("/foss", json=foss()).json()
+    younger = "CREATE TABLE younger (foss bigint REFERENCES foss)"
+    assert stack.just("psql", "-c", f"SET ROLE migrate; {younger}").returncode == 0
     restored = stack.just("restore", str(dump))
 
     assert restored.returncode == 0, restored.stderr
     assert http.get(f"/foss/{created['id']}").json() == created
     assert http.get(f"/foss/{other['id']}").status_code == 404
     assert dump.stat().st_mode & 0o777 == 0o600
+    assert "younger" not in stack.just("psql", "-c", "\\dt").stdout
+    assert http.post("/foss", json=foss()).status_code == 201
+    # The file is whole or it changes nothing.
+    dump.write_bytes(dump.read_bytes()[:-200])
+    torn = stack.just("restore", str(dump))
+    assert torn.returncode == 1
+    assert "nothing has changed" in torn.stderr
+    assert http.get(f"/foss/{created['id']}").json() == created
 
 
-def test_the_commands_work_against_the_running_stack(stack: Stack) -> None:
-    assert stack.just("ps").returncode == 0
-    assert stack.just("migrate").returncode == 0
-    assert "1" in stack.just("psql", "-c", "SELECT 1").stdout
+def test_the_commands_work_against_the_running_stack(stack: Stack, http: httpx.Client) -> None:
+    before = stack.inspect("api")["Image"]
+    module = stack.directory / "service" / "__init__.py"
+    text = module.read_text()
+    module.write_text(text + "# Another build.\n")
+    try:
+        assert stack.just("migrate").returncode == 0
+    finally:
+        module.write_text(text)
+    back = stack.just("downgrade")
+    pending = stack.just("migrate-sql")
+    unready = http.get("/readyz").status_code
+    forth = stack.just("migrate")
+
+    assert "SELECT 1" in stack.just("psql", "--echo-queries", "-c", "SELECT 1").stdout
+    assert (back.returncode, unready, forth.returncode) == (0, 503, 0)
+    assert "CREATE TABLE foss" in pending.stdout
+    assert http.get("/readyz").status_code == 200
+    # What the replicas run, and would run if there were more, is a matter of `deploy`.
+    latest = stack.docker("image", "inspect", "--format", "{{.Id}}", f"{stack.name}-api:latest")
+    assert latest.stdout.strip() == before
+
+
+def test_ps_tells_of_a_replica_that_ended(stack: Stack) -> None:
+    stack.compose("up", "--detach", "--wait", "--no-recreate")
+    well = stack.just("ps")
+    stack.docker("stop", stack.ids("api")[0])
+    ill = stack.just("ps")
+    stack.compose("up", "--detach", "--wait", "--no-recreate")
+
+    assert (well.returncode, ill.returncode) == (0, 1)
+    assert well.stdout.count("healthy") == 4
+    assert ill.stdout.count("healthy") == 3
+
+
+def test_the_containers_have_their_own_database(stack: Stack) -> None:
+    url = {"DATABASE_URL": "postgresql://somewhere/else"}
+    other = replace(stack, environment=stack.environment | url)
+    up = other.just("up", "docker")
+
+    assert up.returncode == 1
+    assert "DATABASE_URL" in up.stderr
+    # These are about what runs, whatever database is configured.
+    assert "nginx" in other.just("ps").stdout
 
 
 def test_every_line_of_nginx_and_the_service_is_an_object(stack: Stack, http: httpx.Client) -> None:
@@ -202,6 +262,63 @@ def test_a_build_that_does_not_become_ready_is_rolled_back(
     assert "did not become ready" in refused.stderr
     assert stack.containers() == before
     assert http.get("/foss").status_code == 200
+
+
+def test_a_replica_that_had_ended_does_not_come_back_by_a_deploy(
+    stack: Stack, http: httpx.Client
+) -> None:
+    image = stack.inspect("api")["Image"]
+    ended = stack.ids("api")[0]
+    stack.docker("stop", "--time", "30", ended)
+    # What was built last is not always what runs.
+    stack.docker("tag", "postgres:18", f"{stack.name}-api:latest")
+    deployed = stack.just("deploy")
+
+    assert deployed.returncode == 0, deployed.stderr
+    assert ended not in stack.containers()
+    assert len(stack.ids("api")) == 2
+    kept = json.loads(stack.docker("image", "inspect", f"{stack.name}-api:previous").stdout)
+    assert kept[0]["Id"] == image
+    assert http.get("/foss").status_code == 200
+
+
+def test_two_deploys_at_once_take_turns(stack: Stack, http: httpx.Client) -> None:
+    with ThreadPoolExecutor(2) as threads:
+        both = list(threads.map(lambda _: stack.just("deploy"), range(2)))
+
+    assert [one.returncode for one in both] == [0, 0], both
+    assert len(stack.ids("api")) == 2
+    assert "resolver" in stack.compose("exec", "--no-TTY", "nginx", "cat", CONFIGURATION).stdout
+    assert http.get("/foss").status_code == 200
+
+
+def test_a_deploy_that_is_ended_midway_leaves_a_whole_stack(
+    stack: Stack, http: httpx.Client
+) -> None:
+    before = set(stack.ids("api"))
+    with stack.start("deploy") as deploy:
+        # A third replica: it has begun to replace the first.
+        deadline = time.monotonic() + 60
+        while len(stack.ids("api")) < 3:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)  # Between two looks.
+        deploy.terminate()
+        assert deploy.wait(60) == 128 + signal.SIGTERM
+
+    assert len(set(stack.ids("api")) & before) >= 1
+    assert stack.just("ps").returncode == 0
+    assert "resolver" in stack.compose("exec", "--no-TTY", "nginx", "cat", CONFIGURATION).stdout
+    assert http.get("/foss").status_code == 200
+
+
+def test_a_lost_env_costs_nothing_but_the_key(stack: Stack) -> None:
+    created = httpx.post(f"{stack.url}/foss", json=foss(), headers={"X-API-Key": stack.key}).json()
+    (stack.directory / ".env").unlink()
+    again = stack.just("up")
+    found = httpx.get(f"{stack.url}/foss/{created['id']}", headers={"X-API-Key": stack.key})
+
+    assert again.returncode == 0, again.stderr
+    assert found.json() == created
 
 
 def test_a_replica_that_is_stopped_ends_by_itself(stack: Stack, http: httpx.Client) -> None:
