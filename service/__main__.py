@@ -14,7 +14,7 @@ import uvloop
 from hypercorn.asyncio import serve
 from hypercorn.config import Config, Sockets
 
-from service import create_app
+from service import create_app, single_write
 from service.common.embedded import EmbeddedPostgresError
 from service.common.engine import COMMAND_GRACE_SECONDS, database_url
 from service.common.logs import AccessLog, configure_logs
@@ -30,6 +30,7 @@ def main() -> int:
     try:
         settings = load_settings()
         configure_logs(settings)
+        single_write.register()
         app = create_app(settings)
         # Here a failure is one line, and the start of an embedded PostgreSQL holds up nobody.
         database_url(settings)

@@ -1,0 +1,105 @@
+"""How an answer is written to its connection."""
+
+from typing import Any, cast
+
+import h11
+import hypercorn.protocol
+import pytest
+from hypercorn.config import Config
+from hypercorn.events import Event, RawData
+from hypercorn.protocol.events import Body, EndBody, Response
+from hypercorn.typing import ConnectionState
+
+from service import single_write
+from service.single_write import SingleWriteProtocol
+
+REQUEST = b"GET /foss HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+class Wire:
+    """What a protocol sends."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    async def send(self, event: Event) -> None:
+        self.events.append(event)
+
+    @property
+    def writes(self) -> list[bytes]:
+        return [event.data for event in self.events if isinstance(event, RawData)]
+
+
+class Signal:
+    """An event that is never waited for."""
+
+    async def set(self) -> None:
+        pass
+
+
+@pytest.fixture
+def wire() -> Wire:
+    return Wire()
+
+
+@pytest.fixture
+def protocol(wire: Wire) -> SingleWriteProtocol:
+    """Return a protocol that has read a request."""
+    context = type("Context", (), {"event_class": Signal})
+    made = SingleWriteProtocol(
+        cast("Any", None),
+        Config(),
+        cast("Any", context),
+        cast("Any", None),
+        ConnectionState({}),
+        False,  # hypercorn's order.
+        None,
+        None,
+        wire.send,
+    )
+    connection = cast("h11.Connection", made.connection)
+    connection.receive_data(REQUEST)
+    assert isinstance(connection.next_event(), h11.Request)
+    assert isinstance(connection.next_event(), h11.EndOfMessage)
+    return made
+
+
+def response(length: int) -> Response:
+    return Response(1, headers=[(b"content-length", str(length).encode())], status_code=200)
+
+
+async def test_head_and_body_leave_in_one_write(protocol: SingleWriteProtocol, wire: Wire) -> None:
+    await protocol.stream_send(response(2))
+    await protocol.stream_send(Body(1, b"[]"))
+    await protocol.stream_send(EndBody(1))
+
+    [written] = wire.writes
+    assert written.startswith(b"HTTP/1.1 200 ")
+    assert written.endswith(b"\r\n\r\n[]")
+
+
+async def test_a_head_without_a_body_leaves_with_the_end(
+    protocol: SingleWriteProtocol, wire: Wire
+) -> None:
+    await protocol.stream_send(response(0))
+    before = list(wire.writes)
+    await protocol.stream_send(EndBody(1))
+
+    assert before == []
+    assert [written.count(b"HTTP/1.1") for written in wire.writes] == [1]
+
+
+async def test_each_later_part_of_a_body_leaves_at_once(
+    protocol: SingleWriteProtocol, wire: Wire
+) -> None:
+    await protocol.stream_send(response(4))
+    await protocol.stream_send(Body(1, b"ab"))
+    await protocol.stream_send(Body(1, b"cd"))
+
+    assert wire.writes[1:] == [b"cd"]
+
+
+def test_the_server_uses_it() -> None:
+    single_write.register()
+
+    assert vars(hypercorn.protocol)["H11Protocol"] is SingleWriteProtocol
