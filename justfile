@@ -112,26 +112,33 @@ test *ARGS: setup
 test-stack *ARGS: setup
     @.venv/bin/pytest -m stack tests/stack "$@"
 
+# Sends made-up requests to the service, valid and not; every answer must be as documented.
+[group('develop')]
+[no-exit-message]
+fuzz: setup
+    @.venv/bin/python -m tests.fuzz
+
 # Strikes the running containers under load, as docs/operate.md shows; takes names of faults.
 [group('develop')]
 [no-exit-message]
 faults *ARGS: setup
     @.venv/bin/python -m tests.stack.faults --long "$@"
 
-# Checks format, lint, types, layers, lock files and migrations; changes nothing.
+# Checks format, lint, types, layers, contract, lock files and migrations; changes nothing.
 [group('develop')]
 [no-exit-message]
 check: setup
     @.venv/bin/ruff format --check && .venv/bin/ruff check && .venv/bin/mypy
     @.venv/bin/pytest --quiet --no-header tests/test_layers.py
-    @.venv/bin/python -m local check-locks && .venv/bin/python -m local check-migrations
+    @.venv/bin/python -m local check-contract && .venv/bin/python -m local check-locks && .venv/bin/python -m local check-migrations
 
-# Mends what `check` can mend by itself: format and lint.
+# Mends what `check` can mend by itself: format, lint, the contract's document.
 [group('develop')]
 [no-exit-message]
 fix: setup
     @.venv/bin/ruff check --fix
     @.venv/bin/ruff format
+    @.venv/bin/python -m local write-contract
 
 # Recompiles the lock files; takes uv's options, such as --upgrade.
 [group('develop')]

@@ -5,13 +5,14 @@ import sys
 from argparse import ArgumentParser
 from collections.abc import Callable
 
-from local import backup, deploy, locks, migrations, modes, serve
+from local import backup, contract, deploy, locks, migrations, modes, serve
 from local.console import CommandError, complain
 from service.common.embedded import EmbeddedPostgresError
 from service.settings import Settings, SettingsError, load_settings
 
 COMMANDS: dict[str, Callable[[Settings, list[str]], int]] = {
     "backup": backup.backup,
+    "check-contract": lambda _settings, _arguments: contract.check(),
     "check-locks": lambda _settings, _arguments: locks.check(),
     "check-migrations": lambda _settings, _arguments: migrations.check(),
     "deploy": lambda settings, _arguments: deploy.run(settings),
@@ -26,6 +27,7 @@ COMMANDS: dict[str, Callable[[Settings, list[str]], int]] = {
     "revision": lambda _settings, arguments: migrations.revise(" ".join(arguments)),
     "serve": lambda settings, _arguments: serve.run(settings),
     "up": modes.up,
+    "write-contract": lambda _settings, _arguments: contract.write(),
 }
 
 

@@ -19,6 +19,7 @@ from service.common.embedded import start_server
 from service.common.engine import create_engine
 from service.settings import ROOT, Settings
 from tests.client import Client
+from tests.contract import check_every_answer
 
 # What a developer has configured is not what is tested.
 for name in Settings.model_fields:
@@ -26,6 +27,7 @@ for name in Settings.model_fields:
     os.environ.pop(f"{name.upper()}_FILE", None)
 Settings.model_config["env_file"] = None
 os.environ["ENV_FILE"] = os.devnull
+check_every_answer()
 Quart.test_client_class = Client  # type: ignore[assignment]  # It is one; its `open` takes fewer.
 
 

@@ -42,9 +42,9 @@ class FossDocument(Payload, schema="foss/foss.json"):
     """A Foss as it is answered."""
 
 
+class FossFields(Payload, schema="foss/foss_fields.json"):
+    """A Foss, or some of its fields."""
+
+
 class FossList(Payload, schema="foss/foss_list.json"):
     """A page of the collection."""
-
-
-class Message(Payload, schema="common/message.json"):
-    """A sentence about what was done."""

@@ -2,19 +2,34 @@
 
 from quart import Blueprint
 from quart.typing import ResponseReturnValue
-from quart_schema import document_querystring, document_request, document_response
+from quart_schema import (
+    document_headers,
+    document_querystring,
+    document_request,
+    document_response,
+)
 
-from service.common.middleware.conditional import etag, if_match
+from service.common.entity_tags import accepted_versions
+from service.common.middleware.conditional import etag
 from service.common.middleware.pagination import next_link
 from service.common.middleware.unit_of_work import session
+from service.common.payloads import (
+    CreatedHeaders,
+    Error,
+    FieldsHeaders,
+    IfMatch,
+    Message,
+    PageHeaders,
+    RecordHeaders,
+)
 from service.foss import domain
 from service.foss.payloads import (
     CreateFoss,
     FossDocument,
+    FossFields,
     FossList,
     GetFoss,
     ListFoss,
-    Message,
     UpdateFoss,
 )
 
@@ -23,7 +38,8 @@ blueprint = Blueprint("foss", __name__, url_prefix="/foss")
 
 @blueprint.post("")
 @document_request(CreateFoss)
-@document_response(FossDocument, 201)
+@document_response(FossDocument, 201, CreatedHeaders)
+@document_response(Error, 409)
 async def create_foss(payload: CreateFoss) -> ResponseReturnValue:
     """Store a new Foss."""
     foss = await domain.create_foss(session(), payload)
@@ -32,7 +48,7 @@ async def create_foss(payload: CreateFoss) -> ResponseReturnValue:
 
 @blueprint.get("")
 @document_querystring(ListFoss)
-@document_response(FossList)
+@document_response(FossList, 200, PageHeaders)
 async def list_foss(query: ListFoss) -> ResponseReturnValue:
     """Return a page of the collection, in the order of the ids."""
     page = await domain.list_foss(session(), query)
@@ -41,7 +57,7 @@ async def list_foss(query: ListFoss) -> ResponseReturnValue:
 
 @blueprint.get("/<id:id>")
 @document_querystring(GetFoss)
-@document_response(FossDocument)
+@document_response(FossFields, 200, FieldsHeaders)
 async def get_foss(id: int, query: GetFoss) -> ResponseReturnValue:
     """Return one Foss, or some of its fields."""
     foss = await domain.get_foss(session(), id)
@@ -52,15 +68,19 @@ async def get_foss(id: int, query: GetFoss) -> ResponseReturnValue:
 @blueprint.put("/<id:id>")
 @blueprint.patch("/<id:id>")
 @document_request(UpdateFoss)
-@document_response(FossDocument)
-async def update_foss(id: int, payload: UpdateFoss) -> ResponseReturnValue:
+@document_headers(IfMatch)
+@document_response(FossDocument, 200, RecordHeaders)
+@document_response(Error, 409)
+async def update_foss(id: int, payload: UpdateFoss, headers: IfMatch) -> ResponseReturnValue:
     """Change the fields that are named; the others stay."""
-    foss = await domain.update_foss(session(), id, payload, if_match())
+    foss = await domain.update_foss(session(), id, payload, accepted_versions(headers.if_match))
     return foss.to_dict(), 200, etag(foss.version)
 
 
 @blueprint.delete("/<id:id>")
+@document_headers(IfMatch)
 @document_response(Message)
-async def delete_foss(id: int) -> ResponseReturnValue:
+async def delete_foss(id: int, headers: IfMatch) -> ResponseReturnValue:
     """Delete one Foss."""
-    return {"message": await domain.delete_foss(session(), id, if_match())}
+    versions = accepted_versions(headers.if_match)
+    return {"message": await domain.delete_foss(session(), id, versions)}

@@ -1,13 +1,19 @@
 """The contract at `/openapi.json`."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
 from quart import Quart
 
+from service.common.contract_parts import ERRORS
+from service.common.middleware.guard import PUBLIC_PATHS
 from service.common.validation import load_schemas
 from tests.client import Client
+
+Operation = dict[str, Any]
 
 
 @pytest.fixture
@@ -18,17 +24,34 @@ async def document(client: Client) -> dict[str, Any]:
     return body
 
 
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, Operation]]:
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            yield path, method, operation
+
+
+def objects(value: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(value, dict):
+        yield value
+    for child in value.values() if isinstance(value, dict) else value:
+        if isinstance(child, dict | list):
+            yield from objects(child)
+
+
+async def test_it_is_openapi_3_1(document: dict[str, Any]) -> None:
+    assert document["openapi"].startswith("3.1.")
+    assert list(OpenAPIV31SpecValidator(document).iter_errors()) == []
+
+
 async def test_every_route_is_described(document: dict[str, Any], app: Quart) -> None:
-    described = {
-        (path, method.upper())
-        for path, operations in document["paths"].items()
-        for method in operations
-    }
+    described = {(path, method.upper()) for path, method, _ in operations(document)}
     served = {
         (rule.rule.replace("<id:id>", "{id}"), method)
         for rule in app.url_map.iter_rules()
         for method in rule.methods or ()
-        if method not in {"HEAD", "OPTIONS"} and rule.rule != "/openapi.json"
+        if method not in {"HEAD", "OPTIONS"}
+        and rule.rule != "/openapi.json"
+        and not rule.rule.startswith("/docs")
     }
 
     assert described == served
@@ -36,26 +59,74 @@ async def test_every_route_is_described(document: dict[str, Any], app: Quart) ->
 
 async def test_each_schema_file_is_a_component_word_for_word(document: dict[str, Any]) -> None:
     components = document["components"]["schemas"]
+    files = {file.document["title"]: file.document for file in load_schemas().values()}
 
-    for file in load_schemas().values():
-        component = components[file.document["title"]]
-        assert component.keys() == file.document.keys() - {"$id", "$schema"}
-        assert component.get("properties") == file.document.get("properties")
+    assert components.keys() == files.keys()
+    for title, file in files.items():
+        expected = {name: part for name, part in file.items() if name not in {"$id", "$schema"}}
+        published = json.dumps(components[title]).replace("#/components/schemas/", "")
+        for name, other in (("foss.json", "Foss"), ("error.json", "Error")):
+            expected = json.loads(
+                json.dumps(expected).replace(name, other).replace("Foss#", "Foss")
+            )
+        assert json.loads(published) == json.loads(json.dumps(expected).replace("Error#", "Error"))
 
 
 async def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
-    text = json.dumps(document)
-    references = {part.split('"')[0] for part in text.split('"$ref": "')[1:]}
+    references = [found["$ref"] for found in objects(document) if "$ref" in found]
 
     assert references
     for reference in references:
-        assert reference.removeprefix("#/components/schemas/") in document["components"]["schemas"]
+        target: Any = document
+        for part in reference.removeprefix("#/").split("/"):
+            target = target[part]
+        assert target
 
 
-async def test_every_operation_has_an_id_of_its_own_and_errors(document: dict[str, Any]) -> None:
-    operations = [one for path in document["paths"].values() for one in path.values()]
-    ids = [operation["operationId"] for operation in operations]
+async def test_every_operation_has_an_id_of_its_own_and_words(document: dict[str, Any]) -> None:
+    found = [operation for _, _, operation in operations(document)]
+    tags = {tag["name"] for tag in document["tags"]}
 
-    assert len(set(ids)) == len(ids)
-    assert all("default" in operation["responses"] for operation in operations)
-    assert all(operation["summary"] for operation in operations)
+    assert len({operation["operationId"] for operation in found}) == len(found)
+    for operation in found:
+        assert operation["summary"]
+        assert operation["description"]
+        assert set(operation["tags"]) <= tags
+
+
+async def test_every_operation_has_each_error_that_it_can_answer(document: dict[str, Any]) -> None:
+    for path, _, operation in operations(document):
+        errors = {int(status) for status in operation["responses"] if status >= "400"}
+
+        assert {415, 422, 429, 500, 503, 504} <= errors <= set(ERRORS)
+        assert (401 in errors) == (path not in PUBLIC_PATHS)
+        assert (404 in errors) == ("{id}" in path)
+        assert ({400, 408, 413} <= errors) == ("requestBody" in operation)
+        assert ("security" in operation) == (path in PUBLIC_PATHS)
+
+
+async def test_every_answer_names_its_request_id(document: dict[str, Any]) -> None:
+    shared = document["components"]["responses"]
+    for _, _, operation in operations(document):
+        for answer in operation["responses"].values():
+            name = answer.get("$ref", "").removeprefix("#/components/responses/")
+            assert "X-Request-ID" in shared.get(name, answer)["headers"]
+
+
+async def test_every_error_has_both_media_types(document: dict[str, Any]) -> None:
+    for answer in document["components"]["responses"].values():
+        assert set(answer["content"]) == {"application/json", "application/problem+json"}
+
+
+async def test_a_new_record_leads_to_what_can_be_done_with_it(document: dict[str, Any]) -> None:
+    links = document["paths"]["/foss"]["post"]["responses"]["201"]["links"]
+    of_one = document["paths"]["/foss/{id}"].values()
+
+    assert set(links) == {operation["operationId"] for operation in of_one}
+
+
+async def test_a_merge_patch_is_described(document: dict[str, Any]) -> None:
+    one = document["paths"]["/foss/{id}"]
+
+    assert "application/merge-patch+json" in one["patch"]["requestBody"]["content"]
+    assert "application/merge-patch+json" not in one["put"]["requestBody"]["content"]

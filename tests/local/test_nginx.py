@@ -20,6 +20,7 @@ import pytest
 
 from local import nginx
 from service.settings import Settings
+from tests.contract import ELSEWHERE
 from tests.envelope import check_envelope
 from tests.factories import foss
 from tests.local.project import free_port
@@ -168,6 +169,10 @@ def proxy(
     finally:
         process.terminate()
         process.wait(START_SECONDS)
+
+
+# For a fake of the service, whose answers are not those of the contract.
+FAKE = {"Host": ELSEWHERE}
 
 
 def parse(answer: bytes) -> tuple[int, httpx.Headers, bytes]:
@@ -327,7 +332,7 @@ def test_the_service_sees_the_key_the_client_and_one_request_id(
 def test_the_connection_to_the_service_is_kept(tmp_path: Path) -> None:
     with replica("answer") as upstream, proxy(tmp_path / "state", [upstream.address]) as front:
         for _ in range(5):
-            httpx.get(front.url)
+            httpx.get(front.url, headers=FAKE)
 
         assert (len(upstream.requests), upstream.connections) == (5, 1)
 
@@ -496,7 +501,9 @@ def test_a_stream_flows_compressed_or_not(tmp_path: Path, coding: str) -> None:
     with (
         replica("stream") as upstream,
         proxy(tmp_path / "state", [upstream.address]) as front,
-        httpx.stream("GET", f"{front.url}/foss", headers={"Accept-Encoding": coding}) as answer,
+        httpx.stream(
+            "GET", f"{front.url}/foss", headers=FAKE | {"Accept-Encoding": coding}
+        ) as answer,
     ):
         # The replica sends no more, nor does it end the answer.
         assert next(answer.iter_text()) == "[1]\n"
@@ -565,7 +572,8 @@ def test_a_list_is_compressed(http: httpx.Client) -> None:
 def test_nothing_that_is_compressed_has_an_entity_tag(tmp_path: Path, path: str) -> None:
     with replica("tag") as upstream, proxy(tmp_path / "state", [upstream.address]) as front:
         for method in ("GET", "PUT", "PATCH", "DELETE", "POST"):
-            answer = httpx.request(method, front.url + path, headers={"Accept-Encoding": "gzip"})
+            headers = FAKE | {"Accept-Encoding": "gzip"}
+            answer = httpx.request(method, front.url + path, headers=headers)
             is_collection = path in {"/foss", "/foss/7/notes"}
 
             assert answer.headers.get("ETag") in {None, '"1"'}

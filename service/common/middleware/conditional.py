@@ -3,7 +3,7 @@
 from quart import Quart, request
 from quart.wrappers import Response
 
-from service.common.entity_tags import accepted_versions, entity_tag, matches
+from service.common.entity_tags import entity_tag, matches
 
 
 def register(app: Quart) -> None:
@@ -29,9 +29,3 @@ async def check_if_none_match(response: Response) -> Response:
 def etag(version: int, *, whole: bool = True) -> dict[str, str]:
     """Return the header that names a version of a record; none for a part of it."""
     return {"ETag": entity_tag(version)} if whole else {}
-
-
-def if_match() -> frozenset[int] | None:
-    """Return the versions that the request accepts; None: any."""
-    lines = request.headers.getlist("If-Match")
-    return accepted_versions(", ".join(lines) if lines else None)

@@ -17,6 +17,8 @@ from service.common.exceptions import (
     RequestTimeout,
     cut,
 )
+from service.common.middleware.json_responses import MEDIA_TYPE as JSON
+from service.common.middleware.problems import prefers_problem, problem_of
 from service.common.middleware.request_id import current_request_id
 
 log = structlog.get_logger("service")
@@ -42,9 +44,14 @@ async def answer(error: Exception) -> Response:
         # Expected now and then: a line with the cause, not a page.
         log.warning(type(exception).__name__, status=exception.code, cause=cause_of(error))
     facts = exception.to_dict() | {"request_id": current_request_id()}
-    response = cast("Response", current_app.json.response({"error": facts}))
+    body, media_type = (
+        problem_of(exception, facts) if prefers_problem() else ({"error": facts}, JSON)
+    )
+    response = cast("Response", current_app.json.response(body))
     response.status_code = exception.code
+    response.content_type = media_type
     response.headers.update(exception.response_headers)
+    response.vary.add("Accept")
     return response
 
 

@@ -1,40 +1,52 @@
 """OpenAPI: the contract at `/openapi.json`, from what the views declare."""
 
+import inspect
+import sys
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any
-from urllib.parse import urljoin
 
 from quart import Quart
 from quart_schema import Info, OpenAPIProvider, QuartSchema
 from werkzeug.routing import BaseConverter, Rule
 
+from service.common import contract
+from service.common.contract_parts import JSON, REQUEST_ID
+from service.common.middleware.content_type import MERGE_PATCH
+from service.common.middleware.guard import PUBLIC_PATHS
 from service.common.middleware.routing import RecordId
-from service.common.validation import BASE, load_schemas
+
+# A view declares with classes of `Payload`; quart-schema's own type is wider.
+Model = Any
+Operation = dict[str, Any]
 
 
 def register(app: Quart) -> None:
     """Serve the contract."""
     QuartSchema(
         app,
-        info=Info(title="Flusk", version="0.1.0", description="A layered JSON API on PostgreSQL."),
+        info=Info(
+            title="Flusk",
+            version="0.1.0",
+            description="A layered JSON API on PostgreSQL. Errors have one shape: /docs/errors.",
+            license={"name": "MIT", "identifier": "MIT"},  # type: ignore[arg-type]  # It makes a License of it.
+        ),
         openapi_provider_class=Provider,
         swagger_ui_path=None,
         redoc_ui_path=None,
         scalar_ui_path=None,
+        servers=[],
         security_schemes={
             "bearer": {"type": "http", "scheme": "bearer"},
             "key": {"type": "apiKey", "name": "X-API-Key", "in_": "header"},
+            "flusk": {"type": "apiKey", "name": "_secure_key", "in_": "header"},
         },
-        security=[{"bearer": []}, {"key": []}],
+        security=[{"bearer": []}, {"key": []}, {"flusk": []}],
     )
 
 
-# A view declares with classes of `Payload`; quart-schema's own type is wider.
-Model = Any
-
-
 class Provider(OpenAPIProvider):
-    """quart-schema's document, with the schema files as its components."""
+    """quart-schema's document, corrected, with the schema files as its components."""
 
     def schema(self) -> dict[str, Any]:
         """Return the document, made once: everybody may ask for it, and routes do not change."""
@@ -43,84 +55,86 @@ class Provider(OpenAPIProvider):
     @cached_property
     def _document(self) -> dict[str, Any]:
         document = super().schema()
-        titles = {BASE + name: file.document["title"] for name, file in load_schemas().items()}
-        document["components"]["schemas"] = {
-            file.document["title"]: _component(file.document, titles)
-            for file in load_schemas().values()
-        }
+        document["paths"] = dict(sorted(document["paths"].items()))
+        document["components"] |= contract.components()
+        document["tags"] = list(self._tags())
+        document["servers"] = [{"url": "/"}]
+        contract.link(document["paths"])
         return document
+
+    def _tags(self) -> Iterator[dict[str, str]]:
+        for name, blueprint in self._app.blueprints.items():
+            package = sys.modules[blueprint.import_name.rpartition(".")[0]]
+            yield {"name": name, "description": inspect.getdoc(package) or name}
+
+    def generate_methods(self, rule: Rule) -> list[str]:
+        """Return the methods in an order of their own, for a set has another every time."""
+        return sorted(super().generate_methods(rule))
+
+    def operation_id(self, method: str, path: str, func: Callable[..., Any]) -> str:
+        """Return the names of blueprint and view, and of the method where a view has several."""
+        del path
+        [endpoint] = [name for name, view in self._app.view_functions.items() if view is func]
+        name = endpoint.replace(".", "_")
+        several = len(list(self._app.url_map.iter_rules(endpoint))) > 1
+        return f"{name}_{method.lower()}" if several else name
 
     def build_path_parameter(self, name: str, converter: BaseConverter) -> dict[str, Any]:
         """Describe an id as what it is: a number from 0."""
         parameter = super().build_path_parameter(name, converter)
         if isinstance(converter, RecordId):
-            parameter["schema"] = {"type": "integer", "minimum": 0}
+            parameter["description"] = "The number of the record."
+            parameter["schema"] = {"type": "integer", "minimum": 0, "examples": [7]}
         return parameter
 
-    def build_querystring_parameters(
-        self, model: Model
-    ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-        """Describe each property of the file as a parameter; a list is one text with commas."""
-        document = model.contract().document
-        return [
-            {
-                "name": name,
-                "in": "query",
-                "description": schema["description"],
-                "required": name in document.get("required", ()),
-                "schema": schema,
-                **({"style": "form", "explode": False} if schema["type"] == "array" else {}),
-            }
-            for name, schema in document["properties"].items()
-        ], {}
+    def build_querystring_parameters(self, model: Model) -> tuple[list[Operation], Operation]:
+        """Describe each property of the file as a parameter."""
+        return list(contract.parameters(model.contract().document, "query")), {}
 
-    def build_request_body(
-        self, model: Model, source: object
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
+    def build_headers_parameters(self, model: Model) -> tuple[list[Operation], Operation]:
+        """Describe each property of the file as a parameter."""
+        return list(contract.parameters(model.contract().document, "header")), {}
+
+    def build_request_body(self, model: Model, source: object) -> tuple[Operation, Operation]:
         """Refer to the file."""
         del source
-        return {"required": True, "content": _content(model)}, {}
+        return {"required": True, "content": contract.content(_title(model))}, {}
 
     def build_response_object(
         self, model: Model, headers_model: Model | None
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
+    ) -> tuple[Operation, Operation]:
         """Refer to the file."""
-        del headers_model
         return {
             "description": model.contract().document["description"],
-            "content": _content(model),
+            "headers": contract.headers(headers_model and headers_model.contract().document),
+            "content": contract.content(_title(model)),
         }, {}
 
     def build_paths(self, rule: Rule) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Add the envelope, which every operation can answer."""
+        """Complete quart-schema's operations by what the middleware does with each."""
         paths, components = super().build_paths(rule)
-        content = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-        for operations in paths.values():
-            for operation in operations.values():
-                responses = {
-                    str(status): answer for status, answer in operation["responses"].items()
-                }
-                responses["default"] = {"description": "An error.", "content": content}
-                operation["responses"] = responses
+        [(path, operations)] = paths.items()
+        for method, operation in operations.items():
+            operation["tags"] = [rule.endpoint.partition(".")[0]]
+            guarded = path not in PUBLIC_PATHS
+            if not guarded:
+                operation["security"] = []
+            operation["responses"] = contract.responses(
+                operation, method, guarded=guarded, of_one=bool(rule.arguments)
+            )
+            shared = ["If-None-Match"] if "304" in operation["responses"] else []
+            operation["parameters"] = [
+                *operation["parameters"],
+                *({"$ref": f"#/components/parameters/{name}"} for name in [*shared, REQUEST_ID]),
+            ]
+            if method == "patch":
+                body = operation["requestBody"]["content"]
+                body = body | {MERGE_PATCH: body[JSON]}
+                operation["requestBody"] = {"required": True, "content": body}
+            if not operation["description"]:
+                operation["description"] = operation["summary"]
         return paths, components
 
 
-def _content(model: Model) -> dict[str, Any]:
-    title = model.contract().document["title"]
-    return {"application/json": {"schema": {"$ref": f"#/components/schemas/{title}"}}}
-
-
-def _component(value: Any, titles: dict[str, str], base: str = "") -> Any:
-    """Return a schema file as a component: verbatim but for `$id`, `$schema` and references."""
-    if isinstance(value, list):
-        return [_component(item, titles, base) for item in value]
-    if not isinstance(value, dict):
-        return value
-    base = value.get("$id", base)
-    return {
-        name: f"#/components/schemas/{titles[urljoin(base, item)]}"
-        if name == "$ref"
-        else _component(item, titles, base)
-        for name, item in value.items()
-        if name not in {"$id", "$schema"}
-    }
+def _title(model: Model) -> str:
+    return str(model.contract().document["title"])

@@ -1,7 +1,7 @@
-"""Schema validation: what a view declares of body and query string is enforced here.
+"""Schema validation: what a view declares of body, headers and query string is enforced here.
 
-A view declares with quart-schema's `document_request` and `document_querystring`, and gets
-the payload as its argument `payload` or `query`.
+A view declares with quart-schema's `document_request`, `document_headers` and
+`document_querystring`, and gets a value as its argument `payload`, `headers` or `query`.
 """
 
 from collections.abc import Iterable
@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Any, cast
 
 from quart import Quart, current_app, request
+from quart_schema.validation import QUART_SCHEMA_HEADERS_ATTRIBUTE as HEADERS
 from quart_schema.validation import QUART_SCHEMA_QUERYSTRING_ATTRIBUTE as QUERY
 from quart_schema.validation import QUART_SCHEMA_REQUEST_ATTRIBUTE as REQUEST
 
@@ -26,7 +27,7 @@ def register(app: Quart) -> None:
 
 
 async def check_schemas() -> None:
-    """Put the payload of body and query string among the view's arguments.
+    """Put the values of body, headers and query string among the view's arguments.
 
     Raises InvalidAPIRequest: malformed (400), or not as the schema file says (422).
     """
@@ -34,6 +35,8 @@ async def check_schemas() -> None:
     arguments = cast("dict[str, Any]", request.view_args)
     if declared := getattr(view, REQUEST, None):
         arguments["payload"] = await _read_body(declared[0])
+    if model := getattr(view, HEADERS, None):
+        arguments["headers"] = _read_headers(model)
     if model := getattr(view, QUERY, None):
         arguments["query"] = _read_query(model)
     elif request.query_string.strip(b"&") and request.blueprint is not None:
@@ -51,6 +54,12 @@ async def _read_body(model: type[Payload]) -> Payload:
 def _read_query(model: type[Payload]) -> Payload:
     values, faults = parse_query(request.query_string, _parameter_types(model))
     return model.check(values, faults or text_faults(values))
+
+
+def _read_headers(model: type[Payload]) -> Payload:
+    # Several lines are one list (RFC 9110, section 5.3); all other headers are nobody's fault.
+    lines = {name: request.headers.getlist(name) for name in _parameter_types(model)}
+    return model.check({name: ", ".join(found) for name, found in lines.items() if found})
 
 
 def _unexpected(names: Iterable[str]) -> InvalidAPIRequest:

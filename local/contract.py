@@ -1,0 +1,80 @@
+"""The committed contract, docs/openapi.json: what the code serves, well made, and kept."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from local.breaking import breaks
+from local.console import CommandError, just
+from service import create_app
+from service.settings import ROOT, Settings
+
+DOCUMENT = ROOT / "docs" / "openapi.json"
+# What the last release served: whoever releases copies DOCUMENT here.
+RELEASED = ROOT / "docs" / "openapi-released.json"
+CHANGELOG = ROOT / "CHANGELOG.md"
+LINT = ROOT / "local" / "openapi_lint" / "lint.cjs"
+
+
+def served() -> dict[str, Any]:
+    """Return the document that the code of now serves."""
+    app = create_app(Settings())
+    document: dict[str, Any] = app.extensions["QUART_SCHEMA"].openapi_provider.schema()
+    return document
+
+
+def render(document: dict[str, Any]) -> str:
+    """Return a document as it is committed."""
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def write() -> int:
+    """Write what the code serves."""
+    DOCUMENT.write_text(render(served()), encoding="utf-8")
+    return 0
+
+
+def check() -> int:
+    """Report where the document is not what is served, not well made, or breaks clients.
+
+    Raises CommandError: it is so; the text has a line for each fault.
+    """
+    document = served()
+    if not DOCUMENT.exists() or DOCUMENT.read_text(encoding="utf-8") != render(document):
+        raise CommandError(
+            "docs/openapi.json is not what the code serves: run "
+            f"`{just('fix')}` and read the difference."
+        )
+    faults = [
+        *(str(error) for error in OpenAPIV31SpecValidator(document).iter_errors()),
+        *lint(DOCUMENT),
+        *unannounced(json.loads(RELEASED.read_bytes()), document, CHANGELOG.read_text("utf-8")),
+    ]
+    if faults:
+        raise CommandError("\n".join(["docs/openapi.json:", *faults]))
+    return 0
+
+
+def lint(path: Path) -> list[str]:
+    """Return what Redocly's rules find wrong with a document."""
+    # Playwright brings a Node.js of its own for every platform.
+    from playwright._impl._driver import compute_driver_executable  # noqa: PLC0415
+
+    node = compute_driver_executable()[0]
+    done = subprocess.run([node, LINT, path], capture_output=True, text=True, check=False)
+    if done.returncode and not done.stdout:
+        raise CommandError(f"The linter of the contract failed: {done.stderr.strip()}")
+    return done.stdout.splitlines()
+
+
+def unannounced(old: dict[str, Any], new: dict[str, Any], changelog: str) -> list[str]:
+    """Return what breaks clients of the last release, but for what the changelog names."""
+    unreleased = changelog.partition("## [Unreleased]")[2].partition("\n## ")[0]
+    return [
+        f"{broken} breaks clients. Keep it, or name `{broken}` in CHANGELOG.md under Unreleased."
+        for broken in breaks(old, new)
+        if f"`{broken}`" not in unreleased
+    ]

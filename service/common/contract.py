@@ -1,0 +1,137 @@
+"""What every operation of the published contract shares: schemas, headers, errors.
+
+The document is OpenAPI 3.1; the schema files are its components, word for word but for `$id`,
+`$schema` and references.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+from urllib.parse import urljoin
+
+from service.common.contract_parts import (
+    ERRORS,
+    EVERYWHERE,
+    HEADERS,
+    JSON,
+    PARAMETERS,
+    PROBLEM,
+    REQUEST_ID,
+    WITH_BODY,
+    Document,
+)
+from service.common.validation import BASE, load_schemas
+
+FIRST_ERROR = 400
+
+
+def components() -> Document:
+    """Return the schema files, and what all operations refer to."""
+    files = load_schemas()
+    titles = {BASE + name: file.document["title"] for name, file in files.items()}
+    return {
+        "schemas": {
+            file.document["title"]: _component(file.document, titles) for file in files.values()
+        },
+        "responses": {name: _error(text, names) for name, text, names in ERRORS.values()},
+        "headers": HEADERS,
+        "parameters": PARAMETERS,
+    }
+
+
+def responses(operation: Document, method: str, *, guarded: bool, of_one: bool) -> Document:
+    """Return every answer of an operation: what its view declares, and what middleware adds."""
+    declared = {int(status): answer for status, answer in operation["responses"].items()}
+    found = {str(status): declared[status] for status in declared if status < FIRST_ERROR}
+    names = {parameter["name"] for parameter in operation["parameters"]}
+    if method == "get" and "ETag" in found.get("200", {}).get("headers", {}):
+        headers = _header_references([REQUEST_ID, "ETag"])
+        found["304"] = {"description": "The record still has such a tag.", "headers": headers}
+    statuses = {
+        *EVERYWHERE,
+        *(status for status in declared if status >= FIRST_ERROR),
+        *((401,) if guarded else ()),
+        *((404,) if of_one else ()),
+        *((412,) if "If-Match" in names else ()),
+        *(WITH_BODY if "requestBody" in operation else ()),
+    }
+    return found | {
+        str(status): {"$ref": f"#/components/responses/{ERRORS[status][0]}"}
+        for status in sorted(statuses)
+    }
+
+
+def content(title: str, *media_types: str) -> Document:
+    """Return a body of one schema."""
+    schema = {"schema": {"$ref": f"#/components/schemas/{title}"}}
+    return dict.fromkeys(media_types or (JSON,), schema)
+
+
+def parameters(document: Document, place: str) -> Iterator[Document]:
+    """Yield each property of a schema file as a parameter in `query` or `header`."""
+    for name, schema in document["properties"].items():
+        # In a query, a list is one text with commas.
+        style = {"style": "form", "explode": False} if schema["type"] == "array" else {}
+        yield {
+            "name": name,
+            "in": place,
+            "description": schema["description"],
+            "required": name in document.get("required", ()),
+            "schema": {key: value for key, value in schema.items() if key != "description"},
+            **style,
+        }
+
+
+def headers(document: Document | None = None) -> Document:
+    """Return the headers of an answer: the request id, and each property of a schema file."""
+    found = {} if document is None else {one["name"]: one for one in parameters(document, "")}
+    own = {
+        name: {key: one[key] for key in ("description", "required", "schema")}
+        for name, one in found.items()
+    }
+    return _header_references([REQUEST_ID]) | own
+
+
+def link(paths: Document) -> None:
+    """Say how a new record is read, changed and deleted: its id is in the answer."""
+    for path, operations in paths.items():
+        of_one = paths.get(f"{path}/{{id}}", {})
+        if "201" in operations.get("post", {}).get("responses", {}):
+            operations["post"]["responses"]["201"]["links"] = {
+                operation["operationId"]: {
+                    "operationId": operation["operationId"],
+                    "parameters": {"id": "$response.body#/id"},
+                }
+                for operation in of_one.values()
+            }
+
+
+def _error(description: str, names: tuple[str, ...]) -> Document:
+    return {
+        "description": description,
+        "headers": _header_references([REQUEST_ID, *names]),
+        "content": content("Error", JSON) | content("Problem", PROBLEM),
+    }
+
+
+def _header_references(names: Collection[str]) -> Document:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+
+
+def _component(value: Any, titles: Mapping[str, str], base: str = "") -> Any:
+    if isinstance(value, list):
+        return [_component(item, titles, base) for item in value]
+    if not isinstance(value, dict):
+        return value
+    base = value.get("$id", base)
+    return {
+        name: _reference(urljoin(base, item), titles)
+        if name == "$ref"
+        else _component(item, titles, base)
+        for name, item in value.items()
+        if name not in {"$id", "$schema"}
+    }
+
+
+def _reference(address: str, titles: Mapping[str, str]) -> str:
+    file, _, place = address.partition("#")
+    return f"#/components/schemas/{titles[file]}{place}"

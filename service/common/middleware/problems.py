@@ -1,0 +1,40 @@
+"""Problem details (RFC 9457), for clients whose `Accept` prefers them to the envelope."""
+
+import inspect
+from typing import Any
+from urllib.parse import quote
+
+from quart import request
+
+from service.common.contract_parts import JSON, PROBLEM
+from service.common.exceptions import JSONException
+
+# The page that lists the types, each at its name: see service/docs/.
+TYPES = "/docs/errors#"
+
+
+def prefers_problem() -> bool:
+    """Return whether the client prefers problem details (RFC 9110, section 12.5.1)."""
+    accepted = request.accept_mimetypes
+    return PROBLEM in request.headers.get("Accept", "").lower() and (
+        accepted.quality(PROBLEM) > accepted.quality(JSON)
+    )
+
+
+def problem_of(exception: JSONException, facts: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """Return the same facts as problem details, and their media type."""
+    problem = {
+        "type": f"{TYPES}{facts['type']}",
+        "title": title_of(type(exception)),
+        "status": facts["code"],
+        "detail": str(exception),
+        # As it was sent, but for what no URL may hold.
+        "instance": quote(request.scope["path"]),
+    }
+    shared = {name: facts[name] for name in ("errors", "request_id") if name in facts}
+    return problem | shared, PROBLEM
+
+
+def title_of(kind: type[JSONException]) -> str:
+    """Return what an error means, in a sentence."""
+    return (inspect.getdoc(kind) or kind.__name__).splitlines()[0].rstrip(".")

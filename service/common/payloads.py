@@ -1,0 +1,35 @@
+"""What routes of every blueprint take and answer, each described by a file in `schemas/common/`."""
+
+from pydantic import Field
+
+from service.common.validation import Payload
+
+
+class Error(Payload, schema="common/error.json"):
+    """The envelope of every error."""
+
+
+class Message(Payload, schema="common/message.json"):
+    """A sentence about what was done."""
+
+
+class IfMatch(Payload, schema="common/if_match.json"):
+    """The condition of a change."""
+
+    if_match: str | None = Field(None, alias="If-Match")
+
+
+class CreatedHeaders(Payload, schema="common/created_headers.json"):
+    """The headers of an answer with a new record."""
+
+
+class RecordHeaders(Payload, schema="common/record_headers.json"):
+    """The headers of an answer with a whole record."""
+
+
+class FieldsHeaders(Payload, schema="common/fields_headers.json"):
+    """The headers of an answer with a record, or a part of it."""
+
+
+class PageHeaders(Payload, schema="common/page_headers.json"):
+    """The headers of a page."""

@@ -1,0 +1,125 @@
+"""Every answer that a test gets, held against the published contract (docs/openapi.json)."""
+
+import json
+import re
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import httpx
+from jsonschema_rs import Draft202012Validator
+
+from service.settings import ROOT
+
+# What is served beside the operations of the contract.
+PAGES = re.compile(r"/openapi\.json|/docs(/.*)?")
+# The host by which tests call what is not the service, such as a fake of it behind nginx.
+ELSEWHERE = "elsewhere.example"
+UNDESCRIBED = {"Error": "application/json", "Problem": "application/problem+json"}
+
+
+@cache
+def document() -> dict[str, Any]:
+    """Return the contract that is committed; another test holds it against the code."""
+    found: dict[str, Any] = json.loads((ROOT / "docs" / "openapi.json").read_bytes())
+    return found
+
+
+def check(method: str, path: str, status: int, headers: Mapping[str, str], body: bytes) -> None:
+    """Fail where an answer is not one that the contract describes."""
+    what = f"{method} {path}: {status}"
+    operation = _operation("GET" if method == "HEAD" else method, path)
+    if operation is None:
+        _check_beside(what, method, path, status, headers, body)
+        return
+    answer = operation["responses"].get(str(status))
+    assert answer is not None, f"{what} is not in the contract"
+    answer = _resolve(answer)
+    for name, header in answer.get("headers", {}).items():
+        _check_header(what, name, _resolve(header), headers.get(name))
+    content = answer.get("content")
+    if method == "HEAD" or not content:
+        assert body == b"", f"{what} has a body"
+        return
+    media_type = headers["Content-Type"]
+    assert media_type in content, f"{what} is {media_type}"
+    _check_value(what, content[media_type]["schema"], json.loads(body))
+
+
+def check_every_answer() -> None:
+    """Have every client of httpx check what it gets, so that no test can forget to."""
+    send, send_async = httpx.Client.send, httpx.AsyncClient.send
+
+    def checked(self: httpx.Client, *arguments: Any, **options: Any) -> httpx.Response:
+        response = send(self, *arguments, **options)
+        if response.request.headers["Host"] != ELSEWHERE:
+            _check_response(response, response.read())
+        return response
+
+    async def checked_async(
+        self: httpx.AsyncClient, *arguments: Any, **options: Any
+    ) -> httpx.Response:
+        response = await send_async(self, *arguments, **options)
+        if response.request.headers["Host"] != ELSEWHERE:
+            _check_response(response, await response.aread())
+        return response
+
+    httpx.Client.send = checked  # type: ignore[method-assign]
+    httpx.AsyncClient.send = checked_async  # type: ignore[method-assign]
+
+
+def _check_response(response: httpx.Response, body: bytes) -> None:
+    request = response.request
+    path = request.url.raw_path.decode("latin-1").partition("?")[0]
+    check(request.method, path, response.status_code, response.headers, body)
+
+
+def _check_beside(
+    what: str, method: str, path: str, status: int, headers: Mapping[str, str], body: bytes
+) -> None:
+    """Check an answer to what no operation is: an error, OPTIONS, or a page."""
+    assert headers["X-Request-ID"], what
+    if status < 400:
+        assert method == "OPTIONS" or PAGES.fullmatch(path), f"{what} is not in the contract"
+        return
+    if method == "HEAD":
+        assert body == b"", f"{what} has a body"
+        return
+    media_type = headers["Content-Type"]
+    [title] = [name for name, known in UNDESCRIBED.items() if known == media_type]
+    _check_value(what, {"$ref": f"#/components/schemas/{title}"}, json.loads(body))
+
+
+def _operation(method: str, path: str) -> dict[str, Any] | None:
+    for template, operations in document()["paths"].items():
+        if re.fullmatch(template.replace("{id}", "(0|[1-9][0-9]*)"), path):
+            found: dict[str, Any] | None = operations.get(method.lower())
+            return found
+    return None
+
+
+def _resolve(part: dict[str, Any]) -> dict[str, Any]:
+    if "$ref" not in part:
+        return part
+    target: Any = document()
+    for name in part["$ref"].removeprefix("#/").split("/"):
+        target = target[name]
+    return _resolve(target)
+
+
+def _check_header(what: str, name: str, header: dict[str, Any], value: str | None) -> None:
+    if value is None:
+        assert not header.get("required"), f"{what} has no {name}"
+        return
+    _check_value(f"{what}, {name}", header["schema"], value)
+
+
+def _check_value(what: str, schema: dict[str, Any], value: object) -> None:
+    faults = [error.message for error in _validator(json.dumps(schema)).iter_errors(value)]
+    assert not faults, f"{what}: {faults}"
+
+
+@cache
+def _validator(schema: str) -> Draft202012Validator:
+    whole = {**json.loads(schema), "components": document()["components"]}
+    return Draft202012Validator(whole, validate_formats=True)

@@ -1,0 +1,114 @@
+"""Problem details (RFC 9457) for clients that prefer them, with the facts of the envelope."""
+
+from typing import Any
+
+import pytest
+
+from service.common.exceptions import JSONException
+from service.common.validation import load_schemas
+from tests.client import Client
+
+PROBLEM = "application/problem+json"
+JSON = "application/json"
+
+
+async def answer(client: Client, accept: str | None, path: str = "/foss/99") -> tuple[str, Any]:
+    headers = {} if accept is None else {"Accept": accept}
+    response = await client.get(path, headers=headers)
+    return response.headers["Content-Type"], await response.get_json()
+
+
+@pytest.mark.parametrize(
+    "accept",
+    [
+        PROBLEM,
+        "Application/Problem+JSON",
+        f"{PROBLEM}, {JSON};q=0.9",
+        f"{JSON};q=0.2, {PROBLEM};q=0.3",
+        f"{PROBLEM};q=0.5, */*;q=0.1",
+        f"text/html, {PROBLEM};q=0.1",
+        f"{JSON};q=0, {PROBLEM};q=0.001",
+    ],
+)
+async def test_a_client_that_prefers_problem_details_gets_them(client: Client, accept: str) -> None:
+    media_type, problem = await answer(client, accept)
+
+    assert media_type == PROBLEM
+    assert load_schemas()["common/problem.json"].faults(problem) == []
+
+
+@pytest.mark.parametrize(
+    "accept",
+    [
+        None,
+        "",
+        "*/*",
+        "application/*",
+        JSON,
+        "text/html",
+        "nonsense",
+        ";;q=,",
+        f"{JSON}, {PROBLEM}",
+        f"{PROBLEM};q=0",
+        f"{PROBLEM};q=0, */*",
+        f"{PROBLEM};q=0.5, */*",
+        f"{PROBLEM};q=0.2, {JSON};q=0.3",
+        "application/problem+xml",
+    ],
+)
+async def test_any_other_client_gets_the_envelope(client: Client, accept: str | None) -> None:
+    media_type, body = await answer(client, accept)
+
+    assert media_type == JSON
+    assert body["error"]["code"] == 404
+
+
+async def test_both_tell_the_same_facts(client: Client) -> None:
+    headers = {"X-Request-ID": "me"}
+    json = {"name": "x", "email": 1}
+    envelope = await client.post("/foss", json=json, headers=headers)
+    problem = await client.post("/foss", json=json, headers=headers | {"Accept": PROBLEM})
+    error, found = (await envelope.get_json())["error"], await problem.get_json()
+
+    assert problem.status_code == envelope.status_code == 422
+    assert problem.headers["Content-Type"] == PROBLEM
+    assert found == {
+        "type": "/docs/errors#InvalidAPIRequest",
+        "title": "The request is malformed, faulty, or asks for what is not there",
+        "status": 422,
+        "detail": "; ".join(error["message"]),
+        "instance": "/foss",
+        "errors": error["errors"],
+        "request_id": "me",
+    }
+
+
+async def test_the_instance_is_what_was_asked_for(client: Client) -> None:
+    _, problem = await answer(client, PROBLEM, "/fo%20ss/%C3%BC?x=1")
+
+    assert problem["instance"] == "/fo%20ss/%C3%BC"
+    assert problem["detail"].startswith("The requested URL")
+
+
+async def test_an_error_says_that_accept_matters(client: Client) -> None:
+    for accept in (PROBLEM, JSON):
+        response = await client.get("/foss/99", headers={"Accept": accept})
+
+        assert "Accept" in response.headers["Vary"].split(", ")
+
+
+async def test_what_a_problem_leads_to_is_there(client: Client) -> None:
+    page = (await (await client.get("/docs/errors")).get_data()).decode()
+    kinds = {kind.__name__ for kind in JSONException.__subclasses__()}
+    types = load_schemas()["common/error.json"].document["properties"]["error"]["properties"]
+    published = {kind["const"] for kind in types["type"]["oneOf"]}
+
+    assert {"RecordNotFound", "InvalidAPIRequest"} <= kinds <= published
+    for name in published:
+        assert f'id="{name}"' in page
+
+
+async def test_no_error_is_a_406(client: Client) -> None:
+    response = await client.get("/foss", headers={"Accept": "image/png"})
+
+    assert response.status_code == 200

@@ -1,0 +1,235 @@
+"""What of a contract breaks its clients when it changes."""
+
+import json
+from copy import deepcopy
+from typing import Any
+
+import pytest
+
+from local.breaking import breaks
+from local.contract import RELEASED, unannounced
+
+Document = dict[str, Any]
+
+
+@pytest.fixture
+def old() -> Document:
+    return {
+        "paths": {
+            "/things": {
+                "get": {
+                    "operationId": "list",
+                    "parameters": [
+                        {"name": "limit", "in": "query", "schema": {"type": "integer"}},
+                        {"$ref": "#/components/parameters/id"},
+                    ],
+                    "responses": {"200": {"$ref": "#/components/responses/ok"}, "404": {}},
+                },
+                "post": {
+                    "operationId": "create",
+                    "parameters": [],
+                    "requestBody": {
+                        "content": {
+                            "application/json": {"schema": {"$ref": "#/components/schemas/new"}},
+                            "text/csv": {"schema": {}},
+                        }
+                    },
+                    "responses": {"201": {}},
+                },
+            }
+        },
+        "components": {
+            "parameters": {"id": {"name": "X-ID", "in": "header", "schema": {"type": "string"}}},
+            "responses": {
+                "ok": {
+                    "headers": {"Link": {}},
+                    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/a"}}},
+                }
+            },
+            "schemas": {
+                "a": {"type": "array", "items": {"$ref": "#/components/schemas/thing"}},
+                "thing": {
+                    "type": "object",
+                    "required": ["id", "name"],
+                    "properties": {"id": {"type": "integer"}, "name": {"type": "string"}},
+                },
+                "new": {
+                    "type": "object",
+                    "required": ["name"],
+                    "properties": {
+                        "name": {"type": "string", "minLength": 2, "maxLength": 9},
+                        "kind": {"enum": ["a", "b"]},
+                        "size": {"type": "number"},
+                    },
+                },
+            },
+        },
+    }
+
+
+def changed(document: Document, path: str, value: Any) -> Document:
+    """Return a copy with another value at a path; None: with nothing there."""
+    copy = deepcopy(document)
+    *way, last = path.split(" ")
+    part: Any = copy
+    for name in way:
+        part = part[int(name) if isinstance(part, list) else name]
+    if isinstance(part, list):
+        part[int(last) :] = [] if value is None else [value]
+    elif value is None:
+        del part[last]
+    else:
+        part[last] = value
+    return copy
+
+
+NEW = "components schemas new"
+GET = "paths /things get"
+POST = "paths /things post"
+BROKEN = {
+    "a path": ("paths /things", None, ["GET /things", "POST /things"]),
+    "a method": (POST, None, ["POST /things"]),
+    "an operationId": (f"{GET} operationId", "other", ["GET /things operationId"]),
+    "a status": (f"{GET} responses 200", None, ["GET /things 200"]),
+    "a response header": (
+        "components responses ok headers Link",
+        None,
+        ["GET /things 200 Link"],
+    ),
+    "a response's media type": (
+        "components responses ok content application/json",
+        None,
+        ["GET /things 200 application/json"],
+    ),
+    "a response property": (
+        "components schemas thing properties name",
+        None,
+        ["GET /things 200 items name"],
+    ),
+    "a property that is always there": (
+        "components schemas thing required",
+        ["id"],
+        ["GET /things 200 items name"],
+    ),
+    "a response property's type": (
+        "components schemas thing properties id type",
+        "string",
+        ["GET /things 200 items id"],
+    ),
+    "a response property's type, widened": (
+        "components schemas thing properties id type",
+        ["integer", "null"],
+        ["GET /things 200 items id"],
+    ),
+    "a parameter": (f"{GET} parameters 1", None, ["GET /things X-ID"]),
+    "a parameter's place": ("components parameters id in", "query", ["GET /things X-ID"]),
+    "a parameter that is required now": (
+        "components parameters id required",
+        True,
+        ["GET /things X-ID"],
+    ),
+    "a new parameter that is required": (
+        f"{POST} parameters 0",
+        {"name": "key", "in": "query", "required": True, "schema": {}},
+        ["POST /things key"],
+    ),
+    "a parameter's type": (
+        f"{GET} parameters 0 schema type",
+        "boolean",
+        ["GET /things limit"],
+    ),
+    "a body's media type": (
+        f"{POST} requestBody content text/csv",
+        None,
+        ["POST /things text/csv"],
+    ),
+    "a property of a body": (
+        f"{NEW} properties size",
+        None,
+        ["POST /things body size"],
+    ),
+    "a property that is required now": (
+        f"{NEW} required",
+        ["name", "kind"],
+        ["POST /things body kind"],
+    ),
+    "a number that must be whole now": (
+        f"{NEW} properties size type",
+        "integer",
+        ["POST /things body size"],
+    ),
+    "an option": (f"{NEW} properties kind enum", ["a"], ["POST /things body kind"]),
+    "options where there was every text": (
+        f"{NEW} properties name enum",
+        ["a"],
+        ["POST /things body name"],
+    ),
+    "a longer minimum": (
+        f"{NEW} properties name minLength",
+        3,
+        ["POST /things body name minLength"],
+    ),
+    "a shorter maximum": (
+        f"{NEW} properties name maxLength",
+        8,
+        ["POST /things body name maxLength"],
+    ),
+    "a new bound": (f"{NEW} properties size minimum", 0, ["POST /things body size minimum"]),
+    "a new pattern": (f"{NEW} properties name pattern", "a", ["POST /things body name pattern"]),
+}
+KEPT = {
+    "an error that is answered no more": (f"{GET} responses 404", None),
+    "a new response property": ("components schemas thing properties more", {"type": "string"}),
+    "a new property": (f"{NEW} properties more", {"type": "string"}),
+    "a property that is optional now": (f"{NEW} required", []),
+    "a wider type": (f"{NEW} properties name type", ["string", "null"]),
+    "a new option": (f"{NEW} properties kind enum", ["a", "b", "c"]),
+    "a longer maximum": (f"{NEW} properties name maxLength", 10),
+    "a shorter minimum": (f"{NEW} properties name minLength", 1),
+    "no bound any more": (f"{NEW} properties name maxLength", None),
+    "a new parameter": (
+        f"{POST} parameters 0",
+        {"name": "more", "in": "query", "schema": {"type": "string"}},
+    ),
+    "a new path": ("paths /more", {}),
+    "other words": (f"{GET} description", "Other words."),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_change_that_breaks_clients_is_told(old: Document, name: str) -> None:
+    path, value, expected = BROKEN[name]
+
+    assert breaks(old, changed(old, path, value)) == expected
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_a_change_that_breaks_nobody_is_not(old: Document, name: str) -> None:
+    path, value = KEPT[name]
+    new = changed(old, path, value)
+
+    assert new != old
+    assert breaks(old, new) == []
+
+
+def test_a_body_that_must_be_sent_now_is_told(old: Document) -> None:
+    body = {"required": True, "content": {}}
+
+    assert breaks(old, changed(old, f"{GET} requestBody", body)) == ["GET /things body"]
+
+
+def test_the_changelog_lets_a_break_pass(old: Document) -> None:
+    new = changed(old, POST, None)
+    named = "# Changelog\n\n## [Unreleased]\n\n### Removed\n\n- `POST /things`.\n\n## [1.0.0]\n"
+    earlier = "# Changelog\n\n## [Unreleased]\n\n## [1.0.0]\n\n- `POST /things`.\n"
+
+    assert unannounced(old, new, named) == []
+    [fault] = unannounced(old, new, earlier)
+    assert "`POST /things`" in fault
+
+
+def test_the_released_contract_would_be_defended() -> None:
+    released = json.loads(RELEASED.read_bytes())
+    new = changed(released, "components schemas CreateFoss properties name maxLength", 100)
+
+    assert breaks(released, new) == ["POST /foss body name maxLength"]

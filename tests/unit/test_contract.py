@@ -1,0 +1,117 @@
+"""The check that every answer of every test goes through, and that of the committed contract."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local import contract as committed
+from local.console import CommandError
+from tests.contract import check
+
+HEADERS = {"X-Request-ID": "a", "Content-Type": "application/json"}
+RECORD = {
+    "id": 7,
+    "name": "PostgreSQL",
+    "email": "info@postgresql.example",
+    "created_at": "2026-01-02T03:04:05.678901Z",
+    "updated_at": "2026-01-02T03:04:05.678901Z",
+}
+ERROR = {"error": {"code": 404, "type": "RecordNotFound", "message": "No.", "request_id": "a"}}
+
+
+def body(value: Any) -> bytes:
+    return json.dumps(value).encode()
+
+
+GOOD = {
+    "a record": ("GET", "/foss/7", 200, HEADERS | {"ETag": '"1"'}, body(RECORD)),
+    "a part of one": ("GET", "/foss/7", 200, HEADERS, body({"id": 7})),
+    "a new record": (
+        "POST",
+        "/foss",
+        201,
+        HEADERS | {"ETag": '"1"', "Location": "/foss/7"},
+        body(RECORD),
+    ),
+    "no change": ("GET", "/foss/7", 304, {"X-Request-ID": "a", "ETag": '"1"'}, b""),
+    "an answer to HEAD": ("HEAD", "/foss/7", 200, HEADERS, b""),
+    "an error": ("GET", "/foss/7", 404, HEADERS, body(ERROR)),
+    "an error elsewhere": ("GET", "/nope", 404, HEADERS, body(ERROR)),
+    "a wrong method": ("PUT", "/foss", 405, HEADERS, body(ERROR)),
+    "a preflight": ("OPTIONS", "/foss", 204, {"X-Request-ID": "a"}, b""),
+    "a page": ("GET", "/docs", 200, {"X-Request-ID": "a", "Content-Type": "text/html"}, b"<html>"),
+}
+BAD = {
+    "a status": ("GET", "/foss/7", 202, HEADERS, body(RECORD)),
+    "a missing header": ("POST", "/foss", 201, HEADERS | {"ETag": '"1"'}, body(RECORD)),
+    "a wrong header": ("GET", "/foss/7", 200, HEADERS | {"ETag": 'W/"1"'}, body(RECORD)),
+    "no request id": ("GET", "/foss", 200, {"Content-Type": "application/json"}, b"[]"),
+    "a media type": (
+        "GET",
+        "/foss",
+        200,
+        HEADERS | {"Content-Type": "application/json; charset=utf-8"},
+        b"[]",
+    ),
+    "a missing property": (
+        "POST",
+        "/foss",
+        201,
+        HEADERS | {"ETag": '"1"', "Location": "/foss/7"},
+        body({"id": 7}),
+    ),
+    "an unknown property": ("GET", "/foss/7", 200, HEADERS, body(RECORD | {"version": 1})),
+    "a body of a 304": ("GET", "/foss/7", 304, HEADERS | {"ETag": '"1"'}, b"{}"),
+    "another shape of an error": ("GET", "/foss/7", 404, HEADERS, body({"message": "No."})),
+    "another shape elsewhere": ("GET", "/nope", 404, HEADERS, body({"message": "No."})),
+    "an answer of a route that is not described": ("GET", "/nope", 200, HEADERS, b"[]"),
+    "an id of another form": ("GET", "/foss/07", 200, HEADERS, body(RECORD)),
+}
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_an_answer_as_described_passes(name: str) -> None:
+    check(*GOOD[name])
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_any_other_answer_does_not(name: str) -> None:
+    with pytest.raises(AssertionError):
+        check(*BAD[name])
+
+
+def test_the_committed_contract_is_what_is_served() -> None:
+    assert committed.check() == 0
+
+
+def test_another_contract_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = tmp_path / "openapi.json"
+    other.write_text(committed.DOCUMENT.read_text().replace("A layered", "Another"))
+    monkeypatch.setattr(committed, "DOCUMENT", other)
+
+    with pytest.raises(CommandError, match="not what the code serves"):
+        committed.check()
+    committed.write()
+    assert committed.check() == 0
+
+
+def test_the_linter_finds_faults(tmp_path: Path) -> None:
+    document = committed.served() | {"servers": []}
+    path = tmp_path / "openapi.json"
+    path.write_text(committed.render(document))
+
+    [fault] = committed.lint(path)
+    assert "servers" in fault
+
+
+def test_what_breaks_clients_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    released = committed.served()
+    released["paths"]["/gone"] = {"get": released["paths"]["/livez"]["get"]}
+    path = tmp_path / "released.json"
+    path.write_text(committed.render(released))
+    monkeypatch.setattr(committed, "RELEASED", path)
+
+    with pytest.raises(CommandError, match="GET /gone breaks clients"):
+        committed.check()
