@@ -7,9 +7,10 @@ const { createConfig, lint } = require('./redocly.cjs');
 const rules = {
   // The files for queries and headers are published too, for people: an operation has their parts.
   'no-unused-components': 'off',
-  // Redocly takes `if`, `then` and `not` for schemas of their own. tests/unit/common/test_validation.py
-  // checks the examples with the validator of the service.
-  'no-invalid-schema-examples': 'off',
+  // By default these put `additionalProperties: false` into `then` and `else` too.
+  'no-invalid-media-type-examples': { severity: 'error', allowAdditionalProperties: true },
+  'no-invalid-schema-examples': { severity: 'error', allowAdditionalProperties: true },
+  // It takes `if` and `not` for schemas that stand alone.
   'no-required-schema-properties-undefined': 'off',
 };
 

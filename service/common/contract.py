@@ -16,7 +16,9 @@ from service.common.contract_parts import (
     PARAMETERS,
     PROBLEM,
     REQUEST_ID,
+    TYPES,
     WITH_BODY,
+    Answer,
     Document,
 )
 from service.common.validation import BASE, load_schemas
@@ -32,7 +34,7 @@ def components() -> Document:
         "schemas": {
             file.document["title"]: _component(file.document, titles) for file in files.values()
         },
-        "responses": {name: _error(text, names) for name, text, names in ERRORS.values()},
+        "responses": {answer.name: _error(status, answer) for status, answer in ERRORS.items()},
         "headers": HEADERS,
         "parameters": PARAMETERS,
     }
@@ -55,15 +57,14 @@ def responses(operation: Document, method: str, *, guarded: bool, of_one: bool) 
         *(WITH_BODY if "requestBody" in operation else ()),
     }
     return found | {
-        str(status): {"$ref": f"#/components/responses/{ERRORS[status][0]}"}
+        str(status): {"$ref": f"#/components/responses/{ERRORS[status].name}"}
         for status in sorted(statuses)
     }
 
 
-def content(title: str, *media_types: str) -> Document:
+def content(title: str) -> Document:
     """Return a body of one schema."""
-    schema = {"schema": {"$ref": f"#/components/schemas/{title}"}}
-    return dict.fromkeys(media_types or (JSON,), schema)
+    return {JSON: {"schema": {"$ref": f"#/components/schemas/{title}"}}}
 
 
 def parameters(document: Document, place: str) -> Iterator[Document]:
@@ -105,11 +106,23 @@ def link(paths: Document) -> None:
             }
 
 
-def _error(description: str, names: tuple[str, ...]) -> Document:
+def _error(status: int, answer: Answer) -> Document:
+    facts = {"request_id": "5d1d9a4f0b5c4c5d8a8f6a6f3a1f0c11"}
+    envelope = {"code": status, "type": answer.type, "message": answer.description}
+    problem = {
+        "type": f"{TYPES}{answer.type}",
+        "title": answer.description.rstrip("."),
+        "status": status,
+        "detail": answer.description,
+        "instance": "/foss",
+    }
     return {
-        "description": description,
-        "headers": _header_references([REQUEST_ID, *names]),
-        "content": content("Error", JSON) | content("Problem", PROBLEM),
+        "description": answer.description,
+        "headers": _header_references([REQUEST_ID, *answer.headers]),
+        "content": {
+            JSON: content("Error")[JSON] | {"example": {"error": envelope | facts}},
+            PROBLEM: content("Problem")[JSON] | {"example": problem | facts},
+        },
     }
 
 

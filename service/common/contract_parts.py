@@ -1,29 +1,68 @@
 """The parts of the contract that are in no schema file: media types, headers, errors."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 Document = dict[str, Any]
 
 JSON = "application/json"
 PROBLEM = "application/problem+json"
 REQUEST_ID = "X-Request-ID"
+# The page that lists the types of errors, each at its name: see service/docs/.
+TYPES = "/docs/errors#"
 
-# By status: the name of the component, when it is answered, and the headers beside the request id.
-ERRORS: Mapping[int, tuple[str, str, tuple[str, ...]]] = {
-    400: ("MalformedBody", "The body is not well-formed JSON.", ()),
-    401: ("WrongKey", "The key is missing or wrong.", ("WWW-Authenticate",)),
-    404: ("RecordNotFound", "There is no such record.", ()),
-    408: ("BodyTooSlow", "The body arrived too slowly; the connection closes.", ()),
-    409: ("Conflict", "A unique value is taken.", ()),
-    412: ("PreconditionFailed", "The record has changed since it was read.", ("ETag",)),
-    413: ("BodyTooLarge", "The body is larger than the service takes.", ()),
-    415: ("InvalidContentType", "The body is of another media type or encoding.", ()),
-    422: ("InvalidRequest", "The body or a parameter is not as its schema says.", ()),
-    429: ("TooManyRequests", "Too many requests come from this address.", ("Retry-After",)),
-    500: ("InternalError", "Something unforeseen; the log has it under the request id.", ()),
-    503: ("Unavailable", "The service or its database can't answer now.", ("Retry-After",)),
-    504: ("DeadlineExceeded", "The request took too long.", ()),
+
+class Answer(NamedTuple):
+    """An error: its component, its type, when it is answered, and headers beside the request id."""
+
+    name: str
+    type: str
+    description: str
+    headers: tuple[str, ...] = ()
+
+
+INVALID = "InvalidAPIRequest"
+ERRORS: Mapping[int, Answer] = {
+    400: Answer("MalformedBody", INVALID, "The body is not well-formed JSON."),
+    401: Answer(
+        "WrongKey", "InvalidPermissions", "The key is missing or wrong.", ("WWW-Authenticate",)
+    ),
+    404: Answer("RecordNotFound", "RecordNotFound", "There is no such record."),
+    408: Answer(
+        "BodyTooSlow", "RequestTimeout", "The body arrived too slowly; the connection closes."
+    ),
+    409: Answer("Conflict", "RecordAlreadyExists", "A unique value is taken."),
+    412: Answer(
+        "PreconditionFailed",
+        "PreconditionFailed",
+        "The record has changed since it was read.",
+        ("ETag",),
+    ),
+    413: Answer("BodyTooLarge", INVALID, "The body is larger than the service takes."),
+    415: Answer(
+        "InvalidContentType",
+        "InvalidContentType",
+        "The body is of another media type or encoding.",
+    ),
+    422: Answer("InvalidRequest", INVALID, "The body or a parameter is not as its schema says."),
+    429: Answer(
+        "TooManyRequests",
+        "TooManyRequests",
+        "Too many requests come from this address.",
+        ("Retry-After",),
+    ),
+    500: Answer(
+        "InternalError",
+        "InternalError",
+        "Something unforeseen; the log has it under the request id.",
+    ),
+    503: Answer(
+        "Unavailable",
+        "DatabaseError",
+        "The service or its database can't answer now.",
+        ("Retry-After",),
+    ),
+    504: Answer("DeadlineExceeded", "DeadlineExceeded", "The request took too long."),
 }
 EVERYWHERE = (415, 422, 429, 500, 503, 504)
 WITH_BODY = (400, 408, 413)

@@ -130,3 +130,16 @@ async def test_a_merge_patch_is_described(document: dict[str, Any]) -> None:
 
     assert "application/merge-patch+json" in one["patch"]["requestBody"]["content"]
     assert "application/merge-patch+json" not in one["put"]["requestBody"]["content"]
+
+
+async def test_every_example_is_valid(document: dict[str, Any]) -> None:
+    examples = [
+        (media["schema"]["$ref"], media["example"])
+        for answer in document["components"]["responses"].values()
+        for media in answer["content"].values()
+    ]
+    files = {file.document["title"]: file for file in load_schemas().values()}
+
+    assert len(examples) == 2 * len(ERRORS)
+    for reference, example in examples:
+        assert files[reference.rpartition("/")[2]].faults(example) == []

@@ -1,5 +1,7 @@
 """Body limits: 413 where a body is too large, 408 where it is too slow; none is left unread.
 
+Where a body has two ends by its headers, it is a 400.
+
 A connection that is closed while its client still sends loses the answer, and through a proxy
 the requests of others. So an answer waits a moment for the rest of the body, or says that the
 connection closes (RFC 9112, section 9.6).
@@ -10,6 +12,8 @@ import asyncio
 from quart import Quart, request
 from quart.wrappers import Response
 from quart.wrappers.request import Body, Request
+
+from service.common.exceptions import InvalidAPIRequest
 
 LINGER_SECONDS = 1
 
@@ -48,11 +52,31 @@ def register(app: Quart, max_bytes: int, seconds: float) -> None:
     app.config["BODY_TIMEOUT"] = seconds
     # How long a client may take to read an answer.
     app.config["RESPONSE_TIMEOUT"] = seconds
+    app.before_request(check_framing)
     app.after_request(finish_body)
+
+
+async def check_framing() -> None:
+    """Raise InvalidAPIRequest where two headers tell where the body ends."""
+    if has_two_ends():
+        raise InvalidAPIRequest(
+            "The request has both `Content-Length` and `Transfer-Encoding`: send one of them."
+        )
+
+
+def has_two_ends() -> bool:
+    """Return whether a server in front may have seen the body end elsewhere.
+
+    That is how requests are smuggled; such a connection is to be closed (RFC 9112, section 6.1).
+    """
+    # werkzeug knows no length where there are chunks.
+    return request.content_length is None and "Content-Length" in request.headers
 
 
 async def finish_body(response: Response) -> Response:
     """Wait a moment for the rest of the body, or close the connection."""
+    if has_two_ends():
+        response.headers["Connection"] = "close"
     received = request.body.received  # type: ignore[attr-defined]  # A MeasuredBody.
     if received.is_set() or "Connection" in response.headers:
         return response

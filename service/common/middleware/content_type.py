@@ -23,7 +23,8 @@ async def check_content_type() -> None:
         raise InvalidContentType(
             f"Invalid content-type. Only `{'` and `'.join(allowed)}` is allowed."
         )
-    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+    codings = request.headers.getlist("Content-Encoding")
+    if any(coding.lower() != "identity" for coding in codings):
         raise InvalidContentType("Invalid content-encoding. Only `identity` is allowed.")
 
 

@@ -57,14 +57,15 @@ class Provider(OpenAPIProvider):
         document = super().schema()
         document["paths"] = dict(sorted(document["paths"].items()))
         document["components"] |= contract.components()
-        document["tags"] = list(self._tags())
+        document["tags"] = list(self._tags(document["paths"]))
         document["servers"] = [{"url": "/"}]
         contract.link(document["paths"])
         return document
 
-    def _tags(self) -> Iterator[dict[str, str]]:
-        for name, blueprint in self._app.blueprints.items():
-            package = sys.modules[blueprint.import_name.rpartition(".")[0]]
+    def _tags(self, paths: dict[str, Any]) -> Iterator[dict[str, str]]:
+        used = {tag for path in paths.values() for one in path.values() for tag in one["tags"]}
+        for name in sorted(used):
+            package = sys.modules[self._app.blueprints[name].import_name.rpartition(".")[0]]
             yield {"name": name, "description": inspect.getdoc(package) or name}
 
     def generate_methods(self, rule: Rule) -> list[str]:

@@ -6,11 +6,8 @@ from urllib.parse import quote
 
 from quart import request
 
-from service.common.contract_parts import JSON, PROBLEM
+from service.common.contract_parts import JSON, PROBLEM, TYPES
 from service.common.exceptions import JSONException
-
-# The page that lists the types, each at its name: see service/docs/.
-TYPES = "/docs/errors#"
 
 
 def prefers_problem() -> bool:
