@@ -13,7 +13,7 @@ def show(url: str, settings: Settings) -> None:
     header = f" -H {shlex.quote('Authorization: Bearer ' + key.get_secret_value())}" if key else ""
     record = shlex.quote('{"name": "Ada", "email": "ada@example.org"}')
     print(f"""
-  The service runs at {url}, its description is {url}/openapi.json
+  The service runs at {url}, and {url}/docs is a page to try it
 
   Create a record:   curl -X POST {url}/foss{header} -H 'Content-Type: application/json' -d {record}
   List the records:  curl {url}/foss{header}

@@ -4,12 +4,12 @@ from collections.abc import AsyncGenerator
 
 from quart import Quart
 
-from service import foss, health
+from service import docs, foss, health
 from service.common.database import Database
 from service.common.middleware import register_middleware
 from service.settings import Settings, load_settings
 
-BLUEPRINTS = (health.blueprint, foss.blueprint)
+BLUEPRINTS = (health.blueprint, docs.blueprint, foss.blueprint)
 
 
 def create_app(settings: Settings | None = None) -> Quart:

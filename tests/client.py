@@ -27,6 +27,6 @@ class Client(QuartClient):
         method, target = options.get("method", "GET"), path.partition("?")[0]
         # The server drops the body of an answer to HEAD, and there is none here.
         body = b"" if method == "HEAD" else cast("bytes", await response.get_data())
-        headers = httpx.Headers(response.headers.to_wsgi_list())
-        check(method, target, response.status_code, headers, body)
+        answered = httpx.Headers(response.headers.to_wsgi_list())
+        check(method, target, response.status_code, answered, body)
         return response

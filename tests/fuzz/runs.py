@@ -33,7 +33,7 @@ def fuzz(service: Service, directory: Path, key: str | None, *options: str) -> R
     text = CONFIGURATION.read_text()
     configuration = directory / "schemathesis.toml"
     configuration.write_text(text if key is not None else text.partition("[auth")[0])
-    program = [Path(sys.executable).with_name("st"), "--config-file", configuration]
+    program = [str(Path(sys.executable).with_name("st")), "--config-file", str(configuration)]
     done = subprocess.run(
         [*program, "run", f"{service.url}/openapi.json", "--checks", "all", "--no-color", *options],
         cwd=directory,

@@ -98,7 +98,7 @@ async def test_an_error_says_that_accept_matters(client: Client) -> None:
 
 
 async def test_what_a_problem_leads_to_is_there(client: Client) -> None:
-    page = (await (await client.get("/docs/errors")).get_data()).decode()
+    page = await (await client.get("/docs/errors")).get_data(as_text=True)
     kinds = {kind.__name__ for kind in JSONException.__subclasses__()}
     types = load_schemas()["common/error.json"].document["properties"]["error"]["properties"]
     published = {kind["const"] for kind in types["type"]["oneOf"]}

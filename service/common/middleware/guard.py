@@ -9,8 +9,8 @@ from service.common.exceptions import InvalidPermissions
 
 PUBLIC_PATHS = frozenset(
     {
-        *("/livez", "/readyz", "/openapi.json", "/docs"),
-        # What the page at `/docs` loads: a browser sends no key on its own.
+        *("/livez", "/readyz", "/openapi.json", "/docs", "/docs/errors"),
+        # What these pages load: a browser sends no key on its own.
         "/docs/arrow-down.svg",
         "/docs/check.svg",
         "/docs/chevron-right.svg",

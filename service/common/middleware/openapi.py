@@ -59,6 +59,8 @@ class Provider(OpenAPIProvider):
         document["components"] |= contract.components()
         document["tags"] = list(self._tags(document["paths"]))
         document["servers"] = [{"url": "/"}]
+        for scheme in document["components"]["securitySchemes"].values():
+            scheme["description"] = "The key; one of these headers is enough."
         contract.link(document["paths"])
         return document
 

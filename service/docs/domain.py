@@ -1,0 +1,83 @@
+"""What the page is made of: files of our own, and those of Swagger UI as they were published."""
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from hashlib import sha256
+from html import escape
+from pathlib import Path
+
+from service.common.validation import load_schemas
+
+FOLDER = Path(__file__).parent
+PAGE = "page/index.html"
+ERRORS = "page/errors.html"
+# By the name below `/docs/`: nothing else in these folders is served, whatever is asked for.
+ASSETS = {
+    path.rsplit("/", maxsplit=1)[-1]: path
+    for path in (
+        "page/arrow-down.svg",
+        "page/check.svg",
+        "page/chevron-right.svg",
+        "page/copy.svg",
+        "page/init.js",
+        "page/page.css",
+        "swagger-ui/favicon-32x32.png",
+        "swagger-ui/swagger-ui-bundle.js",
+        "swagger-ui/swagger-ui.css",
+    )
+}
+CONTENT_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+}
+
+
+@dataclass(frozen=True)
+class File:
+    """A file as it is sent."""
+
+    content: bytes
+    content_type: str
+    tag: str
+
+
+def get_page() -> File:
+    """Return the page itself."""
+    return _read(PAGE)
+
+
+@cache
+def get_errors() -> File:
+    """Return the page that lists the types of errors, each at its name."""
+    error = load_schemas()["common/error.json"].document["properties"]["error"]
+    kinds = "\n".join(
+        f'<dt id="{kind["const"]}">{kind["const"]}</dt>\n<dd>{_prose(kind["description"])}</dd>'
+        for kind in error["properties"]["type"]["oneOf"]
+    )
+    text = (FOLDER / ERRORS).read_text(encoding="utf-8").replace("<!-- kinds -->", kinds)
+    return _file(text.encode(), ERRORS)
+
+
+def get_asset(name: str) -> File:
+    """Return what the page loads by this name, one of `ASSETS`."""
+    return _read(ASSETS[name])
+
+
+@cache
+def _read(path: str) -> File:
+    # At the first request for it: 1.9 MB would slow down every start, and few ask for them.
+    return _file((FOLDER / path).read_bytes(), path)
+
+
+def _file(content: bytes, path: str) -> File:
+    tag = f'"{sha256(content).hexdigest()[:32]}"'
+    return File(content, CONTENT_TYPES[Path(path).suffix], tag)
+
+
+def _prose(text: str) -> str:
+    """Return a description as HTML: what stands between backticks is code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
