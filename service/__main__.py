@@ -23,6 +23,7 @@ from service.common.validation import SchemaError
 from service.settings import Settings, SettingsError, load_settings
 
 log = structlog.get_logger("service")
+HEAD_BYTES = 1 << 16
 
 
 def main() -> int:
@@ -60,6 +61,8 @@ def server_config(settings: Settings) -> Config:
     # A proxy in front must close an idle connection first: see nginx/.
     config.keep_alive_timeout = 75
     config.keep_alive_max_requests = sys.maxsize
+    # What is read at once: a head that comes in pieces has the same limit as one that does not.
+    config.h11_max_incomplete_size = HEAD_BYTES
     return config
 
 

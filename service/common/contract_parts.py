@@ -23,7 +23,11 @@ class Answer(NamedTuple):
 
 INVALID = "InvalidAPIRequest"
 ERRORS: Mapping[int, Answer] = {
-    400: Answer("MalformedBody", INVALID, "The body is not well-formed JSON."),
+    400: Answer(
+        "MalformedRequest",
+        INVALID,
+        "The body is not well-formed JSON, or the headers tell its length twice.",
+    ),
     401: Answer(
         "WrongKey", "InvalidPermissions", "The key is missing or wrong.", ("WWW-Authenticate",)
     ),
@@ -64,8 +68,8 @@ ERRORS: Mapping[int, Answer] = {
     ),
     504: Answer("DeadlineExceeded", "DeadlineExceeded", "The request took too long."),
 }
-EVERYWHERE = (415, 422, 429, 500, 503, 504)
-WITH_BODY = (400, 408, 413)
+EVERYWHERE = (400, 415, 422, 429, 500, 503, 504)
+WITH_BODY = (408, 413)
 
 HEADERS: Document = {
     "X-Request-ID": {

@@ -1,7 +1,8 @@
 """The faults that a schema finds, as sentences that a person understands."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
+from itertools import islice
 
 from jsonschema_rs import ValidationError
 from jsonschema_rs import ValidationErrorKind as Kind
@@ -11,6 +12,13 @@ from service.common.exceptions import MAX_QUOTED, Fault, cut
 MAX_NAMES = 10
 # Stands in a message of the validator where the value would be, however long that is.
 VALUE = "\x00"
+# The keywords of an object that look at its properties one by one, or at nothing.
+PLAIN = frozenset(
+    {
+        *("$schema", "$id", "title", "description", "examples"),
+        *("type", "required", "properties", "additionalProperties"),
+    }
+)
 # What Flusk said; every other keyword has the validator's own sentence.
 SENTENCES = {"minLength": f"{VALUE} is too short", "maxLength": f"{VALUE} is too long"}
 
@@ -52,3 +60,13 @@ def fault_of(error: ValidationError) -> Fault:
             sentence = SENTENCES.get(error.kind.name) or error.message.replace('"', "'")
     sentence = sentence.replace(VALUE, quote(error.instance))
     return Fault(pointer(error.instance_path), error.kind.name, sentence)
+
+
+def without_strangers(value: dict[str, object], known: Container[str]) -> dict[str, object]:
+    """Leave out of an object what no fault tells of properties that it must not have."""
+    strangers = set(islice((name for name in value if name not in known), MAX_NAMES + 1))
+    return {
+        name: item if name in known else None
+        for name, item in value.items()
+        if name in known or name in strangers
+    }

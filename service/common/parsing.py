@@ -1,22 +1,28 @@
 """Bytes from a client to plain values, strictly."""
 
 import codecs
-import json
 import re
-from collections import Counter
-from typing import Any, NoReturn
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
 from urllib.parse import unquote_to_bytes
 
+import orjson
+
+from service.common.collector import paused_collector
 from service.common.exceptions import MAX_FAULTS, Fault, InvalidAPIRequest
 from service.common.faults import pointer, quote
+from service.common.strict_json import MAX_DEPTH, decode, nests_too_deep
 
-MAX_DEPTH = 64
-MAX_DIGITS = 4000
+TOO_DEEP = f"The request body nests deeper than {MAX_DEPTH}."
 # Up to nine digits as they come, more only without leading zeros: no number is read two ways.
 INTEGER = re.compile(r"-?(?:[0-9]{1,9}|[1-9][0-9]{9,17})")
 NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,17})?")
+# The validator makes a fault of each item that is wrong, also of those that are not told.
+MAX_ITEMS = 1000
 # PostgreSQL's text has no NUL, and a lone surrogate has no UTF-8.
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+CONTAINERS = frozenset({dict, list})
 
 
 def parse_json(body: bytes) -> object:
@@ -31,17 +37,18 @@ def parse_json(body: bytes) -> object:
     if body.startswith(codecs.BOM_UTF8):
         raise InvalidAPIRequest("The request body begins with a byte order mark: leave it out.")
     try:
-        value: object = _decoder.decode(body.decode())
+        value = decode(body)
     except UnicodeDecodeError as error:
         raise InvalidAPIRequest(
             f"The request body is not UTF-8: byte {error.start} is wrong."
         ) from error
     except RecursionError as error:
-        raise InvalidAPIRequest(f"The request body nests deeper than {MAX_DEPTH}.") from error
+        raise InvalidAPIRequest(TOO_DEEP) from error
     except ValueError as error:
-        raise InvalidAPIRequest(f"The request body is not valid JSON: {error}.") from error
-    if body.count(b"[") + body.count(b"{") > MAX_DEPTH:
-        _check_depth(value)
+        sentence = f"The request body is not valid JSON: {_clean(str(error))}."
+        raise InvalidAPIRequest(sentence) from error
+    if nests_too_deep(body):
+        raise InvalidAPIRequest(TOO_DEEP)
     return value
 
 
@@ -54,6 +61,8 @@ def parse_query(query: bytes, types: dict[str, str]) -> tuple[dict[str, Any], li
     values: dict[str, Any] = {}
     faults: list[Fault] = []
     for pair in filter(None, query.split(b"&")):
+        if len(faults) == MAX_FAULTS:
+            break
         raw_name, _, raw_value = pair.replace(b"+", b" ").partition(b"=")
         try:
             name, text = unquote_to_bytes(raw_name).decode(), unquote_to_bytes(raw_value).decode()
@@ -64,26 +73,54 @@ def parse_query(query: bytes, types: dict[str, str]) -> tuple[dict[str, Any], li
             faults.append(
                 Fault(pointer([name]), "maxItems", f"{quote(name)} is given more than once")
             )
+        if types.get(name) == "array" and text.count(",") >= MAX_ITEMS:
+            sentence = f"{quote(name)} has more than {MAX_ITEMS} items"
+            faults.append(Fault(pointer([name]), "maxItems", sentence))
         values[name] = _convert(text, types.get(name))
     return values, faults
 
 
 def text_faults(value: object) -> list[Fault]:
     """Return a fault for each text, in values and in names, that PostgreSQL can't hold."""
-    faults: list[Fault] = []
-    stack: list[tuple[tuple[str | int, ...], object]] = [((), value)]
-    while stack and len(faults) < MAX_FAULTS:
-        path, item = stack.pop()
+    if not isinstance(value, str | list | dict) or _is_storable(value):
+        return []
+    with paused_collector():
+        return [*islice(_unstorable(value), MAX_FAULTS)]
+
+
+def _is_storable(value: object) -> bool:
+    """Return quickly whether all texts can be stored; False also where it is not sure."""
+    try:
+        return b"\\u0000" not in orjson.dumps(value)
+    except orjson.JSONEncodeError:
+        return False  # A lone surrogate, or a number beyond 64 bits.
+
+
+def _unstorable(value: object) -> Iterator[Fault]:
+    # A place is its parent's place and a name or number, for most places are never told.
+    stack: list[tuple[Any, Any]] = [((), value)]
+    search = UNSTORABLE.search
+    while stack:
+        place, item = stack.pop()
         if isinstance(item, str):
-            if found := UNSTORABLE.search(item):
+            if found := search(item):
                 code = f"U+{ord(found[0]):04X}"
-                faults.append(Fault(_clean(pointer(path)), "pattern", f"A text can't hold {code}"))
-        elif isinstance(item, list):
-            stack.extend(((*path, index), child) for index, child in enumerate(item))
-        elif isinstance(item, dict):
-            stack.extend(((*path, name), child) for name, child in item.items())
-            stack.extend((path, name) for name in item)
-    return faults
+                yield Fault(_clean(_pointer(place)), "pattern", f"A text can't hold {code}")
+            continue
+        if isinstance(item, dict):
+            stack.extend((place, name) for name in item if search(name))
+        children = enumerate(item) if isinstance(item, list) else item.items()
+        for part, child in children:
+            if child and (type(child) in CONTAINERS or (type(child) is str and search(child))):
+                stack.append(((place, part), child))
+
+
+def _pointer(place: Any) -> str:
+    parts: list[str | int] = []
+    while place:
+        place, part = place
+        parts.append(part)
+    return pointer(reversed(parts))
 
 
 def _clean(text: str) -> str:
@@ -101,48 +138,3 @@ def _convert(text: str, type_: str | None) -> object:
         case "array":
             return text.split(",")
     return text
-
-
-def _check_depth(value: object) -> None:
-    level = [value] if isinstance(value, dict | list) else []
-    for _ in range(MAX_DEPTH):
-        level = [
-            child
-            for item in level
-            for child in (item.values() if isinstance(item, dict) else item)
-            if isinstance(child, dict | list)
-        ]
-        if not level:
-            return
-    raise InvalidAPIRequest(f"The request body nests deeper than {MAX_DEPTH}.")
-
-
-def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    value = dict(pairs)
-    if len(value) != len(pairs):
-        [(twice, _)] = Counter(name for name, _ in pairs).most_common(1)
-        raise ValueError(f"the property {quote(_clean(twice))} is there twice")
-    return value
-
-
-def _float(text: str) -> float:
-    value = float(text)
-    if value in {float("inf"), float("-inf")}:
-        raise ValueError(f"the number {quote(text)} is out of range")
-    return value
-
-
-def _constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _int(text: str) -> int:
-    # Python refuses more digits, with advice for the programmer.
-    if len(text) > MAX_DIGITS:
-        raise ValueError(f"the number {quote(text)[1:-1]} is out of range")
-    return int(text)
-
-
-_decoder = json.JSONDecoder(
-    object_pairs_hook=_object, parse_float=_float, parse_int=_int, parse_constant=_constant
-)

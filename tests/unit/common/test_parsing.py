@@ -332,3 +332,25 @@ def test_a_text_that_postgresql_cant_hold_is_a_fault_where_it_is(
 
 def test_at_most_100_texts_are_told() -> None:
     assert len(text_faults(["\x00"] * 1000)) == 100
+
+
+@pytest.mark.parametrize(
+    "value", [7, 10**30, 1.5, None, True, [10**30, "a"], "\\u0000", ["\\ud800"]]
+)
+def test_what_only_looks_like_such_a_text_is_none(value: object) -> None:
+    assert text_faults(value) == []
+
+
+def test_a_list_in_a_query_string_has_at_most_1000_items() -> None:
+    _, none = parse_query(b"only=" + b"," * 999, TYPES)
+    _, faults = parse_query(b"only=" + b"," * 1000, TYPES)
+
+    assert none == []
+    assert faults == [Fault("/only", "maxItems", "'only' has more than 1000 items")]
+
+
+@pytest.mark.parametrize("query", [b"q&" * 1000, b"%ff&" * 1000])
+def test_at_most_100_faults_of_a_query_string_are_told(query: bytes) -> None:
+    _, faults = parse_query(query, TYPES)
+
+    assert len(faults) == 100

@@ -197,6 +197,53 @@ def test_at_most_100_faults_are_told(tmp_path: Path) -> None:
     assert len(schema.faults(list(range(99)))) == 99
 
 
+def test_of_many_strangers_the_first_ten_are_named_and_no_fault_is_lost() -> None:
+    strangers: dict[str, object] = {f"x{number}": [[]] for number in range(1000)}
+    faults = CreateFoss.contract().faults({"zip": 1, **strangers, "name": "f", "mail": 2})
+
+    assert {fault.keyword for fault in faults} == {"required", "minLength", "additionalProperties"}
+    [message] = [fault.message for fault in faults if fault.keyword == "additionalProperties"]
+    names = ", ".join(["'zip'", *(f"'x{number}'" for number in range(9))])
+    assert message == f"Additional properties are not allowed ({names} were unexpected)"
+
+
+@pytest.mark.parametrize(
+    ("keyword", "found"),
+    [
+        ({"minProperties": 100}, set()),
+        ({"maxProperties": 100}, {"maxProperties"}),
+        ({"propertyNames": {"maxLength": 3}}, {"propertyNames"}),
+        ({"patternProperties": {"^x": {"type": "string"}}}, {"type"}),
+    ],
+)
+def test_a_keyword_that_looks_at_every_property_sees_them_all(
+    tmp_path: Path, keyword: dict[str, Any], found: set[str]
+) -> None:
+    schema = compile_schema(
+        tmp_path, type="object", properties={"a": {}}, additionalProperties=False, **keyword
+    )
+    value = {f"x{number}": number for number in range(200)}
+    keywords = {fault.keyword for fault in schema.faults(value)}
+
+    assert keywords - {"additionalProperties"} == found
+
+
+@pytest.mark.parametrize(
+    ("keywords", "found"),
+    [
+        ({"type": "object"}, {"type"}),
+        ({"type": ["object", "null"]}, {"type"}),
+        ({"type": "object", "enum": [{}]}, {"type", "enum"}),
+    ],
+)
+def test_every_fault_of_what_is_no_object_is_told(
+    tmp_path: Path, keywords: dict[str, Any], found: set[str]
+) -> None:
+    schema = compile_schema(tmp_path, additionalProperties=False, properties={}, **keywords)
+
+    assert {fault.keyword for fault in schema.faults([{"x": 1}])} == found
+
+
 def test_a_value_that_holds_the_masks_character_is_quoted_as_it_is(tmp_path: Path) -> None:
     schema = compile_schema(tmp_path, minLength=9)
 
@@ -213,7 +260,18 @@ def test_a_valid_address_is_accepted(email: str) -> None:
 
 @pytest.mark.parametrize(
     "email",
-    ["", "a", "a@", "@b.co", "a b@c.co", "a@b@c.co", "a@b..co", "a@b.co\n", "a@" + "b" * 253],
+    [
+        "",
+        "a",
+        "a@",
+        "@b.co",
+        "a b@c.co",
+        "a@b@c.co",
+        "a@b..co",
+        "a@b.co\n",
+        "a@" + "b" * 253,
+        "Ada <a@b.co>",
+    ],
 )
 def test_an_invalid_address_is_refused(email: str) -> None:
     with pytest.raises(InvalidAPIRequest) as caught:
