@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import pkgutil
+import time
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 
@@ -22,6 +23,7 @@ log = logging.getLogger("migrations")
 # Any number that no other program takes on this database: two migrators wait for each other.
 LOCK = 0x666C75736B
 LOCK_TIMEOUT = "5s"
+LOCK_INTERVAL = 0.1
 
 if not logging.getLogger().handlers:
     logging.basicConfig(format="%(message)s")
@@ -53,8 +55,7 @@ def run_online(connection: Connection) -> None:
     context.configure(
         connection=connection, target_metadata=Base.metadata, transaction_per_migration=True
     )
-    # A lock of the session, not of a transaction: CREATE INDEX CONCURRENTLY allows no transaction.
-    connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": LOCK})
+    take_lock(connection)
     connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))
     connection.commit()
     try:
@@ -71,6 +72,17 @@ def run_online(connection: Connection) -> None:
         connection.rollback()
         connection.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": LOCK})
         connection.commit()
+
+
+def take_lock(connection: Connection) -> None:
+    """Wait until no other migrator holds the lock, and take it for the session.
+
+    Not for a transaction, which CREATE INDEX CONCURRENTLY does not allow; and not in one statement
+    that waits: it would have a snapshot, for whose end that command of the other waits in turn.
+    """
+    while not connection.scalar(text("SELECT pg_try_advisory_lock(:lock)"), {"lock": LOCK}):
+        connection.commit()
+        time.sleep(LOCK_INTERVAL)
 
 
 async def connect() -> None:

@@ -1,28 +1,73 @@
-"""Cursors: where a page of a collection ended, as an opaque text."""
+"""Cursors: where a page of a collection ended, as an opaque text.
+
+A cursor goes with the order and the filters that it was made under, and with no others. It needs
+no signature: whoever makes one up sees a page that a filter could show as well.
+"""
 
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
 
 from service.common.exceptions import Fault, InvalidAPIRequest
 from service.common.faults import quote
 from service.common.models import MAX_BIGINT
+from service.common.ordering import Order
+from service.common.parsing import UNSTORABLE
+from service.common.serializers import serialize
+
+SCOPE_DIGITS = 16
+
+Value = int | str | datetime
 
 
-def encode_cursor(id: int) -> str:
-    """Return the cursor behind the record `id`."""
-    return urlsafe_b64encode(json.dumps({"id": id}).encode()).decode().rstrip("=")
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """The values of a record's keys; the page lies beyond it, or before it."""
+
+    values: tuple[Value, ...]
+    backward: bool = False
 
 
-def decode_cursor(cursor: str) -> int:
-    """Return the id that a cursor stands for.
+def scope_of(order: Order, filters: Mapping[str, str]) -> str:
+    """Return a short name for an order and filters."""
+    facts = [[(key.name, key.descending) for key in order], sorted(filters.items())]
+    return sha256(json.dumps(facts).encode()).hexdigest()[:SCOPE_DIGITS]
 
-    Raises InvalidAPIRequest (422): it is not, to the letter, a cursor that was given out.
+
+def encode_cursor(cursor: Cursor, scope: str) -> str:
+    """Return the text of a cursor."""
+    facts = [scope, [serialize(value) for value in cursor.values], int(cursor.backward)]
+    text = json.dumps(facts, ensure_ascii=False, separators=(",", ":"))
+    return urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def decode_cursor(text: str, scope: str, types: Sequence[type[Value]]) -> Cursor:
+    """Return the cursor, whose values are of these types.
+
+    Raises InvalidAPIRequest (422): it is not, to the letter, one that was given out under `scope`.
     """
     try:
-        last: object = json.loads(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))["id"]
-    except (ValueError, TypeError, KeyError, RecursionError):
-        last = None
-    if type(last) is int and 0 <= last <= MAX_BIGINT and encode_cursor(last) == cursor:
-        return last
-    fault = Fault("/after", "format", f"{quote(cursor)} is not a cursor of this collection")
-    raise InvalidAPIRequest(status_code=422, faults=[fault])
+        _, values, backward = json.loads(urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        pairs = zip(values, types, strict=True)
+        cursor = Cursor(tuple(_value(value, type_) for value, type_ in pairs), bool(backward))
+        if encode_cursor(cursor, scope) == text:
+            return cursor
+    except (ValueError, TypeError, RecursionError):
+        pass  # It is told below, whatever is wrong with it.
+    sentence = (
+        f"{quote(text)} is not a cursor of this collection, in this order, with these filters"
+    )
+    raise InvalidAPIRequest(status_code=422, faults=[Fault("/after", "format", sentence)])
+
+
+def _value(value: object, type_: type[Value]) -> Value:
+    if type_ is datetime and isinstance(value, str):
+        return datetime.strptime(value, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+    if type_ is str and isinstance(value, str) and not UNSTORABLE.search(value):
+        return value
+    if type_ is int and type(value) is int and 0 <= value <= MAX_BIGINT:
+        return value
+    raise ValueError(f"not of type {type_.__name__}")

@@ -19,6 +19,12 @@ class IfMatch(Payload, schema="common/if_match.json"):
     if_match: str | None = Field(None, alias="If-Match")
 
 
+class Prefer(Payload, schema="common/prefer.json"):
+    """What the client would like."""
+
+    prefer: str | None = Field(None, alias="Prefer")
+
+
 class CreatedHeaders(Payload, schema="common/created_headers.json"):
     """The headers of an answer with a new record."""
 

@@ -1,15 +1,20 @@
 """The statements of the blueprint: each returns rows as models, or raises what they mean."""
 
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import ColumnElement, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import load_only
+from sqlalchemy.orm.strategy_options import _AbstractLoad
 
 from service.common.database_errors import constraint_of
 from service.common.exceptions import RecordAlreadyExists, cut
+from service.common.keyset import beyond, order_by
 from service.common.models import MAX_BIGINT
+from service.common.pages import Selection
 from service.foss.models import Foss
 
 
@@ -23,19 +28,36 @@ async def insert_foss(session: AsyncSession, values: Mapping[str, str]) -> Foss:
         return (await session.scalars(statement)).one()
 
 
-async def select_foss(session: AsyncSession, id: int) -> Foss | None:
-    """Return the record, or None."""
+async def select_foss(
+    session: AsyncSession, id: int, fields: Collection[str] | None = None
+) -> Foss | None:
+    """Return the record, with its version and these fields (None: all), or None."""
     if id > MAX_BIGINT:
         return None
-    return (await session.scalars(select(Foss).where(Foss.id == id))).one_or_none()
+    statement = select(Foss).where(Foss.id == id)
+    if fields is not None:
+        statement = statement.options(_only({*fields, "version"}))
+    return (await session.scalars(statement)).one_or_none()
 
 
-async def select_foss_page(session: AsyncSession, after: int | None, limit: int) -> Sequence[Foss]:
-    """Return up to `limit` records beyond the id `after`, in the order of their ids."""
-    statement = select(Foss).order_by(Foss.id).limit(limit)
-    if after is not None:
-        statement = statement.where(Foss.id > after)
+async def select_foss_page(session: AsyncSession, selection: Selection) -> Sequence[Foss]:
+    """Return the records of a page, on its way, and one more where there are more."""
+    statement = (
+        select(Foss)
+        .options(_only(selection.columns))
+        .where(*_conditions(selection.filters))
+        .order_by(*order_by(Foss, selection.way))
+        .limit(selection.limit + 1)
+    )
+    if selection.beyond is not None:
+        statement = statement.where(beyond(Foss, selection.way, selection.beyond))
     return (await session.scalars(statement)).all()
+
+
+async def count_foss(session: AsyncSession, filters: Mapping[str, str]) -> int:
+    """Return how many records pass the filters."""
+    statement = select(func.count()).select_from(Foss).where(*_conditions(filters))
+    return (await session.scalars(statement)).one()
 
 
 async def update_foss(
@@ -63,6 +85,20 @@ async def delete_foss(session: AsyncSession, id: int, versions: Collection[int] 
     if versions is not None:
         statement = statement.where(Foss.version.in_(versions))
     return (await session.scalar(statement.returning(Foss.id))) is not None
+
+
+def _conditions(filters: Mapping[str, str]) -> list[ColumnElement[bool]]:
+    exact = [getattr(Foss, name) == text for name, text in filters.items() if name != "q"]
+    if "q" not in filters:
+        return exact
+    # `%`, `_` and the escape itself are plain characters.
+    pattern = re.sub(r"([%_/])", r"/\1", filters["q"])
+    parts = [column.ilike(f"%{pattern}%", escape="/") for column in (Foss.name, Foss.email)]
+    return [*exact, or_(*parts)]
+
+
+def _only(names: Collection[str]) -> _AbstractLoad:
+    return load_only(*(getattr(Foss, name) for name in names), raiseload=True)
 
 
 @contextmanager

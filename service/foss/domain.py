@@ -1,24 +1,30 @@
 """What one can do with a Foss: plain functions from values to values."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from datetime import datetime
 from typing import NoReturn
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from service.common.cursors import decode_cursor, encode_cursor
+from service.common.cursors import Value
 from service.common.exceptions import PreconditionFailed, RecordNotFound, cut
+from service.common.ordering import order_of
+from service.common.pages import Page, Selection, read_cursor
+from service.common.serializers import select_fields
 from service.foss import backend
 from service.foss.models import Foss
 from service.foss.payloads import CreateFoss, ListFoss, UpdateFoss
 
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Some records, and the cursor of those that follow, if any."""
-
-    records: list[Foss]
-    next: str | None
+# Nothing has to break a tie between records that are told apart by one of these.
+UNIQUE = frozenset({"id", "email"})
+TYPES: dict[str, type[Value]] = {
+    "id": int,
+    "name": str,
+    "email": str,
+    "created_at": datetime,
+    "updated_at": datetime,
+}
+FILTERS = ("name", "email", "q")
 
 
 async def create_foss(session: AsyncSession, payload: CreateFoss) -> Foss:
@@ -26,20 +32,42 @@ async def create_foss(session: AsyncSession, payload: CreateFoss) -> Foss:
     return await backend.insert_foss(session, payload.model_dump())
 
 
-async def get_foss(session: AsyncSession, id: int) -> Foss:
-    """Return a Foss. Raises RecordNotFound."""
-    foss = await backend.select_foss(session, id)
+async def get_foss(
+    session: AsyncSession,
+    id: int,
+    only: Collection[str] | None = None,
+    exclude: Collection[str] | None = None,
+) -> Foss:
+    """Return a Foss that has `only` these fields, or all but `exclude`. Raises RecordNotFound."""
+    fields = select_fields(Foss.fields(), only, exclude)
+    foss = await backend.select_foss(session, id, fields)
     if foss is None:
         raise _not_found(id)
     return foss
 
 
-async def list_foss(session: AsyncSession, query: ListFoss) -> Page:
-    """Return a page of the collection. Raises InvalidAPIRequest where the cursor is malformed."""
-    after = decode_cursor(query.after) if query.after is not None else None
-    found = await backend.select_foss_page(session, after, query.limit + 1)
-    records = list(found[: query.limit])
-    return Page(records, encode_cursor(records[-1].id) if len(found) > query.limit else None)
+async def list_foss(session: AsyncSession, query: ListFoss, *, count: bool = False) -> Page:
+    """Return a page of the collection, and with `count` how many records there are.
+
+    Raises InvalidAPIRequest: a field is in `sort` twice, or the cursor is not of this collection.
+    """
+    selection = select_records(query)
+    found = await backend.select_foss_page(session, selection)
+    total = await backend.count_foss(session, selection.filters) if count else None
+    return selection.page(found, total)
+
+
+def select_records(query: ListFoss) -> Selection:
+    """Return what a query string asks for. Raises InvalidAPIRequest."""
+    order = order_of(query.sort, UNIQUE)
+    filters = {name: text for name in FILTERS if (text := getattr(query, name)) is not None}
+    return Selection(
+        order=order,
+        filters=filters,
+        fields=select_fields(Foss.fields(), query.only, query.exclude),
+        limit=query.limit,
+        after=read_cursor(query.after, order, filters, TYPES),
+    )
 
 
 async def update_foss(

@@ -7,6 +7,7 @@ from sqlalchemy import (
     CheckConstraint,
     DateTime,
     Identity,
+    Index,
     Text,
     UniqueConstraint,
     func,
@@ -24,6 +25,18 @@ class Foss(Base):
         UniqueConstraint("email"),
         CheckConstraint("char_length(name) BETWEEN 2 AND 200", name="name_length"),
         CheckConstraint("char_length(email) BETWEEN 3 AND 254", name="email_length"),
+        # One for each key to sort by, in both directions; `id` and `email` have theirs.
+        Index(None, "name", "id"),
+        Index(None, "created_at", "id"),
+        Index(None, "updated_at", "id"),
+        # For `q`: a part of three characters or more is found without reading every record.
+        Index(
+            "ix_foss_name_email_trigrams",
+            "name",
+            "email",
+            postgresql_using="gin",
+            postgresql_ops={"name": "gin_trgm_ops", "email": "gin_trgm_ops"},
+        ),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)

@@ -25,10 +25,16 @@ class UpdateFoss(Payload, schema="foss/update_foss.json"):
 
 
 class ListFoss(Payload, schema="foss/list_foss.json"):
-    """Which page of the collection."""
+    """Which records, in which order, and which of their fields."""
 
     limit: Annotated[int, AfterValidator(lambda limit: min(limit, MAX_LIMIT))] = DEFAULT_LIMIT
     after: str | None = None
+    sort: tuple[str, ...] | None = None
+    name: str | None = None
+    email: str | None = None
+    q: str | None = None
+    only: tuple[str, ...] | None = None
+    exclude: tuple[str, ...] | None = None
 
 
 class GetFoss(Payload, schema="foss/get_foss.json"):

@@ -11,7 +11,7 @@ from quart_schema import (
 
 from service.common.entity_tags import accepted_versions
 from service.common.middleware.conditional import etag
-from service.common.middleware.pagination import next_link
+from service.common.middleware.pagination import page_headers
 from service.common.middleware.unit_of_work import session
 from service.common.payloads import (
     CreatedHeaders,
@@ -20,8 +20,10 @@ from service.common.payloads import (
     IfMatch,
     Message,
     PageHeaders,
+    Prefer,
     RecordHeaders,
 )
+from service.common.preferences import wants_count
 from service.foss import domain
 from service.foss.payloads import (
     CreateFoss,
@@ -48,11 +50,12 @@ async def create_foss(payload: CreateFoss) -> ResponseReturnValue:
 
 @blueprint.get("")
 @document_querystring(ListFoss)
+@document_headers(Prefer)
 @document_response(FossList, 200, PageHeaders)
-async def list_foss(query: ListFoss) -> ResponseReturnValue:
-    """Return a page of the collection, in the order of the ids."""
-    page = await domain.list_foss(session(), query)
-    return [foss.to_dict() for foss in page.records], 200, next_link(page.next)
+async def list_foss(query: ListFoss, headers: Prefer) -> ResponseReturnValue:
+    """Return a page of the collection."""
+    page = await domain.list_foss(session(), query, count=wants_count(headers.prefer))
+    return page.records, 200, page_headers(page)
 
 
 @blueprint.get("/<id:id>")
@@ -60,7 +63,7 @@ async def list_foss(query: ListFoss) -> ResponseReturnValue:
 @document_response(FossFields, 200, FieldsHeaders)
 async def get_foss(id: int, query: GetFoss) -> ResponseReturnValue:
     """Return one Foss, or some of its fields."""
-    foss = await domain.get_foss(session(), id)
+    foss = await domain.get_foss(session(), id, query.only, query.exclude)
     headers = etag(foss.version, whole=query == GetFoss())
     return foss.to_dict(only=query.only, exclude=query.exclude), 200, headers
 

@@ -1,13 +1,23 @@
-"""Pagination: the `Link` header (RFC 8288) of a collection."""
+"""Pagination: the `Link` header (RFC 8288) of a collection, and how many records there are."""
 
 from urllib.parse import parse_qsl, urlencode
 
 from quart import request
 
+from service.common.pages import Page
+from service.common.preferences import COUNT
 
-def next_link(cursor: str | None) -> dict[str, str]:
-    """Return the header that leads to the next page, keeping the other parameters."""
-    if cursor is None:
-        return {}
-    parameters = dict(parse_qsl(request.query_string.decode())) | {"after": cursor}
-    return {"Link": f'<{request.path}?{urlencode(parameters)}>; rel="next"'}
+
+def page_headers(page: Page) -> dict[str, str]:
+    """Return the headers of a page; its links keep all parameters but the cursor."""
+    pairs = [pair for pair in parse_qsl(request.query_string.decode()) if pair[0] != "after"]
+    links = [_link(pairs, cursor, relation) for relation, cursor in page.links()]
+    headers = {"Link": ", ".join(links)} if links else {}
+    if page.total is not None:
+        headers |= {"X-Total-Count": str(page.total), "Preference-Applied": COUNT}
+    return headers
+
+
+def _link(pairs: list[tuple[str, str]], cursor: str | None, relation: str) -> str:
+    query = urlencode([*pairs, *([("after", cursor)] if cursor else [])])
+    return f'<{request.path}{"?" if query else ""}{query}>; rel="{relation}"'

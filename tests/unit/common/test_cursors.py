@@ -1,92 +1,132 @@
-"""Cursors: only what was given out is taken back."""
+"""Cursors: only what was given out, under the same order and filters, is taken back."""
 
 import json
-from base64 import urlsafe_b64encode
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from service.common.cursors import decode_cursor, encode_cursor
+from service.common.cursors import Cursor, Value, decode_cursor, encode_cursor, scope_of
 from service.common.exceptions import InvalidAPIRequest
+from service.common.ordering import Key
 from service.common.validation import load_schemas
 
 MAX_BIGINT = 2**63 - 1
+SCOPE = scope_of((Key("id"),), {})
+NAME = "é\U0001f600" * 100
+WHEN = datetime(2026, 1, 2, 3, 4, 5, 678901, UTC)
+
+# PostgreSQL's texts have neither NUL nor surrogates.
+TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=254)
+VALUES = st.one_of(
+    st.integers(0, MAX_BIGINT), TEXTS, st.datetimes(datetime(1000, 1, 1), timezones=st.just(UTC))
+)
 
 
-def encode(text: str | bytes) -> str:
-    raw = text.encode() if isinstance(text, str) else text
+@given(values=st.lists(VALUES, min_size=1, max_size=5), backward=st.booleans())
+def test_a_cursor_comes_back_as_it_was_given_out(values: list[Value], backward: bool) -> None:
+    cursor = Cursor(tuple(values), backward)
+    text = encode_cursor(cursor, SCOPE)
+
+    assert decode_cursor(text, SCOPE, [type(value) for value in values]) == cursor
+
+
+@pytest.mark.parametrize("values", [(0,), (MAX_BIGINT,), (NAME, 254 * "x", MAX_BIGINT), (WHEN, 1)])
+def test_a_cursor_stands_in_a_url_as_it_is_and_fits_its_schema(values: tuple[Value, ...]) -> None:
+    text = encode_cursor(Cursor(values), SCOPE)
+
+    assert load_schemas()["foss/list_foss.json"].faults({"after": text}) == []
+
+
+def encode(value: object) -> str:
+    raw = value if isinstance(value, bytes) else json.dumps(value, separators=(",", ":")).encode()
     return urlsafe_b64encode(raw).decode().rstrip("=")
 
 
-@pytest.mark.parametrize("id", [0, 1, 7, 62, 63, 10**9, MAX_BIGINT - 1, MAX_BIGINT])
-def test_a_cursor_comes_back_as_the_id_that_it_was_made_of(id: int) -> None:
-    assert decode_cursor(encode_cursor(id)) == id
-
-
-@pytest.mark.parametrize("id", [0, 7, MAX_BIGINT])
-def test_a_cursor_stands_in_a_url_as_it_is_and_fits_its_schema(id: int) -> None:
-    cursor = encode_cursor(id)
-
-    assert cursor.isascii()
-    assert cursor.replace("-", "").replace("_", "").isalnum()
-    assert load_schemas()["foss/list_foss.json"].faults({"after": cursor}) == []
-
-
 # Its length asks for a padding.
-CURSOR = encode_cursor(10)
+CURSOR = encode_cursor(Cursor((10,)), SCOPE)
 MALFORMED = {
     "empty": "",
     "padded": CURSOR + "=" * (-len(CURSOR) % 4),
     "a padding too much": CURSOR + "=",
     "space before": " " + CURSOR,
-    "space behind": CURSOR + " ",
-    "newline behind": CURSOR + "\n",
-    "space within": CURSOR[:4] + " " + CURSOR[4:],
-    "trailing letters": CURSOR + "AAAA",
-    "cut off": CURSOR[:-1],
+    "line break behind": CURSOR + "\n",
+    "one character more": CURSOR + "A",
+    "one character less": CURSOR[:-1],
     "other last bits": CURSOR[:-1] + chr(ord(CURSOR[-1]) + 1),
-    "the standard alphabet": encode('{"id": "~~~???"}').replace("_", "/").replace("-", "+"),
-    "not base64": "!!!",
-    "non-ASCII": "ключ",
-    "a NUL": CURSOR + "\x00",
-    "a lone surrogate": "\ud800",
-    "a bare id": "7",
-    "a bare id, encoded": encode("7"),
-    "other spacing": encode('{"id":7}'),
-    "another property": encode('{"id": 7, "x": 1}'),
-    "another name": encode('{"ID": 7}'),
-    "a duplicate name": encode('{"id": 1, "id": 7}'),
-    "a list": encode("[7]"),
-    "a text": encode('"id"'),
-    "null": encode("null"),
-    "no JSON": encode("{id: 7}"),
-    "bytes behind": encode('{"id": 7}\x00'),
-    "a blank behind": encode('{"id": 7} '),
-    "no UTF-8": encode(b'{"id": "\xff"}'),
-    "a byte order mark": encode(b'\xef\xbb\xbf{"id": 7}'),
-    "UTF-16": encode('{"id": 7}'.encode("utf-16")),
-    "true": encode('{"id": true}'),
-    "false": encode('{"id": false}'),
-    "a float": encode('{"id": 7.0}'),
-    "an exponent": encode('{"id": 7e0}'),
-    "NaN": encode('{"id": NaN}'),
-    "a number as text": encode('{"id": "7"}'),
-    "null as id": encode('{"id": null}'),
-    "a list as id": encode('{"id": [7]}'),
-    "minus zero": encode('{"id": -0}'),
-    "negative": encode('{"id": -1}'),
-    "beyond bigint": encode(json.dumps({"id": MAX_BIGINT + 1})),
-    "5000 digits": encode('{"id": ' + "9" * 5000 + "}"),
-    "deep nesting": encode("[" * 100_000),
+    "base64's own letters": CURSOR.replace("-", "+").replace("_", "/") + "+/",
+    "not ASCII": "é" * 8,
+    "not base64": "!!!!",
+    "not UTF-8": encode(b"\xff\xfe"),
+    "not JSON": encode(b"nonsense"),
+    "no list": encode({"id": 1}),
+    "nested": encode(b"[" * 100_000),
+    "too short": encode([SCOPE, [1]]),
+    "too long": encode([SCOPE, [1], 0, 0]),
+    "no values": encode([SCOPE, [], 0]),
+    "too many values": encode([SCOPE, [1, 2], 0]),
+    "values of no list": encode([SCOPE, 1, 0]),
+    "null": encode([SCOPE, [None], 0]),
+    "a float": encode([SCOPE, [1.0], 0]),
+    "a boolean": encode([SCOPE, [True], 0]),
+    "a text": encode([SCOPE, ["1"], 0]),
+    "negative": encode([SCOPE, [-1], 0]),
+    "beyond bigint": encode([SCOPE, [MAX_BIGINT + 1], 0]),
+    "another direction": encode([SCOPE, [1], 2]),
+    "a direction in words": encode([SCOPE, [1], "0"]),
+    "spaces": encode(json.dumps([SCOPE, [1], 0]).encode()),
+    "no scope": encode(["", [1], 0]),
+    "another scope": encode(["0" * 16, [1], 0]),
 }
 
 
-@pytest.mark.parametrize("cursor", MALFORMED.values(), ids=MALFORMED.keys())
-def test_a_cursor_that_was_not_given_out_is_a_422(cursor: str) -> None:
+@pytest.mark.parametrize("name", MALFORMED)
+def test_whatever_was_not_given_out_is_a_422(name: str) -> None:
     with pytest.raises(InvalidAPIRequest) as caught:
-        decode_cursor(cursor)
+        decode_cursor(MALFORMED[name], SCOPE, [int])
 
-    [fault] = caught.value.faults
     assert caught.value.code == 422
-    assert (fault.pointer, fault.keyword) == ("/after", "format")
-    assert fault.message.endswith(" is not a cursor of this collection")
-    assert len(fault.message) < 130
+    assert [fault.pointer for fault in caught.value.faults] == ["/after"]
+
+
+@pytest.mark.parametrize(
+    ("value", "type_"),
+    [
+        ("2026-01-02T03:04:05Z", datetime),
+        ("2026-01-02T03:04:05.678Z", datetime),
+        ("2026-01-02 03:04:05.678901Z", datetime),
+        ("2026-02-30T03:04:05.678901Z", datetime),
+        (1, datetime),
+        ("\x00", str),
+        ("\ud800", str),
+        (1, str),
+    ],
+)
+def test_a_value_of_another_form_is_a_422(value: object, type_: type[Value]) -> None:
+    with pytest.raises(InvalidAPIRequest):
+        decode_cursor(encode([SCOPE, [value], 0]), SCOPE, [type_])
+
+
+def test_each_order_and_each_filter_has_a_scope_of_its_own() -> None:
+    scopes = [
+        scope_of((Key("id"),), {}),
+        scope_of((Key("id", descending=True),), {}),
+        scope_of((Key("name"), Key("id")), {}),
+        scope_of((Key("id"), Key("name")), {}),
+        scope_of((Key("id"),), {"q": "a"}),
+        scope_of((Key("id"),), {"name": "a"}),
+        scope_of((Key("id"),), {"name": "a", "q": "a"}),
+    ]
+
+    assert len(set(scopes)) == len(scopes)
+    assert scope_of((Key("id"),), {"q": "b", "name": "a"}) == scope_of(
+        (Key("id"),), {"name": "a", "q": "b"}
+    )
+
+
+def test_a_cursor_says_nothing_that_its_page_does_not() -> None:
+    [scope, values, backward] = json.loads(urlsafe_b64decode(CURSOR + "=" * (-len(CURSOR) % 4)))
+
+    assert (scope, values, backward) == (SCOPE, [10], 0)
