@@ -29,7 +29,8 @@ def run(settings: Settings) -> int:
         compose.docker("tag", compose.inspect((running or found)[0])["Image"], previous)
         try:
             compose.must("build", "--quiet", "api")
-            compose.must("run", "--rm", "--no-deps", "migrate")
+            for step in ("roles", "migrate"):
+                compose.must("run", "--rm", "--no-deps", step)
             replace(running, len(found))
         except BaseException as error:
             _roll_back(latest, previous, len(found), error)

@@ -1,12 +1,21 @@
 """The collection, page by page."""
 
+import re
+
 import pytest
+from quart import Quart
+from quart.wrappers import Response
+from sqlalchemy import event
 
 from tests.client import Client
 from tests.envelope import error_of
 from tests.factories import foss
 
-LINK = '</foss?{}>; rel="next"'
+
+def links(response: Response) -> dict[str, str]:
+    """Return the URLs of a `Link` header by their relation."""
+    found = re.findall(r'<([^>]+)>; rel="([a-z]+)"', response.headers.get("Link", ""))
+    return {relation: url for url, relation in found}
 
 
 async def fill(client: Client, count: int) -> None:
@@ -25,14 +34,53 @@ async def test_the_list_is_an_array_in_the_order_of_the_ids(client: Client) -> N
 
 async def test_pages_follow_each_other_until_the_last(client: Client) -> None:
     await fill(client, 5)
-    url, pages = "/foss?limit=2", []
+    url: str | None = "/foss?limit=2"
+    pages = []
     while url:
         response = await client.get(url)
         pages.append([record["id"] for record in await response.get_json()])
-        link = response.headers.get("Link", "")
-        url = link.partition(">")[0].removeprefix("<")
+        url = links(response).get("next")
 
     assert pages == [[1, 2], [3, 4], [5]]
+
+
+async def test_pages_lead_back_to_the_first(client: Client) -> None:
+    await fill(client, 5)
+    first = await client.get("/foss?limit=2&sort=-name")
+    second = await client.get(links(first)["next"])
+    third = await client.get(links(second)["next"])
+    back = await client.get(links(third)["prev"])
+    start = await client.get(links(back)["prev"])
+
+    assert "prev" not in links(first)
+    assert "next" not in links(third)
+    assert await back.get_json() == await second.get_json()
+    assert await start.get_json() == await first.get_json()
+    assert "prev" not in links(start)
+    assert links(start)["next"] == links(first)["next"]
+    assert links(third)["first"] == "/foss?limit=2&sort=-name"
+    assert await (await client.get(links(third)["first"])).get_json() == await first.get_json()
+
+
+async def test_links_keep_the_other_parameters(client: Client) -> None:
+    await fill(client, 3)
+    response = await client.get("/foss?limit=1&q=exam%70le&only=id,name&sort=name")
+    url = links(response)["next"]
+
+    assert url.startswith("/foss?limit=1&q=example&only=id%2Cname&sort=name&after=")
+    assert (await (await client.get(url)).get_json())[0].keys() == {"id", "name"}
+
+
+async def test_behind_the_last_record_there_is_nothing_but_the_way_to_the_first(
+    client: Client,
+) -> None:
+    await fill(client, 2)
+    url = links(await client.get("/foss?limit=1"))["next"]
+    await client.delete("/foss/2")
+    response = await client.get(url)
+
+    assert await response.get_json() == []
+    assert links(response) == {"first": "/foss?limit=1"}
 
 
 async def test_a_page_that_is_full_by_chance_has_no_next(client: Client) -> None:
@@ -45,7 +93,7 @@ async def test_a_deleted_record_does_not_disturb_the_pages(client: Client) -> No
     await fill(client, 4)
     first = await client.get("/foss?limit=2")
     await client.delete("/foss/2")
-    url = first.headers["Link"].partition(">")[0].removeprefix("<")
+    url = links(first)["next"]
 
     assert [record["id"] for record in await (await client.get(url)).get_json()] == [3, 4]
 
@@ -86,6 +134,23 @@ async def test_the_default_limit_is_50(client: Client) -> None:
         "after=eyJpZCI6IHRydWV9",
         "after=%00",
         "after=%ff",
+        "sort=",
+        "sort=nope",
+        "sort=name,",
+        "sort=+name",
+        "sort=--name",
+        "sort=version",
+        "sort=name,name",
+        "sort=name,-name",
+        "sort=name&sort=id",
+        "name=",
+        "email=",
+        "q=",
+        "q=%00",
+        f"q={'a' * 201}",
+        "only=version",
+        "only=id&exclude=name",
+        "exclude=",
         "offset=1",
         "%00=1",
         "limit",
@@ -110,3 +175,144 @@ async def test_a_route_without_parameters_refuses_them(
 
     assert error["message"] == ["There are no parameters here, but 'dry_run' came"]
     assert len(await (await client.get("/foss")).get_json()) == 1
+
+
+async def store(client: Client, **values: str) -> int:
+    response = await client.post("/foss", json=foss(**values))
+    assert response.status_code == 201
+    return int((await response.get_json())["id"])
+
+
+async def ids(client: Client, query: str) -> list[int]:
+    response = await client.get(f"/foss?{query}")
+    assert response.status_code == 200, await response.get_json()
+    return [record["id"] for record in await response.get_json()]
+
+
+@pytest.mark.parametrize(
+    ("sort", "expected"),
+    [
+        ("id", [1, 2, 3, 4]),
+        ("-id", [4, 3, 2, 1]),
+        ("name", [2, 4, 1, 3]),
+        ("-name", [3, 1, 4, 2]),
+        ("-name,id", [1, 3, 2, 4]),
+        ("email", [3, 4, 1, 2]),
+        ("created_at", [1, 2, 3, 4]),
+        ("-updated_at", [4, 3, 2, 1]),
+        ("name,-email", [2, 4, 1, 3]),
+    ],
+)
+async def test_the_collection_has_every_order(
+    client: Client, sort: str, expected: list[int]
+) -> None:
+    for name, email in (("Bob", "c@x.org"), ("Ada", "d@x.org"), ("Bob", "a@x.org")):
+        await store(client, name=name, email=email)
+    await store(client, name="Ada", email="b@x.org")
+
+    assert await ids(client, f"sort={sort}") == expected
+
+
+async def test_filters_are_exact_and_go_together(client: Client) -> None:
+    await store(client, name="Ada", email="ada@x.org")
+    await store(client, name="ada", email="Ada@x.org")
+
+    assert await ids(client, "name=Ada") == [1]
+    assert await ids(client, "name=Ad") == []
+    assert await ids(client, "email=Ada%40x.org") == [2]
+    assert await ids(client, "name=Ada&email=Ada%40x.org") == []
+    assert await ids(client, "name=Ada&q=X.ORG") == [1]
+
+
+@pytest.mark.parametrize(
+    ("q", "expected"),
+    [
+        ("a", [1, 2, 3, 4, 5]),
+        ("PERCENT", [1]),
+        ("100%", [1]),
+        ("0%25%20p", [1]),
+        ("_", [2]),
+        ("under_score", [2]),
+        ("r_c", []),
+        ("%5C", [3]),
+        ("/", [4]),
+        ("%C3%BC", [5]),
+        ("%C3%9C", [5]),
+        ("@x.org", [1, 2, 3, 4, 5]),
+        ("%%", []),
+        ("'", []),
+    ],
+)
+async def test_a_part_of_name_or_email_finds_a_record(
+    client: Client, q: str, expected: list[int]
+) -> None:
+    for name in ("100% percent", "under_score", "back\\slash", "a/slash", "\u00fcber alles"):
+        await store(client, name=name, email=f"a{len(name)}{ord(name[0])}@x.org")
+
+    assert await ids(client, f"q={q.replace('%%', '%25%25').replace('100%', '100%25')}") == expected
+
+
+@pytest.mark.parametrize(
+    ("query", "fields"),
+    [
+        ("only=id", ["id"]),
+        ("only=email,id", ["id", "email"]),
+        ("exclude=created_at,updated_at", ["id", "name", "email"]),
+        ("exclude=id,name,email,created_at", ["updated_at"]),
+        ("only=name&sort=-created_at", ["name"]),
+    ],
+)
+async def test_the_client_says_which_fields_it_wants(
+    client: Client, query: str, fields: list[str]
+) -> None:
+    await fill(client, 2)
+    page = await (await client.get(f"/foss?{query}&limit=1")).get_json()
+
+    assert [list(record) for record in page] == [fields]
+
+
+async def test_only_the_fields_that_are_wanted_are_read(app: Quart, client: Client) -> None:
+    await fill(client, 2)
+    statements: list[str] = []
+
+    def note(*facts: object) -> None:
+        statements.append(str(facts[2]))
+
+    engine = app.extensions["database"].engine.sync_engine
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        await client.get("/foss?only=name")
+        await client.get("/foss/1?only=name")
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+
+    assert len(statements) == 2
+    for statement in statements:
+        assert "foss.name" in statement
+        assert "foss.email" not in statement
+        assert "foss.created_at" not in statement
+
+
+@pytest.mark.parametrize(("query", "total"), [("", 3), ("limit=1", 3), ("q=Ada", 1), ("q=no", 0)])
+async def test_records_are_counted_on_request(client: Client, query: str, total: int) -> None:
+    await store(client, name="Ada", email="a@x.org")
+    await fill(client, 2)
+    counted = await client.get(f"/foss?{query}", headers={"Prefer": "count=exact"})
+    plain = await client.get(f"/foss?{query}")
+
+    assert counted.headers["X-Total-Count"] == str(total)
+    assert counted.headers["Preference-Applied"] == "count=exact"
+    assert {"X-Total-Count", "Preference-Applied"}.isdisjoint(plain.headers)
+
+
+async def test_a_cursor_goes_with_its_order_and_its_filters(client: Client) -> None:
+    await fill(client, 3)
+    url = links(await client.get("/foss?limit=1&sort=name&q=x"))["next"]
+    cursor = url.partition("after=")[2]
+
+    assert (await client.get(f"/foss?sort=name&q=x&after={cursor}")).status_code == 200
+    for query in ("sort=name", "q=x", "sort=-name&q=x", "sort=name&q=y", "sort=name&q=x&name=a"):
+        error = await error_of(
+            await client.get(f"/foss?{query}&after={cursor}"), 422, "InvalidAPIRequest"
+        )
+        assert [fault["pointer"] for fault in error["errors"]] == ["/after"]

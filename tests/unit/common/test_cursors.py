@@ -46,7 +46,7 @@ def encode(value: object) -> str:
 
 
 # Its length asks for a padding.
-CURSOR = encode_cursor(Cursor((10,)), SCOPE)
+CURSOR = encode_cursor(Cursor((100,)), SCOPE)
 MALFORMED = {
     "empty": "",
     "padded": CURSOR + "=" * (-len(CURSOR) % 4),
@@ -129,4 +129,4 @@ def test_each_order_and_each_filter_has_a_scope_of_its_own() -> None:
 def test_a_cursor_says_nothing_that_its_page_does_not() -> None:
     [scope, values, backward] = json.loads(urlsafe_b64decode(CURSOR + "=" * (-len(CURSOR) % 4)))
 
-    assert (scope, values, backward) == (SCOPE, [10], 0)
+    assert (scope, values, backward) == (SCOPE, [100], 0)

@@ -7,13 +7,15 @@ from typing import Any, cast
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from service.common.cursors import encode_cursor
+from service.common.cursors import Cursor, encode_cursor, scope_of
 from service.common.exceptions import (
     InvalidAPIRequest,
     PreconditionFailed,
     RecordAlreadyExists,
     RecordNotFound,
 )
+from service.common.ordering import Key
+from service.common.pages import Page, Selection
 from service.foss import domain
 from service.foss.models import Foss
 from service.foss.payloads import CreateFoss, ListFoss, UpdateFoss
@@ -39,16 +41,22 @@ class FakeBackend:
         )
         return self.records[number]
 
-    async def select_foss(self, session: AsyncSession, id: int) -> Foss | None:
-        assert session is SESSION
+    async def select_foss(
+        self, session: AsyncSession, id: int, fields: Collection[str] | None = None
+    ) -> Foss | None:
+        assert (session, fields) == (SESSION, list(Foss.fields())) or fields is None
         return self.records.get(id)
 
-    async def select_foss_page(
-        self, session: AsyncSession, after: int | None, limit: int
-    ) -> Sequence[Foss]:
+    async def select_foss_page(self, session: AsyncSession, selection: Selection) -> Sequence[Foss]:
         assert session is SESSION
-        beyond = -1 if after is None else after
-        return [foss for number, foss in sorted(self.records.items()) if number > beyond][:limit]
+        [beyond] = selection.beyond or (-1,)
+        assert isinstance(beyond, int)
+        found = [foss for number, foss in sorted(self.records.items()) if number > beyond]
+        return found[: selection.limit + 1]
+
+    async def count_foss(self, session: AsyncSession, filters: Mapping[str, str]) -> int:
+        assert (session, filters) == (SESSION, {})
+        return len(self.records)
 
     async def update_foss(
         self,
@@ -157,7 +165,7 @@ async def test_pages_follow_each_other_until_there_is_no_more(
     after = None
     while True:
         page = await domain.list_foss(SESSION, ListFoss(limit=limit, after=after))
-        found.append([foss.id for foss in page.records])
+        found.append([foss["id"] for foss in page.records])
         after = page.next
         if after is None:
             break
@@ -169,9 +177,10 @@ async def test_pages_follow_each_other_until_there_is_no_more(
 async def test_a_page_behind_the_last_record_is_empty() -> None:
     await create()
 
-    page = await domain.list_foss(SESSION, ListFoss(after=encode_cursor(1)))
+    after = encode_cursor(Cursor((1,)), scope_of((Key("id"),), {}))
+    page = await domain.list_foss(SESSION, ListFoss(after=after), count=True)
 
-    assert page == domain.Page([], None)
+    assert page == Page([], is_first=False, total=1)
 
 
 @pytest.mark.usefixtures("backend")
