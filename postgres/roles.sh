@@ -16,17 +16,17 @@ ALTER ROLE migrate LOGIN PASSWORD :'migrate_password';
 ALTER ROLE api LOGIN PASSWORD :'api_password';
 REVOKE ALL ON DATABASE flusk FROM PUBLIC;
 GRANT CONNECT ON DATABASE flusk TO migrate, api;
+-- For the extensions that PostgreSQL trusts, such as pg_trgm.
+GRANT CREATE ON DATABASE flusk TO migrate;
 
 \connect flusk
--- A migration needs it, and may not make it.
-SET client_min_messages = warning;
-CREATE EXTENSION IF NOT EXISTS pg_trgm;
 GRANT CREATE, USAGE ON SCHEMA public TO migrate;
 GRANT USAGE ON SCHEMA public TO api;
 SET ROLE migrate;
 ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO api;
 ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT USAGE, SELECT ON SEQUENCES TO api;
 -- Alembic's own table, as it would make it: the service may read which revision is there.
+SET client_min_messages = warning;
 CREATE TABLE IF NOT EXISTS alembic_version (
     version_num varchar(32) NOT NULL CONSTRAINT alembic_version_pkc PRIMARY KEY
 );

@@ -20,7 +20,7 @@ TRIGRAMS = "ix_foss_name_email_trigrams"
 
 
 def upgrade() -> None:
-    # Where a role may not, an administrator has done it before: see postgres/roles.sh.
+    # PostgreSQL trusts it: the role needs CREATE on the database, as in postgres/roles.sh.
     op.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm")
     # The service goes on meanwhile: concurrently, and so outside of a transaction. What is left of
     # a build that failed is dropped first.
