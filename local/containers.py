@@ -97,7 +97,8 @@ def ps() -> int:
 def _is_well(one: dict[str, object]) -> bool:
     if one["Service"] in ONE_SHOTS:
         return (one["State"], one["ExitCode"]) == ("exited", 0)
-    return one["Health"] == "healthy"
+    # Some have no health check.
+    return one["State"] == "running" and one["Health"] in {"healthy", ""}
 
 
 def logs() -> int:

@@ -83,6 +83,7 @@ def replace(outdated: list[str], count: int) -> None:
         _scale(count)
         for one in replicas():
             _wait_until_healthy(one)
+        compose.must("up", "--detach", "--no-deps", "--no-build", "chores")
     finally:
         upstream.send_to_all()
 

@@ -24,9 +24,10 @@ def choose(settings: Settings, state: Path) -> list[Program]:
         environment={"BIND": service},
         stop_seconds=stop_seconds,
     )
+    chores = Program("chores", [sys.executable, "-m", "service.chores"], priority=4)
     programs = [postgres, api] if settings.database_url is None else [api]
     if nginx.executable():
         command = nginx.command(nginx.write_configuration(settings, state, service))
         # QUIT lets nginx finish what it is answering.
         programs.append(Program("nginx", command, 3, stop_signal="QUIT", stop_seconds=stop_seconds))
-    return programs
+    return [*programs, chores]

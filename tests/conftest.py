@@ -69,7 +69,7 @@ async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
 async def empty_database(engine: AsyncEngine) -> None:
     """Empty every table."""
     async with engine.begin() as connection:
-        await connection.execute(text("TRUNCATE foss RESTART IDENTITY"))
+        await connection.execute(text("TRUNCATE foss, idempotencykey RESTART IDENTITY"))
 
 
 @pytest.fixture(scope="session")

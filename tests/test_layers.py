@@ -88,7 +88,7 @@ def within(module: str, package: str) -> bool:
 def blueprint_of(module: str) -> str | None:
     """Return the blueprint that a module is part of."""
     parts = module.split(".")
-    root = {"service", "__main__", "asgi", "settings", "single_write", "common"}
+    root = {"service", "__main__", "asgi", "chores", "settings", "single_write", "common"}
     return parts[1] if len(parts) > 1 and parts[0] == "service" and parts[1] not in root else None
 
 
@@ -339,7 +339,11 @@ def environment_readers(module: str, source: str) -> list[str]:
 
 def settings_readers(module: str, source: str) -> list[str]:
     """Settings are handed down; only what starts a program loads them."""
-    if module in {"service", "service.__main__", "service.asgi", "service.settings"}:
+    if module in {
+        *("service", "service.__main__", "service.asgi"),
+        "service.chores",
+        "service.settings",
+    }:
         return []
     return [
         node.id

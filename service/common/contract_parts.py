@@ -35,7 +35,12 @@ ERRORS: Mapping[int, Answer] = {
     408: Answer(
         "BodyTooSlow", "RequestTimeout", "The body arrived too slowly; the connection closes."
     ),
-    409: Answer("Conflict", "RecordAlreadyExists", "A unique value is taken."),
+    409: Answer(
+        "Conflict",
+        "RecordAlreadyExists",
+        "A unique value is taken, or the first request with this key is still running.",
+        ("Retry-After",),
+    ),
     412: Answer(
         "PreconditionFailed",
         "PreconditionFailed",
@@ -83,8 +88,7 @@ HEADERS: Document = {
         "schema": {"type": "string", "const": "Bearer"},
     },
     "Retry-After": {
-        "description": "After how many seconds to try again.",
-        "required": True,
+        "description": "After how many seconds to try again, where that helps.",
         "schema": {"type": "string", "pattern": "^[0-9]+$"},
     },
     "ETag": {

@@ -83,6 +83,13 @@ class RecordAlreadyExists(JSONException):
     status_code = 409
 
 
+class RequestInProgress(JSONException):
+    """The first request with this key is still running."""
+
+    status_code = 409
+    headers = {"Retry-After": "1"}  # noqa: RUF012
+
+
 class PreconditionFailed(JSONException):
     """The record is no longer the one that `If-Match` names; `version` is its present one."""
 

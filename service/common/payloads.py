@@ -25,6 +25,12 @@ class Prefer(Payload, schema="common/prefer.json"):
     prefer: str | None = Field(None, alias="Prefer")
 
 
+class IdempotencyKeyHeader(Payload, schema="common/idempotency_key.json"):
+    """A name for a request; a hook keeps the answer under it."""
+
+    idempotency_key: str | None = Field(None, alias="Idempotency-Key")
+
+
 class CreatedHeaders(Payload, schema="common/created_headers.json"):
     """The headers of an answer with a new record."""
 

@@ -17,6 +17,7 @@ from service.common.payloads import (
     CreatedHeaders,
     Error,
     FieldsHeaders,
+    IdempotencyKeyHeader,
     IfMatch,
     Message,
     PageHeaders,
@@ -40,6 +41,7 @@ blueprint = Blueprint("foss", __name__, url_prefix="/foss")
 
 @blueprint.post("")
 @document_request(CreateFoss)
+@document_headers(IdempotencyKeyHeader)
 @document_response(FossDocument, 201, CreatedHeaders)
 @document_response(Error, 409)
 async def create_foss(payload: CreateFoss) -> ResponseReturnValue:

@@ -151,7 +151,7 @@ def test_every_migration_says_what_it_does_and_can_be_undone() -> None:
 async def test_the_migrations_run_forwards_backwards_and_forwards_again(empty_url: str) -> None:
     await alembic(command.upgrade, empty_url, "head")
     await alembic(command.check, empty_url)
-    assert await tables(empty_url) == {"alembic_version", "foss"}
+    assert await tables(empty_url) == {"alembic_version", "foss", "idempotencykey"}
     assert await revisions(empty_url) == [head()]
 
     await alembic(command.downgrade, empty_url, "base")
@@ -160,7 +160,7 @@ async def test_the_migrations_run_forwards_backwards_and_forwards_again(empty_ur
 
     await alembic(command.upgrade, empty_url, "head")
     await alembic(command.check, empty_url)
-    assert await tables(empty_url) == {"alembic_version", "foss"}
+    assert await tables(empty_url) == {"alembic_version", "foss", "idempotencykey"}
 
 
 async def test_each_migration_alone_runs_forwards_backwards_and_forwards(empty_url: str) -> None:
@@ -244,7 +244,7 @@ async def test_two_migrators_at_once_both_succeed(empty_url: str) -> None:
 
     assert [process.returncode for process in migrators] == [0, 0], results
     assert sorted("Running upgrade" in output for output, _ in results) == [False, True]
-    assert await tables(empty_url) == {"alembic_version", "foss"}
+    assert await tables(empty_url) == {"alembic_version", "foss", "idempotencykey"}
     assert await revisions(empty_url) == [head()]
 
 
@@ -264,7 +264,7 @@ async def test_a_migrator_waits_for_the_lock_of_another_and_frees_its_own(empty_
         await connection.execute("SELECT pg_advisory_unlock($1)", LOCK)
         await upgrade
 
-        assert await tables(empty_url) == {"alembic_version", "foss"}
+        assert await tables(empty_url) == {"alembic_version", "foss", "idempotencykey"}
         assert await advisory_locks(connection) == 0
 
 
@@ -317,7 +317,7 @@ async def test_a_migration_that_fails_leaves_those_before_it_and_no_lock(
     with pytest.raises(Exception, match="division by zero"):
         await asyncio.to_thread(command.upgrade, config, "head")
 
-    assert await tables(empty_url) == {"alembic_version", "foss", "kept"}
+    assert await tables(empty_url) == {"alembic_version", "foss", "idempotencykey", "kept"}
     assert await revisions(empty_url) == ["test1"]
     async with connect(empty_url) as connection:
         assert await advisory_locks(connection) == 0
@@ -344,7 +344,7 @@ async def test_the_printed_sql_runs_as_it_is(empty_url: str) -> None:
         for statement in statements:
             await connection.execute(statement)
 
-    assert await tables(empty_url) == {"alembic_version", "foss"}
+    assert await tables(empty_url) == {"alembic_version", "foss", "idempotencykey"}
     assert await revisions(empty_url) == [head()]
     await alembic(command.check, empty_url)
 

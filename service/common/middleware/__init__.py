@@ -13,6 +13,7 @@ from service.common.middleware import (
     cors,
     deadline,
     guard,
+    idempotency,
     json_exceptions,
     json_responses,
     openapi,
@@ -43,3 +44,4 @@ def register_middleware(app: Quart, settings: Settings) -> None:
     conditional.register(app)
     stale_plans.register(app)
     unit_of_work.register(app)
+    idempotency.register(app)

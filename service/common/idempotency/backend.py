@@ -1,0 +1,51 @@
+"""The statements behind idempotency keys."""
+
+from datetime import timedelta
+from hashlib import sha256
+from typing import Any
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from service.common.idempotency.models import IdempotencyKey
+
+KEPT = timedelta(hours=24)
+BATCH = 10_000
+
+
+async def lock_key(session: AsyncSession, key: str) -> bool:
+    """Take the key until the transaction ends; return False where another has it."""
+    number = int.from_bytes(sha256(key.encode()).digest()[:8], signed=True)
+    return bool(await session.scalar(select(func.pg_try_advisory_xact_lock(number))))
+
+
+async def select_key(session: AsyncSession, key: str) -> IdempotencyKey | None:
+    """Return the answer that is kept under the key, or None."""
+    statement = select(IdempotencyKey).where(
+        IdempotencyKey.key == key, IdempotencyKey.created_at > func.now() - KEPT
+    )
+    return (await session.scalars(statement)).one_or_none()
+
+
+async def insert_key(session: AsyncSession, values: dict[str, Any]) -> None:
+    """Keep an answer; one under the same key has expired."""
+    statement = insert(IdempotencyKey).values(values)
+    changes = {name: statement.excluded[name] for name in values if name != "key"}
+    await session.execute(
+        statement.on_conflict_do_update(
+            index_elements=[IdempotencyKey.key], set_=changes | {"created_at": func.now()}
+        )
+    )
+
+
+async def delete_expired(session: AsyncSession) -> int:
+    """Delete some of the answers that are kept no longer; return how many."""
+    expired = (
+        select(IdempotencyKey.key)
+        .where(IdempotencyKey.created_at <= func.now() - KEPT)
+        .limit(BATCH)
+    )
+    statement = delete(IdempotencyKey).where(IdempotencyKey.key.in_(expired))
+    found = await session.scalars(statement.returning(IdempotencyKey.key))
+    return len(found.all())

@@ -1,0 +1,22 @@
+"""The table of the answers that are kept."""
+
+from datetime import datetime
+
+from sqlalchemy import DateTime, Index, LargeBinary, BigInteger, Text, func
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from service.common.models import Base
+
+
+class IdempotencyKey(Base):
+    """A key that a client gave to a request, and the answer that it got."""
+
+    __table_args__ = (Index(None, "created_at"),)
+
+    key: Mapped[str] = mapped_column(Text, primary_key=True)
+    fingerprint: Mapped[bytes] = mapped_column(LargeBinary)
+    status: Mapped[int] = mapped_column(BigInteger)
+    headers: Mapped[dict[str, str]] = mapped_column(JSONB)
+    body: Mapped[bytes] = mapped_column(LargeBinary)
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())

@@ -1,0 +1,203 @@
+"""Idempotency keys: repeating a request is safe."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from quart import Quart
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from service import chores
+from service.common.database import Database
+from service.common.idempotency import backend
+from tests.client import Client
+from tests.envelope import error_of
+from tests.factories import foss
+
+KEY = {"Idempotency-Key": "order-17"}
+
+
+async def count(engine: AsyncEngine, table: str = "foss") -> int:
+    """Return how many records there really are."""
+    async with engine.connect() as connection:
+        return int(await connection.scalar(text(f"SELECT count(*) FROM {table}")) or 0)  # noqa: S608
+
+
+async def test_a_repeated_request_gets_the_answer_of_the_first(
+    client: Client, engine: AsyncEngine
+) -> None:
+    json = foss()
+    first = await client.post("/foss", json=json, headers=KEY)
+    again = await client.post("/foss", json=json, headers=KEY)
+    same = ("Content-Type", "Content-Length", "ETag", "Location")
+
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert await again.get_data() == await first.get_data()
+    assert [again.headers[name] for name in same] == [first.headers[name] for name in same]
+    assert again.headers["X-Request-ID"] != first.headers["X-Request-ID"]
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert "Idempotency-Replayed" not in first.headers
+    assert await count(engine) == 1
+
+
+async def test_the_answer_stays_what_it_was(client: Client) -> None:
+    json = foss()
+    first = await client.post("/foss", json=json, headers=KEY)
+    url = first.headers["Location"]
+    await client.put(url, json={"name": "Zed"})
+    changed = await client.post("/foss", json=json, headers=KEY)
+    await client.delete(url)
+    deleted = await client.post("/foss", json=json, headers=KEY)
+
+    assert await changed.get_data() == await deleted.get_data() == await first.get_data()
+    assert deleted.headers["ETag"] == '"1"'
+
+
+async def test_the_same_values_in_another_order_are_the_same_payload(client: Client) -> None:
+    json = foss()
+    await client.post("/foss", json=json, headers=KEY)
+    turned = dict(reversed(json.items()))
+    again = await client.post("/foss", json=turned, headers=KEY)
+
+    assert again.headers["Idempotency-Replayed"] == "true"
+
+
+async def test_another_payload_under_the_key_is_a_422(client: Client, engine: AsyncEngine) -> None:
+    await client.post("/foss", json=foss(), headers=KEY)
+    error = await error_of(
+        await client.post("/foss", json=foss(), headers=KEY), 422, "InvalidAPIRequest"
+    )
+
+    assert [fault["pointer"] for fault in error["errors"]] == ["/Idempotency-Key"]
+    assert await count(engine) == 1
+
+
+async def test_each_key_and_no_key_is_a_request_of_its_own(
+    client: Client, engine: AsyncEngine
+) -> None:
+    for headers in (KEY, {"Idempotency-Key": "order-18"}, {}, {}):
+        response = await client.post("/foss", json=foss(), headers=headers)
+        assert response.status_code == 201
+        assert "Idempotency-Replayed" not in response.headers
+
+    assert await count(engine) == 4
+    assert await count(engine, "idempotencykey") == 2
+
+
+async def test_an_error_is_not_kept(client: Client, engine: AsyncEngine) -> None:
+    taken = foss()
+    await client.post("/foss", json=taken)
+    await error_of(await client.post("/foss", json=taken, headers=KEY), 409, "RecordAlreadyExists")
+    await error_of(
+        await client.post("/foss", json={"name": "x"}, headers=KEY), 422, "InvalidAPIRequest"
+    )
+    kept = await count(engine, "idempotencykey")
+    response = await client.post("/foss", json=foss(), headers=KEY)
+
+    assert kept == 0
+    assert response.status_code == 201
+
+
+@pytest.mark.parametrize("key", ["a", "!~" * 127 + "x", "5f1c2b9e-8c4a-4a0e"])
+async def test_a_key_is_any_visible_text(client: Client, key: str) -> None:
+    response = await client.post("/foss", json=foss(), headers={"Idempotency-Key": key})
+
+    assert response.status_code == 201
+
+
+@pytest.mark.parametrize("key", ["", " ", "a b", "a" * 256, "\xfc", "a\x7f"])
+async def test_any_other_key_is_a_422(client: Client, engine: AsyncEngine, key: str) -> None:
+    error = await error_of(
+        await client.post("/foss", json=foss(), headers={"Idempotency-Key": key}),
+        422,
+        "InvalidAPIRequest",
+    )
+
+    assert error["errors"][0]["pointer"] == "/Idempotency-Key"
+    assert await count(engine) == 0
+
+
+async def test_of_twins_at_the_same_time_one_is_done(client: Client, engine: AsyncEngine) -> None:
+    json = foss()
+    answers = await asyncio.gather(
+        *(client.post("/foss", json=json, headers=KEY) for _ in range(8))
+    )
+    statuses = [answer.status_code for answer in answers]
+
+    assert set(statuses) <= {201, 409}
+    assert 201 in statuses
+    for answer in answers:
+        if answer.status_code == 409:
+            await error_of(answer, 409, "RequestInProgress")
+            assert answer.headers["Retry-After"] == "1"
+    assert len({await one.get_data() for one in answers if one.status_code == 201}) == 1
+    assert await count(engine) == 1
+
+
+async def test_while_the_first_is_running_its_twin_is_told_to_wait(
+    client: Client, engine: AsyncEngine
+) -> None:
+    json = foss()
+    async with engine.begin() as first:
+        # As a request that holds the key and has not come to its end.
+        session: Any = first
+        assert await backend.lock_key(session, KEY["Idempotency-Key"])
+        twin = await client.post("/foss", json=json, headers=KEY)
+        await error_of(twin, 409, "RequestInProgress")
+    after = await client.post("/foss", json=json, headers=KEY)
+
+    assert twin.headers["Retry-After"] == "1"
+    assert after.status_code == 201
+    assert await count(engine) == 1
+
+
+async def test_a_key_is_kept_for_24_hours(client: Client, engine: AsyncEngine) -> None:
+    json = foss()
+    await client.post("/foss", json=json, headers=KEY)
+    await age(engine, "23:59:50")
+    replayed = await client.post("/foss", json=json, headers=KEY)
+    await age(engine, "24:00:01")
+    new = await client.post("/foss", json=foss(), headers=KEY)
+    again = await client.post("/foss", json=foss(), headers=KEY)
+
+    assert replayed.headers["Idempotency-Replayed"] == "true"
+    assert new.status_code == 201
+    assert "Idempotency-Replayed" not in new.headers
+    assert again.status_code == 422
+    assert await count(engine, "idempotencykey") == 1
+
+
+async def test_the_chores_delete_what_has_expired(
+    app: Quart, client: Client, engine: AsyncEngine
+) -> None:
+    await client.post("/foss", json=foss(), headers=KEY)
+    await age(engine, "24:00:01")
+    await client.post("/foss", json=foss(), headers={"Idempotency-Key": "young"})
+    database: Database = app.extensions["database"]
+    await chores.do(database)
+    async with engine.connect() as connection:
+        left = (await connection.scalars(text("SELECT key FROM idempotencykey"))).all()
+
+    assert left == ["young"]
+    assert await count(engine) == 2
+
+
+async def test_the_chores_delete_in_parts(
+    app: Quart, client: Client, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backend, "BATCH", 2)
+    for number in range(5):
+        await client.post("/foss", json=foss(), headers={"Idempotency-Key": str(number)})
+    await age(engine, "25:00:00")
+    await chores.do(app.extensions["database"])
+
+    assert await count(engine, "idempotencykey") == 0
+
+
+async def age(engine: AsyncEngine, interval: str) -> None:
+    """Have every key that there is be as old as this."""
+    async with engine.begin() as connection:
+        await connection.execute(
+            text(f"UPDATE idempotencykey SET created_at = now() - interval '{interval}'")  # noqa: S608
+        )

@@ -1,0 +1,67 @@
+"""`python -m service.chores`, for real."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from service.settings import ROOT
+
+SECONDS = 20
+
+
+def start(directory: Path, url: str, *arguments: str) -> tuple[subprocess.Popen[bytes], Path]:
+    log = directory / "chores.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "service.chores", *arguments],
+            cwd=ROOT,
+            env=os.environ | {"DATABASE_URL": url, "LOG_FORMAT": "json"},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    return process, log
+
+
+def test_the_chores_are_done_once_on_request(tmp_path: Path, database_url: str) -> None:
+    process, log = start(tmp_path, database_url, "--once")
+
+    assert process.wait(SECONDS) == 0
+    [line] = map(json.loads, log.read_text().splitlines())
+    assert (line["event"], line["deleted_idempotency_keys"]) == ("chores done", 0)
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT])
+def test_the_chores_go_on_until_a_signal(
+    tmp_path: Path, database_url: str, end: signal.Signals
+) -> None:
+    process, log = start(tmp_path, database_url)
+    deadline = time.monotonic() + SECONDS
+    while "chores done" not in log.read_text():
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)  # Between two looks, not instead of one.
+    process.send_signal(end)
+
+    assert process.wait(SECONDS) == 0
+
+
+def test_chores_that_fail_are_told(tmp_path: Path) -> None:
+    process, log = start(tmp_path, f"postgresql://x@/x?host={tmp_path}", "--once")
+
+    assert process.wait(SECONDS) == 1
+    [line] = map(json.loads, log.read_text().splitlines())
+    assert (line["event"], line["level"]) == ("chores failed", "warning")
+
+
+def test_a_wrong_setting_is_one_line(tmp_path: Path) -> None:
+    process, log = start(tmp_path, "nonsense")
+
+    assert process.wait(SECONDS) == 1
+    assert log.read_text().startswith("DATABASE_URL")
+    assert log.read_text().count("\n") == 1
