@@ -1,0 +1,33 @@
+"""The examples of the documents, run as a person would."""
+
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from service.settings import ROOT
+from tests.socket.conftest import KEY, Service
+
+EXAMPLES = re.findall(
+    r"^(curl .+?)  # (\d{3})$", (ROOT / "docs" / "collection.md").read_text(), re.MULTILINE
+)
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_each_example_of_the_collection_works_as_printed(
+    service: Service, empty_database: None
+) -> None:
+    statuses = []
+    for command, _ in EXAMPLES:
+        done = subprocess.run(
+            ["sh", "-c", f"{command} --silent --noproxy '*'"],
+            env={"URL": service.url, "KEY": KEY, "PATH": "/usr/bin:/bin"},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        statuses.append((command, done.stdout.split(" ", 2)[1]))
+
+    assert len(EXAMPLES) >= 12
+    assert statuses == EXAMPLES
