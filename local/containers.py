@@ -97,8 +97,7 @@ def ps() -> int:
 def _is_well(one: dict[str, object]) -> bool:
     if one["Service"] in ONE_SHOTS:
         return (one["State"], one["ExitCode"]) == ("exited", 0)
-    # Some have no health check.
-    return one["State"] == "running" and one["Health"] in {"healthy", ""}
+    return one["Health"] == "healthy"
 
 
 def logs() -> int:

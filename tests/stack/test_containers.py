@@ -21,7 +21,7 @@ from tests.stack.project import Stack
 
 pytestmark = pytest.mark.stack
 
-CONTAINERS = ["postgres", "api", "nginx"]
+CONTAINERS = ["postgres", "api", "chores", "nginx"]
 CONFIGURATION = "/tmp/nginx.conf"  # noqa: S108
 
 
@@ -102,7 +102,7 @@ def test_nginx_alone_is_reachable_from_the_host(stack: Stack) -> None:
     ports = {name: stack.inspect(name)["NetworkSettings"]["Ports"] for name in CONTAINERS}
     published = {name: [port for port, to in found.items() if to] for name, found in ports.items()}
 
-    assert published == {"postgres": [], "api": [], "nginx": ["8080/tcp"]}
+    assert published == {"postgres": [], "api": [], "chores": [], "nginx": ["8080/tcp"]}
 
 
 @pytest.mark.parametrize("network", ["database", "backend"])
@@ -220,8 +220,8 @@ def test_ps_tells_of_a_replica_that_ended(stack: Stack) -> None:
     stack.compose("up", "--detach", "--wait", "--no-recreate")
 
     assert (well.returncode, ill.returncode) == (0, 1)
-    assert well.stdout.count("healthy") == 4
-    assert ill.stdout.count("healthy") == 3
+    assert well.stdout.count("healthy") == 5
+    assert ill.stdout.count("healthy") == 4
 
 
 def test_the_containers_have_their_own_database(stack: Stack) -> None:
