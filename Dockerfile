@@ -10,6 +10,8 @@ COPY alembic.ini ./
 COPY migrations migrations
 COPY schemas schemas
 COPY service service
+# A clone may be readable for its owner alone.
+RUN chmod -R a+rX /app
 # The file system is read-only when it runs, so the bytecode is made here.
 RUN /venv/bin/python -m compileall -q service migrations
 

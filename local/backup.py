@@ -31,14 +31,17 @@ def backup(settings: Settings, arguments: list[str]) -> int:
     """Write the database to a file, which is complete or not there."""
     target = _file(arguments)
     part = target.with_name(f"{target.name}.part")
-    part.touch(mode=0o600)
+    try:
+        part.touch(mode=0o600)
+    except OSError as error:
+        raise CommandError(f"Can't write {target}: {error.strerror}.") from error
     try:
         with part.open("wb") as output:
             _run(settings, DUMP, stdout=output)
         part.rename(target)
     finally:
         part.unlink(missing_ok=True)
-    print(f"Wrote {target}, {target.stat().st_size} bytes.")
+    print(f"Wrote {_name(settings)} to {target}, {target.stat().st_size} bytes.")
     return 0
 
 
@@ -57,8 +60,17 @@ def restore(settings: Settings, arguments: list[str]) -> int:
         _run(settings, RUN, stdin=script)
     if inside:
         compose.must("run", "--rm", "--no-deps", "--no-TTY", "roles")
-    print(f"Restored {source}.")
+    print(f"Restored {_name(settings)} from {source}.")
     return 0
+
+
+def _name(settings: Settings) -> str:
+    """Return which database it is, for people."""
+    if modes.in_containers(settings):
+        return "the database of the containers"
+    if settings.database_url is None:
+        return "the embedded database"
+    return f"the database {psql.connection(database_url(settings))[0]}"
 
 
 def _file(arguments: list[str]) -> Path:

@@ -10,7 +10,13 @@ BOUNDS = {
     **dict.fromkeys(("minimum", "exclusiveMinimum", "minLength", "minItems"), 1),
     **dict.fromkeys(("maximum", "exclusiveMaximum", "maxLength", "maxItems"), -1),
 }
-FIRST_ERROR = "400"
+# What tells people more, or is compared in a way of its own.
+COMPARED = frozenset(
+    {
+        *("title", "description", "example", "examples", "default"),
+        *("$ref", "type", "enum", "required", "properties", "items", *BOUNDS),
+    }
+)
 
 
 def breaks(old: Document, new: Document) -> list[str]:
@@ -38,6 +44,9 @@ def _resolve(document: Document, part: Any) -> Any:
 
 
 def _breaks(pair: _Pair) -> Iterator[str]:
+    schemes = [document["components"].get("securitySchemes") for document in (pair.old, pair.new)]
+    if schemes[0] != schemes[1] or pair.old.get("security") != pair.new.get("security"):
+        yield "security"
     for path, operations in pair.old["paths"].items():
         for method, old in operations.items():
             place = f"{method.upper()} {path}"
@@ -45,8 +54,9 @@ def _breaks(pair: _Pair) -> Iterator[str]:
             if new is None:
                 yield place
                 continue
-            if old["operationId"] != new["operationId"]:
-                yield f"{place} operationId"
+            for fact in ("operationId", "security"):
+                if old.get(fact) != new.get(fact):
+                    yield f"{place} {fact}"
             yield from _parameters(pair, place, old, new)
             yield from _body(pair, place, old.get("requestBody"), new.get("requestBody"))
             yield from _responses(pair, place, old["responses"], new["responses"])
@@ -59,7 +69,8 @@ def _parameters(pair: _Pair, place: str, old: Document, new: Document) -> Iterat
         if parameter.get("required") and not before.get(name, {}).get("required"):
             yield f"{place} {name}"
     for name, parameter in before.items():
-        if name not in after or after[name]["in"] != parameter["in"]:
+        found = after.get(name, {})
+        if any(found.get(fact) != parameter.get(fact) for fact in ("in", "style", "explode")):
             yield f"{place} {name}"
         else:
             yield from _narrowed(
@@ -83,14 +94,17 @@ def _body(pair: _Pair, place: str, old: Document | None, new: Document | None) -
 def _responses(pair: _Pair, place: str, old: Document, new: Document) -> Iterator[str]:
     for status, answer in old.items():
         if status not in new:
-            # An error that is not answered any more breaks nobody.
-            if status < FIRST_ERROR:
-                yield f"{place} {status}"
+            yield f"{place} {status}"
             continue
         before, after = pair.resolve(answer, new[status])
-        for name in before.get("headers", {}):
-            if name not in after.get("headers", {}):
+        for name, header in before.get("headers", {}).items():
+            known, found = pair.resolve(header, after.get("headers", {}).get(name))
+            if found is None or (known.get("required") and not found.get("required")):
                 yield f"{place} {status} {name}"
+            elif "schema" in known:
+                yield from _widened(
+                    pair, f"{place} {status} {name}", known["schema"], found.get("schema", {})
+                )
         for media_type, content in before.get("content", {}).items():
             if media_type not in after.get("content", {}):
                 yield f"{place} {status} {media_type}"
@@ -107,8 +121,9 @@ def _narrowed(pair: _Pair, place: str, old: Any, new: Any) -> Iterator[str]:
     for bound, sign in BOUNDS.items():
         if bound in new and (bound not in old or sign * new[bound] > sign * old[bound]):
             yield f"{place} {bound}"
-    for keyword in ("pattern", "format", "uniqueItems", "not", "const"):
-        if keyword in new and new[keyword] != old.get(keyword):
+    # Whatever else restricts (`pattern`, `not`, `oneOf`, …) may refuse more once it is another.
+    for keyword in sorted(new.keys() - COMPARED):
+        if new[keyword] != old.get(keyword):
             yield f"{place} {keyword}"
     for name in set(new.get("required", ())) - set(old.get("required", ())):
         yield f"{place} {name}"
@@ -118,8 +133,11 @@ def _narrowed(pair: _Pair, place: str, old: Any, new: Any) -> Iterator[str]:
 def _widened(pair: _Pair, place: str, old: Any, new: Any) -> Iterator[str]:
     """Yield where a client may get now what it does not expect, or miss what it does."""
     old, new = pair.resolve(old, new)
-    if not _types(new) <= _types(old):
+    if not _types(new) <= _types(old) or _has_fewer_options(new, old):
         yield place
+    for keyword in sorted(old.keys() - COMPARED):
+        if old[keyword] != new.get(keyword):
+            yield f"{place} {keyword}"
     for name in set(old.get("required", ())) - set(new.get("required", ())):
         yield f"{place} {name}"
     yield from _children(pair, place, old, new, _widened)

@@ -2,19 +2,21 @@
 
 import json
 import os
+import re
 import secrets
 import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
-from local.console import CommandError
+from local.console import CommandError, just
 from service.settings import ROOT
 
 ENV_FILE = ROOT / ".env"
 # Each password is for one role of the database; the key is the clients'.
 SECRETS = ("POSTGRES_PASSWORD", "MIGRATE_PASSWORD", "API_PASSWORD", "SECURE_API_KEY")
 SECRET_BYTES = 24
+PLAIN = re.compile("[A-Za-z0-9._~-]+")
 
 
 def engine_answers() -> bool:
@@ -29,11 +31,21 @@ def engine_answers() -> bool:
 
 
 def runs() -> bool:
-    """Return whether containers of this project run."""
-    # Without its secrets it never ran, and compose would not even say so.
-    if set(SECRETS) - _present(_lines(ENV_FILE)):
+    """Return whether containers of this project run.
+
+    Raises CommandError: they do, and `.env` does not have what every command needs.
+    """
+    # Asked without compose, which needs `.env` even for this.
+    label = f"label=com.docker.compose.project.working_dir={ROOT}"
+    if not engine_answers() or not docker("ps", "--quiet", "--filter", label).strip():
         return False
-    return engine_answers() and bool(output("ps", "--quiet"))
+    if missing := [name for name in SECRETS if name not in _values(_lines(ENV_FILE))]:
+        raise CommandError(
+            f"The stack runs in containers, but .env has no {', '.join(missing)}: "
+            f"bring it back, or run `{just('up')}` for new ones."
+        )
+    # Another project may have been started from here.
+    return bool(output("ps", "--quiet"))
 
 
 def run(*arguments: str, **environment: str) -> int:
@@ -76,10 +88,17 @@ def _output(*command: str) -> str:
 
 
 def write_secrets(path: Path = ENV_FILE) -> list[str]:
-    """Add a random value for each secret that `.env` lacks, and return their names."""
+    """Add a random value for each secret that `.env` lacks, and return their names.
+
+    Raises CommandError: one that is there has other characters than letters, digits and `._~-`.
+    """
     lines = _lines(path)
-    present = _present(lines)
-    missing = [name for name in SECRETS if name not in present]
+    values = _values(lines)
+    for name in SECRETS:
+        # They become part of addresses and of compose's own language.
+        if name in values and not PLAIN.fullmatch(values[name]):
+            raise CommandError(f"{name} in .env: only letters, digits and `._~-` will do.")
+    missing = [name for name in SECRETS if name not in values]
     if missing:
         path.touch(mode=0o600)
         path.chmod(0o600)
@@ -92,6 +111,7 @@ def _lines(path: Path) -> list[str]:
     return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
 
 
-def _present(lines: list[str]) -> set[str]:
-    """Return the names that have a value."""
-    return {line.partition("=")[0].strip() for line in lines if line.partition("=")[2].strip()}
+def _values(lines: list[str]) -> dict[str, str]:
+    """Return what has a value."""
+    pairs = (line.partition("=") for line in lines)
+    return {name.strip(): value.strip() for name, _, value in pairs if value.strip()}

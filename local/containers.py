@@ -13,6 +13,7 @@ from local.readiness import ask
 from service.settings import ROOT, Settings, load_settings
 
 READY_SECONDS = 30
+REPLICAS = 2
 INTERVAL = 0.2
 # They do their work and end.
 ONE_SHOTS = {"migrate", "roles"}
@@ -35,8 +36,11 @@ def up(settings: Settings) -> int:
         if not compose.output("ps", "--quiet", "nginx"):
             ports.require_free(settings.http_port)
         if compose.output("ps", "--quiet", "api") and not added:
-            # A build of now replaces what runs replica by replica, or not at all.
-            compose.must("up", "--detach", "--wait", "--no-recreate", "--no-deps", "nginx")
+            # What has ended starts again. A build of now replaces what runs replica by replica, or
+            # not at all.
+            count = max(REPLICAS, len(compose.output("ps", "--all", "--quiet", "api").split()))
+            kept = ("--no-recreate", "--no-build", "--scale", f"api={count}")
+            compose.must("up", "--detach", "--wait", *kept)
             upstream.send_to_all()
             print(f"It runs already; `{just('deploy')}` brings a new build.")
         else:
@@ -48,7 +52,13 @@ def up(settings: Settings) -> int:
 
 
 def _start() -> None:
-    if compose.run("up", "--detach", "--build", "--wait"):
+    try:
+        failed = compose.run("up", "--detach", "--build", "--wait")
+    except BaseException:
+        # Ctrl-C: half a stack is of no use.
+        compose.run("down")
+        raise
+    if failed:
         compose.run("logs", "--no-color", "--tail", "15")
         compose.run("down")
         raise CommandError(

@@ -23,6 +23,7 @@ def run(settings: Settings) -> int:
             raise CommandError(
                 f"The stack does not run in containers: start it with `{just('up')}`."
             )
+        upstream.check()
         latest, previous = images()
         running = replicas()
         # What runs, which is not always what was built last.

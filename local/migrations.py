@@ -52,4 +52,9 @@ def print_pending(alembic: list[str]) -> int:
         print("-- Nothing is pending: the database is at the newest revision.")
         return 0
     revision = current.stdout.split()[0] if current.stdout.strip() else "base"
-    return run(alembic, ["upgrade", f"{revision}:head", "--sql"])
+    command = [*alembic, "upgrade", f"{revision}:head", "--sql"]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
+    # It may be there, with nothing in it.
+    created = "CREATE TABLE alembic_version"
+    print(done.stdout.replace(created, f"{created[:12]} IF NOT EXISTS{created[12:]}"), end="")
+    return done.returncode

@@ -22,9 +22,15 @@ def up(settings: Settings, arguments: list[str]) -> int:
             "DATABASE_URL is set, and the containers have a PostgreSQL of their own: "
             f"unset it, or use `{just('up local')}`."
         )
-    if where == "local" or stack.runs(settings) or settings.database_url is not None:
+    if stack.runs(settings):
+        if where == "docker":
+            raise CommandError(f"The stack runs as local processes: `{just('down')}` first.")
         return stack.up(settings)
-    return containers.up(settings) if compose.engine_answers() else stack.up(settings)
+    if where == "local" and compose.runs():
+        raise CommandError(f"The stack runs in containers: `{just('down')}` first.")
+    if where == "local" or settings.database_url is not None or not compose.engine_answers():
+        return stack.up(settings)
+    return containers.up(settings)
 
 
 def down(settings: Settings, _arguments: list[str]) -> int:

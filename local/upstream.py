@@ -7,7 +7,13 @@ from local import compose
 # Longer than nginx gives its workers to end.
 TAKE_OVER_SECONDS = 90
 INTERVAL = 0.2
-RELOAD = ("nginx", "/flusk/start.sh", "reload")
+START = ("nginx", "/flusk/start.sh")
+RELOAD = (*START, "reload")
+
+
+def check() -> None:
+    """Raise CommandError where nginx would not take its configuration over."""
+    compose.output("exec", "--no-TTY", *START, "check")
 
 
 def send_to(containers: list[str]) -> None:

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Renders the configuration with the environment's NGINX_* and starts nginx; `start.sh reload` has a
-# running nginx take it over. The image's own way needs a folder that its user may not write.
+# running nginx take it over, `start.sh check` only says whether it could. The image's own way needs a folder that its user may not write.
 set -eu
 
 # As local/nginx.py works them out: a bit more than the service allows, so that the service answers.
@@ -11,6 +11,7 @@ export NGINX_TIMEOUT NGINX_MAX_BODY_BYTES
 names=$(env | sed -n 's/^\(NGINX_[A-Z_]*\)=.*/${\1}/p')
 envsubst "$names" <"${0%/*}/nginx.conf.template" >/tmp/nginx.conf.new
 nginx -t -q -c /tmp/nginx.conf.new -g 'pid /tmp/nginx.pid;'
+[ "${1:-start}" = check ] && exit
 mv /tmp/nginx.conf.new /tmp/nginx.conf
 
 if [ "${1:-start}" = reload ]; then

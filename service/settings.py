@@ -64,7 +64,8 @@ class Settings(BaseSettings):
 
     app_env: Environment = Environment.DEVELOPMENT
     bind: str = "127.0.0.1:5000"
-    connection_limit: int = Field(default=256, ge=1)
+    # nginx knows no more.
+    connection_limit: int = Field(default=256, ge=1, le=65_535)
     cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = (
         "http://localhost:8080",
     )

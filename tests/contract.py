@@ -13,6 +13,20 @@ from service.settings import ROOT
 
 # What is served beside the operations of the contract.
 PAGES = re.compile(r"/openapi\.json|/docs(/.*)?")
+FIRST_ERROR = 400
+# What is answered where there is no operation: before routing, by it, or by whatever fails then.
+BESIDE = {400, 401, 404, 405, 413, 414, 415, 422, 431, 500, 501, 503, 504, 505}
+# What any answer may have; the rest is described with it.
+ALWAYS = {
+    *(
+        "Access-Control-Allow-Origin",
+        "Access-Control-Expose-Headers",
+        "Connection",
+        "Content-Length",
+    ),
+    *("Content-Encoding", "Content-Type", "Date", "Server", "Transfer-Encoding", "Vary"),
+    *("Content-Security-Policy", "Referrer-Policy", "X-Content-Type-Options", "Keep-Alive"),
+}
 # The host by which tests call what is not the service, such as a fake of it behind nginx.
 ELSEWHERE = "elsewhere.example"
 UNDESCRIBED = {"Error": "application/json", "Problem": "application/problem+json"}
@@ -37,13 +51,21 @@ def check(method: str, path: str, status: int, headers: Mapping[str, str], body:
     answer = _resolve(answer)
     for name, header in answer.get("headers", {}).items():
         _check_header(what, name, _resolve(header), headers.get(name))
+    unknown = {name.title() for name in headers} - {
+        *ALWAYS,
+        *(name.title() for name in answer.get("headers", {})),
+    }
+    assert not unknown, f"{what} has {', '.join(unknown)}"
     content = answer.get("content")
     if method == "HEAD" or not content:
         assert body == b"", f"{what} has a body"
         return
     media_type = headers["Content-Type"]
     assert media_type in content, f"{what} is {media_type}"
-    _check_value(what, content[media_type]["schema"], json.loads(body))
+    value = json.loads(body)
+    _check_value(what, content[media_type]["schema"], value)
+    if status >= FIRST_ERROR:
+        _check_facts(what, status, headers, value)
 
 
 def check_every_answer() -> None:
@@ -79,15 +101,30 @@ def _check_beside(
 ) -> None:
     """Check an answer to what no operation is: an error, OPTIONS, or a page."""
     assert headers["X-Request-ID"], what
-    if status < 400:
-        assert method == "OPTIONS" or PAGES.fullmatch(path), f"{what} is not in the contract"
+    if method == "OPTIONS" and status == 204:
+        assert body == b"", f"{what} has a body"
         return
+    if status < FIRST_ERROR:
+        assert method in {"GET", "HEAD"}, f"{what} is not in the contract"
+        assert PAGES.fullmatch(path), f"{what} is not in the contract"
+        return
+    assert status in BESIDE, f"{what} is not in the contract"
+    assert status != 405 or headers.get("Allow"), f"{what} has no Allow"
     if method == "HEAD":
         assert body == b"", f"{what} has a body"
         return
     media_type = headers["Content-Type"]
     [title] = [name for name, known in UNDESCRIBED.items() if known == media_type]
-    _check_value(what, {"$ref": f"#/components/schemas/{title}"}, json.loads(body))
+    value = json.loads(body)
+    _check_value(what, {"$ref": f"#/components/schemas/{title}"}, value)
+    _check_facts(what, status, headers, value)
+
+
+def _check_facts(what: str, status: int, headers: Mapping[str, str], body: Any) -> None:
+    """Check that an error says of itself what the head says."""
+    facts = body.get("error", body)
+    assert facts.get("code", facts.get("status")) == status, f"{what} says another status"
+    assert facts["request_id"] == headers["X-Request-ID"], f"{what} says another request id"
 
 
 def _operation(method: str, path: str) -> dict[str, Any] | None:

@@ -73,8 +73,8 @@ ERRORS: Mapping[int, Answer] = {
     ),
     504: Answer("DeadlineExceeded", "DeadlineExceeded", "The request took too long."),
 }
-EVERYWHERE = (400, 415, 422, 429, 500, 503, 504)
-WITH_BODY = (408, 413)
+EVERYWHERE = (400, 413, 415, 422, 429, 500, 503, 504)
+WITH_BODY = (408,)
 
 HEADERS: Document = {
     "X-Request-ID": {

@@ -3,8 +3,11 @@
 from typing import Any
 
 import pytest
+from quart import Quart
+from werkzeug.datastructures import Headers
 
 from service.common.exceptions import JSONException
+from service.common.middleware.problems import prefers_problem
 from service.common.validation import load_schemas
 from tests.client import Client
 
@@ -61,6 +64,20 @@ async def test_any_other_client_gets_the_envelope(client: Client, accept: str | 
 
     assert media_type == JSON
     assert body["error"]["code"] == 404
+
+
+@pytest.mark.parametrize(
+    ("lines", "media_type"),
+    [
+        (["text/html", PROBLEM], PROBLEM),
+        ([f"{JSON};q=0", PROBLEM], PROBLEM),
+        ([f"{PROBLEM};q=0.2", JSON], JSON),
+    ],
+)
+async def test_several_lines_are_one_list(app: Quart, lines: list[str], media_type: str) -> None:
+    headers = Headers([("Accept", line) for line in lines])
+    async with app.test_request_context("/foss/99", headers=headers):
+        assert prefers_problem() == (media_type == PROBLEM)
 
 
 async def test_both_tell_the_same_facts(client: Client) -> None:

@@ -1,12 +1,16 @@
 """A request as bytes, its answer, and what becomes of the connection behind it."""
 
 import json
+import re
 import socket
 from dataclasses import dataclass
 from email.message import Message
 from http.client import parse_headers
 from io import BufferedReader
 
+import httpx
+
+from tests.contract import check
 from tests.envelope import check_envelope
 from tests.socket.conftest import KEY
 
@@ -48,6 +52,8 @@ def chunked(*chunks: bytes) -> bytes:
     return b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks) + b"0\r\n\r\n"
 
 
+# A request whose method and path are what they seem.
+TARGET = re.compile(rb"([A-Z]+) (/[^ ?#]*)[^ ]* HTTP/1\.1\r\n")
 SECOND = request(b"GET /livez", b"X-Request-ID: the-second", b"Connection: close")
 
 
@@ -77,6 +83,11 @@ def hold(answer: Answer, row: Row) -> None:
         check_envelope(json.loads(answer.body), answer.headers, row.status, row.type)
     elif row.status >= 400:
         assert answer.body == b""
+        return
+    if target := TARGET.match(row.sent):
+        method, path = (part.decode("latin-1") for part in target.groups())
+        headers = httpx.Headers(list(answer.headers.items()))
+        check(method, path, answer.status, headers, answer.body)
 
 
 def read_answer(reader: BufferedReader) -> Answer:

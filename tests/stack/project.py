@@ -85,6 +85,10 @@ def new_stack(directory: Path) -> Iterator[Stack]:
         source = ROOT / name
         copy = shutil.copytree if source.is_dir() else shutil.copy
         copy(source, project.directory / name)
+    # As after a clone under umask 077: the containers run as other users.
+    for path in project.directory.rglob("*"):
+        if not path.is_symlink() and ".venv" not in path.parts and ".tools" not in path.parts:
+            path.chmod(path.stat().st_mode & 0o700)
     # The environment of the tests names no file for settings; this project has one of its own.
     environment = {n: v for n, v in project.environment.items() if n != "ENV_FILE"}
     name = f"flusk-test-{os.getpid()}"

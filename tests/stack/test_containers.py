@@ -205,7 +205,7 @@ def test_the_commands_work_against_the_running_stack(stack: Stack, http: httpx.C
 
     assert "SELECT 1" in stack.just("psql", "--echo-queries", "-c", "SELECT 1").stdout
     assert (back.returncode, unready, forth.returncode) == (0, 503, 0)
-    assert "CREATE TABLE foss" in pending.stdout
+    assert "CREATE TABLE idempotencykey" in pending.stdout
     assert http.get("/readyz").status_code == 200
     # What the replicas run, and would run if there were more, is a matter of `deploy`.
     latest = stack.docker("image", "inspect", "--format", "{{.Id}}", f"{stack.name}-api:latest")
@@ -222,6 +222,55 @@ def test_ps_tells_of_a_replica_that_ended(stack: Stack) -> None:
     assert (well.returncode, ill.returncode) == (0, 1)
     assert well.stdout.count("healthy") == 5
     assert ill.stdout.count("healthy") == 4
+
+
+def test_a_second_up_starts_what_has_ended(stack: Stack, http: httpx.Client) -> None:
+    stack.docker("kill", stack.ids("api")[0])
+    stack.compose("stop", "--timeout", "10", "postgres")
+    again = stack.just("up")
+
+    assert again.returncode == 0, again.stderr
+    assert stack.just("ps").returncode == 0
+    assert len(stack.ids("api")) == 2
+    assert http.get("/foss").status_code == 200
+
+
+def test_without_its_env_no_command_takes_another_database(stack: Stack, tmp_path: Path) -> None:
+    file, moved = stack.directory / ".env", stack.directory / ".env.moved"
+    file.rename(moved)
+    try:
+        refused = [
+            stack.just(*command)
+            for command in (("backup", str(tmp_path / "x")), ("down",), ("ps",), ("migrate",))
+        ]
+    finally:
+        moved.rename(file)
+
+    assert [done.returncode for done in refused] == [1] * 4
+    assert all(".env has no" in done.stderr for done in refused)
+    assert not (tmp_path / "x").exists()
+
+
+def test_one_stack_at_a_time(stack: Stack) -> None:
+    local = stack.just("up", "local")
+
+    assert local.returncode == 1
+    assert "runs in containers" in local.stderr
+
+
+def test_a_template_with_a_fault_stops_a_deploy_before_it_begins(stack: Stack) -> None:
+    before = stack.containers()
+    template = stack.directory / "nginx" / "nginx.conf.template"
+    text = template.read_text()
+    template.write_text(text.replace("http {", "http { nonsense;", 1))
+    try:
+        refused = stack.just("deploy")
+    finally:
+        template.write_text(text)
+
+    assert refused.returncode == 1
+    assert "nonsense" in refused.stderr
+    assert stack.containers() == before
 
 
 def test_the_containers_have_their_own_database(stack: Stack) -> None:

@@ -42,7 +42,7 @@ def old() -> Document:
             "parameters": {"id": {"name": "X-ID", "in": "header", "schema": {"type": "string"}}},
             "responses": {
                 "ok": {
-                    "headers": {"Link": {}},
+                    "headers": {"Link": {"required": True, "schema": {"pattern": "a"}}},
                     "content": {"application/json": {"schema": {"$ref": "#/components/schemas/a"}}},
                 }
             },
@@ -51,7 +51,11 @@ def old() -> Document:
                 "thing": {
                     "type": "object",
                     "required": ["id", "name"],
-                    "properties": {"id": {"type": "integer"}, "name": {"type": "string"}},
+                    "properties": {
+                        "id": {"type": "integer"},
+                        "name": {"type": "string", "pattern": "a"},
+                        "kind": {"enum": ["a", "b"]},
+                    },
                 },
                 "new": {
                     "type": "object",
@@ -86,11 +90,46 @@ def changed(document: Document, path: str, value: Any) -> Document:
 NEW = "components schemas new"
 GET = "paths /things get"
 POST = "paths /things post"
-BROKEN = {
+BROKEN: dict[str, tuple[str, Any, list[str]]] = {
     "a path": ("paths /things", None, ["GET /things", "POST /things"]),
     "a method": (POST, None, ["POST /things"]),
     "an operationId": (f"{GET} operationId", "other", ["GET /things operationId"]),
     "a status": (f"{GET} responses 200", None, ["GET /things 200"]),
+    "an error": (f"{GET} responses 404", None, ["GET /things 404"]),
+    "who may call": ("security", [{"key": []}], ["security"]),
+    "who may call one": (f"{GET} security", [], ["GET /things security"]),
+    "how a list is sent": (f"{GET} parameters 0 explode", False, ["GET /things limit"]),
+    "a header that is always there": (
+        "components responses ok headers Link required",
+        False,
+        ["GET /things 200 Link"],
+    ),
+    "what a header is like": (
+        "components responses ok headers Link schema pattern",
+        "b",
+        ["GET /things 200 Link pattern"],
+    ),
+    "properties that were let pass": (
+        f"{NEW} additionalProperties",
+        False,
+        ["POST /things body additionalProperties"],
+    ),
+    "a further schema": (
+        f"{NEW} allOf",
+        [{"required": ["kind"]}],
+        ["POST /things body allOf"],
+    ),
+    "a step": (f"{NEW} properties size multipleOf", 2, ["POST /things body size multipleOf"]),
+    "what an answer is like": (
+        "components schemas thing properties name pattern",
+        "b",
+        ["GET /things 200 items name pattern"],
+    ),
+    "another option of an answer": (
+        "components schemas thing properties kind enum",
+        ["a", "b", "c"],
+        ["GET /things 200 items kind"],
+    ),
     "a response header": (
         "components responses ok headers Link",
         None,
@@ -178,7 +217,6 @@ BROKEN = {
     "a new pattern": (f"{NEW} properties name pattern", "a", ["POST /things body name pattern"]),
 }
 KEPT = {
-    "an error that is answered no more": (f"{GET} responses 404", None),
     "a new response property": ("components schemas thing properties more", {"type": "string"}),
     "a new property": (f"{NEW} properties more", {"type": "string"}),
     "a property that is optional now": (f"{NEW} required", []),

@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
+import pytest
+
 from local.compose import SECRETS, write_secrets
+from local.console import CommandError
 
 
 def test_missing_secrets_are_added_and_what_is_there_stays(tmp_path: Path) -> None:
@@ -27,3 +30,15 @@ def test_a_new_file_is_for_its_owner_alone_and_a_second_time_nothing_changes(
     before = path.read_text()
     assert write_secrets(path) == []
     assert path.read_text() == before
+
+
+@pytest.mark.parametrize("value", ["p@ss", "a/b", "a$HOME", "mi?gr#ate", '"quoted"', "a b"])
+def test_a_secret_that_compose_or_an_address_would_read_otherwise_is_refused(
+    tmp_path: Path, value: str
+) -> None:
+    path = tmp_path / ".env"
+    path.write_text(f"API_PASSWORD={value}\n")
+
+    with pytest.raises(CommandError, match="API_PASSWORD"):
+        write_secrets(path)
+    assert path.read_text() == f"API_PASSWORD={value}\n"

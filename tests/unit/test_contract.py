@@ -18,7 +18,9 @@ RECORD = {
     "created_at": "2026-01-02T03:04:05.678901Z",
     "updated_at": "2026-01-02T03:04:05.678901Z",
 }
-ERROR = {"error": {"code": 404, "type": "RecordNotFound", "message": "No.", "request_id": "a"}}
+ERROR: dict[str, Any] = {
+    "error": {"code": 404, "type": "RecordNotFound", "message": "No.", "request_id": "a"}
+}
 
 
 def body(value: Any) -> bytes:
@@ -39,7 +41,13 @@ GOOD = {
     "an answer to HEAD": ("HEAD", "/foss/7", 200, HEADERS, b""),
     "an error": ("GET", "/foss/7", 404, HEADERS, body(ERROR)),
     "an error elsewhere": ("GET", "/nope", 404, HEADERS, body(ERROR)),
-    "a wrong method": ("PUT", "/foss", 405, HEADERS, body(ERROR)),
+    "a wrong method": (
+        "PUT",
+        "/foss",
+        405,
+        HEADERS | {"Allow": "GET"},
+        body({"error": ERROR["error"] | {"code": 405}}),
+    ),
     "a preflight": ("OPTIONS", "/foss", 204, {"X-Request-ID": "a"}, b""),
     "a page": ("GET", "/docs", 200, {"X-Request-ID": "a", "Content-Type": "text/html"}, b"<html>"),
 }
@@ -67,6 +75,44 @@ BAD = {
     "another shape of an error": ("GET", "/foss/7", 404, HEADERS, body({"message": "No."})),
     "another shape elsewhere": ("GET", "/nope", 404, HEADERS, body({"message": "No."})),
     "an answer of a route that is not described": ("GET", "/nope", 200, HEADERS, b"[]"),
+    "a wrong method without Allow": (
+        "PUT",
+        "/foss",
+        405,
+        HEADERS,
+        body({"error": ERROR["error"] | {"code": 405}}),
+    ),
+    "a status that no URL has": (
+        "GET",
+        "/nope",
+        418,
+        HEADERS,
+        body({"error": ERROR["error"] | {"code": 418}}),
+    ),
+    "a status that is not its own": (
+        "GET",
+        "/foss/7",
+        404,
+        HEADERS,
+        body({"error": ERROR["error"] | {"code": 409}}),
+    ),
+    "a request id that is not its own": (
+        "GET",
+        "/foss/7",
+        404,
+        HEADERS | {"X-Request-ID": "b"},
+        body(ERROR),
+    ),
+    "a header that is not described": (
+        "GET",
+        "/foss",
+        200,
+        HEADERS | {"X-Powered-By": "me"},
+        b"[]",
+    ),
+    "OPTIONS with a body": ("OPTIONS", "/foss", 204, {"X-Request-ID": "a"}, b"x"),
+    "OPTIONS with a page": ("OPTIONS", "/foss", 200, HEADERS, b"<html>"),
+    "a page that is changed": ("DELETE", "/docs/zzz", 200, HEADERS, b"<html>"),
     "an id of another form": ("GET", "/foss/07", 200, HEADERS, body(RECORD)),
 }
 

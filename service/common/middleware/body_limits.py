@@ -12,6 +12,7 @@ import asyncio
 from quart import Quart, request
 from quart.wrappers import Response
 from quart.wrappers.request import Body, Request
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from service.common.exceptions import InvalidAPIRequest
 
@@ -57,7 +58,13 @@ def register(app: Quart, max_bytes: int, seconds: float) -> None:
 
 
 async def check_framing() -> None:
-    """Raise InvalidAPIRequest where two headers tell where the body ends."""
+    """Raise InvalidAPIRequest where two headers tell where the body ends, or it is too long.
+
+    A view that reads no body would not notice.
+    """
+    length = request.content_length or 0
+    if request.max_content_length is not None and length > request.max_content_length:
+        raise RequestEntityTooLarge
     if has_two_ends():
         raise InvalidAPIRequest(
             "The request has both `Content-Length` and `Transfer-Encoding`: send one of them."

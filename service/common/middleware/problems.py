@@ -5,6 +5,8 @@ from typing import Any
 from urllib.parse import quote
 
 from quart import request
+from werkzeug.datastructures import MIMEAccept
+from werkzeug.http import parse_accept_header
 
 from service.common.contract_parts import JSON, PROBLEM, TYPES
 from service.common.exceptions import JSONException
@@ -12,10 +14,12 @@ from service.common.exceptions import JSONException
 
 def prefers_problem() -> bool:
     """Return whether the client prefers problem details (RFC 9110, section 12.5.1)."""
-    accepted = request.accept_mimetypes
-    return PROBLEM in request.headers.get("Accept", "").lower() and (
-        accepted.quality(PROBLEM) > accepted.quality(JSON)
-    )
+    # Several lines are one list (section 5.3).
+    text = ", ".join(request.headers.getlist("Accept"))
+    if PROBLEM not in text.lower():
+        return False
+    accepted = parse_accept_header(text, MIMEAccept)
+    return accepted.quality(PROBLEM) > accepted.quality(JSON)
 
 
 def problem_of(exception: JSONException, facts: dict[str, Any]) -> tuple[dict[str, Any], str]:
@@ -26,7 +30,7 @@ def problem_of(exception: JSONException, facts: dict[str, Any]) -> tuple[dict[st
         "status": facts["code"],
         "detail": str(exception),
         # As it was sent, but for what no URL may hold.
-        "instance": quote(request.scope["path"]),
+        "instance": quote(request.scope["raw_path"], safe="/%~:@!$&'()*+,;="),
     }
     shared = {name: facts[name] for name in ("errors", "request_id") if name in facts}
     return problem | shared, PROBLEM
