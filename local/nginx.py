@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Collection
 from pathlib import Path
 
 from service.common.engine import COMMAND_GRACE_SECONDS
@@ -32,6 +33,7 @@ def values(settings: Settings) -> dict[str, str]:
     return {
         "NGINX_CONNECTION_LIMIT": str(settings.connection_limit),
         "NGINX_MAX_BODY_BYTES": str(settings.max_body_bytes + MARGIN_BYTES),
+        "NGINX_ORIGINS": _origins(settings.cors_origins),
         "NGINX_RATE_LIMIT": str(settings.rate_limit),
         "NGINX_TIMEOUT": str(math.ceil(seconds) + MARGIN_SECONDS),
     }
@@ -65,6 +67,12 @@ def command(configuration: Path) -> list[str]:
         # The state directory may lie in root's home, where no other user can enter.
         directives += " user root;"
     return [executable() or "nginx", "-e", "stderr", "-c", str(configuration), "-g", directives]
+
+
+def _origins(origins: Collection[str]) -> str:
+    if "*" in origins:
+        return 'default "*";'
+    return "\n".join(f'"{origin}" $http_origin;' for origin in origins)
 
 
 def _newer_directives() -> str:

@@ -6,7 +6,11 @@ set -eu
 # As local/nginx.py works them out: a bit more than the service allows, so that the service answers.
 NGINX_TIMEOUT=$(awk "BEGIN { s = $REQUEST_TIMEOUT + $DATABASE_STATEMENT_TIMEOUT + 5; print int(s) + (s > int(s)) + 10 }")
 NGINX_MAX_BODY_BYTES=$((MAX_BODY_BYTES + 1048576))
-export NGINX_TIMEOUT NGINX_MAX_BODY_BYTES
+case ",$CORS_ORIGINS," in
+    *,\*,*) NGINX_ORIGINS='default "*";' ;;
+    *) NGINX_ORIGINS=$(echo "$CORS_ORIGINS" | tr ',' '\n' | sed 's/ //g; /^$/d; s/.*/"&" $http_origin;/') ;;
+esac
+export NGINX_TIMEOUT NGINX_MAX_BODY_BYTES NGINX_ORIGINS
 
 names=$(env | sed -n 's/^\(NGINX_[A-Z_]*\)=.*/${\1}/p')
 envsubst "$names" <"${0%/*}/nginx.conf.template" >/tmp/nginx.conf.new

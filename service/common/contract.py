@@ -4,13 +4,15 @@ The document is OpenAPI 3.1; the schema files are its components, word for word 
 `$schema` and references.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urljoin
 
 from service.common.contract_parts import (
+    BY_NGINX,
     ERRORS,
     EVERYWHERE,
+    FIRST_ERROR,
     HEADERS,
     JSON,
     PARAMETERS,
@@ -20,10 +22,9 @@ from service.common.contract_parts import (
     WITH_BODY,
     Answer,
     Document,
+    header_references,
 )
 from service.common.validation import BASE, load_schemas
-
-FIRST_ERROR = 400
 
 
 def components() -> Document:
@@ -46,7 +47,7 @@ def responses(operation: Document, method: str, *, guarded: bool, of_one: bool) 
     found = {str(status): declared[status] for status in declared if status < FIRST_ERROR}
     names = {parameter["name"] for parameter in operation["parameters"]}
     if method == "get" and "ETag" in found.get("200", {}).get("headers", {}):
-        headers = _header_references([REQUEST_ID, "ETag"])
+        headers = header_references([REQUEST_ID, "ETag"])
         found["304"] = {"description": "The record still has such a tag.", "headers": headers}
     statuses = {
         *EVERYWHERE,
@@ -89,7 +90,7 @@ def headers(document: Document | None = None) -> Document:
         name: {key: one[key] for key in ("description", "required", "schema")}
         for name, one in found.items()
     }
-    return _header_references([REQUEST_ID]) | own
+    return header_references([REQUEST_ID]) | own
 
 
 def link(paths: Document) -> None:
@@ -116,18 +117,17 @@ def _error(status: int, answer: Answer) -> Document:
         "detail": answer.description,
         "instance": "/foss",
     }
+    forms = {
+        JSON: content("Error")[JSON] | {"example": {"error": envelope | facts}},
+        PROBLEM: content("Problem")[JSON] | {"example": problem | facts},
+    }
+    if status == BY_NGINX:
+        del forms[PROBLEM]
     return {
         "description": answer.description,
-        "headers": _header_references([REQUEST_ID, *answer.headers]),
-        "content": {
-            JSON: content("Error")[JSON] | {"example": {"error": envelope | facts}},
-            PROBLEM: content("Problem")[JSON] | {"example": problem | facts},
-        },
+        "headers": header_references([REQUEST_ID, *answer.headers]),
+        "content": forms,
     }
-
-
-def _header_references(names: Collection[str]) -> Document:
-    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
 
 
 def _component(value: Any, titles: Mapping[str, str], base: str = "") -> Any:

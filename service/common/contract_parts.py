@@ -1,6 +1,6 @@
 """The parts of the contract that are in no schema file: media types, headers, errors."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 Document = dict[str, Any]
@@ -73,6 +73,9 @@ ERRORS: Mapping[int, Answer] = {
     ),
     504: Answer("DeadlineExceeded", "DeadlineExceeded", "The request took too long."),
 }
+FIRST_ERROR = 400
+# The proxy alone answers it, and knows one form of an error.
+BY_NGINX = 429
 EVERYWHERE = (400, 413, 415, 422, 429, 500, 503, 504)
 WITH_BODY = (408,)
 
@@ -111,3 +114,8 @@ PARAMETERS: Document = {
         "schema": {"type": "string", "examples": ['"3"']},
     },
 }
+
+
+def header_references(names: Collection[str]) -> Document:
+    """Return headers by reference to those of all operations."""
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}

@@ -19,6 +19,7 @@ import httpx
 import pytest
 
 from local import nginx
+from service.common.middleware.cors import EXPOSED_HEADERS
 from service.settings import Settings
 from tests.contract import ELSEWHERE
 from tests.envelope import check_envelope
@@ -261,6 +262,47 @@ def test_an_error_of_nginx_has_the_envelope(answering: tuple[Proxy, Replica], na
     assert ("Allow" in headers) == (status == 405)
     assert "Retry-After" not in headers
     assert front.wait_for_log(headers["X-Request-ID"])["status"] == status
+
+
+ORIGIN = "http://localhost:8080"
+
+
+def test_a_page_on_the_list_may_read_an_error_of_nginx(answering: tuple[Proxy, Replica]) -> None:
+    sent = head(b"TRACE / HTTP/1.1", b"Origin: " + ORIGIN.encode())
+    headers = check_error(answering[0].raw(sent), 405, "InvalidAPIRequest")
+
+    assert headers["Access-Control-Allow-Origin"] == ORIGIN
+    assert headers["Vary"] == "Origin"
+    assert set(headers["Access-Control-Expose-Headers"].split(", ")) <= set(
+        EXPOSED_HEADERS.split(", ")
+    )
+
+
+@pytest.mark.parametrize("lines", [(), (b"Origin: http://evil.example",), (b"Origin: null",)])
+def test_any_other_page_may_not(answering: tuple[Proxy, Replica], lines: tuple[bytes, ...]) -> None:
+    headers = check_error(
+        answering[0].raw(head(b"TRACE / HTTP/1.1", *lines)), 405, "InvalidAPIRequest"
+    )
+
+    assert headers["Vary"] == "Origin"
+    assert {"Access-Control-Allow-Origin", "Access-Control-Expose-Headers"}.isdisjoint(headers)
+
+
+def test_with_every_origin_on_the_list_every_page_may(tmp_path: Path) -> None:
+    everyone = nginx.values(Settings(cors_origins=("*",)))["NGINX_ORIGINS"]
+    with proxy(tmp_path / "state", ["127.0.0.1:9"], NGINX_ORIGINS=everyone) as front:
+        sent = head(b"TRACE / HTTP/1.1", b"Origin: http://any.example")
+        headers = check_error(front.raw(sent), 405, "InvalidAPIRequest")
+
+    assert headers["Access-Control-Allow-Origin"] == "*"
+    assert "Vary" not in headers
+
+
+def test_the_service_s_own_cors_headers_stay_single(http: httpx.Client) -> None:
+    answer = http.get("/foss", headers={"Origin": ORIGIN})
+
+    assert answer.headers.get_list("Access-Control-Allow-Origin") == [ORIGIN]
+    assert answer.headers.get_list("Vary", split_commas=True).count("Origin") == 1
 
 
 def test_connect_has_the_envelope(answering: tuple[Proxy, Replica]) -> None:

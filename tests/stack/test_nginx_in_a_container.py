@@ -16,6 +16,7 @@ from tests.stack.project import Stack
 
 pytestmark = pytest.mark.stack
 
+ORIGINS = ("http://a.example", "https://b.example:8443")
 REFUSED = b"HTTP/1.1 429 "
 
 
@@ -95,8 +96,14 @@ def test_the_template_is_the_one_of_the_local_stack(stack: Stack) -> None:
 
 def test_times_and_sizes_are_those_of_the_local_stack(stack: Stack) -> None:
     sizes = {"REQUEST_TIMEOUT": "7.5", "DATABASE_STATEMENT_TIMEOUT": "0.25", "MAX_BODY_BYTES": "99"}
+    sizes["CORS_ORIGINS"] = "http://a.example, https://b.example:8443"
     other = replace(stack, environment=stack.environment | sizes)
-    settings = Settings(request_timeout=7.5, database_statement_timeout=0.25, max_body_bytes=99)
+    settings = Settings(
+        request_timeout=7.5,
+        database_statement_timeout=0.25,
+        max_body_bytes=99,
+        cors_origins=ORIGINS,
+    )
     other.compose("up", "--detach", "--wait", "--no-deps", "nginx")
     try:
         rendered = other.compose("exec", "--no-TTY", "nginx", "cat", "/tmp/nginx.conf").stdout  # noqa: S108
@@ -104,7 +111,8 @@ def test_times_and_sizes_are_those_of_the_local_stack(stack: Stack) -> None:
         stack.compose("up", "--detach", "--wait", "--no-deps", "nginx")
     expected = nginx.render(nginx.values(settings) | dict.fromkeys(nginx.PLACES, ""))
 
-    for name in ("client_max_body_size", "proxy_read_timeout", "worker_shutdown_timeout"):
+    names = ("client_max_body_size", "proxy_read_timeout", "worker_shutdown_timeout")
+    for name in (*names, *(f'"{origin}"' for origin in ORIGINS)):
         [line] = [line for line in expected.splitlines() if line.strip().startswith(name)]
         assert line in rendered.splitlines()
 
