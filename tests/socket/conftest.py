@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from service.settings import ROOT
+from tests.contract import check_raw
 
 START_SECONDS = 30
 KEY = "k" * 16
@@ -35,7 +36,9 @@ class Service:
         """Send bytes and return all that comes back until the service closes the connection."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
             connection.sendall(data)
-            return b"".join(iter(lambda: connection.recv(65536), b""))
+            answered = b"".join(iter(lambda: connection.recv(65536), b""))
+        check_raw(data, answered)
+        return answered
 
     def wait_for(self, text: str) -> None:
         """Return once the log has the text."""

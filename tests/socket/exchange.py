@@ -1,7 +1,6 @@
 """A request as bytes, its answer, and what becomes of the connection behind it."""
 
 import json
-import re
 import socket
 from dataclasses import dataclass
 from email.message import Message
@@ -10,7 +9,7 @@ from io import BufferedReader
 
 import httpx
 
-from tests.contract import check
+from tests.contract import TARGET, check
 from tests.envelope import check_envelope
 from tests.socket.conftest import KEY
 
@@ -52,8 +51,6 @@ def chunked(*chunks: bytes) -> bytes:
     return b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks) + b"0\r\n\r\n"
 
 
-# A request whose method and path are what they seem.
-TARGET = re.compile(rb"([A-Z]+) (/[^ ?#]*)[^ ]* HTTP/1\.1\r\n")
 SECOND = request(b"GET /livez", b"X-Request-ID: the-second", b"Connection: close")
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from local import contract as committed
 from local.console import CommandError
-from tests.contract import check
+from tests.contract import check, check_raw
 
 HEADERS = {"X-Request-ID": "a", "Content-Type": "application/json"}
 RECORD = {
@@ -161,3 +161,12 @@ def test_what_breaks_clients_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     with pytest.raises(CommandError, match="GET /gone breaks clients"):
         committed.check()
+
+
+def test_an_answer_over_a_raw_socket_is_checked_too() -> None:
+    head = b"X-Request-ID: a\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n"
+    answered = b"HTTP/1.1 %d \r\n" + head + b"[]"
+
+    check_raw(b"GET /foss?limit=1 HTTP/1.1\r\n", answered % 200)
+    with pytest.raises(AssertionError):
+        check_raw(b"GET /foss?limit=1 HTTP/1.1\r\n", answered % 202)
