@@ -40,10 +40,14 @@ class Selection:
     after: Cursor | None = None
 
     @property
+    def backward(self) -> bool:
+        """Whether the page lies before its cursor."""
+        return self.after is not None and self.after.backward
+
+    @property
     def way(self) -> Order:
         """The order to read in: for a page before a cursor, the other way round."""
-        backward = self.after is not None and self.after.backward
-        return tuple(key.reversed() for key in self.order) if backward else self.order
+        return tuple(key.reversed() for key in self.order) if self.backward else self.order
 
     @property
     def beyond(self) -> tuple[Value, ...] | None:
@@ -58,35 +62,32 @@ class Selection:
     def page(self, found: Sequence[Serializable], total: int | None = None) -> Page:
         """Return the page of records that were found on the `way`, one more than `limit` if any."""
         rows, is_more = found[: self.limit], len(found) > self.limit
-        backward = self.after is not None and self.after.backward
-        if backward:
+        if self.backward:
             rows = rows[::-1]
+        is_first = self.after is None
+        has_next, has_previous = (True, is_more) if self.backward else (is_more, not is_first)
         return Page(
             [row.to_dict(only=self.fields) for row in rows],
-            next=self._cursor(rows[-1:], backward=False) if backward or is_more else None,
-            previous=self._cursor(rows[:1], backward=True)
-            if (is_more if backward else self.after)
-            else None,
-            is_first=self.after is None,
+            next=self._cursor(rows[-1], backward=False) if rows and has_next else None,
+            previous=self._cursor(rows[0], backward=True) if rows and has_previous else None,
+            is_first=is_first,
             total=total,
         )
 
-    def _cursor(self, rows: Sequence[Serializable], *, backward: bool) -> str | None:
-        """Return the cursor at a record; none where there is no record."""
-        scope = scope_of(self.order, self.filters)
-        for row in rows:
-            values = tuple(getattr(row, key.name) for key in self.order)
-            return encode_cursor(Cursor(values, backward), scope)
-        return None
+    def _cursor(self, row: Serializable, *, backward: bool) -> str:
+        """Return the cursor at a record."""
+        values = tuple(getattr(row, key.name) for key in self.order)
+        return encode_cursor(Cursor(values, backward), scope_of(self.order, self.filters))
 
 
 def read_cursor(
-    text: str | None, order: Order, filters: Mapping[str, str], types: Mapping[str, type[Value]]
+    text: str | None, order: Order, filters: Mapping[str, str], model: type[Any]
 ) -> Cursor | None:
-    """Return the cursor that a client sent, if any; `types` are those of the columns.
+    """Return the cursor that a client sent, if any; its values are like the model's columns.
 
     Raises InvalidAPIRequest (422): it was not given out under this order and these filters.
     """
     if text is None:
         return None
-    return decode_cursor(text, scope_of(order, filters), [types[key.name] for key in order])
+    types = [getattr(model, key.name).type.python_type for key in order]
+    return decode_cursor(text, scope_of(order, filters), types)

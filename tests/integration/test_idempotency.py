@@ -99,6 +99,24 @@ async def test_an_error_is_not_kept(client: Client, engine: AsyncEngine) -> None
     assert response.status_code == 201
 
 
+async def test_an_answer_that_can_not_be_kept_is_not_given(
+    client: Client, engine: AsyncEngine
+) -> None:
+    async with engine.begin() as connection:
+        await connection.execute(text("ALTER TABLE idempotencykey ADD CHECK (status <> 201)"))
+    try:
+        await error_of(await client.post("/foss", json=foss(), headers=KEY), 500, "InternalError")
+    finally:
+        async with engine.begin() as connection:
+            drop = "ALTER TABLE idempotencykey DROP CONSTRAINT idempotencykey_status_check"
+            await connection.execute(text(drop))
+    stored = await count(engine)
+    again = await client.post("/foss", json=foss(), headers=KEY)
+
+    assert stored == 0
+    assert again.status_code == 201
+
+
 @pytest.mark.parametrize("key", ["a", "!~" * 127 + "x", "5f1c2b9e-8c4a-4a0e"])
 async def test_a_key_is_any_visible_text(client: Client, key: str) -> None:
     response = await client.post("/foss", json=foss(), headers={"Idempotency-Key": key})
