@@ -48,6 +48,20 @@ def runs() -> bool:
     return bool(output("ps", "--quiet"))
 
 
+def require_own_project() -> None:
+    """Raise CommandError where containers of another folder have the name of this project."""
+    name = json.loads(output("config", "--format", "json"))["name"]
+    folder = "com.docker.compose.project.working_dir"
+    label = f"label=com.docker.compose.project={name}"
+    form = f'{{{{.Label "{folder}"}}}}'
+    found = docker("ps", "--all", "--filter", label, "--format", form).splitlines()
+    if others := sorted({path for path in found if path != str(ROOT)}):
+        raise CommandError(
+            f"The containers of {others[0]} are called {name} too, and would be taken for these: "
+            "give this folder another name, or set COMPOSE_PROJECT_NAME in .env."
+        )
+
+
 def run(*arguments: str, **environment: str) -> int:
     """Run compose in the repository's root and return its exit code."""
     return subprocess.run(

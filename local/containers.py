@@ -27,6 +27,7 @@ def up(settings: Settings) -> int:
     """Build, start, wait until all is healthy, and print the welcome."""
     with stack.alone(stack.state_of(settings)):
         added = compose.write_secrets()
+        compose.require_own_project()
         if added:
             print(f"Wrote random values for {', '.join(added)} to .env, which git ignores.")
         settings = load_settings()

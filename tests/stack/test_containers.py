@@ -251,6 +251,23 @@ def test_without_its_env_no_command_takes_another_database(stack: Stack, tmp_pat
     assert not (tmp_path / "x").exists()
 
 
+def test_the_containers_of_another_folder_are_not_taken_for_ones_own(stack: Stack) -> None:
+    labels = [
+        *("--label", f"com.docker.compose.project={stack.name}"),
+        *("--label", "com.docker.compose.project.working_dir=/elsewhere"),
+    ]
+    other = stack.docker("create", *labels, "postgres:18").stdout.strip()
+    before = stack.containers()
+    try:
+        refused = stack.just("up")
+    finally:
+        stack.docker("rm", other)
+
+    assert refused.returncode == 1
+    assert "/elsewhere" in refused.stderr
+    assert stack.containers() == before
+
+
 def test_one_stack_at_a_time(stack: Stack) -> None:
     local = stack.just("up", "local")
 

@@ -62,6 +62,8 @@ async def check_framing() -> None:
 
     A view that reads no body would not notice.
     """
+    if "Content-Length" not in request.headers:
+        return
     length = request.content_length or 0
     if request.max_content_length is not None and length > request.max_content_length:
         raise RequestEntityTooLarge
@@ -77,7 +79,7 @@ def has_two_ends() -> bool:
     That is how requests are smuggled; such a connection is to be closed (RFC 9112, section 6.1).
     """
     # werkzeug knows no length where there are chunks.
-    return request.content_length is None and "Content-Length" in request.headers
+    return "Content-Length" in request.headers and request.content_length is None
 
 
 async def finish_body(response: Response) -> Response:
