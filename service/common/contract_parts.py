@@ -7,6 +7,8 @@ Document = dict[str, Any]
 
 JSON = "application/json"
 PROBLEM = "application/problem+json"
+NDJSON = "application/x-ndjson"
+CSV = "text/csv"
 REQUEST_ID = "X-Request-ID"
 # The page that lists the types of errors, each at its name: see service/docs/.
 TYPES = "/docs/errors#"

@@ -2,12 +2,17 @@
 
 import asyncio
 
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from service.common.engine import create_engine, database_url
 from service.settings import Settings
 
 POOL_WAIT_SECONDS = 2
+# What moves a file's worth of records has connections of its own, so that it never takes those of
+# the other requests, and longer statements: it ends where one makes no progress for so long.
+BULK_CONNECTIONS = 4
+BULK_SECONDS = 30
 NOT_OPEN = "The database is not open: it opens with the application."
 
 
@@ -17,6 +22,7 @@ class Database:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._engine: AsyncEngine | None = None
+        self._bulk: AsyncEngine | None = None
         self._autocommit: AsyncEngine | None = None
 
     async def open(self) -> None:
@@ -30,14 +36,22 @@ class Database:
             pool_timeout=POOL_WAIT_SECONDS,
             pool_use_lifo=True,
         )
+        self._bulk = create_engine(
+            url,
+            statement_timeout=BULK_SECONDS,
+            pool_size=1,
+            max_overflow=BULK_CONNECTIONS - 1,
+            pool_timeout=POOL_WAIT_SECONDS,
+        )
         # The same pool; made here, for every read asks for it.
         self._autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")
 
     async def close(self) -> None:
         """Close every connection."""
-        if self._engine is not None:
+        if self._engine is not None and self._bulk is not None:
             await self._engine.dispose()
-            self._engine = self._autocommit = None
+            await self._bulk.dispose()
+            self._engine = self._autocommit = self._bulk = None
 
     @property
     def engine(self) -> AsyncEngine:
@@ -56,7 +70,22 @@ class Database:
             raise RuntimeError(NOT_OPEN)
         return AsyncSession(self._autocommit, expire_on_commit=False)
 
+    def bulk(self) -> AsyncSession:
+        """Return a session as a writer's, for many records at once."""
+        if self._bulk is None:
+            raise RuntimeError(NOT_OPEN)
+        return AsyncSession(self._bulk, expire_on_commit=False)
+
 
 async def commit(session: AsyncSession) -> None:
     """Make a request's work durable: the one commit of the code base."""
     await session.commit()
+
+
+async def release(session: AsyncSession) -> None:
+    """Give the connection back, rolled back unless it was committed."""
+    try:
+        await session.close()
+    except (DBAPIError, OSError):
+        # The connection is dead, and with it what there was to roll back.
+        await session.invalidate()

@@ -8,8 +8,8 @@ from sqlalchemy import ColumnElement, and_, or_, tuple_
 from service.common.ordering import Order
 
 
-def order_by(model: type[Any], order: Order) -> list[ColumnElement[Any]]:
-    """Return the terms of ORDER BY."""
+def order_by(model: Any, order: Order) -> list[ColumnElement[Any]]:
+    """Return the terms of ORDER BY; `model` may also be the columns of a subquery."""
     columns = [(getattr(model, key.name), key.descending) for key in order]
     return [column.desc() if descending else column.asc() for column, descending in columns]
 

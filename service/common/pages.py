@@ -1,6 +1,6 @@
 """Pages of a collection: what a client asked for, and what it gets."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,8 +35,8 @@ class Selection:
 
     order: Order
     filters: Mapping[str, str]
-    fields: Collection[str]
-    limit: int
+    fields: Sequence[str]
+    limit: int | None
     after: Cursor | None = None
 
     @property
@@ -61,7 +61,8 @@ class Selection:
 
     def page(self, found: Sequence[Serializable], total: int | None = None) -> Page:
         """Return the page of records that were found on the `way`, one more than `limit` if any."""
-        rows, is_more = found[: self.limit], len(found) > self.limit
+        rows = found[: self.limit]
+        is_more = len(rows) < len(found)
         if self.backward:
             rows = rows[::-1]
         is_first = self.after is None

@@ -1,10 +1,11 @@
 """The statements of the blueprint: each returns rows as models, or raises what they mean."""
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
-from sqlalchemy import ColumnElement, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Select, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import load_only
@@ -12,6 +13,7 @@ from sqlalchemy.orm.strategy_options import _AbstractLoad
 
 from service.common.database_errors import constraint_of
 from service.common.exceptions import RecordAlreadyExists, cut
+from service.common.exports.backend import LineForm, stream_lines
 from service.common.keyset import beyond, order_by
 from service.common.models import MAX_BIGINT
 from service.common.pages import Selection
@@ -42,16 +44,22 @@ async def select_foss(
 
 async def select_foss_page(session: AsyncSession, selection: Selection) -> Sequence[Foss]:
     """Return the records of a page, on its way, and one more where there are more."""
-    statement = (
-        select(Foss)
-        .options(_only(selection.columns))
-        .where(*_conditions(selection.filters))
-        .order_by(*order_by(Foss, selection.way))
-        .limit(selection.limit + 1)
-    )
-    if selection.beyond is not None:
-        statement = statement.where(beyond(Foss, selection.way, selection.beyond))
-    return (await session.scalars(statement)).all()
+    limit = None if selection.limit is None else selection.limit + 1
+    columns = select(Foss).options(_only(selection.columns))
+    return (await session.scalars(_in_order(columns, selection).limit(limit))).all()
+
+
+def stream_foss(session: AsyncSession, selection: Selection, form: LineForm) -> AsyncIterator[str]:
+    """Yield the lines of all records of a selection, many at a time."""
+    line = form.line([getattr(Foss, name) for name in selection.fields]).label("line")
+    found = select(line)
+    if selection.backward:
+        found = found.add_columns(*(getattr(Foss, key.name) for key in selection.order))
+    found = _in_order(found, selection).limit(selection.limit)
+    if selection.backward:
+        rows = found.subquery()
+        found = select(rows.c.line).order_by(*order_by(rows.c, selection.order))
+    return stream_lines(session, found, form.head(selection.fields))
 
 
 async def count_foss(session: AsyncSession, filters: Mapping[str, str]) -> int:
@@ -95,6 +103,13 @@ def _conditions(filters: Mapping[str, str]) -> list[ColumnElement[bool]]:
     pattern = re.sub(r"([%_/])", r"/\1", filters["q"])
     parts = [column.ilike(f"%{pattern}%", escape="/") for column in (Foss.name, Foss.email)]
     return [*exact, or_(*parts)]
+
+
+def _in_order(statement: Select[Any], selection: Selection) -> Select[Any]:
+    statement = statement.where(*_conditions(selection.filters))
+    if selection.beyond is not None:
+        statement = statement.where(beyond(Foss, selection.way, selection.beyond))
+    return statement.order_by(*order_by(Foss, selection.way))
 
 
 def _only(names: Collection[str]) -> _AbstractLoad:

@@ -1,11 +1,12 @@
 """What one can do with a Foss: plain functions from values to values."""
 
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Collection
 from typing import NoReturn
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.common.exceptions import PreconditionFailed, RecordNotFound, cut
+from service.common.exports.backend import LineForm
 from service.common.ordering import order_of
 from service.common.pages import Page, Selection, read_cursor
 from service.common.serializers import select_fields
@@ -16,6 +17,7 @@ from service.foss.payloads import CreateFoss, ListFoss, UpdateFoss
 # Nothing has to break a tie between records that are told apart by one of these.
 UNIQUE = frozenset({"id", "email"})
 FILTERS = ("name", "email", "q")
+MAX_LIMIT = 200
 
 
 async def create_foss(session: AsyncSession, payload: CreateFoss) -> Foss:
@@ -44,13 +46,19 @@ async def list_foss(session: AsyncSession, query: ListFoss, *, count: bool = Fal
 
     Raises InvalidAPIRequest: a field is in `sort` twice, or the cursor is not of this collection.
     """
-    selection = select_records(query)
+    selection = select_records(query, min(query.limit, MAX_LIMIT))
     found = await backend.select_foss_page(session, selection)
     total = await backend.count_foss(session, selection.filters) if count else None
     return selection.page(found, total)
 
 
-def select_records(query: ListFoss) -> Selection:
+def export_foss(session: AsyncSession, query: ListFoss, form: LineForm) -> AsyncIterator[str]:
+    """Yield the lines of every record, or of `limit` records; see `list_foss` for errors."""
+    limit = query.limit if "limit" in query.model_fields_set else None
+    return backend.stream_foss(session, select_records(query, limit), form)
+
+
+def select_records(query: ListFoss, limit: int | None) -> Selection:
     """Return what a query string asks for. Raises InvalidAPIRequest."""
     order = order_of(query.sort, UNIQUE)
     filters = {name: text for name in FILTERS if (text := getattr(query, name)) is not None}
@@ -58,7 +66,7 @@ def select_records(query: ListFoss) -> Selection:
         order=order,
         filters=filters,
         fields=select_fields(Foss.fields(), query.only, query.exclude),
-        limit=query.limit,
+        limit=limit,
         after=read_cursor(query.after, order, filters, Foss),
     )
 

@@ -1,13 +1,6 @@
 """What clients send and get, each described by a file in `schemas/foss/`."""
 
-from typing import Annotated
-
-from pydantic import AfterValidator
-
 from service.common.validation import Payload
-
-DEFAULT_LIMIT = 50
-MAX_LIMIT = 200
 
 
 class CreateFoss(Payload, schema="foss/create_foss.json"):
@@ -27,7 +20,7 @@ class UpdateFoss(Payload, schema="foss/update_foss.json"):
 class ListFoss(Payload, schema="foss/list_foss.json"):
     """Which records, in which order, and which of their fields."""
 
-    limit: Annotated[int, AfterValidator(lambda limit: min(limit, MAX_LIMIT))] = DEFAULT_LIMIT
+    limit: int = 50
     after: str | None = None
     sort: tuple[str, ...] | None = None
     name: str | None = None

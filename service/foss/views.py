@@ -11,6 +11,7 @@ from quart_schema import (
 
 from service.common.entity_tags import accepted_versions
 from service.common.middleware.conditional import etag
+from service.common.middleware.exports import exports
 from service.common.middleware.pagination import page_headers
 from service.common.middleware.unit_of_work import session
 from service.common.payloads import (
@@ -51,6 +52,7 @@ async def create_foss(payload: CreateFoss) -> ResponseReturnValue:
 
 
 @blueprint.get("")
+@exports(domain.export_foss)
 @document_querystring(ListFoss)
 @document_headers(Prefer)
 @document_response(FossList, 200, PageHeaders)

@@ -11,6 +11,7 @@ from quart_schema import Info, OpenAPIProvider, QuartSchema
 from werkzeug.routing import BaseConverter, Rule
 
 from service.common import contract
+from service.common.contract_lines import add_content
 from service.common.contract_parts import JSON, REQUEST_ID
 from service.common.middleware.content_type import MERGE_PATCH
 from service.common.middleware.guard import PUBLIC_PATHS
@@ -134,6 +135,7 @@ class Provider(OpenAPIProvider):
                 body = operation["requestBody"]["content"]
                 body = body | {MERGE_PATCH: body[JSON]}
                 operation["requestBody"] = {"required": True, "content": body}
+            add_content(operation, self._app.view_functions[rule.endpoint])
             if not operation["description"]:
                 operation["description"] = operation["summary"]
         return paths, components

@@ -2,10 +2,9 @@
 
 from quart import Quart, current_app, g, request
 from quart.wrappers import Response
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from service.common.database import Database, commit
+from service.common.database import Database, commit, release
 from service.common.middleware.json_exceptions import answer
 
 SAFE_METHODS = frozenset({"GET", "HEAD"})
@@ -45,9 +44,4 @@ async def close(error: BaseException | None) -> None:
     del error
     if "session" not in g:
         return
-    session: AsyncSession = g.pop("session")
-    try:
-        await session.close()
-    except (DBAPIError, OSError):
-        # The connection is dead, and with it what there was to roll back.
-        await session.invalidate()
+    await release(g.pop("session"))

@@ -324,17 +324,8 @@ def test_an_update_to_null_is_refused(field: str) -> None:
     assert caught.value.faults[0].pointer == f"/{field}"
 
 
-@pytest.mark.parametrize(
-    ("given", "limit"), [({}, 50), ({"limit": 1}, 1), ({"limit": 200}, 200), ({"limit": 201}, 200)]
-)
-def test_a_page_has_50_records_unless_asked_and_never_more_than_200(
-    given: dict[str, int], limit: int
-) -> None:
-    assert ListFoss.check(given).limit == limit
-
-
 def test_the_greatest_limit_has_nine_digits() -> None:
-    assert ListFoss.check({"limit": 999_999_999}).limit == 200
+    assert ListFoss.check({"limit": 999_999_999}).limit == 999_999_999
     with pytest.raises(InvalidAPIRequest):
         ListFoss.check({"limit": 1_000_000_000})
 

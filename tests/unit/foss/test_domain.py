@@ -49,6 +49,7 @@ class FakeBackend:
 
     async def select_foss_page(self, session: AsyncSession, selection: Selection) -> Sequence[Foss]:
         assert session is SESSION
+        assert selection.limit
         [beyond] = selection.beyond or (-1,)
         assert isinstance(beyond, int)
         found = [foss for number, foss in sorted(self.records.items()) if number > beyond]
@@ -291,3 +292,17 @@ async def test_a_delete_of_what_is_not_there_finds_nothing(
         await domain.delete_foss(SESSION, 7, versions)
 
     assert caught.value.message == "There is no Foss with `id: 7`"
+
+
+@pytest.mark.usefixtures("backend")
+@pytest.mark.parametrize(
+    ("given", "limit"), [({}, 50), ({"limit": 1}, 1), ({"limit": 200}, 200), ({"limit": 201}, 200)]
+)
+async def test_a_page_has_50_records_unless_asked_and_never_more_than_200(
+    given: dict[str, int], limit: int
+) -> None:
+    for _ in range(202):
+        await create()
+    page = await domain.list_foss(SESSION, ListFoss.check(given))
+
+    assert len(page.records) == limit

@@ -1,0 +1,119 @@
+"""Exports: a collection as a stream of lines, where `Accept` prefers NDJSON or CSV to JSON.
+
+A view declares it with `@exports(domain.export_foss)`. What fails before the first line is
+answered as every error. What fails later closes the connection without the end of the message
+(RFC 9112, section 8), so that nobody takes a part of the file for all of it.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing
+from functools import wraps
+from typing import Any
+
+import structlog
+from quart import current_app, request
+from quart.typing import ResponseReturnValue
+from quart.wrappers import Response
+from sqlalchemy.ext.asyncio import AsyncSession
+from werkzeug.datastructures import MIMEAccept
+from werkzeug.http import parse_accept_header
+
+from service.common.contract_lines import MORE_CONTENT, lines_content
+from service.common.contract_parts import CSV, JSON, NDJSON
+from service.common.database import BULK_SECONDS, release
+from service.common.exports.backend import Csv, LineForm, Ndjson
+from service.common.middleware.deadline import lift_deadline
+from service.common.middleware.json_exceptions import cause_of
+
+log = structlog.get_logger("service")
+FORMS: Mapping[str, LineForm | None] = {
+    # The first is what a client gets that has no preference.
+    JSON: None,
+    NDJSON: Ndjson(),
+    CSV: Csv(),
+    f"{CSV};escape=formula": Csv(escape_formulas=True),
+}
+CHARSET = re.compile(r";\s*charset=\"?utf-8\"?", re.IGNORECASE)
+
+View = Callable[..., Awaitable[ResponseReturnValue]]
+Export = Callable[[AsyncSession, Any, LineForm], AsyncIterator[str]]
+
+
+def exports(export: Export) -> Callable[[View], View]:
+    """Have a view's collection also as lines, from `export(session, query, form)`."""
+
+    def declare(view: View) -> View:
+        @wraps(view)
+        async def page_or_lines(**arguments: Any) -> ResponseReturnValue:
+            form = preferred_form()
+            if form is None:
+                response = await current_app.make_response(await view(**arguments))
+            else:
+                response = await answer_lines(export, arguments["query"], form)
+            response.headers["Vary"] = "Accept"
+            return response
+
+        setattr(page_or_lines, MORE_CONTENT, {"200": lines_content()})
+        return page_or_lines
+
+    return declare
+
+
+def preferred_form() -> LineForm | None:
+    """Return the form that the client prefers (RFC 9110, section 12.5.1), or None for JSON."""
+    text = ", ".join(request.headers.getlist("Accept"))
+    accepted = parse_accept_header(CHARSET.sub("", text), MIMEAccept)
+    return FORMS[accepted.best_match(FORMS, default=JSON)]
+
+
+async def answer_lines(export: Export, query: Any, form: LineForm) -> Response:
+    """Return the lines as they come; the first of them are there already."""
+    lift_deadline()
+    session = current_app.extensions["database"].bulk()
+    lines = until_closed(session, export(session, query, form))
+    first = await anext(lines, "")
+    if request.method == "HEAD":
+        await lines.aclose()
+        response = Response("", content_type=form.media_type)
+        # A length here would be that of the lines.
+        del response.headers["Content-Length"]
+    else:
+        response = Response(whole_or_torn(first, lines), content_type=form.media_type)
+        response.timeout = None
+    return response
+
+
+async def until_closed(session: AsyncSession, lines: AsyncIterator[str]) -> AsyncGenerator[str]:
+    """Yield the lines; whoever stops, the query stops with it."""
+    try:
+        async for some in lines:
+            yield some
+    finally:
+        await release(session)
+
+
+async def whole_or_torn(first: str, rest: AsyncGenerator[str]) -> AsyncGenerator[bytes]:
+    """Yield the body; where it can't go on, end the request without the end of the message."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None  # noqa: S101  # A generator runs in the task that sends the answer.
+
+    def give_up() -> None:
+        log.warning("export ended", cause=f"nobody read from it for {BULK_SECONDS} s")
+        task.cancel()
+
+    some: str | None = first
+    async with aclosing(rest):
+        try:
+            while some is not None:
+                watch = loop.call_later(BULK_SECONDS, give_up)
+                try:
+                    yield some.encode()
+                finally:
+                    watch.cancel()
+                some = await anext(rest, None)
+        except Exception as error:
+            log.warning("export ended", cause=cause_of(error))
+            # What Quart and hypercorn take as the end of a request that has no answer any more.
+            raise asyncio.CancelledError from error

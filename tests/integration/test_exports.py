@@ -1,0 +1,183 @@
+"""The collection as lines: NDJSON and CSV."""
+
+import csv
+import io
+import json
+from typing import Any, cast
+
+import pytest
+from quart import Quart
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from tests.client import Client
+from tests.envelope import error_of
+from tests.factories import foss
+from tests.integration.test_collection import fill, links
+
+NDJSON = {"Accept": "application/x-ndjson"}
+CSV = {"Accept": "text/csv"}
+FIELDS = ["id", "name", "email", "created_at", "updated_at"]
+# What a line, a cell or a JSON text could be torn by.
+HARD = [
+    'a "quoted" name',
+    "commas, and\ttabs",
+    "two\r\nlines",
+    "back\\slash \\n \\u0041",
+    "control \x01\x1f\x7f characters",
+    "Grüße, 数据库, 🐘",
+    "   spaces   ",
+    "\u2028\u2029",
+    "''",
+    '""',
+]
+
+
+async def ndjson(client: Client, url: str = "/foss") -> list[dict[str, Any]]:
+    body = cast("bytes", await (await client.get(url, headers=NDJSON)).get_data())
+    # Not by `splitlines`, which takes more for an end of a line than NDJSON does.
+    return [json.loads(line) for line in body.decode().split("\n")[:-1]]
+
+
+async def rows(client: Client, url: str = "/foss", accept: str = "text/csv") -> list[list[str]]:
+    body = cast("bytes", await (await client.get(url, headers={"Accept": accept})).get_data())
+    return [*csv.reader(io.StringIO(body.decode(), newline=""), strict=True)]
+
+
+async def test_ndjson_has_the_records_as_a_page_has_them(client: Client) -> None:
+    for name in HARD:
+        await client.post("/foss", json=foss(name=name))
+    response = await client.get("/foss", headers=NDJSON)
+
+    assert response.content_type == "application/x-ndjson"
+    assert await ndjson(client) == await (await client.get("/foss")).get_json()
+
+
+async def test_csv_has_the_records_as_a_page_has_them(client: Client) -> None:
+    for name in HARD:
+        await client.post("/foss", json=foss(name=name))
+    response = await client.get("/foss", headers=CSV)
+    head, *found = await rows(client)
+    page = await (await client.get("/foss")).get_json()
+
+    assert response.content_type == "text/csv; charset=utf-8"
+    assert head == FIELDS
+    assert found == [[str(record[name]) for name in FIELDS] for record in page]
+
+
+async def test_an_empty_collection_has_no_line_but_the_head(client: Client) -> None:
+    assert await ndjson(client) == []
+    assert await rows(client) == [FIELDS]
+
+
+async def test_all_records_come_unless_a_limit_is_given(client: Client) -> None:
+    await fill(client, 2)
+    async with client.app.app_context():
+        engine = client.app.extensions["database"].engine
+    async with engine.begin() as connection:
+        statement = "INSERT INTO foss (name, email) SELECT 'of many', n || '@example.org' FROM"
+        await connection.execute(text(f"{statement} generate_series(1, 2500) AS n"))
+
+    assert [record["id"] for record in await ndjson(client)] == [*range(1, 2503)]
+    assert len(await ndjson(client, "/foss?limit=201")) == 201
+    assert len(await rows(client, "/foss?limit=2")) == 3
+
+
+async def test_lines_take_the_parameters_of_a_page(client: Client) -> None:
+    for name in ("Ada", "Bob", "Cleo"):
+        await client.post("/foss", json={"name": name, "email": f"{name}@example.org"})
+    sorted_ = await rows(client, "/foss?sort=-name&only=name,id&q=b")
+    excluded = await ndjson(client, "/foss?exclude=created_at,updated_at&email=Ada@example.org")
+
+    assert sorted_ == [["id", "name"], ["2", "Bob"]]
+    assert excluded == [{"id": 1, "name": "Ada", "email": "Ada@example.org"}]
+
+
+async def test_lines_begin_where_a_cursor_is(client: Client) -> None:
+    await fill(client, 6)
+    first = await client.get("/foss?limit=2&sort=-id")
+    second = await client.get(links(first)["next"])
+    third = await client.get(links(second)["next"])
+
+    for response, url in ((second, links(first)["next"]), (second, links(third)["prev"])):
+        assert await ndjson(client, url) == await response.get_json()
+    whole = links(third)["prev"].replace("limit=2&", "")
+    assert [record["id"] for record in await ndjson(client, whole)] == [6, 5, 4, 3]
+
+
+@pytest.mark.parametrize(
+    ("accept", "media_type"),
+    [
+        ("*/*", "application/json"),
+        ("application/json", "application/json"),
+        ("application/x-ndjson, application/json", "application/json"),
+        ("application/x-ndjson, */*", "application/x-ndjson"),
+        ("application/json;q=0.5, application/x-ndjson", "application/x-ndjson"),
+        ("TEXT/CSV", "text/csv; charset=utf-8"),
+        ("text/csv;charset=UTF-8", "text/csv; charset=utf-8"),
+        ("text/csv;q=0", "application/json"),
+        ("text/csv; escape=formula", "text/csv; charset=utf-8"),
+        ("text/csv; escape=none", "application/json"),
+        ("image/png", "application/json"),
+        ("text/csv;;;,,;q=x", "text/csv; charset=utf-8"),
+    ],
+)
+async def test_the_client_chooses_the_form(client: Client, accept: str, media_type: str) -> None:
+    response = await client.get("/foss", headers={"Accept": accept})
+
+    assert response.content_type == media_type
+    assert "Accept" in response.headers["Vary"]
+
+
+async def test_a_cell_is_escaped_for_spreadsheets_on_request_alone(client: Client) -> None:
+    names = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\uff1d1", "1=1", "'=1"]
+    for name in names:
+        await client.post("/foss", json=foss(name=f"{name}0"))
+    exact = [name for [name] in (await rows(client, "/foss?only=name"))[1:]]
+    escaped = await rows(client, "/foss?only=name", "text/csv; escape=formula")
+
+    assert exact == [f"{name}0" for name in names]
+    assert [name for [name] in escaped[1:]] == [f"'{name}" for name in exact[:7]] + exact[7:]
+
+
+async def test_head_has_the_headers_alone(client: Client) -> None:
+    await fill(client, 1)
+    head = await client.head("/foss", headers=CSV)
+
+    assert head.content_type == "text/csv; charset=utf-8"
+    assert await head.get_data() == b""
+
+
+@pytest.mark.parametrize("accept", ["application/x-ndjson", "text/csv"])
+async def test_what_fails_before_the_first_line_is_told(
+    client: Client, engine: AsyncEngine, accept: str
+) -> None:
+    invalid = await client.get("/foss?sort=id,-id", headers={"Accept": accept})
+    async with engine.begin() as connection:
+        await connection.execute(text("ALTER TABLE foss RENAME TO away"))
+    try:
+        failed = await client.get("/foss", headers={"Accept": accept})
+    finally:
+        async with engine.begin() as connection:
+            await connection.execute(text("ALTER TABLE away RENAME TO foss"))
+
+    fault = await error_of(invalid, 422, "InvalidAPIRequest")
+    assert fault["errors"][0]["pointer"] == "/sort"
+    await error_of(failed, 503, "DatabaseError")
+
+
+async def test_a_fifth_export_at_once_is_told_to_wait(app: Quart, client: Client) -> None:
+    database = app.extensions["database"]
+    sessions = [database.bulk() for _ in range(4)]
+    for session in sessions:
+        await session.connection()
+    try:
+        refused = await client.get("/foss", headers=NDJSON)
+        page = await client.get("/foss")
+    finally:
+        for session in sessions:
+            await session.close()
+
+    await error_of(refused, 503, "Unavailable")
+    assert page.status_code == 200
+    assert await ndjson(client) == []

@@ -1,0 +1,136 @@
+"""Exports over a real connection: memory, clients that leave or stop reading, failures midway."""
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from tests.socket.conftest import KEY, START_SECONDS, Service, running
+
+RECORDS = 200_000
+LINES = {"Accept": "application/x-ndjson"}
+REQUEST = (
+    f"GET /foss HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {KEY}\r\nAccept: text/csv\r\n\r\n"
+).encode()
+# The exports that run.
+RUNNING = "FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND query LIKE '%to_char(timezone(%'"
+MIB = 1 << 20
+
+
+@pytest.fixture
+async def many(engine: AsyncEngine, empty_database: None) -> AsyncIterator[None]:
+    """Store more records than the buffers of a connection hold."""
+    async with engine.begin() as connection:
+        await connection.execute(
+            text(
+                "INSERT INTO foss (name, email) SELECT repeat('n', 100), n || '@example.org'"
+                " FROM generate_series(1, :records) AS n"
+            ),
+            {"records": RECORDS},
+        )
+    yield
+    async with engine.begin() as connection:
+        await connection.execute(text("TRUNCATE foss RESTART IDENTITY"))
+
+
+async def exports_run(engine: AsyncEngine, wanted: int) -> None:
+    """Return once so many exports run."""
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        async with engine.connect() as connection:
+            count = await connection.scalar(
+                text(f"SELECT count(*) {RUNNING} AND xact_start IS NOT NULL")
+            )
+        if count == wanted:
+            return
+        assert time.monotonic() < deadline, f"{count} exports run, not {wanted}"
+        await asyncio.sleep(0.02)  # Between two looks, not instead of one.
+
+
+async def test_an_export_takes_no_more_memory_for_more_records(
+    service: Service, many: None
+) -> None:
+    process = psutil.Process(service.process.pid)
+    async with httpx.AsyncClient(base_url=service.url, headers={"X-API-Key": KEY}) as client:
+        await client.get("/foss?limit=2000", headers=LINES)
+        before, most, count = process.memory_info().rss, 0, 0
+        async with client.stream("GET", "/foss", headers=LINES) as response:
+            async for chunk in response.aiter_raw():
+                count += chunk.count(b"\n")
+                most = max(most, process.memory_info().rss)
+
+    assert count == RECORDS
+    assert most - before < 20 * MIB
+
+
+async def test_the_query_ends_when_the_client_leaves(
+    service: Service, engine: AsyncEngine, many: None
+) -> None:
+    with socket.create_connection(("127.0.0.1", service.port)) as connection:
+        connection.sendall(REQUEST)
+        assert b" 200 " in connection.recv(65536)
+        await exports_run(engine, 1)
+    await exports_run(engine, 0)
+
+
+async def test_the_query_ends_when_the_client_stops_reading(
+    tmp_path: Path, database_url: str, engine: AsyncEngine, many: None
+) -> None:
+    with running(tmp_path, database_url, ("-m", "tests.socket.impatient")) as impatient:
+        with socket.create_connection(("127.0.0.1", impatient.port)) as connection:
+            connection.sendall(REQUEST)
+            await exports_run(engine, 1)
+            await exports_run(engine, 0)
+            rest = b"".join(iter(lambda: connection.recv(1 << 20), b""))
+        impatient.wait_for("nobody read from it")
+
+        assert not rest.endswith(b"0\r\n\r\n")
+        assert "Traceback" not in impatient.log.read_text()
+
+
+async def test_a_failure_midway_is_no_whole_file(
+    service: Service, engine: AsyncEngine, many: None
+) -> None:
+    async with httpx.AsyncClient(base_url=service.url, headers={"X-API-Key": KEY}) as client:
+        async with client.stream("GET", "/foss", headers=LINES) as response:
+            async with engine.connect() as connection:
+                await connection.execute(text(f"SELECT pg_terminate_backend(pid) {RUNNING}"))
+            with pytest.raises(httpx.RemoteProtocolError):
+                await response.aread()
+        after = await client.get("/foss?limit=1", headers=LINES)
+
+    assert response.status_code == after.status_code == 200
+    service.wait_for("export ended")
+    assert "Traceback" not in service.log.read_text()
+
+
+def test_an_export_outlives_the_deadline(tmp_path: Path, database_url: str, many: None) -> None:
+    """Whoever reads on gets all of it, however long that takes."""
+    with (
+        running(tmp_path, database_url, REQUEST_TIMEOUT="0.5") as service,
+        socket.create_connection(("127.0.0.1", service.port)) as connection,
+    ):
+        connection.sendall(REQUEST)
+        began, found = time.monotonic(), b""
+        while not found.endswith(b"0\r\n\r\n"):
+            found += connection.recv(1 << 20)
+            if time.monotonic() < began + 2:
+                time.sleep(0.1)  # A slow reader is what is tested.
+
+    assert found.count(b"@example.org") == RECORDS
+
+
+def test_head_says_nothing_of_a_length(http: httpx.Client) -> None:
+    response = http.head("/foss", headers=LINES)
+
+    assert response.headers["Content-Type"] == "application/x-ndjson"
+    assert "Content-Length" not in response.headers
+    # The connection is in step: the next answer is that of the next request.
+    assert http.get("/foss").json() == []
