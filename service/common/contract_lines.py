@@ -22,5 +22,8 @@ def add_content(operation: Document, view: object) -> None:
     """Add to an operation what its view has beside JSON."""
     for place, content in getattr(view, MORE_CONTENT, {}).items():
         part = operation[REQUEST] if place == REQUEST else operation["responses"][place]
-        # A copy: quart-schema hands one part to several operations.
-        part["content"] = part["content"] | content
+        for media_type, more in content.items():
+            known = part["content"].get(media_type)
+            schema = {"anyOf": [known["schema"], more["schema"]]} if known else more["schema"]
+            # A copy: quart-schema hands one part to several operations.
+            part["content"] = part["content"] | {media_type: more | {"schema": schema}}

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 
+import asyncpg
 from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -51,10 +52,13 @@ def translate(error: BaseException) -> JSONException | None:
             return Unavailable("Every database connection is in use: try again soon.")
         case TimeoutError():
             return DeadlineExceeded(SLOW)
-        case InterfaceError() | ConnectionError():
+        case InterfaceError() | asyncpg.InterfaceError() | ConnectionError():
             return DatabaseError(GONE)
         case DBAPIError():
             return _by_state(error)
+        # What COPY raises, which SQLAlchemy has no part in.
+        case asyncpg.PostgresError():
+            return _meaning(error.sqlstate or "")
     return None
 
 
@@ -76,8 +80,12 @@ def sqlstate_of(error: DBAPIError) -> str:
 def _by_state(error: DBAPIError) -> JSONException | None:
     if is_stale_plan(error):
         return Unavailable(BUSY)
-    state = sqlstate_of(error)
+    gone = DatabaseError(GONE) if error.connection_invalidated else None
+    return _meaning(sqlstate_of(error)) or gone
+
+
+def _meaning(state: str) -> JSONException | None:
     for beginning, meaning, sentence in MEANINGS:
         if state.startswith(beginning):
             return meaning(sentence)
-    return DatabaseError(GONE) if error.connection_invalidated else None
+    return None

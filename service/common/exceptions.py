@@ -13,11 +13,19 @@ MAX_QUOTED = 80
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that a schema found wrong: where (RFC 6901), which keyword, and a sentence."""
+    """One thing that a schema found wrong: where (RFC 6901), which keyword, and a sentence.
+
+    `line` is that of an imported file, from 1.
+    """
 
     pointer: str
     keyword: str
     message: str
+    line: int | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the facts that there are."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 class JSONException(Exception):  # noqa: N818  # Flusk's name, and its clients' `type`.
@@ -47,7 +55,7 @@ class JSONException(Exception):  # noqa: N818  # Flusk's name, and its clients' 
             return facts | {"message": self.message}
         return facts | {
             "message": [fault.message for fault in self.faults],
-            "errors": [asdict(fault) for fault in self.faults],
+            "errors": [fault.to_dict() for fault in self.faults],
         }
 
 

@@ -14,7 +14,6 @@ from service.common.exceptions import MAX_FAULTS, Fault, InvalidAPIRequest
 from service.common.faults import pointer, quote
 from service.common.strict_json import MAX_DEPTH, decode, nests_too_deep
 
-TOO_DEEP = f"The request body nests deeper than {MAX_DEPTH}."
 # Up to nine digits as they come, more only without leading zeros: no number is read two ways.
 INTEGER = re.compile(r"-?(?:[0-9]{1,9}|[1-9][0-9]{9,17})")
 NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,17})?")
@@ -25,30 +24,30 @@ UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 CONTAINERS = frozenset({dict, list})
 
 
-def parse_json(body: bytes) -> object:
+def parse_json(body: bytes, what: str = "The request body") -> object:
     """Read a JSON text (RFC 8259), and refuse what readers of JSON disagree about.
+
+    `what` it is, for the sentence of an error.
 
     Raises InvalidAPIRequest (400): the body is empty, no UTF-8, begins with a byte order
     mark, breaks the syntax, has NaN, an infinity or a number that overflows to it, names a
     property twice, or nests deeper than 64.
     """
     if not body:
-        raise InvalidAPIRequest("The request body is empty: send a JSON value.")
+        raise InvalidAPIRequest(f"{what} is empty: send a JSON value.")
     if body.startswith(codecs.BOM_UTF8):
-        raise InvalidAPIRequest("The request body begins with a byte order mark: leave it out.")
+        raise InvalidAPIRequest(f"{what} begins with a byte order mark: leave it out.")
     try:
         value = decode(body)
     except UnicodeDecodeError as error:
-        raise InvalidAPIRequest(
-            f"The request body is not UTF-8: byte {error.start} is wrong."
-        ) from error
+        raise InvalidAPIRequest(f"{what} is not UTF-8: byte {error.start} is wrong.") from error
     except RecursionError as error:
-        raise InvalidAPIRequest(TOO_DEEP) from error
+        raise InvalidAPIRequest(f"{what} nests deeper than {MAX_DEPTH}.") from error
     except ValueError as error:
-        sentence = f"The request body is not valid JSON: {_clean(str(error))}."
+        sentence = f"{what} is not valid JSON: {_clean(str(error))}."
         raise InvalidAPIRequest(sentence) from error
     if nests_too_deep(body):
-        raise InvalidAPIRequest(TOO_DEEP)
+        raise InvalidAPIRequest(f"{what} nests deeper than {MAX_DEPTH}.")
     return value
 
 
@@ -76,7 +75,7 @@ def parse_query(query: bytes, types: dict[str, str]) -> tuple[dict[str, Any], li
         if types.get(name) == "array" and text.count(",") >= MAX_ITEMS:
             sentence = f"{quote(name)} has more than {MAX_ITEMS} items"
             faults.append(Fault(pointer([name]), "maxItems", sentence))
-        values[name] = _convert(text, types.get(name))
+        values[name] = convert(text, types.get(name))
     return values, faults
 
 
@@ -127,7 +126,8 @@ def _clean(text: str) -> str:
     return UNSTORABLE.sub("\ufffd", text)
 
 
-def _convert(text: str, type_: str | None) -> object:
+def convert(text: str, type_: str | None) -> object:
+    """Return a text as a value of a JSON type, or as it is where it is none."""
     match type_:
         case "integer" if INTEGER.fullmatch(text):
             return int(text)

@@ -13,6 +13,10 @@ class Message(Payload, schema="common/message.json"):
     """A sentence about what was done."""
 
 
+class CreatedCount(Payload, schema="common/created_count.json"):
+    """How many records were stored."""
+
+
 class IfMatch(Payload, schema="common/if_match.json"):
     """The condition of a change."""
 

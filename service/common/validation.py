@@ -4,10 +4,12 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
+from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+import orjson
 from jsonschema_rs import Draft202012Validator, EmailOptions, Registry, ValidationError
 from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler
 from pydantic_core import CoreSchema
@@ -118,6 +120,10 @@ class Payload(BaseModel):
     def contract(cls) -> Schema:
         """Return the schema file, compiled."""
         return load_schemas()[cls.schema_file]
+
+    async def fingerprint(self) -> bytes:
+        """Return a short name for the values: the same however they were written."""
+        return sha256(orjson.dumps(self.model_dump(), option=orjson.OPT_SORT_KEYS)).digest()
 
     @classmethod
     def check(cls, value: object, faults: Iterable[Fault] = ()) -> Self:

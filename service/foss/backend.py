@@ -12,8 +12,9 @@ from sqlalchemy.orm import load_only
 from sqlalchemy.orm.strategy_options import _AbstractLoad
 
 from service.common.database_errors import constraint_of
-from service.common.exceptions import RecordAlreadyExists, cut
+from service.common.exceptions import Fault, RecordAlreadyExists, cut
 from service.common.exports.backend import LineForm, stream_lines
+from service.common.imports.backend import insert_lines
 from service.common.keyset import beyond, order_by
 from service.common.models import MAX_BIGINT
 from service.common.pages import Selection
@@ -28,6 +29,14 @@ async def insert_foss(session: AsyncSession, values: Mapping[str, str]) -> Foss:
     statement = insert(Foss).values(**values).returning(Foss)
     with _translate_conflict(values):
         return (await session.scalars(statement)).one()
+
+
+async def insert_foss_lines(
+    session: AsyncSession, lines: Sequence[tuple[int, Mapping[str, str]]]
+) -> list[Fault]:
+    """Store records, each with its line, but for those whose e-mail is taken: these are faults."""
+    taken = await insert_lines(session, Foss, "email", lines)
+    return [Fault("/email", "uniqueItems", _taken(email), line) for line, email in taken]
 
 
 async def select_foss(
@@ -123,6 +132,8 @@ def _translate_conflict(values: Mapping[str, str]) -> Iterator[None]:
     except IntegrityError as error:
         if constraint_of(error) != "uq_foss_email":
             raise
-        raise RecordAlreadyExists(
-            f"Email `{cut(values['email'])}` has already been taken"
-        ) from error
+        raise RecordAlreadyExists(_taken(values["email"])) from error
+
+
+def _taken(email: str) -> str:
+    return f"Email `{cut(email)}` has already been taken"

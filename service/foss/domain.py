@@ -1,12 +1,14 @@
 """What one can do with a Foss: plain functions from values to values."""
 
 from collections.abc import AsyncIterator, Collection
+from functools import partial
 from typing import NoReturn
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.common.exceptions import PreconditionFailed, RecordNotFound, cut
 from service.common.exports.backend import LineForm
+from service.common.imports.lines import Lines
 from service.common.ordering import order_of
 from service.common.pages import Page, Selection, read_cursor
 from service.common.serializers import select_fields
@@ -23,6 +25,14 @@ MAX_LIMIT = 200
 async def create_foss(session: AsyncSession, payload: CreateFoss) -> Foss:
     """Store a new Foss. Raises RecordAlreadyExists."""
     return await backend.insert_foss(session, payload.model_dump())
+
+
+async def import_foss(session: AsyncSession, lines: Lines) -> int:
+    """Store every line as a new Foss, or none, and return how many.
+
+    Raises InvalidAPIRequest (422): the faults by line, a taken e-mail among them.
+    """
+    return await lines.store(partial(backend.insert_foss_lines, session))
 
 
 async def get_foss(

@@ -12,6 +12,7 @@ from quart_schema import (
 from service.common.entity_tags import accepted_versions
 from service.common.middleware.conditional import etag
 from service.common.middleware.exports import exports
+from service.common.middleware.imports import imports
 from service.common.middleware.pagination import page_headers
 from service.common.middleware.unit_of_work import session
 from service.common.payloads import (
@@ -41,6 +42,7 @@ blueprint = Blueprint("foss", __name__, url_prefix="/foss")
 
 
 @blueprint.post("")
+@imports(domain.import_foss)
 @document_request(CreateFoss)
 @document_headers(IdempotencyKeyHeader)
 @document_response(FossDocument, 201, CreatedHeaders)

@@ -60,7 +60,8 @@ async def test_a_body_that_is_not_json_is_a_415(client: Client, content_type: st
     response = await client.post("/foss", data=b"{}", headers=headers)
     error = await error_of(response, 415, "InvalidContentType")
 
-    assert error["message"] == "Invalid content-type. Only `application/json` is allowed."
+    names = "`application/json`, `application/x-ndjson`, `text/csv`"
+    assert error["message"] == f"Invalid content-type. Only {names} are allowed."
 
 
 @pytest.mark.parametrize("content_type", ["application/json; charset=utf-8", "Application/JSON"])

@@ -4,14 +4,14 @@ import sys
 
 from service import __main__ as program
 from service.common import database
-from service.common.middleware import exports
+from service.common.middleware import exports, imports
 
 SECONDS = 1
 
 
 def main() -> int:
     """Serve, with less patience."""
-    for module in (database, exports):
+    for module in (database, exports, imports):
         vars(module)["BULK_SECONDS"] = SECONDS
     return program.main()
 

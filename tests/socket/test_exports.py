@@ -1,6 +1,5 @@
 """Exports over a real connection: memory, clients that leave or stop reading, failures midway."""
 
-import asyncio
 import socket
 import time
 from collections.abc import AsyncIterator
@@ -12,7 +11,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from tests.socket.conftest import KEY, START_SECONDS, Service, running
+from tests.socket.conftest import KEY, Service, running
+from tests.waiting import until
 
 RECORDS = 200_000
 LINES = {"Accept": "application/x-ndjson"}
@@ -21,6 +21,7 @@ REQUEST = (
 ).encode()
 # The exports that run.
 RUNNING = "FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND query LIKE '%to_char(timezone(%'"
+COUNT = f"SELECT count(*) {RUNNING} AND xact_start IS NOT NULL"
 MIB = 1 << 20
 
 
@@ -38,20 +39,6 @@ async def many(engine: AsyncEngine, empty_database: None) -> AsyncIterator[None]
     yield
     async with engine.begin() as connection:
         await connection.execute(text("TRUNCATE foss RESTART IDENTITY"))
-
-
-async def exports_run(engine: AsyncEngine, wanted: int) -> None:
-    """Return once so many exports run."""
-    deadline = time.monotonic() + START_SECONDS
-    while True:
-        async with engine.connect() as connection:
-            count = await connection.scalar(
-                text(f"SELECT count(*) {RUNNING} AND xact_start IS NOT NULL")
-            )
-        if count == wanted:
-            return
-        assert time.monotonic() < deadline, f"{count} exports run, not {wanted}"
-        await asyncio.sleep(0.02)  # Between two looks, not instead of one.
 
 
 async def test_an_export_takes_no_more_memory_for_more_records(
@@ -76,8 +63,8 @@ async def test_the_query_ends_when_the_client_leaves(
     with socket.create_connection(("127.0.0.1", service.port)) as connection:
         connection.sendall(REQUEST)
         assert b" 200 " in connection.recv(65536)
-        await exports_run(engine, 1)
-    await exports_run(engine, 0)
+        await until(engine, COUNT, 1)
+    await until(engine, COUNT, 0)
 
 
 async def test_the_query_ends_when_the_client_stops_reading(
@@ -86,8 +73,8 @@ async def test_the_query_ends_when_the_client_stops_reading(
     with running(tmp_path, database_url, ("-m", "tests.socket.impatient")) as impatient:
         with socket.create_connection(("127.0.0.1", impatient.port)) as connection:
             connection.sendall(REQUEST)
-            await exports_run(engine, 1)
-            await exports_run(engine, 0)
+            await until(engine, COUNT, 1)
+            await until(engine, COUNT, 0)
             rest = b"".join(iter(lambda: connection.recv(1 << 20), b""))
         impatient.wait_for("nobody read from it")
 

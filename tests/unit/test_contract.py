@@ -53,7 +53,7 @@ GOOD = {
 }
 BAD = {
     "a status": ("GET", "/foss/7", 202, HEADERS, body(RECORD)),
-    "a missing header": ("POST", "/foss", 201, HEADERS | {"ETag": '"1"'}, body(RECORD)),
+    "a missing header": ("PUT", "/foss/7", 200, HEADERS, body(RECORD)),
     "a wrong header": ("GET", "/foss/7", 200, HEADERS | {"ETag": 'W/"1"'}, body(RECORD)),
     "no request id": ("GET", "/foss", 200, {"Content-Type": "application/json"}, b"[]"),
     "a media type": (

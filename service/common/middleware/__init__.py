@@ -14,6 +14,7 @@ from service.common.middleware import (
     deadline,
     guard,
     idempotency,
+    imports,
     json_exceptions,
     json_responses,
     openapi,
@@ -40,6 +41,7 @@ def register_middleware(app: Quart, settings: Settings) -> None:
     routing.register(app)
     content_type.register(app)
     body_limits.register(app, settings.max_body_bytes, settings.request_timeout)
+    imports.register(app, settings.max_import_bytes, settings.max_body_bytes)
     schemas.register(app)
     conditional.register(app)
     stale_plans.register(app)

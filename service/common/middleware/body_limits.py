@@ -39,6 +39,10 @@ class MeasuredBody(Body):
         if not self._appending:
             self.received.set()
 
+    def drop(self) -> None:
+        """Keep nothing of what still comes: nobody reads it."""
+        self._data.clear()
+
 
 class MeasuredRequest(Request):
     """A request with a measured body."""
@@ -89,6 +93,7 @@ async def finish_body(response: Response) -> Response:
     received = request.body.received  # type: ignore[attr-defined]  # A MeasuredBody.
     if received.is_set() or "Connection" in response.headers:
         return response
+    request.body.drop()  # type: ignore[attr-defined]
     try:
         await asyncio.wait_for(received.wait(), LINGER_SECONDS)
     except TimeoutError:

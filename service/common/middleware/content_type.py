@@ -1,10 +1,13 @@
-"""The content type: a body is JSON, or is answered 415."""
+"""The content type: a body is JSON, or what else a view reads, or is answered 415."""
 
-from quart import Quart, request
+from typing import cast
 
+from quart import Quart, current_app, request
+
+from service.common.contract_lines import MORE_CONTENT, REQUEST
+from service.common.contract_parts import JSON
 from service.common.exceptions import InvalidContentType
 
-JSON = "application/json"
 # RFC 7396: a partial update, which is what PUT and PATCH do here.
 MERGE_PATCH = "application/merge-patch+json"
 
@@ -18,14 +21,22 @@ async def check_content_type() -> None:
     """Raise InvalidContentType where the body is not JSON."""
     if not has_body():
         return
-    allowed = (JSON, MERGE_PATCH) if request.method == "PATCH" else (JSON,)
+    allowed: tuple[str, ...] = (JSON, MERGE_PATCH) if request.method == "PATCH" else (JSON,)
+    if request.mimetype not in allowed:
+        # Only here, for most bodies are JSON.
+        allowed += more_media_types()
     if request.mimetype not in allowed or len(request.headers.getlist("Content-Type")) > 1:
-        raise InvalidContentType(
-            f"Invalid content-type. Only `{'` and `'.join(allowed)}` is allowed."
-        )
+        names = f"`{'`, `'.join(allowed)}` {'is' if len(allowed) == 1 else 'are'} allowed."
+        raise InvalidContentType(f"Invalid content-type. Only {names}")
     codings = request.headers.getlist("Content-Encoding")
     if any(coding.lower() != "identity" for coding in codings):
         raise InvalidContentType("Invalid content-encoding. Only `identity` is allowed.")
+
+
+def more_media_types() -> tuple[str, ...]:
+    """Return the media types that the view reads beside JSON."""
+    view = current_app.view_functions[cast("str", request.endpoint)]
+    return tuple(getattr(view, MORE_CONTENT, {}).get(REQUEST, ()))
 
 
 def has_body() -> bool:

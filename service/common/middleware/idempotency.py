@@ -7,12 +7,12 @@ transaction of the record: either both are stored, or neither.
 from hashlib import sha256
 from typing import Any, cast
 
-import orjson
 from quart import Quart, g, request
 from quart.wrappers import Response
 
 from service.common.exceptions import Fault, InvalidAPIRequest, RequestInProgress
 from service.common.idempotency import backend
+from service.common.imports.lines import Lines
 from service.common.middleware.unit_of_work import session
 from service.common.payloads import IdempotencyKeyHeader
 from service.common.validation import Payload
@@ -41,12 +41,11 @@ async def replay() -> Response | None:
         return None
     if not await backend.lock_key(session(), key):
         raise RequestInProgress("The first request with this key is still running: try again soon.")
-    fingerprint = _fingerprint(arguments["payload"])
     kept = await backend.select_key(session(), key)
     if kept is None:
-        g.idempotency_key = {"key": key, "fingerprint": fingerprint}
+        g.idempotency = key, arguments["payload"]
         return None
-    if kept.fingerprint != fingerprint:
+    if kept.fingerprint != await _fingerprint(arguments["payload"]):
         sentence = "This key was given to another request: use a new one"
         fault = Fault("/Idempotency-Key", "const", sentence)
         raise InvalidAPIRequest(status_code=422, faults=[fault])
@@ -57,15 +56,17 @@ async def replay() -> Response | None:
 
 async def keep(response: Response) -> Response:
     """Keep the answer with the record; an error is not kept, for it may pass."""
-    if response.status_code != CREATED or "idempotency_key" not in g:
+    if response.status_code != CREATED or "idempotency" not in g:
         return response
+    key, payload = g.pop("idempotency")
     headers = {name: response.headers[name] for name in HEADERS if name in response.headers}
     facts = {"status": CREATED, "headers": headers, "body": await response.get_data()}
-    await backend.insert_key(session(), g.pop("idempotency_key") | facts)
+    request_ = {"key": key, "fingerprint": await _fingerprint(payload)}
+    await backend.insert_key(session(), request_ | facts)
     return response
 
 
-def _fingerprint(payload: Payload) -> bytes:
-    """Return a short name for what is asked: the same for the same values, however written."""
-    values = orjson.dumps(payload.model_dump(), option=orjson.OPT_SORT_KEYS)
-    return sha256(f"{request.method} {request.path} ".encode() + values).digest()
+async def _fingerprint(payload: Payload | Lines) -> bytes:
+    """Return a short name for what is asked."""
+    target = f"{request.method} {request.path} {request.mimetype} ".encode()
+    return sha256(target + await payload.fingerprint()).digest()

@@ -33,7 +33,8 @@ async def check_schemas() -> None:
     """
     view = current_app.view_functions[cast("str", request.endpoint)]
     arguments = cast("dict[str, Any]", request.view_args)
-    if declared := getattr(view, REQUEST, None):
+    # A body of lines is there already, and is read later.
+    if "payload" not in arguments and (declared := getattr(view, REQUEST, None)):
         arguments["payload"] = await _read_body(declared[0])
     if model := getattr(view, HEADERS, None):
         arguments["headers"] = _read_headers(model)

@@ -26,6 +26,11 @@ def session() -> AsyncSession:
     return current
 
 
+def use_bulk_session() -> None:
+    """Give the request a session for many records, before it has another."""
+    g.session = current_app.extensions["database"].bulk()
+
+
 async def finish(response: Response) -> Response:
     """Commit where the answer is a success; an error of the commit becomes the answer."""
     if "session" not in g:

@@ -1,0 +1,1 @@
+"""Lines of text as records: many at once, all or none."""

@@ -1,0 +1,89 @@
+"""Imports: a body of NDJSON or CSV stores all of its records, or none.
+
+A view declares it with `@imports(domain.import_foss)`. Each line is checked by the schema file
+that the view declares for one record. What the view answers with, and only the service can set
+(`readOnly`), is passed over: what was exported can be imported.
+"""
+
+from collections.abc import Awaitable, Callable
+from functools import cache, wraps
+from typing import Any, cast
+
+from quart import Quart, current_app, request
+from quart.typing import ResponseReturnValue
+from quart_schema.validation import QUART_SCHEMA_REQUEST_ATTRIBUTE as REQUESTS
+from quart_schema.validation import QUART_SCHEMA_RESPONSE_ATTRIBUTE as RESPONSES
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from service.common.contract_lines import MORE_CONTENT, REQUEST, lines_content
+from service.common.contract_parts import CSV, JSON, NDJSON
+from service.common.database import BULK_SECONDS
+from service.common.exceptions import InvalidContentType
+from service.common.imports.csv_reader import CsvReader
+from service.common.imports.lines import Lines, Reader
+from service.common.imports.ndjson import NdjsonReader
+from service.common.middleware.content_type import more_media_types
+from service.common.middleware.deadline import lift_deadline
+from service.common.middleware.streamed_body import StreamedBody, StreamingConnection
+from service.common.middleware.unit_of_work import session, use_bulk_session
+from service.common.payloads import CreatedCount
+from service.common.validation import Payload
+
+CREATED = 201
+
+View = Callable[..., Awaitable[ResponseReturnValue]]
+Import = Callable[[AsyncSession, Lines], Awaitable[int]]
+
+
+def register(app: Quart, max_bytes: int, max_line_bytes: int) -> None:
+    """Read bodies of lines while they come, up to `max_bytes`."""
+
+    class Connection(StreamingConnection):
+        media_types = (NDJSON, CSV)
+        limit = max_bytes
+
+    async def open_lines() -> None:
+        body: object = request.body
+        if isinstance(body, StreamedBody) and request.mimetype in more_media_types():
+            if request.mimetype_params.get("charset", "utf-8").lower() not in {"utf-8", "utf8"}:
+                raise InvalidContentType("Invalid charset. Only `utf-8` is allowed.")
+            view = current_app.view_functions[cast("str", request.endpoint)]
+            cast("dict[str, Any]", request.view_args)["payload"] = _lines(view, body)
+            use_bulk_session()
+
+    def _lines(view: Any, body: StreamedBody) -> Lines:
+        model, ignored = getattr(view, REQUESTS)[0], _read_only(view)
+        reader: Reader
+        if request.mimetype == NDJSON:
+            reader = NdjsonReader(max_line_bytes)
+        else:
+            reader = CsvReader(max_line_bytes, model, ignored)
+        return Lines(body.pieces(BULK_SECONDS), reader, model, ignored)
+
+    app.asgi_http_class = Connection
+    app.before_request(open_lines)
+
+
+def imports(store: Import) -> Callable[[View], View]:
+    """Have a view that creates a record also create many, by `store(session, lines)`."""
+
+    def declare(view: View) -> View:
+        @wraps(view)
+        async def one_or_many(payload: Payload | Lines, **arguments: Any) -> ResponseReturnValue:
+            if not isinstance(payload, Lines):
+                return await view(payload=payload, **arguments)
+            lift_deadline()
+            return {"created": await store(session(), payload)}, CREATED
+
+        answer = {JSON: {"schema": {"$ref": f"#/components/schemas/{CreatedCount.__name__}"}}}
+        setattr(one_or_many, MORE_CONTENT, {REQUEST: lines_content(), str(CREATED): answer})
+        return one_or_many
+
+    return declare
+
+
+@cache
+def _read_only(view: Any) -> frozenset[str]:
+    model, _headers = getattr(view, RESPONSES)[CREATED]
+    properties = model.contract().document["properties"]
+    return frozenset(name for name, schema in properties.items() if schema.get("readOnly"))

@@ -1,0 +1,99 @@
+"""A request body that is read while it comes, with backpressure: Quart's has none.
+
+Where nobody reads, no more is taken from the client than fits the buffers.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from quart.asgi import ASGIHTTPConnection
+from quart.wrappers import Request
+from werkzeug.exceptions import RequestEntityTooLarge, RequestTimeout
+
+from service.common.middleware.body_limits import MeasuredBody
+
+# How much waits to be read, and how much of it is read at once: other requests come in between.
+HIGH_WATER = 1 << 18
+PIECE = 1 << 16
+
+
+class StreamedBody(MeasuredBody):
+    """A body of at most `limit` bytes, of which only a part is in memory."""
+
+    def __init__(self, expected: int | None, limit: int | None) -> None:
+        super().__init__(expected, limit)
+        self._length = 0
+        self._dropping = False
+        self._room = asyncio.Event()
+        self._room.set()
+
+    def append(self, data: bytes) -> None:
+        """Keep a part of the body until it is read."""
+        self._length += len(data)
+        if self._max_content_length is not None and self._length > self._max_content_length:
+            self._must_raise = RequestEntityTooLarge()
+            self.drop()
+        if not self._dropping:
+            self._data.extend(data)
+        if len(self._data) >= HIGH_WATER:
+            self._room.clear()
+        self._has_data.set()
+
+    async def __anext__(self) -> bytes:
+        """Return what has come."""
+        data = await super().__anext__()
+        self._room.set()
+        return data
+
+    async def room(self) -> None:
+        """Wait until more may come."""
+        await self._room.wait()
+
+    def drop(self) -> None:
+        """Let the rest come and go: nobody reads it."""
+        self._dropping = True
+        self._data.clear()
+        self._room.set()
+
+    async def pieces(self, seconds: float) -> AsyncIterator[bytes]:
+        """Yield the body. Raises what is answered 408 where it rests for so long, or 413."""
+        while True:
+            try:
+                async with asyncio.timeout(seconds):
+                    data = await anext(self, None)
+            except TimeoutError as error:
+                raise RequestTimeout from error
+            if data is None:
+                return
+            for start in range(0, len(data), PIECE):
+                yield data[start : start + PIECE]
+                await asyncio.sleep(0)
+
+
+class StreamingConnection(ASGIHTTPConnection):
+    """Quart's way from ASGI to a request, with a streamed body for some media types."""
+
+    media_types: tuple[str, ...]
+    limit: int
+
+    def _create_request_from_scope(self, send: Any) -> Request:
+        request = super()._create_request_from_scope(send)
+        if request.method == "POST":
+            media_type = request.headers.get("Content-Type", "").lower()
+            if media_type.startswith(self.media_types):
+                request.max_content_length = self.limit
+                request.body = StreamedBody(request.content_length, self.limit)
+        return request
+
+    async def handle_messages(self, request: Request, receive: Any) -> None:
+        """Take what comes, where a streamed body has room for it."""
+        body: object = request.body
+        if isinstance(body, StreamedBody):
+            take = receive
+
+            async def receive() -> Any:
+                await body.room()
+                return await take()
+
+        await super().handle_messages(request, receive)

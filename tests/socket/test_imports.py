@@ -1,0 +1,164 @@
+"""Imports over a real connection: memory, clients that are slow or leave, and limits."""
+
+import asyncio
+import json
+import socket
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from tests.factories import foss
+from tests.socket.conftest import KEY, Service, running
+from tests.waiting import until
+
+MIB = 1 << 20
+HEADERS = {"X-API-Key": KEY, "Content-Type": "application/x-ndjson"}
+HEAD = (
+    f"POST /foss HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {KEY}\r\n"
+    "Content-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n"
+).encode()
+# Lines without text are passed over, and so cost no time of the database.
+FILLER = (b" " * 1023 + b"\n") * 1024
+FILLERS = 400
+WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'transactionid'"
+OPEN = """
+SELECT count(*) FROM pg_stat_activity
+WHERE pid <> pg_backend_pid() AND xact_start IS NOT NULL AND query LIKE '%foss_lines%'
+"""
+STORED = "SELECT count(*) FROM foss"
+
+
+def lines(count: int) -> bytes:
+    return "".join(f"{json.dumps(foss())}\n" for _ in range(count)).encode()
+
+
+def chunk(data: bytes) -> bytes:
+    return f"{len(data):x}\r\n".encode() + data + b"\r\n"
+
+
+async def test_a_large_file_that_is_read_slowly_takes_no_memory(
+    service: Service, engine: AsyncEngine, empty_database: None
+) -> None:
+    process = psutil.Process(service.process.pid)
+    async with httpx.AsyncClient(headers=HEADERS) as client:
+        warmed = await client.post(f"{service.url}/foss", content=lines(6000))
+    before = process.memory_info().rss
+    sent = 0
+    batch = lines(6000)
+
+    def body() -> Iterator[bytes]:
+        nonlocal sent
+        yield batch
+        for _ in range(FILLERS):
+            yield FILLER
+            sent += len(FILLER)
+
+    with ThreadPoolExecutor() as pool:
+        async with engine.begin() as connection:
+            # The import waits for this one, and reads nothing meanwhile.
+            rival = {"email": json.loads(batch.splitlines()[0])["email"]}
+            statement = "INSERT INTO foss (name, email) VALUES ('rival', :email)"
+            await connection.execute(text(statement), rival)
+            answer = pool.submit(
+                httpx.post, f"{service.url}/foss", headers=HEADERS, content=body(), timeout=120
+            )
+            await until(engine, WAITING, 1)
+            await asyncio.sleep(0.5)  # As long as that, the client could send all of it.
+            taken, grown = sent, process.memory_info().rss - before
+            await connection.rollback()
+        response = answer.result()
+
+    assert warmed.status_code == 201
+    assert taken < 20 * MIB
+    assert grown < 20 * MIB
+    assert sent == FILLERS * len(FILLER)
+    assert response.json() == {"created": 6000}
+    assert process.memory_info().rss - before < 20 * MIB
+
+
+async def test_what_a_client_did_not_finish_is_not_stored(
+    service: Service, engine: AsyncEngine, empty_database: None
+) -> None:
+    with socket.create_connection(("127.0.0.1", service.port)) as connection:
+        connection.sendall(HEAD + chunk(lines(6000)))
+        await until(engine, OPEN, 1)
+    await until(engine, OPEN, 0)
+
+    await until(engine, STORED, 0)
+
+
+async def test_a_body_that_rests_is_a_408(
+    tmp_path: Path, database_url: str, engine: AsyncEngine, empty_database: None
+) -> None:
+    with running(tmp_path, database_url, ("-m", "tests.socket.impatient")) as impatient:
+        answered = impatient.raw(HEAD + chunk(lines(6000)))
+
+    assert answered.startswith(b"HTTP/1.1 408 ")
+    assert b"connection: close" in answered.lower()
+    await until(engine, OPEN, 0)
+    await until(engine, STORED, 0)
+
+
+def test_a_body_that_comes_slowly_outlives_the_deadline(
+    tmp_path: Path, database_url: str, empty_database: None
+) -> None:
+    """Whoever sends on is read on, however long that takes."""
+
+    def body() -> Iterator[bytes]:
+        for _ in range(10):
+            yield lines(1)
+            time.sleep(0.1)  # A slow client is what is tested.
+
+    with running(tmp_path, database_url, REQUEST_TIMEOUT="0.5") as slow:
+        response = httpx.post(f"{slow.url}/foss", headers=HEADERS, content=body())
+
+    assert response.json() == {"created": 10}
+
+
+def test_a_chunked_body_over_the_limit_is_a_413(
+    tmp_path: Path, database_url: str, empty_database: None
+) -> None:
+    with running(tmp_path, database_url, MAX_IMPORT_BYTES=str(MIB)) as limited:
+        content = (FILLER for _ in range(2))
+        response = httpx.post(f"{limited.url}/foss", headers=HEADERS, content=content)
+        fits = httpx.post(f"{limited.url}/foss", headers=HEADERS, content=FILLER)
+
+    assert response.status_code == 413
+    assert fits.json() == {"created": 0}
+
+
+@pytest.mark.parametrize("key", [KEY, "wrong"])
+def test_a_file_that_is_refused_is_not_read_to_its_end(service: Service, key: str) -> None:
+    """The answer comes while the client still sends; then the connection closes."""
+    wrong = b"[]\n" * 100
+    head = HEAD.replace(KEY.encode(), key.encode())
+    with socket.create_connection(("127.0.0.1", service.port), timeout=30) as connection:
+        connection.sendall(head + chunk(wrong))
+        answered = b""
+        while b"\r\n\r\n" not in answered:
+            answered += connection.recv(65536)
+        assert answered.startswith(b"HTTP/1.1 422 " if key == KEY else b"HTTP/1.1 401 ")
+        assert b"connection: close" in answered.lower()
+
+
+async def test_others_are_served_during_an_import(
+    service: Service, engine: AsyncEngine, empty_database: None
+) -> None:
+    with ThreadPoolExecutor() as pool:
+        answer = pool.submit(
+            httpx.post, f"{service.url}/foss", headers=HEADERS, content=lines(20_000), timeout=60
+        )
+        await until(engine, OPEN, 1)
+        async with httpx.AsyncClient(base_url=service.url, headers=HEADERS) as client:
+            seen = [(await client.get("/foss")).json() for _ in range(20)]
+        created = answer.result().json()
+
+    assert seen[0] == []
+    assert created == {"created": 20_000}

@@ -1,0 +1,21 @@
+"""Waiting for what a database shows of others."""
+
+import asyncio
+import time
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+SECONDS = 30
+
+
+async def until(engine: AsyncEngine, query: str, wanted: object) -> None:
+    """Return once a query gives what is wanted."""
+    deadline = time.monotonic() + SECONDS
+    while True:
+        async with engine.connect() as connection:
+            found = await connection.scalar(text(query))
+        if found == wanted:
+            return
+        assert time.monotonic() < deadline, f"{query} gives {found}, not {wanted}"
+        await asyncio.sleep(0.01)  # Between two looks, not instead of one.
