@@ -100,6 +100,18 @@ backup file: setup
 restore file: setup
     @INVOCATION_DIRECTORY="{{ invocation_directory() }}" .venv/bin/python -m local restore "$1"
 
+# Stores the records of a CSV or NDJSON file, all or none.
+[group('operate')]
+[no-exit-message]
+import file: setup
+    @INVOCATION_DIRECTORY="{{ invocation_directory() }}" .venv/bin/python -m local import "$1"
+
+# Writes the records to a CSV or NDJSON file; takes parameters of a page, such as `q=sql only=name,email`.
+[group('operate')]
+[no-exit-message]
+export file *QUERY: setup
+    @INVOCATION_DIRECTORY="{{ invocation_directory() }}" .venv/bin/python -m local export "$@"
+
 # Runs the tests and measures their coverage; with pytest's arguments, only those that they choose.
 [group('develop')]
 [no-exit-message]

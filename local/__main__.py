@@ -5,7 +5,7 @@ import sys
 from argparse import ArgumentParser
 from collections.abc import Callable
 
-from local import backup, contract, deploy, locks, migrations, modes, serve
+from local import backup, contract, deploy, locks, migrations, modes, serve, transfer
 from local.console import CommandError, complain
 from service.common.embedded import EmbeddedPostgresError
 from service.settings import Settings, SettingsError, load_settings
@@ -18,6 +18,8 @@ COMMANDS: dict[str, Callable[[Settings, list[str]], int]] = {
     "deploy": lambda settings, _arguments: deploy.run(settings),
     "down": modes.down,
     "downgrade": lambda settings, _arguments: modes.alembic(settings, ["downgrade", "-1"]),
+    "export": transfer.export,
+    "import": transfer.import_,
     "logs": modes.logs,
     "migrate": lambda settings, _arguments: modes.alembic(settings, ["upgrade", "head"]),
     "migrate-sql": modes.migrate_sql,

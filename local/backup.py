@@ -2,12 +2,11 @@
 
 import os
 import subprocess
-from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO
 
 from local import compose, modes, psql
-from local.console import CommandError
+from local.console import CommandError, file_argument
 from service.common.engine import database_url
 from service.settings import ROOT, Settings
 
@@ -29,7 +28,7 @@ END $$;
 
 def backup(settings: Settings, arguments: list[str]) -> int:
     """Write the database to a file, which is complete or not there."""
-    target = _file(arguments)
+    target = file_argument(arguments, "flusk.dump")
     part = target.with_name(f"{target.name}.part")
     try:
         part.touch(mode=0o600)
@@ -47,7 +46,7 @@ def backup(settings: Settings, arguments: list[str]) -> int:
 
 def restore(settings: Settings, arguments: list[str]) -> int:
     """Replace what is in the database by what is in the file."""
-    source = _file(arguments)
+    source = file_argument(arguments, "flusk.dump")
     if not source.is_file():
         raise CommandError(f"There is no file {source}.")
     inside = modes.in_containers(settings)
@@ -71,13 +70,6 @@ def _name(settings: Settings) -> str:
     if settings.database_url is None:
         return "the embedded database"
     return f"the database {psql.connection(database_url(settings))[0]}"
-
-
-def _file(arguments: list[str]) -> Path:
-    if len(arguments) != 1:
-        raise CommandError("Name one file, such as flusk.dump.")
-    # As the person sees it, who may have called from another folder.
-    return Path(os.environ.get("INVOCATION_DIRECTORY", ".")) / arguments[0]
 
 
 def _run(

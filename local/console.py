@@ -17,6 +17,13 @@ def complain(error: Exception) -> int:
     return 1
 
 
+def file_argument(arguments: list[str], example: str) -> Path:
+    """Return the one file that a person named, from the folder where they called."""
+    if len(arguments) != 1:
+        raise CommandError(f"Name one file, such as {example}.")
+    return Path(os.environ.get("INVOCATION_DIRECTORY", ".")) / arguments[0]
+
+
 def just(command: str) -> str:
     """Return the command as this person would type it."""
     return f"{os.environ.get('JUST_COMMAND', 'just')} {command}"

@@ -75,5 +75,13 @@ def containers_run(settings: Settings) -> bool:
     return not stack.runs(settings) and compose.runs()
 
 
+def url(settings: Settings) -> str:
+    """Return where the stack answers. Raises CommandError: it does not run."""
+    found = stack.url(settings)
+    if found is None and not compose.runs():
+        raise CommandError(f"The stack does not run: `{just('up')}` first.")
+    return found or f"http://127.0.0.1:{settings.http_port}"
+
+
 def _alembic(settings: Settings) -> list[str]:
     return containers.alembic() if in_containers(settings) else migrations.ALEMBIC

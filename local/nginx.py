@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Collection
 from pathlib import Path
 
+from service.common.database import BULK_SECONDS
 from service.common.engine import COMMAND_GRACE_SECONDS
 from service.settings import ROOT, Settings
 
@@ -29,10 +30,13 @@ def executable() -> str | None:
 
 def values(settings: Settings) -> dict[str, str]:
     """Return what the template has from the settings, whoever runs nginx."""
-    seconds = settings.request_timeout + settings.database_statement_timeout + COMMAND_GRACE_SECONDS
+    request = settings.request_timeout + settings.database_statement_timeout
+    seconds = max(request, BULK_SECONDS) + COMMAND_GRACE_SECONDS
     return {
         "NGINX_CONNECTION_LIMIT": str(settings.connection_limit),
-        "NGINX_MAX_BODY_BYTES": str(settings.max_body_bytes + MARGIN_BYTES),
+        "NGINX_MAX_BODY_BYTES": str(
+            max(settings.max_body_bytes, settings.max_import_bytes) + MARGIN_BYTES
+        ),
         "NGINX_ORIGINS": _origins(settings.cors_origins),
         "NGINX_RATE_LIMIT": str(settings.rate_limit),
         "NGINX_TIMEOUT": str(math.ceil(seconds) + MARGIN_SECONDS),

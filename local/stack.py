@@ -21,6 +21,12 @@ def runs(settings: Settings) -> bool:
     return settings.state_dir.exists() and processes.connect(state_of(settings)) is not None
 
 
+def url(settings: Settings) -> str | None:
+    """Return where the stack of local processes answers, or None where it does not run."""
+    supervisor: Any = processes.connect(state_of(settings)) if runs(settings) else None
+    return None if supervisor is None else str(supervisor.getIdentification())
+
+
 def up(settings: Settings) -> int:
     """Start the stack, wait until it is ready and print the welcome."""
     state = state_of(settings)

@@ -4,8 +4,8 @@
 set -eu
 
 # As local/nginx.py works them out: a bit more than the service allows, so that the service answers.
-NGINX_TIMEOUT=$(awk "BEGIN { s = $REQUEST_TIMEOUT + $DATABASE_STATEMENT_TIMEOUT + 5; print int(s) + (s > int(s)) + 10 }")
-NGINX_MAX_BODY_BYTES=$((MAX_BODY_BYTES + 1048576))
+NGINX_TIMEOUT=$(awk "BEGIN { s = $REQUEST_TIMEOUT + $DATABASE_STATEMENT_TIMEOUT; s = (s > 30 ? s : 30) + 5; print int(s) + (s > int(s)) + 10 }")
+NGINX_MAX_BODY_BYTES=$(((MAX_BODY_BYTES > MAX_IMPORT_BYTES ? MAX_BODY_BYTES : MAX_IMPORT_BYTES) + 1048576))
 case ",$CORS_ORIGINS," in
     *,\*,*) NGINX_ORIGINS='default "*";' ;;
     *) NGINX_ORIGINS=$(echo "$CORS_ORIGINS" | tr ',' '\n' | sed 's/ //g; /^$/d; s/.*/"&" $http_origin;/') ;;

@@ -16,6 +16,8 @@ ALTER ROLE migrate LOGIN PASSWORD :'migrate_password';
 ALTER ROLE api LOGIN PASSWORD :'api_password';
 REVOKE ALL ON DATABASE flusk FROM PUBLIC;
 GRANT CONNECT ON DATABASE flusk TO migrate, api;
+-- For imports, whose lines wait in a temporary table.
+GRANT TEMPORARY ON DATABASE flusk TO api;
 -- For the extensions that PostgreSQL trusts, such as pg_trgm.
 GRANT CREATE ON DATABASE flusk TO migrate;
 

@@ -17,6 +17,8 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from local import nginx
 from service.common.middleware.cors import EXPOSED_HEADERS
@@ -141,7 +143,7 @@ def proxy(
     """Run nginx on the template, in front of addresses."""
     port = free_port()
     (state / "nginx").mkdir(parents=True)
-    settings = Settings(max_body_bytes=MAX_BODY_BYTES)
+    settings = Settings(max_body_bytes=MAX_BODY_BYTES, max_import_bytes=MAX_BODY_BYTES)
     places = {
         "NGINX_LISTEN": f"127.0.0.1:{port}",
         "NGINX_NEWER": "",
@@ -711,13 +713,61 @@ def test_a_reload_loses_no_request(front: Proxy, http: httpx.Client) -> None:
 
 
 def test_the_settings_reach_the_configuration(tmp_path: Path) -> None:
-    settings = Settings(rate_limit=77, connection_limit=33, max_body_bytes=1, request_timeout=90)
+    sizes = Settings(max_body_bytes=1, max_import_bytes=9)
+    limits = {"rate_limit": 77, "connection_limit": 33, "request_timeout": 90}
+    settings = sizes.model_copy(update=limits)
     text = nginx.write_configuration(settings, tmp_path, "127.0.0.1:5000").read_text()
 
     assert "rate=77r/s" in text
     assert "burst=77 " in text
     assert "limit_conn connections 33;" in text
     assert "proxy_read_timeout 110s;" in text
-    assert f"client_max_body_size {1 + nginx.MARGIN_BYTES};" in text
+    assert f"client_max_body_size {9 + nginx.MARGIN_BYTES};" in text
     assert "${" not in text.split("worker_processes")[1]
     assert os.access(tmp_path / "nginx", os.W_OK)
+
+
+RECORDS = 50_000
+KILL = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE pid <> pg_backend_pid() AND query LIKE '%to_char(timezone(%'
+"""
+
+
+def test_a_file_goes_in_and_comes_out_as_it_was(http: httpx.Client) -> None:
+    lines = "".join(f"{json.dumps(foss(name='é' * 50))}\n" for _ in range(2000)).encode()
+    created = http.post("/foss", content=lines, headers={"Content-Type": "application/x-ndjson"})
+    found = http.get("/foss?only=name,email", headers={"Accept": "application/x-ndjson"})
+
+    assert created.json() == {"created": 2000}
+    assert found.headers["Content-Encoding"] == "gzip"
+    assert [json.loads(line) for line in found.iter_lines()] == [
+        json.loads(line) for line in lines.splitlines()
+    ]
+
+
+@pytest.mark.parametrize("encoding", ["identity", "gzip"])
+async def test_a_stream_that_fails_midway_is_no_whole_file(
+    front: Proxy, engine: AsyncEngine, empty_database: None, encoding: str
+) -> None:
+    fill = (
+        "INSERT INTO foss (name, email) SELECT md5(n::text) || md5((-n)::text), n || '@example.org'"
+    )
+    async with engine.begin() as connection:
+        await connection.execute(
+            text(f"{fill} FROM generate_series(1, :records) AS n"), {"records": RECORDS}
+        )
+    headers = {"_secure_key": KEY, "Accept": "text/csv", "Accept-Encoding": encoding}
+    async with (
+        httpx.AsyncClient(headers=headers) as client,
+        client.stream("GET", f"{front.url}/foss") as response,
+    ):
+        chunks = response.aiter_raw(1000)
+        first = await anext(chunks)
+        async with engine.connect() as connection:
+            await connection.execute(text(KILL))
+        with pytest.raises(httpx.RemoteProtocolError):
+            _ = [chunk async for chunk in chunks]
+
+    assert response.status_code == 200
+    assert len(first) == 1000

@@ -3,25 +3,30 @@
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from service.settings import ROOT
 from tests.socket.conftest import KEY, Service
 
-EXAMPLES = re.findall(
-    r"^(curl .+?)  # (\d{3})$", (ROOT / "docs" / "collection.md").read_text(), re.MULTILINE
-)
+TEXT = (ROOT / "docs" / "collection.md").read_text()
+EXAMPLES = re.findall(r"^(curl .+?)  # (\d{3})$", TEXT, re.MULTILINE)
+# What makes the files that examples send.
+PREPARATIONS = re.findall(r"^printf .+$", TEXT, re.MULTILINE)
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_each_example_of_the_collection_works_as_printed(
-    service: Service, empty_database: None
+    service: Service, empty_database: None, tmp_path: Path
 ) -> None:
+    for command in PREPARATIONS:
+        subprocess.run(["sh", "-c", command], cwd=tmp_path, check=True)
     statuses = []
     for command, _ in EXAMPLES:
         done = subprocess.run(
             ["sh", "-c", f"{command} --silent --noproxy '*'"],
+            cwd=tmp_path,
             env={"URL": service.url, "KEY": KEY, "PATH": "/usr/bin:/bin"},
             capture_output=True,
             text=True,
@@ -29,5 +34,5 @@ def test_each_example_of_the_collection_works_as_printed(
         )
         statuses.append((command, done.stdout.split(" ", 2)[1]))
 
-    assert len(EXAMPLES) >= 12
+    assert len(EXAMPLES) >= 18
     assert statuses == EXAMPLES

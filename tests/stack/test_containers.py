@@ -165,6 +165,19 @@ def test_more_replicas_answer_without_a_restart(stack: Stack, http: httpx.Client
     assert http.get("/foss").status_code == 200
 
 
+def test_a_file_of_records_goes_in_and_comes_out(stack: Stack, tmp_path: Path) -> None:
+    names = [foss()["name"] for _ in range(2000)]
+    rows = [f"{name},{name.replace(' ', '-')}@import.example" for name in names]
+    source, target = tmp_path / "in.csv", tmp_path / "out.csv"
+    source.write_text("\n".join(["name,email", *rows]))
+    stored = stack.just("import", str(source))
+    exported = stack.just("export", str(target), "q=@import.example", "only=name,email")
+
+    assert stored.stdout == "Stored 2000 records.\n", stored.stderr
+    assert exported.returncode == 0, exported.stderr
+    assert target.read_text("utf-8").replace('"', "").splitlines() == ["name,email", *rows]
+
+
 def test_a_backup_comes_back(stack: Stack, http: httpx.Client, tmp_path: Path) -> None:
     created = http.post("/foss", json=foss()).json()
     dump = tmp_path / "stack.dump"

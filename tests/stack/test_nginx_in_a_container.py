@@ -112,13 +112,15 @@ def test_the_template_is_the_one_of_the_local_stack(stack: Stack) -> None:
 
 
 def test_times_and_sizes_are_those_of_the_local_stack(stack: Stack) -> None:
-    sizes = {"REQUEST_TIMEOUT": "7.5", "DATABASE_STATEMENT_TIMEOUT": "0.25", "MAX_BODY_BYTES": "99"}
+    sizes = {"REQUEST_TIMEOUT": "37.5", "DATABASE_STATEMENT_TIMEOUT": "0.25"}
+    sizes |= {"MAX_BODY_BYTES": "99", "MAX_IMPORT_BYTES": "999"}
     sizes["CORS_ORIGINS"] = "http://a.example, https://b.example:8443"
     other = replace(stack, environment=stack.environment | sizes)
     settings = Settings(
-        request_timeout=7.5,
+        request_timeout=37.5,
         database_statement_timeout=0.25,
         max_body_bytes=99,
+        max_import_bytes=999,
         cors_origins=ORIGINS,
     )
     other.compose("up", "--detach", "--wait", "--no-deps", "nginx")
