@@ -42,6 +42,8 @@ SEARCHES = {
     "one": "p4242@",
     "some": "of abcd",
     "a thousandth": "Project 77 ",
+    "a thousandth by what all have": "777@example.org",
+    "one by the whole address": "p4242@example.org",
     "everybody": "example.org",
 }
 

@@ -1,11 +1,10 @@
 """The statements of the blueprint: each returns rows as models, or raises what they mean."""
 
-import re
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Select, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import load_only
@@ -18,6 +17,7 @@ from service.common.imports.backend import insert_lines
 from service.common.keyset import beyond, order_by
 from service.common.models import MAX_BIGINT
 from service.common.pages import Selection
+from service.common.search.backend import contains
 from service.foss.models import Foss
 
 
@@ -54,26 +54,31 @@ async def select_foss(
 async def select_foss_page(session: AsyncSession, selection: Selection) -> Sequence[Foss]:
     """Return the records of a page, on its way, and one more where there are more."""
     limit = None if selection.limit is None else selection.limit + 1
-    columns = select(Foss).options(_only(selection.columns))
-    return (await session.scalars(_in_order(columns, selection).limit(limit))).all()
+    records = select(Foss).options(_only(selection.columns))
+    found = await _in_order(session, records, selection)
+    return (await session.scalars(found.limit(limit))).all()
 
 
-def stream_foss(session: AsyncSession, selection: Selection, form: LineForm) -> AsyncIterator[str]:
+async def stream_foss(
+    session: AsyncSession, selection: Selection, form: LineForm
+) -> AsyncIterator[str]:
     """Yield the lines of all records of a selection, many at a time."""
     line = form.line([getattr(Foss, name) for name in selection.fields]).label("line")
     found = select(line)
     if selection.backward:
         found = found.add_columns(*(getattr(Foss, key.name) for key in selection.order))
-    found = _in_order(found, selection).limit(selection.limit)
+    found = (await _in_order(session, found, selection)).limit(selection.limit)
     if selection.backward:
         rows = found.subquery()
         found = select(rows.c.line).order_by(*order_by(rows.c, selection.order))
-    return stream_lines(session, found, form.head(selection.fields))
+    async for lines in stream_lines(session, found, form.head(selection.fields)):
+        yield lines
 
 
 async def count_foss(session: AsyncSession, filters: Mapping[str, str]) -> int:
     """Return how many records pass the filters."""
-    statement = select(func.count()).select_from(Foss).where(*_conditions(filters))
+    conditions = await _conditions(session, filters)
+    statement = select(func.count()).select_from(Foss).where(*conditions)
     return (await session.scalars(statement)).one()
 
 
@@ -104,18 +109,19 @@ async def delete_foss(session: AsyncSession, id: int, versions: Collection[int] 
     return (await session.scalar(statement.returning(Foss.id))) is not None
 
 
-def _conditions(filters: Mapping[str, str]) -> list[ColumnElement[bool]]:
-    exact = [getattr(Foss, name) == text for name, text in filters.items() if name != "q"]
-    if "q" not in filters:
-        return exact
-    # `%`, `_` and the escape itself are plain characters.
-    pattern = re.sub(r"([%_/])", r"/\1", filters["q"])
-    parts = [column.ilike(f"%{pattern}%", escape="/") for column in (Foss.name, Foss.email)]
-    return [*exact, or_(*parts)]
+async def _conditions(
+    session: AsyncSession, filters: Mapping[str, str]
+) -> list[ColumnElement[bool]]:
+    found = [getattr(Foss, name) == text for name, text in filters.items() if name != "q"]
+    if "q" in filters:
+        found.append(await contains(session, (Foss.name, Foss.email), filters["q"]))
+    return found
 
 
-def _in_order(statement: Select[Any], selection: Selection) -> Select[Any]:
-    statement = statement.where(*_conditions(selection.filters))
+async def _in_order(
+    session: AsyncSession, statement: Select[Any], selection: Selection
+) -> Select[Any]:
+    statement = statement.where(*await _conditions(session, selection.filters))
     if selection.beyond is not None:
         statement = statement.where(beyond(Foss, selection.way, selection.beyond))
     return statement.order_by(*order_by(Foss, selection.way))

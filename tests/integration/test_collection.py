@@ -1,11 +1,13 @@
 """The collection, page by page."""
 
 import re
+from urllib.parse import urlencode
 
 import pytest
 from quart import Quart
 from quart.wrappers import Response
-from sqlalchemy import event
+from sqlalchemy import event, text
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.client import Client
 from tests.envelope import error_of
@@ -250,6 +252,38 @@ async def test_a_part_of_name_or_email_finds_a_record(
         await store(client, name=name, email=f"a{len(name)}{ord(name[0])}@x.org")
 
     assert await ids(client, f"q={q.replace('%%', '%25%25').replace('100%', '100%25')}") == expected
+
+
+SEARCHES = [
+    *("Project 17 ", "PROJECT 1", "project", "7 of a", "of abc", "1@example.org", "17@EXAMPLE.ORG"),
+    *("p17@example.org", "p1_@example", "example.org", "Project % of", "t 17 o", "- of project"),
+    *("    17", "nobody at all", "project 17 of 17"),
+]
+
+
+async def test_a_search_finds_the_same_however_common_its_trigrams_are(
+    client: Client, engine: AsyncEngine
+) -> None:
+    fill = (
+        "INSERT INTO foss (name, email) SELECT 'Project ' || n || ' of ' || md5(n::text),"
+        " 'p' || n || '@example.org' FROM generate_series(1, 200) AS n"
+    )
+    async with engine.connect() as connection:
+        await connection.execution_options(isolation_level="AUTOCOMMIT")
+        await connection.execute(text(fill))
+        # Only now there is a sample that says what is common.
+        await connection.execute(text("ANALYZE foss"))
+        rows = [*await connection.execute(text("SELECT id, name, email FROM foss ORDER BY id"))]
+    try:
+        for q in SEARCHES:
+            found = await ids(client, urlencode({"q": q, "limit": 200}))
+            expected = [
+                number for number, *texts in rows if any(q.lower() in one.lower() for one in texts)
+            ]
+            assert found == expected, q
+    finally:
+        async with engine.begin() as connection:
+            await connection.execute(text("TRUNCATE foss"))
 
 
 @pytest.mark.parametrize(

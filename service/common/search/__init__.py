@@ -1,0 +1,1 @@
+"""Records by a part of a text."""
