@@ -38,6 +38,7 @@ class CsvReader:
         self._names: list[str] = []
         # Lines of a record whose last quotation mark is not there yet.
         self._begun: list[bytes] = []
+        self._size = 0
         self._start = 1
         self._open = False
 
@@ -58,8 +59,10 @@ class CsvReader:
     def _read(self, lines: Iterable[Line]) -> Iterator[Record]:
         for number, text in lines:
             if not self._begun:
-                self._start = number
-            if text is None or sum(map(len, self._begun)) > self._limit:
+                self._start, self._size = number, 0
+            # Each line takes some memory beside its text.
+            self._size += 1 + len(text or b"")
+            if text is None or self._size > self._limit:
                 self._begun, self._open = [], False
                 fault = Fault("", "maxLength", f"The line is longer than {self._limit} bytes")
                 yield self._start, None, [fault]

@@ -13,25 +13,34 @@ class Splitter:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._rest = b""
         self._number = 0
+        # Grown in place: a long line may come in very small pieces.
+        self._rest = bytearray()
         self._too_long = False
 
     def feed(self, data: bytes) -> Iterator[Line]:
         """Yield the lines that end in `data`."""
-        *whole, self._rest = (self._rest + data).split(b"\n")
-        for text in whole:
-            yield self._line(text)
-        if len(self._rest) > self._limit:
-            self._rest, self._too_long = b"", True
+        *ended, rest = data.split(b"\n")
+        for text in ended:
+            self._keep(text)
+            yield self._line()
+        self._keep(rest)
 
     def close(self) -> Iterator[Line]:
         """Yield the last line, where no line feed ends it."""
         if self._rest or self._too_long:
-            yield self._line(self._rest)
+            yield self._line()
 
-    def _line(self, text: bytes) -> Line:
+    def _keep(self, text: bytes) -> None:
+        if self._too_long or len(self._rest) + len(text) > self._limit:
+            self._rest.clear()
+            self._too_long = True
+        else:
+            self._rest += text
+
+    def _line(self) -> Line:
         self._number += 1
-        too_long = self._too_long or len(text) > self._limit
+        text = None if self._too_long else bytes(self._rest)
+        self._rest.clear()
         self._too_long = False
-        return self._number, None if too_long else text
+        return self._number, text

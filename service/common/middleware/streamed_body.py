@@ -15,7 +15,7 @@ from service.common.middleware.body_limits import MeasuredBody
 
 # How much waits to be read, and how much of it is read at once: other requests come in between.
 HIGH_WATER = 1 << 18
-PIECE = 1 << 16
+PIECE = 1 << 14
 
 
 class StreamedBody(MeasuredBody):

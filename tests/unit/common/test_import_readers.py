@@ -1,0 +1,90 @@
+"""Files of lines, cut anywhere."""
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.common.imports.csv_reader import CsvReader
+from service.common.imports.ndjson import NdjsonReader
+from service.common.imports.splitter import Splitter
+from service.foss.payloads import CreateFoss
+
+LIMIT = 1000
+TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
+RECORDS = st.lists(st.fixed_dictionaries({"name": TEXTS, "email": TEXTS}), max_size=5)
+
+
+def pieces(data: bytes, cuts: list[int]) -> Iterator[bytes]:
+    """Yield the data, cut at some places."""
+    places = sorted({cut % (len(data) + 1) for cut in cuts})
+    for start, end in zip([0, *places], [*places, len(data)], strict=True):
+        yield data[start:end]
+
+
+def read(reader: Any, data: bytes, cuts: list[int]) -> list[Any]:
+    found = [one for piece in pieces(data, cuts) for one in reader.feed(piece)]
+    return [*found, *reader.close()]
+
+
+@given(RECORDS, st.lists(st.integers(0, 2000), max_size=9), st.sampled_from(["\r\n", "\n"]))
+def test_csv_is_read_as_it_was_written(
+    records: list[dict[str, str]], cuts: list[int], end: str
+) -> None:
+    file = io.StringIO(newline="")
+    writer = csv.DictWriter(file, ["name", "email"], lineterminator=end, quoting=csv.QUOTE_ALL)
+    writer.writeheader()
+    writer.writerows(records)
+    found = read(CsvReader(LIMIT, CreateFoss), file.getvalue().encode(), cuts)
+
+    assert [value for _, value, faults in found if not faults] == records
+    # The line on which a record begins, as an editor counts: by line feeds.
+    starts, line = [], 2
+    for record in records:
+        starts.append(line)
+        line += 1 + "".join(record.values()).count("\n")
+    assert [number for number, _, _ in found] == starts
+
+
+@given(RECORDS, st.lists(st.integers(0, 2000), max_size=9))
+def test_ndjson_is_read_as_it_was_written(records: list[dict[str, str]], cuts: list[int]) -> None:
+    data = "\n".join(json.dumps(record, ensure_ascii=False) for record in records).encode()
+    found = read(NdjsonReader(LIMIT), data, cuts)
+
+    assert found == [(number, record, []) for number, record in enumerate(records, 1)]
+
+
+@given(st.binary(max_size=300), st.lists(st.integers(0, 300), max_size=9))
+def test_any_bytes_are_cut_at_their_line_feeds(data: bytes, cuts: list[int]) -> None:
+    found = read(Splitter(LIMIT), data, cuts)
+
+    assert [text for _, text in found] == data.removesuffix(b"\n").split(b"\n") * bool(data)
+    assert [number for number, _ in found] == [*range(1, len(found) + 1)]
+
+
+@given(st.binary(max_size=300), st.lists(st.integers(0, 300), max_size=9))
+def test_any_bytes_are_read_as_csv_or_told(data: bytes, cuts: list[int]) -> None:
+    found = read(CsvReader(LIMIT, CreateFoss), b"name,email\r\n" + data, cuts)
+
+    for number, value, faults in found:
+        assert number >= 2
+        assert faults or isinstance(value, dict)
+
+
+@pytest.mark.parametrize("length", [LIMIT - 1, LIMIT, LIMIT + 1, 3 * LIMIT])
+def test_a_line_is_kept_up_to_the_limit(length: int) -> None:
+    data = b"x" * length + b"\nnext\n" + b"y" * length
+    for step in (1, 7, 4 * LIMIT):
+        found = read(Splitter(LIMIT), data, [*range(0, len(data), step)])
+        kept = length <= LIMIT
+
+        assert found == [
+            (1, b"x" * length if kept else None),
+            (2, b"next"),
+            (3, b"y" * length if kept else None),
+        ]
