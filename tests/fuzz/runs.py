@@ -7,11 +7,13 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from service.settings import ROOT
 from tests.socket.conftest import KEY, Service
 
 CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
 KEYS = {"right": KEY, "wrong": "x" * 16, "missing": None}
 SECONDS = 1500
+HOOKS = {"SCHEMATHESIS_HOOKS": "tests.fuzz.hooks", "PYTHONPATH": str(ROOT)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ def fuzz(service: Service, directory: Path, key: str | None, *options: str) -> R
     done = subprocess.run(
         [*program, "run", f"{service.url}/openapi.json", "--checks", "all", "--no-color", *options],
         cwd=directory,
-        env=os.environ | {"FUZZ_KEY": key or ""},
+        env=os.environ | HOOKS | {"FUZZ_KEY": key or ""},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
