@@ -58,16 +58,18 @@ def import_(settings: Settings, arguments: list[str]) -> int:
 def export(settings: Settings, arguments: list[str]) -> int:
     """Write the records to a file, which is complete or not there."""
     target, form = _file(arguments[:1])
-    query = "&".join(arguments[1:])
+    query = httpx.QueryParams([_parameter(argument) for argument in arguments[1:]])
     part = target.with_name(f"{target.name}.part")
     with _client(settings) as client, _progress(MofNCompleteColumn()) as bar:
-        asked = client.get(f"{COLLECTION}?{query}", headers={"Prefer": "count=exact"})
+        asked = client.get(COLLECTION, params=query, headers={"Prefer": "count=exact"})
         total = int(_good(asked).headers["X-Total-Count"])
         task = bar.add_task("Receiving", total=total)
         try:
             with (
                 part.open("wb") as file,
-                client.stream("GET", f"{COLLECTION}?{query}", headers={"Accept": form}) as response,
+                client.stream(
+                    "GET", COLLECTION, params=query, headers={"Accept": form}
+                ) as response,
             ):
                 for chunk in _good(response).iter_bytes():
                     file.write(chunk)
@@ -90,6 +92,13 @@ def _file(arguments: list[str]) -> tuple[Path, str]:
     if form is None:
         raise CommandError(f"{path.name}: the name must end in {', '.join(FORMS)}.")
     return path, form
+
+
+def _parameter(argument: str) -> tuple[str, str]:
+    name, equals, value = argument.partition("=")
+    if not equals:
+        raise CommandError(f"{argument}: write NAME=VALUE, such as q=sql.")
+    return name, value
 
 
 def _client(settings: Settings) -> "Client":

@@ -115,6 +115,8 @@ async def test_lines_begin_where_a_cursor_is(client: Client) -> None:
         ("application/json;q=0.5, application/x-ndjson", "application/x-ndjson"),
         ("TEXT/CSV", "text/csv; charset=utf-8"),
         ("text/csv;charset=UTF-8", "text/csv; charset=utf-8"),
+        ("text/csv; header=present; charset=utf-8", "text/csv; charset=utf-8"),
+        ("text/csv; header=absent", "application/json"),
         ("text/csv;q=0", "application/json"),
         ("text/csv; escape=formula", "text/csv; charset=utf-8"),
         ("text/csv; escape=none", "application/json"),

@@ -96,6 +96,8 @@ async def test_what_is_exported_can_be_imported(
         (b"name,email\nAda,a@b.org", CSV, 1),
         (b"\xef\xbb\xbfname,email\r\n\r\nAda,a@b.org\r\n\r\n", CSV, 1),
         (b'"name","email"\r\n"A ""b""",a@b.org\r\n', CSV, 1),
+        (b"\n\r\nname,email\nAda,a@b.org\n", CSV, 1),
+        (b"\xef\xbb\xbf\nname,email\nAda,a@b.org\n", CSV, 1),
     ],
 )
 async def test_lines_without_text_are_passed_over(
@@ -154,6 +156,9 @@ async def test_faults_of_csv_have_the_lines_that_an_editor_shows(client: Client)
         b'"x"y,z@example.org\r\n'
         b"\xff\xff,latin@example.org\r\n"
         b"N\0UL,nul@example.org\r\n"
+        b'A"d"a,q@example.org\r\n'
+        b'A"da,q@example.org\r\n'
+        b"C\rR,cr@example.org\r\n"
         b'"no end,e@example.org\r\n'
     )
     found = await faults_of(await post(client, body))
@@ -166,10 +171,16 @@ async def test_faults_of_csv_have_the_lines_that_an_editor_shows(client: Client)
         (8, "format"),
         (9, "pattern"),
         (10, "format"),
+        (11, "format"),
+        (12, "format"),
+        (13, "format"),
     ]
     assert found[1][3] == "1 fields, where the first line has 2"
     assert found[4][3] == "Byte 0 is not UTF-8"
-    assert found[6][3] == "A quotation mark is not closed"
+    not_csv = "Not CSV as RFC 4180 has it: a {} is where none may be"
+    assert {found[place][3] for place in (3, 6, 7)} == {not_csv.format("quotation mark")}
+    assert found[8][3] == not_csv.format("carriage return")
+    assert found[9][3] == "A quotation mark is not closed"
     assert await stored(client) == []
 
 
@@ -181,12 +192,17 @@ async def test_faults_of_csv_have_the_lines_that_an_editor_shows(client: Client)
         ("name", "'email' is a required property"),
         ("name,email,colour", "Additional properties are not allowed ('colour' was unexpected)"),
         ("Name;Email", "'name' is a required property"),
+        ("\n\n", "There is no line with the names of the fields"),
+        ('"na"me,email', "Not CSV as RFC 4180 has it: a quotation mark is where none may be"),
+        ("n" * 10_001, "The line is longer than 10000 bytes"),
+        (b"na\xffme,email", "Byte 2 is not UTF-8"),
     ],
 )
 async def test_a_first_line_that_does_not_name_the_fields_is_told(
-    client: Client, head: str, sentence: str
+    client: Client, head: str | bytes, sentence: str
 ) -> None:
-    body = f"{head}\r\nAda,a@b.org,x\r\n" if head else ""
+    line = head.encode() if isinstance(head, str) else head
+    body = line + b"\r\nAda,a@b.org,x\r\n" if line.strip() else line
     found = await faults_of(await post(client, body))
 
     assert (found[0][0], found[0][3]) == (1, sentence)
@@ -233,9 +249,9 @@ async def test_a_file_over_the_limit_is_refused(settings: Settings, empty_databa
     assert error["message"] == "The request body is larger than 1000 bytes."
 
 
-@pytest.mark.parametrize("charset", ["latin-1", "utf-16"])
-async def test_another_charset_is_refused(client: Client, charset: str) -> None:
-    content_type = f"text/csv; charset={charset}"
+@pytest.mark.parametrize("parameter", ["charset=latin-1", "charset=utf-16", "header=absent"])
+async def test_another_form_of_csv_is_refused(client: Client, parameter: str) -> None:
+    content_type = f"text/csv; {parameter}"
     response = await post(client, "name,email", {"Content-Type": content_type})
 
     await error_of(response, 415, "InvalidContentType")

@@ -40,6 +40,17 @@ def test_what_is_exported_can_be_imported_elsewhere(
     assert [*csv.reader(found.splitlines())] == [["name", "email"], rows[7]]
 
 
+@pytest.mark.parametrize("q", ["a+b", "#hash", "R&D", "100% of", "=x"])
+def test_parameters_arrive_as_they_were_written(running: Project, tmp_path: Path, q: str) -> None:
+    path = tmp_path / "records.csv"
+    write(path, [[f"It has {q} in it", f"{foss()['email']}"], ["Not", foss()["email"]]])
+    assert running.just("import", str(path)).returncode == 0
+    exported = running.just("export", str(path), f"q={q}", "only=name", "limit=1")
+
+    assert exported.returncode == 0, exported.stderr
+    assert [*csv.reader(path.read_text("utf-8").splitlines())] == [["name"], [f"It has {q} in it"]]
+
+
 def test_faults_are_told_by_line_and_nothing_is_stored(running: Project, tmp_path: Path) -> None:
     path = tmp_path / "faulty.csv"
     write(path, [["Fine", "f@example.org"], ["A", "a@example.org"], ["Ada", "no address"]])
@@ -61,6 +72,7 @@ def test_faults_are_told_by_line_and_nothing_is_stored(running: Project, tmp_pat
         (["import", "missing.csv"], "There is no file"),
         (["export", "nowhere/records.csv"], "Can't write"),
         (["export", "records.csv", "colour=red"], "'colour' was unexpected"),
+        (["export", "records.csv", "colour"], "colour: write NAME=VALUE, such as q=sql."),
     ],
 )
 def test_what_can_not_be_done_is_told(

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from service.common.database import BULK_CONNECTIONS
 from tests.socket.conftest import KEY, Service, running
 from tests.waiting import until
 
@@ -65,6 +66,19 @@ async def test_the_query_ends_when_the_client_leaves(
         assert b" 200 " in connection.recv(65536)
         await until(engine, COUNT, 1)
     await until(engine, COUNT, 0)
+
+
+async def test_the_query_ends_when_the_client_leaves_before_the_answer(
+    service: Service, engine: AsyncEngine, many: None
+) -> None:
+    # The answer waits a moment for a body that does not come.
+    waiting = REQUEST.replace(b"\r\n\r\n", b"\r\nContent-Length: 2\r\n\r\n")
+    waiting = waiting.replace(b"Accept", b"Content-Type: application/json\r\nAccept")
+    for _ in range(BULK_CONNECTIONS):
+        with socket.create_connection(("127.0.0.1", service.port)) as connection:
+            connection.sendall(waiting)
+            await until(engine, COUNT, 1)
+        await until(engine, COUNT, 0)
 
 
 async def test_the_query_ends_when_the_client_stops_reading(

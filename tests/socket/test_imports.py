@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
@@ -14,6 +15,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from service.common.database import BULK_CONNECTIONS
 from tests.factories import foss
 from tests.socket.conftest import KEY, Service, running
 from tests.waiting import until
@@ -104,6 +106,41 @@ async def test_a_body_that_rests_is_a_408(
     assert b"connection: close" in answered.lower()
     await until(engine, OPEN, 0)
     await until(engine, STORED, 0)
+
+
+async def test_nobody_waits_for_a_client_that_has_not_sent_its_records(
+    service: Service, engine: AsyncEngine, empty_database: None
+) -> None:
+    with ExitStack() as stack:
+        for number in range(BULK_CONNECTIONS):
+            key = f"\r\nIdempotency-Key: slow-{number}\r\n\r\n".encode()
+            connection = socket.create_connection(("127.0.0.1", service.port))
+            stack.enter_context(connection)
+            connection.sendall(HEAD.replace(b"\r\n\r\n", key) + chunk(lines(1)))
+        async with httpx.AsyncClient(base_url=service.url, headers=HEADERS) as client:
+            export = await client.get("/foss", headers={"Accept": "text/csv"})
+            created = await client.post("/foss", content=lines(1))
+
+    assert export.status_code == 200
+    assert created.json() == {"created": 1}
+
+
+def test_a_trickle_is_no_progress(tmp_path: Path, database_url: str, empty_database: None) -> None:
+    with (
+        running(tmp_path, database_url, ("-m", "tests.socket.impatient")) as impatient,
+        socket.create_connection(("127.0.0.1", impatient.port)) as connection,
+    ):
+        connection.settimeout(0.1)
+        connection.sendall(HEAD)
+        answered = b""
+        for _ in range(100):
+            try:
+                answered = connection.recv(65536)
+                break
+            except TimeoutError:
+                connection.sendall(chunk(b" "))
+
+    assert answered.startswith(b"HTTP/1.1 408 ")
 
 
 def test_a_body_that_comes_slowly_outlives_the_deadline(

@@ -30,7 +30,7 @@ INSTANT = 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'
 # With what a cell begins that a spreadsheet runs (OWASP, "CSV Injection"), full-width forms too.
 FORMULA = "^[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]"
 
-Line = ColumnElement[str]
+Expression = ColumnElement[str]
 
 
 class LineForm(Protocol):
@@ -41,7 +41,7 @@ class LineForm(Protocol):
     def head(self, names: Sequence[str]) -> str:
         """Return what comes before the first record."""
 
-    def line(self, columns: Sequence[Any]) -> Line:
+    def line(self, columns: Sequence[Any]) -> Expression:
         """Return the expression of a record's line, with its end."""
 
 
@@ -55,9 +55,9 @@ class Ndjson:
         del names
         return ""
 
-    def line(self, columns: Sequence[Any]) -> Line:
+    def line(self, columns: Sequence[Any]) -> Expression:
         """Return an object and a line feed."""
-        parts: list[Line] = []
+        parts: list[Expression] = []
         for column in columns:
             parts += [_text(f'{"," if parts else "{"}"{column.key}":'), _json(column)]
         return _join([*parts, _text("}\n")])
@@ -79,15 +79,15 @@ class Csv:
         """Return the header line."""
         return ",".join(names) + "\r\n"
 
-    def line(self, columns: Sequence[Any]) -> Line:
+    def line(self, columns: Sequence[Any]) -> Expression:
         """Return the cells and their end."""
-        parts: list[Line] = []
+        parts: list[Expression] = []
         for column in columns:
             parts += [*([_text(",")] if parts else []), self._cell(column)]
         return _join([*parts, _text("\r\n")])
 
-    def _cell(self, column: Any) -> Line:
-        text: Line
+    def _cell(self, column: Any) -> Expression:
+        text: Expression
         if isinstance(column.type, DateTime):
             text = _instant(column)
         elif isinstance(column.type, String):
@@ -114,9 +114,9 @@ async def stream_lines(
         yield head
 
 
-def _json(column: Any) -> Line:
+def _json(column: Any) -> Expression:
     if isinstance(column.type, DateTime):
-        text: Line = _text('"') + _instant(column) + _text('"')
+        text: Expression = _text('"') + _instant(column) + _text('"')
     elif isinstance(column.type, Integer):
         text = cast(column, Text)
     else:
@@ -124,13 +124,13 @@ def _json(column: Any) -> Line:
     return func.coalesce(text, "null") if column.nullable else text
 
 
-def _instant(column: Any) -> Line:
+def _instant(column: Any) -> Expression:
     return func.to_char(func.timezone("UTC", column), INSTANT)
 
 
-def _text(text: str) -> Line:
+def _text(text: str) -> Expression:
     return literal(text, Text)
 
 
-def _join(parts: Sequence[Line]) -> Line:
+def _join(parts: Sequence[Expression]) -> Expression:
     return reduce(lambda line, part: line + part, parts)

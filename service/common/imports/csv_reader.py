@@ -1,11 +1,11 @@
 """CSV as RFC 4180 has it, in UTF-8, with the names of the fields in the first line.
 
-A line feed alone ends a line too, a byte order mark before the first is passed over, as is a line
-without text.
+A line feed alone ends a line too; a byte order mark is passed over, and so is a line without text.
 """
 
 import codecs
 import csv
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
@@ -20,68 +20,82 @@ from service.common.validation import Payload
 TEXT = "string"
 # The keywords of a schema that are about the names of properties.
 OF_NAMES = frozenset({"required", "additionalProperties"})
+# The grammar of a record that has quotation marks, and of one whose last field goes on behind the
+# line. Nothing in them is tried twice, however long a line is.
+QUOTED = rb'"[^"]*+(?:""[^"]*+)*+'
+FIELD = rb"(?:" + QUOTED + rb'"|[^",\r\n]*+)'
+WHOLE = re.compile(FIELD + rb"(?:," + FIELD + rb")*+\r?")
+OPEN = re.compile(rb"(?:" + FIELD + rb",)*+" + QUOTED)
+NOT_CSV = "Not CSV as RFC 4180 has it: a {} is where none may be"
 
 
 class CsvReader:
     """Reads bytes, as they come, to values with the numbers of their lines and their faults.
 
-    `model` says which fields there are, and `ignored` which others are passed over.
+    `model` says which fields there are, and `ignored` which others are passed over. Whatever is
+    wrong with the names of the fields raises InvalidAPIRequest (422): nothing can be read then.
     """
 
     def __init__(self, limit: int, model: type[Payload], ignored: Collection[str] = ()) -> None:
+        # Python's own limit is smaller, and one for all readers.
+        csv.field_size_limit(max(limit, csv.field_size_limit()))
         self._limit = limit
+        self._lines = Splitter(limit)
         self._model = model
         self._ignored = ignored
+        self._names: list[str] = []
         # The JSON types of the fields that are no text.
         self._types: dict[str, str] = {}
-        self._lines = Splitter(limit)
-        self._names: list[str] = []
-        # Lines of a record whose last quotation mark is not there yet.
+        # The lines of a record that is not complete, their size, and the number of the first.
         self._begun: list[bytes] = []
         self._size = 0
         self._start = 1
-        self._open = False
 
     def feed(self, data: bytes) -> Iterator[Record]:
-        """Yield what `data` completes. Raises InvalidAPIRequest (422): see `_read_names`."""
+        """Yield what `data` completes."""
         return self._read(self._lines.feed(data))
 
     def close(self) -> Iterator[Record]:
-        """Yield what is left. Raises InvalidAPIRequest (422): there is no first line."""
+        """Yield what is left."""
         yield from self._read(self._lines.close())
         if self._begun:
-            fault = Fault("", "format", "A quotation mark is not closed")
-            yield self._start, None, [fault]
+            yield self._faulty("format", "A quotation mark is not closed")
         elif not self._names:
-            sentence = "There is no line with the names of the fields"
-            raise _refuse(Fault("", "minItems", sentence))
+            self._faulty("minItems", "There is no line with the names of the fields")
 
     def _read(self, lines: Iterable[Line]) -> Iterator[Record]:
-        for number, text in lines:
+        for number, line in lines:
+            text = line.removeprefix(codecs.BOM_UTF8) if line and number == 1 else line
             if not self._begun:
+                if text in {b"", b"\r"}:
+                    continue
                 self._start, self._size = number, 0
             # Each line takes some memory beside its text.
             self._size += 1 + len(text or b"")
             if text is None or self._size > self._limit:
-                self._begun, self._open = [], False
-                fault = Fault("", "maxLength", f"The line is longer than {self._limit} bytes")
-                yield self._start, None, [fault]
-                continue
-            self._begun.append(text)
-            self._open ^= bool(text.count(b'"') & 1)
-            if not self._open:
-                record, self._begun = b"\n".join(self._begun), []
+                self._begun = []
+                yield self._faulty("maxLength", f"The line is longer than {self._limit} bytes")
+            elif not self._goes_on(text):
+                record, self._begun = b"\n".join([*self._begun, text]), []
                 yield from self._record(record)
+            else:
+                self._begun.append(text)
+
+    def _goes_on(self, text: bytes) -> bool:
+        """Return whether a text has a line feed behind this line."""
+        odd = text.count(b'"') % 2 == 1
+        return not odd if self._begun else odd and OPEN.fullmatch(text) is not None
 
     def _record(self, record: bytes) -> Iterator[Record]:
+        if b'"' in record and not WHOLE.fullmatch(record):
+            yield self._faulty("format", NOT_CSV.format("quotation mark"))
+            return
         try:
-            if self._start == 1:
-                record = record.removeprefix(codecs.BOM_UTF8)
-            cells = next(csv.reader([record.decode()], strict=True), [])
+            cells = next(csv.reader([record.decode()], strict=True))
         except UnicodeDecodeError as error:
-            yield self._start, None, [Fault("", "format", f"Byte {error.start} is not UTF-8")]
-        except csv.Error as error:
-            yield self._start, None, [Fault("", "format", f"Not CSV as RFC 4180 has it: {error}")]
+            yield self._faulty("format", f"Byte {error.start} is not UTF-8")
+        except csv.Error:
+            yield self._faulty("format", NOT_CSV.format("carriage return"))
         else:
             if not self._names:
                 self._read_names(cells)
@@ -89,23 +103,19 @@ class CsvReader:
                 value = dict(zip(self._names, cells, strict=True))
                 faults = text_faults(value) if b"\0" in record else []
                 yield self._start, self._convert(value), faults
-            elif cells:
+            else:
                 keyword = "minItems" if len(cells) < len(self._names) else "maxItems"
                 sentence = f"{len(cells)} fields, where the first line has {len(self._names)}"
-                yield self._start, None, [Fault("", keyword, sentence)]
+                yield self._faulty(keyword, sentence)
 
     def _read_names(self, cells: list[str]) -> None:
-        """Keep the names of the fields.
-
-        Raises InvalidAPIRequest (422): one is there twice, unknown, or missing.
-        """
-        [(name, count)] = Counter(cells).most_common(1) or [("", 0)]
+        [(name, count)] = Counter(cells).most_common(1)
         if count > 1:
-            raise _refuse(Fault("", "uniqueItems", f"The name {quote(name)} is there twice"))
+            self._faulty("uniqueItems", f"The name {quote(name)} is there twice")
         schema = self._model.contract()
         faults = schema.faults({name: None for name in cells if name not in self._ignored})
         if wrong := [fault for fault in faults if fault.keyword in OF_NAMES]:
-            raise _refuse(*wrong)
+            raise self._refuse(*wrong)
         self._names = cells
         types = {name: one["type"] for name, one in schema.document["properties"].items()}
         self._types = {name: types[name] for name in cells if types.get(name, TEXT) != TEXT}
@@ -114,6 +124,13 @@ class CsvReader:
         others = {name: convert(value[name], self._types[name]) for name in self._types}
         return value | others
 
+    def _faulty(self, keyword: str, sentence: str) -> Record:
+        """Return a record that is nothing but a fault, or raise it where it hides the names."""
+        fault = Fault("", keyword, sentence)
+        if not self._names:
+            raise self._refuse(fault)
+        return self._start, None, [fault]
 
-def _refuse(*faults: Fault) -> InvalidAPIRequest:
-    return InvalidAPIRequest(status_code=422, faults=[replace(one, line=1) for one in faults])
+    def _refuse(self, *faults: Fault) -> InvalidAPIRequest:
+        found = [replace(fault, line=self._start) for fault in faults]
+        return InvalidAPIRequest(status_code=422, faults=found)

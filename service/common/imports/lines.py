@@ -45,6 +45,12 @@ class Lines:
         self._ignored = frozenset(ignored)
         self._digest = sha256()
         self._faults: list[Fault] = []
+        self._batches = self._read()
+        self._first: Rows | None = None
+
+    async def read_first(self) -> None:
+        """Read the first of the records, for which nobody need wait who has something to lose."""
+        self._first = await anext(self._batches, None)
 
     async def store(self, insert: Callable[[Rows], Awaitable[list[Fault]]]) -> int:
         """Hand on all records, some at a time, and return how many there were.
@@ -53,23 +59,29 @@ class Lines:
         (422): the first 100 faults by line; then nothing of this may stay stored.
         """
         count = 0
-        async for rows in self._batches():
+        if self._first is None:
+            await self.read_first()
+        rows = self._first
+        while rows is not None:
             self._faults += await insert(rows)
             count += len(rows)
-            if len(self._faults) >= MAX_FAULTS:
-                break
+            rows = None if self._is_hopeless() else await anext(self._batches, None)
         if self._faults:
             faults = sorted(self._faults, key=lambda fault: fault.line or 0)
             raise InvalidAPIRequest(status_code=422, faults=faults)
         return count
 
     async def fingerprint(self) -> bytes:
-        """Return a short name for the whole body, the rest of which is read for it."""
+        """Read the rest of the body, and return a short name for all of it."""
         async for data in self._data:
             self._digest.update(data)
         return self._digest.digest()
 
-    async def _batches(self) -> AsyncIterator[Rows]:
+    def _is_hopeless(self) -> bool:
+        """Return whether there are as many faults as are told."""
+        return len(self._faults) >= MAX_FAULTS
+
+    async def _read(self) -> AsyncIterator[Rows]:
         """Yield the records without a fault, up to that line by which there are too many faults."""
         rows: Rows = []
         async for data in self._data:
@@ -78,7 +90,7 @@ class Lines:
             if len(rows) >= BATCH:
                 yield rows
                 rows = []
-            if len(self._faults) >= MAX_FAULTS:
+            if self._is_hopeless():
                 break
         else:
             rows += self._check(self._reader.close())
@@ -91,7 +103,7 @@ class Lines:
             value = self._without_ignored(read)
             if faults := found or schema.faults(value):
                 self._faults += [replace(fault, line=number) for fault in faults]
-                if len(self._faults) >= MAX_FAULTS:
+                if self._is_hopeless():
                     return
             else:
                 yield number, self._model.model_validate(value).model_dump()

@@ -12,6 +12,7 @@ from service.common.middleware import (
     content_type,
     cors,
     deadline,
+    exports,
     guard,
     idempotency,
     imports,
@@ -47,3 +48,4 @@ def register_middleware(app: Quart, settings: Settings) -> None:
     stale_plans.register(app)
     unit_of_work.register(app)
     idempotency.register(app)
+    exports.register(app)

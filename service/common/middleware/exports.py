@@ -13,7 +13,7 @@ from functools import wraps
 from typing import Any
 
 import structlog
-from quart import current_app, request
+from quart import Quart, current_app, g, request
 from quart.typing import ResponseReturnValue
 from quart.wrappers import Response
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -35,10 +35,22 @@ FORMS: Mapping[str, LineForm | None] = {
     CSV: Csv(),
     f"{CSV};escape=formula": Csv(escape_formulas=True),
 }
-CHARSET = re.compile(r";\s*charset=\"?utf-8\"?", re.IGNORECASE)
+# What is always so (RFC 4180, section 3), and may be asked for.
+PARAMETERS = re.compile(r";\s*(charset=\"?utf-8\"?|header=\"?present\"?)", re.IGNORECASE)
 
 View = Callable[..., Awaitable[ResponseReturnValue]]
 Export = Callable[[AsyncSession, Any, LineForm], AsyncIterator[str]]
+
+
+def register(app: Quart) -> None:
+    """Close the lines of an answer that is never sent."""
+    app.teardown_request(close_unsent)
+
+
+async def close_unsent(error: BaseException | None) -> None:
+    """Close the lines where the request ended before its answer began: the client has gone."""
+    if error is not None and "lines" in g:
+        await g.pop("lines").aclose()
 
 
 def exports(export: Export) -> Callable[[View], View]:
@@ -64,7 +76,7 @@ def exports(export: Export) -> Callable[[View], View]:
 def preferred_form() -> LineForm | None:
     """Return the form that the client prefers (RFC 9110, section 12.5.1), or None for JSON."""
     text = ", ".join(request.headers.getlist("Accept"))
-    accepted = parse_accept_header(CHARSET.sub("", text), MIMEAccept)
+    accepted = parse_accept_header(PARAMETERS.sub("", text), MIMEAccept)
     return FORMS[accepted.best_match(FORMS, default=JSON)]
 
 
@@ -72,7 +84,7 @@ async def answer_lines(export: Export, query: Any, form: LineForm) -> Response:
     """Return the lines as they come; the first of them are there already."""
     lift_deadline()
     session = current_app.extensions["database"].bulk()
-    lines = until_closed(session, export(session, query, form))
+    lines = g.lines = until_closed(session, export(session, query, form))
     first = await anext(lines, "")
     if request.method == "HEAD":
         await lines.aclose()
@@ -91,7 +103,8 @@ async def until_closed(session: AsyncSession, lines: AsyncIterator[str]) -> Asyn
         async for some in lines:
             yield some
     finally:
-        await release(session)
+        # Whole, though the client may go at this moment.
+        await asyncio.shield(release(session))
 
 
 async def whole_or_torn(first: str, rest: AsyncGenerator[str]) -> AsyncGenerator[bytes]:

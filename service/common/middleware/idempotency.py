@@ -39,6 +39,9 @@ async def replay() -> Response | None:
     key = arguments.pop("headers").idempotency_key
     if key is None:
         return None
+    if isinstance(arguments["payload"], Lines):
+        # No connection waits for a client that has only begun to send.
+        await arguments["payload"].read_first()
     if not await backend.lock_key(session(), key):
         raise RequestInProgress("The first request with this key is still running: try again soon.")
     kept = await backend.select_key(session(), key)

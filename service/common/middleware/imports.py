@@ -45,8 +45,11 @@ def register(app: Quart, max_bytes: int, max_line_bytes: int) -> None:
     async def open_lines() -> None:
         body: object = request.body
         if isinstance(body, StreamedBody) and request.mimetype in more_media_types():
-            if request.mimetype_params.get("charset", "utf-8").lower() not in {"utf-8", "utf8"}:
+            parameters = request.mimetype_params
+            if parameters.get("charset", "utf-8").lower() not in {"utf-8", "utf8"}:
                 raise InvalidContentType("Invalid charset. Only `utf-8` is allowed.")
+            if parameters.get("header", "present").lower() != "present":
+                raise InvalidContentType("Invalid header. Only `present` is allowed.")
             view = current_app.view_functions[cast("str", request.endpoint)]
             cast("dict[str, Any]", request.view_args)["payload"] = _lines(view, body)
             use_bulk_session()

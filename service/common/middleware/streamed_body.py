@@ -16,6 +16,8 @@ from service.common.middleware.body_limits import MeasuredBody
 # How much waits to be read, and how much of it is read at once: other requests come in between.
 HIGH_WATER = 1 << 18
 PIECE = 1 << 14
+# What has to come in a while for a body to make progress; less than that is a client that rests.
+PROGRESS = 1 << 14
 
 
 class StreamedBody(MeasuredBody):
@@ -57,15 +59,20 @@ class StreamedBody(MeasuredBody):
         self._room.set()
 
     async def pieces(self, seconds: float) -> AsyncIterator[bytes]:
-        """Yield the body. Raises what is answered 408 where it rests for so long, or 413."""
+        """Yield the body. Raises what is answered 408 where it makes no progress, or 413."""
+        loop = asyncio.get_running_loop()
+        progress = PROGRESS
         while True:
+            if progress >= PROGRESS:
+                progress, deadline = 0, loop.time() + seconds
             try:
-                async with asyncio.timeout(seconds):
+                async with asyncio.timeout_at(deadline):
                     data = await anext(self, None)
             except TimeoutError as error:
                 raise RequestTimeout from error
             if data is None:
                 return
+            progress += len(data)
             for start in range(0, len(data), PIECE):
                 yield data[start : start + PIECE]
                 await asyncio.sleep(0)

@@ -20,12 +20,14 @@ def rare_parts(text: str, sample: Collection[str]) -> list[str]:
         return [text]  # As of `İ`, which is two characters then.
     # A word begins and ends also where a text does.
     texts = [f" {one.lower()} " for one in sample]
+    joined = "\n".join(texts)
     kept = [False] * len(text)
     for start in range(len(lower) - LENGTH + 1):
         trigram = lower[start : start + LENGTH]
         if not WORD.search(trigram):
             continue
-        if sum(trigram in one for one in texts) <= COMMON * len(texts):
+        # Most that are rare are in none.
+        if trigram not in joined or sum(trigram in one for one in texts) <= COMMON * len(texts):
             kept[start : start + LENGTH] = [True] * LENGTH
     marked = "".join(letter if keep else "\0" for letter, keep in zip(text, kept, strict=True))
     return [part for part in marked.split("\0") if part]
