@@ -40,7 +40,7 @@ def test_what_is_exported_can_be_imported_elsewhere(
     assert [*csv.reader(found.splitlines())] == [["name", "email"], rows[7]]
 
 
-@pytest.mark.parametrize("q", ["a+b", "#hash", "R&D", "100% of", "=x"])
+@pytest.mark.parametrize("q", ["a+b #=c", "R&D 100%"])
 def test_parameters_arrive_as_they_were_written(running: Project, tmp_path: Path, q: str) -> None:
     path = tmp_path / "records.csv"
     write(path, [[f"It has {q} in it", f"{foss()['email']}"], ["Not", foss()["email"]]])
