@@ -130,6 +130,15 @@ test-stack *ARGS: setup
 fuzz: setup
     @.venv/bin/python -m tests.fuzz
 
+# Measures the service and its peers in one run, on this machine; `--quick` is a short look.
+[group('develop')]
+[no-exit-message]
+bench *ARGS: setup
+    @test -x .local/benchmarks/bin/python || uv venv --quiet --relocatable --python '>=3.11' .local/benchmarks
+    @cmp -s requirements/benchmarks.txt .local/benchmarks/lock.txt || uv pip sync --quiet --compile-bytecode --python .local/benchmarks/bin/python --require-hashes requirements/benchmarks.txt
+    @cp requirements/benchmarks.txt .local/benchmarks/lock.txt
+    @.local/benchmarks/bin/python -m benchmarks.rates "$@"
+
 # Strikes the running containers under load, as docs/operate.md shows; takes names of faults.
 [group('develop')]
 [no-exit-message]

@@ -17,6 +17,7 @@ FOLDER = ROOT / "requirements"
 LOCKS = {
     "production.txt": ["pyproject.toml"],
     "development.txt": ["--extra", "development", "pyproject.toml"],
+    "benchmarks.txt": ["--extra", "development", "--extra", "benchmarks", "pyproject.toml"],
     "tools.txt": ["requirements/tools.in"],
 }
 # The locks name no index, so that whoever installs them uses the one that is set up there.
