@@ -1,8 +1,8 @@
 r"""Files in and out: `python -m benchmarks.files [RECORDS]`, a million by default.
 
-The service, over HTTP as production runs it, beside psql's `\copy` of the same records into and
-out of the same table with the same indexes, in turn in one run. What is to be seen: at least a
-quarter of the rate of `\copy`, and a memory that does not grow with the file.
+The service, called with curl and as production runs it, beside psql's `\copy` of the same records
+into and out of the same table with the same indexes, in turn in one run. What is to be seen: at
+least a quarter of the rate of `\copy`, and a memory that does not grow with the file.
 """
 
 import os
@@ -11,7 +11,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.client import HTTPConnection
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -30,7 +29,6 @@ KEY = "benchmark-key-0123456789"
 HOST, PORT = "127.0.0.1", 5099
 FORMS = {"csv": "text/csv", "ndjson": "application/x-ndjson"}
 FIELDS = "id, name, email, created_at, updated_at"
-PIECE = 1 << 18
 START_SECONDS = 30
 FILL = """
 INSERT INTO foss (name, email)
@@ -91,22 +89,19 @@ class Measured:
         into.append((highest - self._idle) / (1 << 20))
 
 
-def request(method: str, headers: dict[str, str], source: Path | None, target: Path) -> None:
-    """Send a request with a file, or none, and write the answer to another."""
-    connection = HTTPConnection(HOST, PORT)
-    with target.open("wb") as output:
-        if source is None:
-            connection.request(method, "/foss", headers=headers | {"X-API-Key": KEY})
-        else:
-            size = str(source.stat().st_size)
-            with source.open("rb") as body:
-                sent = headers | {"X-API-Key": KEY, "Content-Length": size}
-                connection.request(method, "/foss", body, sent)
-        response = connection.getresponse()
-        while piece := response.read(PIECE):
-            output.write(piece)
-    if response.status not in {200, 201}:
-        raise SystemExit(f"{response.status}: {target.read_text()[:1000]}")
+def request(*options: str) -> None:
+    """Call the service with curl, which is to it what psql is to PostgreSQL."""
+    fixed = [
+        "curl",
+        "--silent",
+        "--show-error",
+        "--fail",
+        "--noproxy",
+        "*",
+        "-H",
+        f"X-API-Key: {KEY}",
+    ]
+    subprocess.run([*fixed, *options, f"http://{HOST}:{PORT}/foss"], check=True)
 
 
 def measure(calls: dict[str, Call], rounds: int, before: Call, service: Measured) -> None:
@@ -143,12 +138,13 @@ def run(url: str, psql: Callable[[str], object], directory: Path) -> None:
         return lambda: psql(f"\\copy {what}")
 
     def exported(form: str) -> Call:
-        headers = {"Accept": FORMS[form]}
-        return lambda: request("GET", headers, None, directory / f"out.{form}")
+        target = str(directory / f"out.{form}")
+        return lambda: request("-H", f"Accept: {FORMS[form]}", "--output", target)
 
     def imported(form: str) -> Call:
-        headers = {"Content-Type": FORMS[form]}
-        return lambda: request("POST", headers, directory / f"out.{form}", directory / "answer")
+        source, answer = str(directory / f"out.{form}"), str(directory / "answer")
+        sent = ("-H", f"Content-Type: {FORMS[form]}", "--request", "POST", "--upload-file", source)
+        return lambda: request(*sent, "--output", answer)
 
     whole, narrow = directory / "copy.csv", directory / "narrow.csv"
     out = f"(SELECT {FIELDS} FROM foss ORDER BY id) TO '{whole}' CSV HEADER"  # noqa: S608
