@@ -96,6 +96,21 @@ async def test_what_a_client_did_not_finish_is_not_stored(
     await until(engine, STORED, 0)
 
 
+async def test_what_a_killed_service_did_not_finish_is_not_stored(
+    tmp_path: Path, database_url: str, engine: AsyncEngine, empty_database: None
+) -> None:
+    with (
+        running(tmp_path, database_url) as killed,
+        socket.create_connection(("127.0.0.1", killed.port)) as connection,
+    ):
+        connection.sendall(HEAD + chunk(lines(6000)))
+        await until(engine, OPEN, 1)
+        killed.process.kill()
+        await until(engine, OPEN, 0)
+
+    await until(engine, STORED, 0)
+
+
 async def test_a_body_that_rests_is_a_408(
     tmp_path: Path, database_url: str, engine: AsyncEngine, empty_database: None
 ) -> None:

@@ -76,6 +76,8 @@ def exports(export: Export) -> Callable[[View], View]:
 def preferred_form() -> LineForm | None:
     """Return the form that the client prefers (RFC 9110, section 12.5.1), or None for JSON."""
     text = ", ".join(request.headers.getlist("Accept"))
+    if "text/" not in text.lower() and NDJSON not in text.lower():
+        return None  # As most: to weigh them all takes longer.
     accepted = parse_accept_header(PARAMETERS.sub("", text), MIMEAccept)
     return FORMS[accepted.best_match(FORMS, default=JSON)]
 
