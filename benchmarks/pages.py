@@ -102,7 +102,7 @@ async def page(database: Database, query: ListFoss) -> float:
     """Return the seconds of a page."""
 
     async def call() -> None:
-        async with database.reader() as session:
+        async with database.autocommit() as session:
             await domain.list_foss(session, query)
 
     return await measure(call)

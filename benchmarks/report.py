@@ -3,42 +3,59 @@
 import json
 from typing import Any
 
+from benchmarks import goals
+from benchmarks.servers import CONNECTIONS, OURS, WORKS
 from service.settings import ROOT
 
 RESULTS = ROOT / "benchmarks" / "results"
-OURS = "Flusk"
-TITLES = {
-    "read": "GET /foss/{id}",
-    "list": "GET /foss?limit=50",
-    "create": "POST /foss",
-    "update": "PUT /foss/{id}",
-}
-PLOTTED = 32
 HEAD = (
     "| work | connections | server | requests/s | ours x | p50, ms | p99, ms | CPU, µs/request |\n"
     "| --- | --- | --- | --- | --- | --- | --- | --- |"
 )
+PROCESSES_HEAD = (
+    "| server | start, s | memory idle, MiB | memory at most, MiB |\n| --- | --- | --- | --- |"
+)
+OURS_COLOUR = "#d1333d"
+COLOURS = ["#4c78a8", "#72a98f", "#b39ac4", "#e3b23c", "#9aa0a6"]
 
 
 def table(found: dict[str, Any]) -> str:
     """Return the medians as a table, each with how many times as fast the service is."""
-    lines = [f"On {found['machine']}.", "", HEAD]
+    rounds = "one round" if found["rounds"] == 1 else f"medians of {found['rounds']} rounds"
+    lines = [f"On {found['machine']}; {rounds}.", "", HEAD]
     medians = found["medians"]
     ours = {
         (one["work"], one["connections"]): one["rate"] for one in medians if one["server"] == OURS
     }
     for one in sorted(
-        medians, key=lambda one: (list(TITLES).index(one["work"]), one["connections"])
+        medians, key=lambda one: (list(WORKS).index(one["work"]), one["connections"])
     ):
         ratio = ours[one["work"], one["connections"]] / one["rate"]
         lines.append(
-            f"| `{TITLES[one['work']]}` | {one['connections']} | {one['server']}"
+            f"| `{WORKS[one['work']]}` | {one['connections']} | {one['server']}"
             f" | {one['rate']:.0f} | {ratio:.2f} | {one['p50']:.2f} | {one['p99']:.2f}"
             f" | {one['cpu']:.0f} |"
         )
-    lines += ["", "| server | memory at most, MiB |", "| --- | --- |"]
-    lines += [f"| {name} | {used:.0f} |" for name, used in found["memory"].items()]
-    return "\n".join(lines)
+    cost, times = goals.null_route(found)
+    empty = f"{times:.2f} times that of an empty Quart application"
+    lines += ["", f"Null route: {cost:.0f} µs, {empty}.", "", PROCESSES_HEAD]
+    lines += [
+        f"| {name} | {one['start']:.2f} | {one['idle']:.0f} | {one['peak']:.0f} |"
+        for name, one in found["processes"].items()
+    ]
+    lines += ["", f"Import of `service`: {found['import']:.2f} s.", "", _replicas(found), ""]
+    return "\n".join([*lines, *goals.rows(found)])
+
+
+def _replicas(found: dict[str, Any]) -> str:
+    if found["replicas"] is None:
+        return "Two replicas: not measured, for nginx is missing."
+    one, two = found["replicas"]
+    return (
+        f"Two replicas: {two / one:.2f} times one, both behind nginx ({two:.0f}/s, {one:.0f}/s), on"
+        f" {found['cores']} cores, which wrk and PostgreSQL share; the goal of {goals.REPLICAS} is"
+        " for where the cores are there."
+    )
 
 
 def write(found: dict[str, Any]) -> None:
@@ -58,18 +75,34 @@ def plot(found: dict[str, Any]) -> None:
 
     # The same figures give the same file.
     plt.rcParams["svg.hashsalt"] = "flusk"
-    shown = [one for one in found["medians"] if one["connections"] == PLOTTED]
-    servers = list(dict.fromkeys(one["server"] for one in shown))
-    figure, axes = plt.subplots(figsize=(9, 4))
-    width = 0.8 / len(servers)
-    for place, server in enumerate(servers):
-        rates = {one["work"]: one["rate"] for one in shown if one["server"] == server}
-        places = [list(TITLES).index(work) + place * width for work in rates]
-        axes.bar(places, list(rates.values()), width, label=server)
-    middle = 0.4 - width / 2
-    axes.set_xticks([index + middle for index in range(len(TITLES))], list(TITLES.values()))
+    rates = {
+        (one["work"], one["server"]): one["rate"]
+        for one in found["medians"]
+        if one["connections"] == CONNECTIONS
+    }
+    servers = list(dict.fromkeys(server for _, server in rates))
+    peers = [server for server in servers if server != OURS]
+    colours = {OURS: OURS_COLOUR} | dict(zip(peers, COLOURS, strict=True))
+    groups = {work: [name for name in servers if (work, name) in rates] for work in WORKS}
+    figure, axes = plt.subplots(figsize=(11, 4.5))
+    width = 0.85 / max(len(group) for group in groups.values())
+    for server in servers:
+        # A group is as wide as it has bars, and stands in the middle of its place.
+        bars = {
+            index + (group.index(server) - (len(group) - 1) / 2) * width: rates[work, server]
+            for index, (work, group) in enumerate(groups.items())
+            if server in group
+        }
+        drawn = axes.bar(
+            list(bars), list(bars.values()), width, label=server, color=colours[server]
+        )
+        weight = "bold" if server == OURS else "normal"
+        axes.bar_label(drawn, fmt="{:.0f}", padding=2, fontsize=7, fontweight=weight)
+    axes.set_xticks(range(len(groups)), [WORKS[work] for work in groups])
+    axes.margins(x=0.01)
     axes.set_ylabel("requests a second")
-    axes.set_title("One worker each, 32 connections")
-    axes.legend()
+    axes.set_title(f"Requests a second, one worker each, {CONNECTIONS} connections")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
     figure.savefig(RESULTS / "rates.svg", metadata={"Date": None}, bbox_inches="tight")
     plt.close(figure)

@@ -1,4 +1,4 @@
--- What wrk sends: WORK is read, list, create or update; ids are random among RECORDS.
+-- What wrk sends: WORK is read, list, create, update or empty; ids are random among RECORDS.
 -- It prints what it measured as one line of JSON.
 local work, records, run, key = os.getenv("WORK"), tonumber(os.getenv("RECORDS")), os.getenv("RUN"), os.getenv("KEY")
 local headers = { ["X-API-Key"] = key, ["Content-Type"] = "application/json" }
