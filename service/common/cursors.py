@@ -6,7 +6,7 @@ no signature: whoever makes one up sees a page that a filter could show as well.
 
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -21,6 +21,8 @@ from service.common.serializers import serialize
 SCOPE_DIGITS = 16
 
 Value = int | str | datetime
+# Names and texts. Not a mapping: what is asked for in equal terms may be answered together.
+Filters = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +33,9 @@ class Cursor:
     backward: bool = False
 
 
-def scope_of(order: Order, filters: Mapping[str, str]) -> str:
+def scope_of(order: Order, filters: Filters) -> str:
     """Return a short name for an order and filters."""
-    facts = [[(key.name, key.descending) for key in order], sorted(filters.items())]
+    facts = [[(key.name, key.descending) for key in order], sorted(filters)]
     return sha256(json.dumps(facts).encode()).hexdigest()[:SCOPE_DIGITS]
 
 

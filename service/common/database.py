@@ -1,10 +1,14 @@
 """The connections of an application, its sessions and the unit of work."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
+from service.common.batching import BATCHES
+from service.common.batching.batches import Batches
 from service.common.engine import create_engine, database_url
 from service.settings import Settings
 
@@ -24,6 +28,7 @@ class Database:
         self._engine: AsyncEngine | None = None
         self._bulk: AsyncEngine | None = None
         self._autocommit: AsyncEngine | None = None
+        self._batches = Batches(self._alone)
 
     async def open(self) -> None:
         """Make the pool; no connection is made before the first is needed."""
@@ -64,11 +69,22 @@ class Database:
         """Return a session whose work is rolled back unless `commit` is called for it."""
         return AsyncSession(self.engine, expire_on_commit=False)
 
-    def reader(self) -> AsyncSession:
-        """Return a session whose statements stand alone: no BEGIN, no COMMIT, one round trip."""
+    def autocommit(self) -> AsyncSession:
+        """Return a session whose statements stand alone, each durable when it returns.
+
+        It takes one round trip: no BEGIN, no COMMIT. The statements may be shared: see batching.
+        """
         if self._autocommit is None:
             raise RuntimeError(NOT_OPEN)
-        return AsyncSession(self._autocommit, expire_on_commit=False)
+        return AsyncSession(self._autocommit, expire_on_commit=False, info={BATCHES: self._batches})
+
+    @asynccontextmanager
+    async def _alone(self) -> AsyncIterator[AsyncSession]:
+        session = AsyncSession(self._autocommit, expire_on_commit=False)
+        try:
+            yield session
+        finally:
+            await release(session)
 
     def bulk(self) -> AsyncSession:
         """Return a session as a writer's, for many records at once."""
@@ -79,11 +95,14 @@ class Database:
 
 async def commit(session: AsyncSession) -> None:
     """Make a request's work durable: the one commit of the code base."""
-    await session.commit()
+    if session.in_transaction():
+        await session.commit()
 
 
 async def release(session: AsyncSession) -> None:
     """Give the connection back, rolled back unless it was committed."""
+    if not session.in_transaction():
+        return
     try:
         await session.close()
     except (DBAPIError, OSError):

@@ -43,6 +43,8 @@ MEANINGS: tuple[tuple[str, Callable[[str], JSONException], str], ...] = (
     ("40", Unavailable, BUSY),  # serialization_failure, deadlock_detected
     ("55P03", Unavailable, BUSY),  # lock_not_available
 )
+# Beginnings of the states that tell of a value, of a transaction or of a lock that was in the way.
+REFUSALS = ("22", "23", "40", "55P03")
 
 
 def translate(error: BaseException) -> JSONException | None:
@@ -65,6 +67,13 @@ def translate(error: BaseException) -> JSONException | None:
 def is_stale_plan(error: BaseException) -> bool:
     """Return whether a statement failed as it was prepared before a migration."""
     return isinstance(error, DBAPIError) and "InvalidCachedStatement" in type(error.orig).__name__
+
+
+def is_refused(error: BaseException) -> bool:
+    """Return whether a statement did nothing, for a value or a lock was in its way."""
+    return isinstance(error, DBAPIError) and (
+        is_stale_plan(error) or sqlstate_of(error).startswith(REFUSALS)
+    )
 
 
 def constraint_of(error: DBAPIError) -> str | None:

@@ -1,19 +1,18 @@
 """Pages of a collection: what a client asked for, and what it gets."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from service.common.cursors import Cursor, Value, decode_cursor, encode_cursor, scope_of
+from service.common.cursors import Cursor, Filters, Value, decode_cursor, encode_cursor, scope_of
 from service.common.ordering import Order
-from service.common.serializers import Serializable
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some records as plain values, and the cursors of the pages around them."""
+    """The JSON of some records, and the cursors of the pages around them."""
 
-    records: list[dict[str, Any]]
+    records: str
     next: str | None = None
     previous: str | None = None
     is_first: bool = True
@@ -34,8 +33,8 @@ class Selection:
     """Which records of a collection, in which order, how many, and which of their fields."""
 
     order: Order
-    filters: Mapping[str, str]
-    fields: Sequence[str]
+    filters: Filters
+    fields: tuple[str, ...]
     limit: int | None
     after: Cursor | None = None
 
@@ -54,13 +53,11 @@ class Selection:
         """The keys of the record behind which the page begins, on this way."""
         return None if self.after is None else self.after.values
 
-    @property
-    def columns(self) -> set[str]:
-        """The columns to read: the fields, and the keys that cursors are made of."""
-        return {*self.fields, *(key.name for key in self.order)}
+    def page(self, found: Sequence[Any], total: int | None = None) -> Page:
+        """Return the page of rows that were found on the `way`, one more than `limit` if any.
 
-    def page(self, found: Sequence[Serializable], total: int | None = None) -> Page:
-        """Return the page of records that were found on the `way`, one more than `limit` if any."""
+        Each has the `record` as JSON, and the keys of the order.
+        """
         rows = found[: self.limit]
         is_more = len(rows) < len(found)
         if self.backward:
@@ -68,21 +65,21 @@ class Selection:
         is_first = self.after is None
         has_next, has_previous = (True, is_more) if self.backward else (is_more, not is_first)
         return Page(
-            [row.to_dict(only=self.fields) for row in rows],
+            f"[{','.join([row.record for row in rows])}]",
             next=self._cursor(rows[-1], backward=False) if rows and has_next else None,
             previous=self._cursor(rows[0], backward=True) if rows and has_previous else None,
             is_first=is_first,
             total=total,
         )
 
-    def _cursor(self, row: Serializable, *, backward: bool) -> str:
+    def _cursor(self, row: Any, *, backward: bool) -> str:
         """Return the cursor at a record."""
         values = tuple(getattr(row, key.name) for key in self.order)
         return encode_cursor(Cursor(values, backward), scope_of(self.order, self.filters))
 
 
 def read_cursor(
-    text: str | None, order: Order, filters: Mapping[str, str], model: type[Any]
+    text: str | None, order: Order, filters: Filters, model: type[Any]
 ) -> Cursor | None:
     """Return the cursor that a client sent, if any; its values are like the model's columns.
 

@@ -4,21 +4,35 @@ from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequen
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, delete, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import load_only
-from sqlalchemy.orm.strategy_options import _AbstractLoad
 
+from service.common.batching import batched, shared
+from service.common.batching.backend import any_of, insert_batch, update_batch
+from service.common.collection.backend import select_page, stream_selection
+from service.common.cursors import Filters
 from service.common.database_errors import constraint_of
 from service.common.exceptions import Fault, RecordAlreadyExists, cut
-from service.common.exports.backend import LineForm, stream_lines
+from service.common.exports.backend import LineForm
 from service.common.imports.backend import insert_lines
-from service.common.keyset import beyond, order_by
 from service.common.models import MAX_BIGINT
 from service.common.pages import Selection
 from service.common.search.backend import contains
 from service.foss.models import Foss
+
+INSERT_BATCH = insert_batch(Foss, "email")
+UPDATE_BATCH = update_batch(Foss)
+BY_ID = select(Foss).where(any_of(Foss.id))
 
 
 async def insert_foss(session: AsyncSession, values: Mapping[str, str]) -> Foss:
@@ -26,6 +40,8 @@ async def insert_foss(session: AsyncSession, values: Mapping[str, str]) -> Foss:
 
     Raises RecordAlreadyExists: the e-mail is taken.
     """
+    if foss := await INSERT_BATCH(session, values["email"], values):
+        return foss
     statement = insert(Foss).values(**values).returning(Foss)
     with _translate_conflict(values):
         return (await session.scalars(statement)).one()
@@ -40,42 +56,41 @@ async def insert_foss_lines(
 
 
 async def select_foss(
-    session: AsyncSession, id: int, fields: Collection[str] | None = None
+    session: AsyncSession, id: int, fields: Sequence[str] | None = None
 ) -> Foss | None:
     """Return the record, with its version and these fields (None: all), or None."""
-    if id > MAX_BIGINT:
-        return None
-    statement = select(Foss).where(Foss.id == id)
+    return None if id > MAX_BIGINT else await _select_batch(session, id, fields)
+
+
+@batched
+async def _select_batch(
+    session: AsyncSession, ids: Sequence[int], fields: Sequence[str] | None
+) -> Mapping[int, Foss]:
+    statement = BY_ID
     if fields is not None:
-        statement = statement.options(_only({*fields, "version"}))
-    return (await session.scalars(statement)).one_or_none()
+        columns = [getattr(Foss, name) for name in {*fields, "id", "version"}]
+        statement = statement.options(load_only(*columns, raiseload=True))
+    return {foss.id: foss for foss in await session.scalars(statement, {"keys": ids})}
 
 
-async def select_foss_page(session: AsyncSession, selection: Selection) -> Sequence[Foss]:
-    """Return the records of a page, on its way, and one more where there are more."""
-    limit = None if selection.limit is None else selection.limit + 1
-    records = select(Foss).options(_only(selection.columns))
-    found = await _in_order(session, records, selection)
-    return (await session.scalars(found.limit(limit))).all()
+@shared
+async def select_foss_page(session: AsyncSession, selection: Selection) -> Sequence[Row[Any]]:
+    """Return a page's rows; see `select_page`."""
+    conditions = await _conditions(session, selection.filters)
+    return await select_page(session, Foss, selection, conditions)
 
 
 async def stream_foss(
     session: AsyncSession, selection: Selection, form: LineForm
 ) -> AsyncIterator[str]:
     """Yield the lines of all records of a selection, many at a time."""
-    line = form.line([getattr(Foss, name) for name in selection.fields]).label("line")
-    found = select(line)
-    if selection.backward:
-        found = found.add_columns(*(getattr(Foss, key.name) for key in selection.order))
-    found = (await _in_order(session, found, selection)).limit(selection.limit)
-    if selection.backward:
-        rows = found.subquery()
-        found = select(rows.c.line).order_by(*order_by(rows.c, selection.order))
-    async for lines in stream_lines(session, found, form.head(selection.fields)):
+    conditions = await _conditions(session, selection.filters)
+    async for lines in stream_selection(session, Foss, selection, conditions, form):
         yield lines
 
 
-async def count_foss(session: AsyncSession, filters: Mapping[str, str]) -> int:
+@shared
+async def count_foss(session: AsyncSession, filters: Filters) -> int:
     """Return how many records pass the filters."""
     conditions = await _conditions(session, filters)
     statement = select(func.count()).select_from(Foss).where(*conditions)
@@ -91,12 +106,15 @@ async def update_foss(
     """
     if id > MAX_BIGINT:
         return None
+    # What is unique may be in another's way.
+    alone = versions is not None or "email" in values
+    if not alone and (foss := await UPDATE_BATCH(session, id, values)):
+        return foss
     statement = update(Foss).where(Foss.id == id)
     if versions is not None:
         statement = statement.where(Foss.version.in_(versions))
-    changes = {**values, "version": Foss.version + 1, "updated_at": func.now()}
     with _translate_conflict(values):
-        return (await session.scalars(statement.values(changes).returning(Foss))).one_or_none()
+        return (await session.scalars(statement.values(values).returning(Foss))).one_or_none()
 
 
 async def delete_foss(session: AsyncSession, id: int, versions: Collection[int] | None) -> bool:
@@ -109,26 +127,13 @@ async def delete_foss(session: AsyncSession, id: int, versions: Collection[int] 
     return (await session.scalar(statement.returning(Foss.id))) is not None
 
 
-async def _conditions(
-    session: AsyncSession, filters: Mapping[str, str]
-) -> list[ColumnElement[bool]]:
-    found = [getattr(Foss, name) == text for name, text in filters.items() if name != "q"]
-    if "q" in filters:
-        found.append(await contains(session, (Foss.name, Foss.email), filters["q"]))
-    return found
-
-
-async def _in_order(
-    session: AsyncSession, statement: Select[Any], selection: Selection
-) -> Select[Any]:
-    statement = statement.where(*await _conditions(session, selection.filters))
-    if selection.beyond is not None:
-        statement = statement.where(beyond(Foss, selection.way, selection.beyond))
-    return statement.order_by(*order_by(Foss, selection.way))
-
-
-def _only(names: Collection[str]) -> _AbstractLoad:
-    return load_only(*(getattr(Foss, name) for name in names), raiseload=True)
+async def _conditions(session: AsyncSession, filters: Filters) -> list[ColumnElement[bool]]:
+    return [
+        await contains(session, (Foss.name, Foss.email), text)
+        if name == "q"
+        else getattr(Foss, name) == text
+        for name, text in filters
+    ]
 
 
 @contextmanager

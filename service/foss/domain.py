@@ -44,7 +44,7 @@ async def get_foss(
     """Return a Foss that has `only` these fields, or all but `exclude`. Raises RecordNotFound."""
     # A whole record needs no list of its columns, and most requests ask for one.
     partly = only is not None or exclude is not None
-    fields = select_fields(Foss.fields(), only, exclude) if partly else None
+    fields = tuple(select_fields(Foss.fields(), only, exclude)) if partly else None
     foss = await backend.select_foss(session, id, fields)
     if foss is None:
         raise _not_found(id)
@@ -71,11 +71,12 @@ def export_foss(session: AsyncSession, query: ListFoss, form: LineForm) -> Async
 def select_records(query: ListFoss, limit: int | None) -> Selection:
     """Return what a query string asks for. Raises InvalidAPIRequest."""
     order = order_of(query.sort, UNIQUE)
-    filters = {name: text for name in FILTERS if (text := getattr(query, name)) is not None}
+    texts = ((name, getattr(query, name)) for name in FILTERS)
+    filters = tuple((name, text) for name, text in texts if text is not None)
     return Selection(
         order=order,
         filters=filters,
-        fields=select_fields(Foss.fields(), query.only, query.exclude),
+        fields=tuple(select_fields(Foss.fields(), query.only, query.exclude)),
         limit=limit,
         after=read_cursor(query.after, order, filters, Foss),
     )

@@ -43,7 +43,12 @@ class Foss(Base):
     name: Mapped[str] = mapped_column(Text)
     email: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
-    updated_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    updated_at: Mapped[datetime] = mapped_column(
+        DateTime(timezone=True), server_default=func.now(), onupdate=func.now()
+    )
     version: Mapped[int] = mapped_column(
-        BigInteger, server_default=text("1"), info={"private": True}
+        BigInteger,
+        server_default=text("1"),
+        onupdate=text("foss.version + 1"),
+        info={"private": True},
     )

@@ -13,8 +13,9 @@ from service.common.entity_tags import accepted_versions
 from service.common.middleware.conditional import etag
 from service.common.middleware.exports import exports
 from service.common.middleware.imports import imports
+from service.common.middleware.json_responses import json_text
 from service.common.middleware.pagination import page_headers
-from service.common.middleware.unit_of_work import session
+from service.common.middleware.unit_of_work import autocommit, session
 from service.common.payloads import (
     CreatedHeaders,
     Error,
@@ -49,7 +50,7 @@ blueprint = Blueprint("foss", __name__, url_prefix="/foss")
 @document_response(Error, 409)
 async def create_foss(payload: CreateFoss) -> ResponseReturnValue:
     """Store a new Foss."""
-    foss = await domain.create_foss(session(), payload)
+    foss = await domain.create_foss(autocommit(), payload)
     return foss.to_dict(), 201, {"Location": f"/foss/{foss.id}"} | etag(foss.version)
 
 
@@ -61,7 +62,7 @@ async def create_foss(payload: CreateFoss) -> ResponseReturnValue:
 async def list_foss(query: ListFoss, headers: Prefer) -> ResponseReturnValue:
     """Return a page of the collection."""
     page = await domain.list_foss(session(), query, count=wants_count(headers.prefer))
-    return page.records, 200, page_headers(page)
+    return json_text(page.records), 200, page_headers(page)
 
 
 @blueprint.get("/<id:id>")
@@ -82,7 +83,7 @@ async def get_foss(id: int, query: GetFoss) -> ResponseReturnValue:
 @document_response(Error, 409)
 async def update_foss(id: int, payload: UpdateFoss, headers: IfMatch) -> ResponseReturnValue:
     """Change the fields that are named; the others stay."""
-    foss = await domain.update_foss(session(), id, payload, accepted_versions(headers.if_match))
+    foss = await domain.update_foss(autocommit(), id, payload, accepted_versions(headers.if_match))
     return foss.to_dict(), 200, etag(foss.version)
 
 
@@ -92,4 +93,4 @@ async def update_foss(id: int, payload: UpdateFoss, headers: IfMatch) -> Respons
 async def delete_foss(id: int, headers: IfMatch) -> ResponseReturnValue:
     """Delete one Foss."""
     versions = accepted_versions(headers.if_match)
-    return {"message": await domain.delete_foss(session(), id, versions)}
+    return {"message": await domain.delete_foss(autocommit(), id, versions)}

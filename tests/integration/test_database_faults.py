@@ -170,13 +170,27 @@ async def test_a_write_with_a_stale_plan_is_a_503_and_its_repetition_succeeds(
 ) -> None:
     async with client_with(settings, database_pool_size=1) as client:
         await client.post("/foss", json=foss())
-        await client.put("/foss/1", json={"name": "Zed"})
+        await client.put("/foss/1", json=foss())
         await changed_column()
-        response = await client.put("/foss/1", json={"name": "Ada"})
+        response = await client.put("/foss/1", json=foss())
         await error_of(response, 503, "Unavailable")
 
         assert response.headers["Retry-After"] == "1"
-        assert (await client.put("/foss/1", json={"name": "Ada"})).status_code == 200
+        assert (await client.put("/foss/1", json=foss())).status_code == 200
+
+
+async def test_a_batch_of_writes_with_a_stale_plan_is_done_one_by_one(
+    settings: Settings,
+    empty_database: None,
+    changed_column: Callable[[], Awaitable[None]],
+) -> None:
+    async with client_with(settings, database_pool_size=1) as client:
+        await client.post("/foss", json=foss())
+        await client.put("/foss/1", json={"name": "Zed"})
+        await changed_column()
+        response = await client.put("/foss/1", json={"name": "Ada"})
+
+        assert (response.status_code, (await response.get_json())["name"]) == (200, "Ada")
 
 
 async def test_a_right_that_is_missing_is_a_503(

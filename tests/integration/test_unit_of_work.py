@@ -14,6 +14,9 @@ from service.settings import Settings
 from tests.envelope import error_of
 from tests.factories import foss
 
+# A view of one statement needs a transaction where it is not the only one.
+KEY = {"Idempotency-Key": "a"}
+
 
 async def count(engine: AsyncEngine) -> int:
     async with engine.connect() as connection:
@@ -36,7 +39,7 @@ async def test_a_connection_that_dies_between_flush_and_commit_stores_nothing(
         return response
 
     async with app.test_app():
-        response = await app.test_client().post("/foss", json=foss())
+        response = await app.test_client().post("/foss", json=foss(), headers=KEY)
     await error_of(response, 503, "DatabaseError")
 
     assert flushed == [201]
@@ -51,6 +54,7 @@ class Stuck:
     def __init__(self, session: AsyncSession, fault: Exception) -> None:
         self._fault = fault
         self.invalidate = session.invalidate
+        self.in_transaction = session.in_transaction
 
     async def close(self) -> None:
         raise self._fault
@@ -74,7 +78,7 @@ async def test_a_connection_that_dies_before_the_rollback_leaves_the_answer_as_i
             return response
 
         app.after_request_funcs[None].append(kill)
-        response = await client.post("/foss", json=twin)
+        response = await client.post("/foss", json=twin, headers=KEY)
         app.after_request_funcs[None].remove(kill)
         await error_of(response, 409, "RecordAlreadyExists")
 
@@ -137,12 +141,15 @@ async def test_an_error_behind_a_statement_rolls_it_back(
         setattr(store_and_fail, name, value)
     app.view_functions["foss.create_foss"] = store_and_fail  # type: ignore[assignment]
     async with app.test_app():
-        await error_of(await app.test_client().post("/foss", json=foss()), 500, "InternalError")
+        response = await app.test_client().post("/foss", json=foss(), headers=KEY)
+        await error_of(response, 500, "InternalError")
 
     assert await count(engine) == 0
 
 
-async def test_a_read_opens_no_transaction(settings: Settings, empty_database: None) -> None:
+async def test_only_a_write_of_several_statements_opens_a_transaction(
+    settings: Settings, empty_database: None
+) -> None:
     app = create_app(settings)
     seen = []
 
@@ -155,8 +162,9 @@ async def test_a_read_opens_no_transaction(settings: Settings, empty_database: N
     async with app.test_app():
         await app.test_client().get("/foss")
         await app.test_client().post("/foss", json=foss())
+        await app.test_client().post("/foss", json=foss(), headers=KEY)
 
-    assert seen == [False, True]
+    assert seen == [False, False, True]
 
 
 async def test_every_connection_is_given_back(settings: Settings, empty_database: None) -> None:

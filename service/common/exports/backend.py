@@ -57,10 +57,7 @@ class Ndjson:
 
     def line(self, columns: Sequence[Any]) -> Expression:
         """Return an object and a line feed."""
-        parts: list[Expression] = []
-        for column in columns:
-            parts += [_text(f'{"," if parts else "{"}"{column.key}":'), _json(column)]
-        return _join([*parts, _text("}\n")])
+        return json_object(columns) + _text("\n")
 
 
 class Csv:
@@ -98,6 +95,14 @@ class Csv:
         else:
             text = cast(column, Text)
         return func.coalesce(text, "") if column.nullable else text
+
+
+def json_object(columns: Sequence[Any]) -> Expression:
+    """Return the expression of a record's JSON object, the same text as `serializers` makes."""
+    parts: list[Expression] = []
+    for column in columns:
+        parts += [_text(f'{"," if parts else "{"}"{column.key}":'), _json(column)]
+    return _join([*parts, _text("}")])
 
 
 async def stream_lines(

@@ -13,6 +13,7 @@ from quart.wrappers import Response
 from service.common.exceptions import Fault, InvalidAPIRequest, RequestInProgress
 from service.common.idempotency import backend
 from service.common.imports.lines import Lines
+from service.common.middleware.json_exceptions import answer
 from service.common.middleware.unit_of_work import session
 from service.common.payloads import IdempotencyKeyHeader
 from service.common.validation import Payload
@@ -65,7 +66,10 @@ async def keep(response: Response) -> Response:
     headers = {name: response.headers[name] for name in HEADERS if name in response.headers}
     facts = {"status": CREATED, "headers": headers, "body": await response.get_data()}
     request_ = {"key": key, "fingerprint": await _fingerprint(payload)}
-    await backend.insert_key(session(), request_ | facts)
+    try:
+        await backend.insert_key(session(), request_ | facts)
+    except Exception as error:  # noqa: BLE001  # Whatever it is, it is the answer now.
+        return await answer(error)
     return response
 
 

@@ -34,3 +34,8 @@ def register(app: Quart) -> None:
     app.json = OrjsonProvider(app)
     # quart-schema would send each of them through pydantic; they are plain already.
     app.__dict__.pop("make_response", None)
+
+
+def json_text(text: str) -> Response:
+    """Return a response of what is JSON already."""
+    return Response(text.encode(), content_type=MEDIA_TYPE)

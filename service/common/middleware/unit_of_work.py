@@ -18,12 +18,26 @@ def register(app: Quart) -> None:
 
 
 def session() -> AsyncSession:
-    """Return the request's session: that of a reader for GET and HEAD, else a transaction's."""
+    """Return the request's session: a transaction's, but for GET and HEAD one that needs none."""
+    if "session" not in g and request.method not in SAFE_METHODS:
+        g.session = _database().writer()
+    return autocommit()
+
+
+def autocommit() -> AsyncSession:
+    """Return the session of a view that writes by one statement, which needs no transaction.
+
+    Where the request has one already, as for an idempotency key, the view takes part in it.
+    """
     if "session" not in g:
-        database: Database = current_app.extensions["database"]
-        g.session = database.reader() if request.method in SAFE_METHODS else database.writer()
+        g.session = _database().autocommit()
     current: AsyncSession = g.session
     return current
+
+
+def _database() -> Database:
+    database: Database = current_app.extensions["database"]
+    return database
 
 
 def use_bulk_session() -> None:

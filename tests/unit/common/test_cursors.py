@@ -14,7 +14,7 @@ from service.common.ordering import Key
 from service.common.validation import load_schemas
 
 MAX_BIGINT = 2**63 - 1
-SCOPE = scope_of((Key("id"),), {})
+SCOPE = scope_of((Key("id"),), ())
 NAME = "é\U0001f600" * 100
 WHEN = datetime(2026, 1, 2, 3, 4, 5, 678901, UTC)
 
@@ -111,18 +111,18 @@ def test_a_value_of_another_form_is_a_422(value: object, type_: type[Value]) -> 
 
 def test_each_order_and_each_filter_has_a_scope_of_its_own() -> None:
     scopes = [
-        scope_of((Key("id"),), {}),
-        scope_of((Key("id", descending=True),), {}),
-        scope_of((Key("name"), Key("id")), {}),
-        scope_of((Key("id"), Key("name")), {}),
-        scope_of((Key("id"),), {"q": "a"}),
-        scope_of((Key("id"),), {"name": "a"}),
-        scope_of((Key("id"),), {"name": "a", "q": "a"}),
+        scope_of((Key("id"),), ()),
+        scope_of((Key("id", descending=True),), ()),
+        scope_of((Key("name"), Key("id")), ()),
+        scope_of((Key("id"), Key("name")), ()),
+        scope_of((Key("id"),), (("q", "a"),)),
+        scope_of((Key("id"),), (("name", "a"),)),
+        scope_of((Key("id"),), (("name", "a"), ("q", "a"))),
     ]
 
     assert len(set(scopes)) == len(scopes)
-    assert scope_of((Key("id"),), {"q": "b", "name": "a"}) == scope_of(
-        (Key("id"),), {"name": "a", "q": "b"}
+    assert scope_of((Key("id"),), (("q", "b"), ("name", "a"))) == scope_of(
+        (Key("id"),), (("name", "a"), ("q", "b"))
     )
 
 

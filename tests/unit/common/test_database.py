@@ -51,7 +51,7 @@ async def test_a_closed_database_leaves_no_connection(
         Settings(database_url=f"{database_url}{separator}application_name=flusk-closing")
     )
     await database.open()
-    async with database.reader() as session:
+    async with database.autocommit() as session:
         assert await session.scalar(text(IDLE)) == 1
     await database.close()
 
@@ -95,7 +95,7 @@ async def test_a_record_can_be_read_after_the_commit_without_another_query(
 
 
 async def test_a_reader_opens_no_transaction(database: Database) -> None:
-    async with database.reader() as session:
+    async with database.autocommit() as session:
         first = await session.scalar(text("SELECT pg_current_xact_id()::text"))
         second = await session.scalar(text("SELECT pg_current_xact_id()::text"))
 
@@ -115,9 +115,9 @@ async def test_no_more_connections_are_made_than_the_pool_holds(
 ) -> None:
     # The wait is two seconds for clients; a test need not wait.
     monkeypatch.setattr(database.engine.pool, "_timeout", 0)
-    async with database.writer() as first, database.reader() as second:
+    async with database.writer() as first, database.autocommit() as second:
         await first.execute(text("SELECT 1"))
         await second.execute(text("SELECT 1"))
         with pytest.raises(PoolTimeoutError):
-            async with database.reader() as third:
+            async with database.autocommit() as third:
                 await third.execute(text("SELECT 1"))

@@ -1,0 +1,116 @@
+"""The statements of batches: many records at once, none of which fails or waits for another.
+
+A write leaves out what is in another's way: whoever asked for it does it alone.
+"""
+
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from functools import cache
+from typing import Any, TypeVar
+
+from sqlalchemy import ARRAY, ColumnElement, bindparam, column, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from service.common.batching import batched_write
+from service.common.models import Base
+
+# How long a batch waits where another transaction is about to store the same.
+LOCK_WAIT = "10ms"
+
+M = TypeVar("M", bound=Base)
+Values = Mapping[str, Any]
+
+
+def any_of(attribute: Any) -> ColumnElement[bool]:
+    """Return the condition that a column has one of the `keys`, however many they are."""
+    keys = bindparam("keys", type_=ARRAY(attribute.type))
+    condition: ColumnElement[bool] = attribute == func.any(keys)
+    return condition
+
+
+def insert_batch(model: type[M], unique: str) -> Callable[..., Awaitable[M | None]]:
+    """Return `insert(session, key, values)`, batched; the key is the value of the column `unique`.
+
+    It returns the new record, or None where somebody has the key, or is about to.
+    """
+
+    @batched_write
+    async def insert_many(
+        session: AsyncSession, records: Mapping[Any, Values], *names: str
+    ) -> dict[Any, M]:
+        found = await session.scalars(_insert(model, unique, names), _arrays(records.values()))
+        return {getattr(one, unique): one for one in found}
+
+    async def insert_one(session: AsyncSession, key: Any, values: Values) -> M | None:
+        return await insert_many(session, key, values, *values)
+
+    return insert_one
+
+
+def update_batch(model: type[M]) -> Callable[..., Awaitable[M | None]]:
+    """Return `update(session, id, values)`, batched, for columns that are not unique.
+
+    It returns the changed record, or None where there is none, or somebody else is changing it.
+    """
+
+    @batched_write
+    async def update_many(
+        session: AsyncSession, changes: Mapping[int, Values], *names: str
+    ) -> dict[int, M]:
+        rows = [{"id": key, **values} for key, values in changes.items()]
+        found = await session.scalars(_update(model, names), _arrays(rows))
+        return {one.id: one for one in found}
+
+    async def update_one(session: AsyncSession, key: int, values: Values) -> M | None:
+        return await update_many(session, key, values, *values)
+
+    return update_one
+
+
+def _arrays(rows: Collection[Values]) -> dict[str, list[Any]]:
+    # SQLAlchemy keeps the names of columns for itself.
+    return {f"{name}s": [values[name] for values in rows] for name in next(iter(rows))}
+
+
+def _given(model: type[Base], names: Sequence[str]) -> Any:
+    """Return the values as a table of one row a record."""
+    types = {name: getattr(model, name).type for name in names}
+    arrays = [bindparam(f"{name}s", type_=ARRAY(type_)) for name, type_ in types.items()]
+    columns = [column(name, type_) for name, type_ in types.items()]
+    return func.unnest(*arrays).table_valued(*columns).render_derived(name="given")
+
+
+@cache
+def _insert(model: Any, unique: str, names: tuple[str, ...]) -> Any:
+    given = _given(model, names)
+    # For this statement alone.
+    patience = select(func.set_config("lock_timeout", LOCK_WAIT, True).label("set")).cte("patience")
+    rows = select(*given.c).select_from(given.join(patience, patience.c.set.is_not(None)))
+    statement = (
+        insert(model.__table__)
+        .from_select(names, rows)
+        .on_conflict_do_nothing(index_elements=[unique])
+        .returning(*model.__table__.columns)
+    )
+    return select(model).from_statement(statement)
+
+
+@cache
+def _update(model: Any, names: tuple[str, ...]) -> Any:
+    given = _given(model, ("id", *names))
+    table = model.__table__
+    # Who holds a lock is not waited for.
+    free = (
+        select(table.c.id)
+        .where(table.c.id == given.c.id)
+        .with_for_update(of=table, key_share=True, skip_locked=True)
+        .cte("free")
+    )
+    values = {name: given.c[name] for name in names}
+    statement = (
+        update(table)
+        .where(table.c.id == given.c.id, table.c.id == free.c.id)
+        .values(values)
+        .returning(*table.columns)
+    )
+    return select(model).from_statement(statement)

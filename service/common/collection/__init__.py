@@ -1,0 +1,1 @@
+"""The records of a collection that a selection names, as a page or as lines."""
