@@ -1,6 +1,7 @@
 """`python -m service`: hypercorn on uvloop, one worker, a drain and a deadline at the stop."""
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -14,7 +15,7 @@ import uvloop
 from hypercorn.asyncio import serve
 from hypercorn.config import Config, Sockets
 
-from service import create_app, single_write
+from service import create_app, idle_connections, single_write
 from service.common.embedded import EmbeddedPostgresError
 from service.common.engine import COMMAND_GRACE_SECONDS, database_url
 from service.common.logs import AccessLog, configure_logs
@@ -32,6 +33,7 @@ def main() -> int:
         settings = load_settings()
         configure_logs(settings)
         single_write.register()
+        idle_connections.register()
         app = create_app(settings)
         # Here a failure is one line, and the start of an embedded PostgreSQL holds up nobody.
         database_url(settings)
@@ -39,6 +41,9 @@ def main() -> int:
         config.create_sockets = partial(  # type: ignore[method-assign]  # Its errors name no setting.
             open_sockets, config.create_sockets, settings.bind
         )
+        # What is there by now stays: the collector of garbage need not look at it again.
+        gc.collect()
+        gc.freeze()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             stop = Stop(partial(begin_drain, app), settings)
             runner.run(serve(app, config, shutdown_trigger=stop))

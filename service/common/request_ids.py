@@ -1,11 +1,11 @@
 """The id of a request: the client's own where it is well-formed, else a new one."""
 
 import re
-from uuid import uuid4
+from secrets import token_hex
 
 WELL_FORMED = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 def choose_request_id(inbound: str) -> str:
     """Return the id for a request whose `X-Request-ID` is `inbound`."""
-    return inbound if WELL_FORMED.fullmatch(inbound) else uuid4().hex
+    return inbound if inbound and WELL_FORMED.fullmatch(inbound) else token_hex(16)

@@ -9,6 +9,7 @@ from quart import Quart
 from service.common.middleware import (
     body_limits,
     conditional,
+    connection,
     content_type,
     cors,
     deadline,
@@ -34,6 +35,7 @@ def register_middleware(app: Quart, settings: Settings) -> None:
     openapi.register(app)
     json_responses.register(app)
     json_exceptions.register(app)
+    connection.register(app)
     upgrade.register(app)
     request_id.register(app)
     deadline.register(app, settings.request_timeout)

@@ -12,7 +12,7 @@ import asyncio
 from quart import Quart, request
 from quart.wrappers import Response
 from quart.wrappers.request import Body, Request
-from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.exceptions import RequestEntityTooLarge, RequestTimeout
 
 from service.common.exceptions import InvalidAPIRequest
 
@@ -59,6 +59,16 @@ def register(app: Quart, max_bytes: int, seconds: float) -> None:
     app.config["RESPONSE_TIMEOUT"] = seconds
     app.before_request(check_framing)
     app.after_request(finish_body)
+
+
+async def read_body() -> bytes:
+    """Return the body. Raises what is answered 408 or 413."""
+    try:
+        # Quart's own way takes a task.
+        async with asyncio.timeout(request.body_timeout):
+            return await request.body
+    except TimeoutError as error:
+        raise RequestTimeout from error
 
 
 async def check_framing() -> None:

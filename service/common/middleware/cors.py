@@ -33,7 +33,8 @@ def register(app: Quart, origins: Collection[str]) -> None:
 
     async def send_headers(response: Response) -> Response:
         if not everyone:
-            response.vary.add("Origin")
+            vary = response.headers.get("Vary")
+            response.headers["Vary"] = f"{vary}, Origin" if vary else "Origin"
         origin = request.headers.get("Origin")
         if origin and (everyone or origin in origins):
             response.headers["Access-Control-Allow-Origin"] = "*" if everyone else origin

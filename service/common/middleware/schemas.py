@@ -16,6 +16,7 @@ from quart_schema.validation import QUART_SCHEMA_REQUEST_ATTRIBUTE as REQUEST
 
 from service.common.exceptions import Fault, InvalidAPIRequest
 from service.common.faults import MAX_NAMES, quote
+from service.common.middleware.body_limits import read_body
 from service.common.parsing import parse_json, parse_query, text_faults
 from service.common.validation import Payload, load_schemas
 
@@ -45,7 +46,7 @@ async def check_schemas() -> None:
 
 
 async def _read_body(model: type[Payload]) -> Payload:
-    body = cast("bytes", await request.get_data())
+    body = await read_body()
     value = parse_json(body)
     # Only an escape can bring a character that UTF-8 or PostgreSQL does not have.
     faults = text_faults(value) if b"\\u" in body else []
@@ -53,6 +54,8 @@ async def _read_body(model: type[Payload]) -> Payload:
 
 
 def _read_query(model: type[Payload]) -> Payload:
+    if not request.query_string:
+        return _nothing(model)
     values, faults = parse_query(request.query_string, _parameter_types(model))
     return model.check(values, faults or text_faults(values))
 
@@ -68,6 +71,12 @@ def _unexpected(names: Iterable[str]) -> InvalidAPIRequest:
     sentence = f"There are no parameters here, but {quoted or 'some'} came"
     fault = Fault("", "additionalProperties", sentence)
     return InvalidAPIRequest(status_code=422, faults=[fault])
+
+
+@cache
+def _nothing(model: type[Payload]) -> Payload:
+    """Return what is asked for where nothing is: it is always the same."""
+    return model.check({})
 
 
 @cache

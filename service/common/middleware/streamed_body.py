@@ -7,11 +7,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
-from quart.asgi import ASGIHTTPConnection
 from quart.wrappers import Request
 from werkzeug.exceptions import RequestEntityTooLarge, RequestTimeout
 
 from service.common.middleware.body_limits import MeasuredBody
+from service.common.middleware.connection import OneTaskConnection
 
 # How much waits to be read, and how much of it is read at once: other requests come in between.
 HIGH_WATER = 1 << 18
@@ -78,7 +78,7 @@ class StreamedBody(MeasuredBody):
                 await asyncio.sleep(0)
 
 
-class StreamingConnection(ASGIHTTPConnection):
+class StreamingConnection(OneTaskConnection):
     """Quart's way from ASGI to a request, with a streamed body for some media types."""
 
     media_types: tuple[str, ...]
