@@ -88,7 +88,7 @@ def within(module: str, package: str) -> bool:
 def blueprint_of(module: str) -> str | None:
     """Return the blueprint that a module is part of."""
     parts = module.split(".")
-    root = {"service", "__main__", "asgi", "chores", "settings", "single_write", "common"}
+    root = {*ROOT_MODULES, "common"}
     return parts[1] if len(parts) > 1 and parts[0] == "service" and parts[1] not in root else None
 
 

@@ -53,7 +53,7 @@ class Selection:
         """The keys of the record behind which the page begins, on this way."""
         return None if self.after is None else self.after.values
 
-    def page(self, found: Sequence[Any], total: int | None = None) -> Page:
+    def page(self, found: Sequence[Any]) -> Page:
         """Return the page of rows that were found on the `way`, one more than `limit` if any.
 
         Each has the `record` as JSON, and the keys of the order.
@@ -69,7 +69,6 @@ class Selection:
             next=self._cursor(rows[-1], backward=False) if rows and has_next else None,
             previous=self._cursor(rows[0], backward=True) if rows and has_previous else None,
             is_first=is_first,
-            total=total,
         )
 
     def _cursor(self, row: Any, *, backward: bool) -> str:

@@ -1,50 +1,49 @@
-"""The statements of the blueprint: each returns rows as models, or raises what they mean."""
+"""The statements of the blueprint: each returns records, or raises what it means."""
 
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
-    Row,
+    Select,
     delete,
     func,
     insert,
     select,
     update,
 )
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import load_only
 
 from service.common.batching import batched, shared
 from service.common.batching.backend import any_of, insert_batch, update_batch
-from service.common.collection.backend import select_page, stream_selection
+from service.common.collection.backend import record_columns, select_page, stream_selection
 from service.common.cursors import Filters
-from service.common.database_errors import constraint_of
+from service.common.database_errors import violation_of
 from service.common.exceptions import Fault, RecordAlreadyExists, cut
 from service.common.exports.backend import LineForm
 from service.common.imports.backend import insert_lines
 from service.common.models import MAX_BIGINT
-from service.common.pages import Selection
+from service.common.pages import Page, Selection
+from service.common.records import Record
 from service.common.search.backend import contains
 from service.foss.models import Foss
 
 INSERT_BATCH = insert_batch(Foss, "email")
 UPDATE_BATCH = update_batch(Foss)
-BY_ID = select(Foss).where(any_of(Foss.id))
 
 
-async def insert_foss(session: AsyncSession, values: Mapping[str, str]) -> Foss:
+async def insert_foss(session: AsyncSession, values: Mapping[str, str]) -> Record:
     """Store a record and return it as the database completed it.
 
     Raises RecordAlreadyExists: the e-mail is taken.
     """
     if foss := await INSERT_BATCH(session, values["email"], values):
         return foss
-    statement = insert(Foss).values(**values).returning(Foss)
-    with _translate_conflict(values):
-        return (await session.scalars(statement)).one()
+    statement = insert(Foss).values(**values).returning(*record_columns(Foss))
+    with _unique_email(values):
+        return Record(*(await session.execute(statement)).one())
 
 
 async def insert_foss_lines(
@@ -56,26 +55,28 @@ async def insert_foss_lines(
 
 
 async def select_foss(
-    session: AsyncSession, id: int, fields: Sequence[str] | None = None
-) -> Foss | None:
-    """Return the record, with its version and these fields (None: all), or None."""
+    session: AsyncSession, id: int, fields: tuple[str, ...] | None = None
+) -> Record | None:
+    """Return the record, with these fields (None: all), or None."""
     return None if id > MAX_BIGINT else await _select_batch(session, id, fields)
 
 
 @batched
 async def _select_batch(
-    session: AsyncSession, ids: Sequence[int], fields: Sequence[str] | None
-) -> Mapping[int, Foss]:
-    statement = BY_ID
-    if fields is not None:
-        columns = [getattr(Foss, name) for name in {*fields, "id", "version"}]
-        statement = statement.options(load_only(*columns, raiseload=True))
-    return {foss.id: foss for foss in await session.scalars(statement, {"keys": ids})}
+    session: AsyncSession, ids: Sequence[int], fields: tuple[str, ...] | None
+) -> Mapping[int, Record]:
+    found = await session.execute(_by_id(fields), {"keys": ids})
+    return {row.id: Record(*row) for row in found}
+
+
+@cache
+def _by_id(fields: tuple[str, ...] | None) -> Select[Any]:
+    return select(*record_columns(Foss, fields)).where(any_of(Foss.__table__.c.id))
 
 
 @shared
-async def select_foss_page(session: AsyncSession, selection: Selection) -> Sequence[Row[Any]]:
-    """Return a page's rows; see `select_page`."""
+async def select_foss_page(session: AsyncSession, selection: Selection) -> Page:
+    """Return the page that a selection names."""
     conditions = await _conditions(session, selection.filters)
     return await select_page(session, Foss, selection, conditions)
 
@@ -99,7 +100,7 @@ async def count_foss(session: AsyncSession, filters: Filters) -> int:
 
 async def update_foss(
     session: AsyncSession, id: int, values: Mapping[str, str], versions: Collection[int] | None
-) -> Foss | None:
+) -> Record | None:
     """Change a record that has one of `versions` (None: any) and return it, or None.
 
     Raises RecordAlreadyExists: the e-mail is taken.
@@ -110,11 +111,12 @@ async def update_foss(
     alone = versions is not None or "email" in values
     if not alone and (foss := await UPDATE_BATCH(session, id, values)):
         return foss
-    statement = update(Foss).where(Foss.id == id)
+    statement = update(Foss).where(Foss.id == id).execution_options(synchronize_session=False)
     if versions is not None:
         statement = statement.where(Foss.version.in_(versions))
-    with _translate_conflict(values):
-        return (await session.scalars(statement.values(values).returning(Foss))).one_or_none()
+    with _unique_email(values):
+        found = await session.execute(statement.values(values).returning(*record_columns(Foss)))
+    return next((Record(*row) for row in found), None)
 
 
 async def delete_foss(session: AsyncSession, id: int, versions: Collection[int] | None) -> bool:
@@ -136,14 +138,8 @@ async def _conditions(session: AsyncSession, filters: Filters) -> list[ColumnEle
     ]
 
 
-@contextmanager
-def _translate_conflict(values: Mapping[str, str]) -> Iterator[None]:
-    try:
-        yield
-    except IntegrityError as error:
-        if constraint_of(error) != "uq_foss_email":
-            raise
-        raise RecordAlreadyExists(_taken(values["email"])) from error
+def _unique_email(values: Mapping[str, str]) -> AbstractContextManager[None]:
+    return violation_of("uq_foss_email", lambda: RecordAlreadyExists(_taken(values["email"])))
 
 
 def _taken(email: str) -> str:

@@ -1,6 +1,7 @@
 """What one can do with a Foss: plain functions from values to values."""
 
 from collections.abc import AsyncIterator, Collection
+from dataclasses import replace
 from functools import partial
 from typing import NoReturn
 
@@ -11,6 +12,7 @@ from service.common.exports.backend import LineForm
 from service.common.imports.lines import Lines
 from service.common.ordering import order_of
 from service.common.pages import Page, Selection, read_cursor
+from service.common.records import Record
 from service.common.serializers import select_fields
 from service.foss import backend
 from service.foss.models import Foss
@@ -22,7 +24,7 @@ FILTERS = ("name", "email", "q")
 MAX_LIMIT = 200
 
 
-async def create_foss(session: AsyncSession, payload: CreateFoss) -> Foss:
+async def create_foss(session: AsyncSession, payload: CreateFoss) -> Record:
     """Store a new Foss. Raises RecordAlreadyExists."""
     return await backend.insert_foss(session, payload.model_dump())
 
@@ -40,7 +42,7 @@ async def get_foss(
     id: int,
     only: Collection[str] | None = None,
     exclude: Collection[str] | None = None,
-) -> Foss:
+) -> Record:
     """Return a Foss that has `only` these fields, or all but `exclude`. Raises RecordNotFound."""
     # A whole record needs no list of its columns, and most requests ask for one.
     partly = only is not None or exclude is not None
@@ -57,9 +59,10 @@ async def list_foss(session: AsyncSession, query: ListFoss, *, count: bool = Fal
     Raises InvalidAPIRequest: a field is in `sort` twice, or the cursor is not of this collection.
     """
     selection = select_records(query, min(query.limit, MAX_LIMIT))
-    found = await backend.select_foss_page(session, selection)
-    total = await backend.count_foss(session, selection.filters) if count else None
-    return selection.page(found, total)
+    page = await backend.select_foss_page(session, selection)
+    if count:
+        page = replace(page, total=await backend.count_foss(session, selection.filters))
+    return page
 
 
 def export_foss(session: AsyncSession, query: ListFoss, form: LineForm) -> AsyncIterator[str]:
@@ -84,7 +87,7 @@ def select_records(query: ListFoss, limit: int | None) -> Selection:
 
 async def update_foss(
     session: AsyncSession, id: int, payload: UpdateFoss, versions: Collection[int] | None
-) -> Foss:
+) -> Record:
     """Change the fields that the payload names; `versions` are those that may be changed.
 
     Raises RecordNotFound, PreconditionFailed, RecordAlreadyExists.
@@ -114,7 +117,7 @@ async def _missed(session: AsyncSession, id: int, versions: Collection[int] | No
     _stale(await get_foss(session, id))
 
 
-def _stale(foss: Foss) -> NoReturn:
+def _stale(foss: Record) -> NoReturn:
     raise PreconditionFailed(
         f"Foss with `id: {foss.id}` has changed: read it again.", version=foss.version
     )

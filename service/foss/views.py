@@ -51,7 +51,7 @@ blueprint = Blueprint("foss", __name__, url_prefix="/foss")
 async def create_foss(payload: CreateFoss) -> ResponseReturnValue:
     """Store a new Foss."""
     foss = await domain.create_foss(autocommit(), payload)
-    return foss.to_dict(), 201, {"Location": f"/foss/{foss.id}"} | etag(foss.version)
+    return json_text(foss.json), 201, {"Location": f"/foss/{foss.id}"} | etag(foss.version)
 
 
 @blueprint.get("")
@@ -71,8 +71,8 @@ async def list_foss(query: ListFoss, headers: Prefer) -> ResponseReturnValue:
 async def get_foss(id: int, query: GetFoss) -> ResponseReturnValue:
     """Return one Foss, or some of its fields."""
     foss = await domain.get_foss(session(), id, query.only, query.exclude)
-    headers = etag(foss.version, whole=query == GetFoss())
-    return foss.to_dict(only=query.only, exclude=query.exclude), 200, headers
+    headers = etag(foss.version, whole=query.only is None and query.exclude is None)
+    return json_text(foss.json), 200, headers
 
 
 @blueprint.put("/<id:id>")
@@ -84,7 +84,7 @@ async def get_foss(id: int, query: GetFoss) -> ResponseReturnValue:
 async def update_foss(id: int, payload: UpdateFoss, headers: IfMatch) -> ResponseReturnValue:
     """Change the fields that are named; the others stay."""
     foss = await domain.update_foss(autocommit(), id, payload, accepted_versions(headers.if_match))
-    return foss.to_dict(), 200, etag(foss.version)
+    return json_text(foss.json), 200, etag(foss.version)
 
 
 @blueprint.delete("/<id:id>")

@@ -5,20 +5,22 @@ A write leaves out what is in another's way: whoever asked for it does it alone.
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy import ARRAY, ColumnElement, bindparam, column, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.common.batching import batched_write
+from service.common.collection.backend import record_columns
 from service.common.models import Base
+from service.common.records import Record
 
 # How long a batch waits where another transaction is about to store the same.
 LOCK_WAIT = "10ms"
 
-M = TypeVar("M", bound=Base)
 Values = Mapping[str, Any]
+Batch = Callable[[AsyncSession, Any, Values], Awaitable[Record | None]]
 
 
 def any_of(attribute: Any) -> ColumnElement[bool]:
@@ -28,7 +30,7 @@ def any_of(attribute: Any) -> ColumnElement[bool]:
     return condition
 
 
-def insert_batch(model: type[M], unique: str) -> Callable[..., Awaitable[M | None]]:
+def insert_batch(model: type[Base], unique: str) -> Batch:
     """Return `insert(session, key, values)`, batched; the key is the value of the column `unique`.
 
     It returns the new record, or None where somebody has the key, or is about to.
@@ -37,17 +39,17 @@ def insert_batch(model: type[M], unique: str) -> Callable[..., Awaitable[M | Non
     @batched_write
     async def insert_many(
         session: AsyncSession, records: Mapping[Any, Values], *names: str
-    ) -> dict[Any, M]:
-        found = await session.scalars(_insert(model, unique, names), _arrays(records.values()))
-        return {getattr(one, unique): one for one in found}
+    ) -> dict[Any, Record]:
+        found = await session.execute(_insert(model, unique, names), _arrays(records.values()))
+        return {key: Record(*row) for *row, key in found}
 
-    async def insert_one(session: AsyncSession, key: Any, values: Values) -> M | None:
+    async def insert_one(session: AsyncSession, key: Any, values: Values) -> Record | None:
         return await insert_many(session, key, values, *values)
 
     return insert_one
 
 
-def update_batch(model: type[M]) -> Callable[..., Awaitable[M | None]]:
+def update_batch(model: type[Base]) -> Batch:
     """Return `update(session, id, values)`, batched, for columns that are not unique.
 
     It returns the changed record, or None where there is none, or somebody else is changing it.
@@ -56,12 +58,12 @@ def update_batch(model: type[M]) -> Callable[..., Awaitable[M | None]]:
     @batched_write
     async def update_many(
         session: AsyncSession, changes: Mapping[int, Values], *names: str
-    ) -> dict[int, M]:
+    ) -> dict[int, Record]:
         rows = [{"id": key, **values} for key, values in changes.items()]
-        found = await session.scalars(_update(model, names), _arrays(rows))
-        return {one.id: one for one in found}
+        found = await session.execute(_update(model, names), _arrays(rows))
+        return {row[0]: Record(*row) for row in found}
 
-    async def update_one(session: AsyncSession, key: int, values: Values) -> M | None:
+    async def update_one(session: AsyncSession, key: int, values: Values) -> Record | None:
         return await update_many(session, key, values, *values)
 
     return update_one
@@ -86,13 +88,13 @@ def _insert(model: Any, unique: str, names: tuple[str, ...]) -> Any:
     # For this statement alone.
     patience = select(func.set_config("lock_timeout", LOCK_WAIT, True).label("set")).cte("patience")
     rows = select(*given.c).select_from(given.join(patience, patience.c.set.is_not(None)))
-    statement = (
-        insert(model.__table__)
+    table = model.__table__
+    return (
+        insert(table)
         .from_select(names, rows)
         .on_conflict_do_nothing(index_elements=[unique])
-        .returning(*model.__table__.columns)
+        .returning(*record_columns(model), table.c[unique])
     )
-    return select(model).from_statement(statement)
 
 
 @cache
@@ -107,10 +109,9 @@ def _update(model: Any, names: tuple[str, ...]) -> Any:
         .cte("free")
     )
     values = {name: given.c[name] for name in names}
-    statement = (
+    return (
         update(table)
         .where(table.c.id == given.c.id, table.c.id == free.c.id)
         .values(values)
-        .returning(*table.columns)
+        .returning(*record_columns(model))
     )
-    return select(model).from_statement(statement)

@@ -4,30 +4,35 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, select
+from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.common.exports.backend import LineForm, json_object, stream_lines
 from service.common.keyset import beyond, order_by
 from service.common.models import Base
 from service.common.ordering import Order
-from service.common.pages import Selection
+from service.common.pages import Page, Selection
 
 Conditions = Collection[ColumnElement[bool]]
 
 
+@cache
+def record_columns(model: Any, fields: tuple[str, ...] | None = None) -> list[ColumnElement[Any]]:
+    """Return the expressions of a `Record` that has these fields (None: all)."""
+    columns = model.__table__.columns
+    record = json_object([columns[name] for name in fields or model.fields()])
+    return [columns.id, columns.version, record.label("json")]
+
+
 async def select_page(
     session: AsyncSession, model: type[Base], selection: Selection, conditions: Conditions
-) -> Sequence[Row[Any]]:
-    """Return rows on the selection's way: of each `record` the JSON, and the keys of the order.
-
-    There is one more than the limit where there are more.
-    """
+) -> Page:
+    """Return the page that a selection names."""
+    # One more than fits tells whether there are more.
     limit = None if selection.limit is None else selection.limit + 1
     rows = _records(model, selection.fields, selection.order)
     rows = _in_order(rows, model, selection, conditions).limit(limit)
-    found: Sequence[Row[Any]] = (await session.execute(rows)).all()
-    return found
+    return selection.page((await session.execute(rows)).all())
 
 
 async def stream_selection(

@@ -8,13 +8,15 @@ connection closes (RFC 9112, section 9.6).
 """
 
 import asyncio
+from typing import cast
 
-from quart import Quart, request
+from quart import Quart
 from quart.wrappers import Response
 from quart.wrappers.request import Body, Request
 from werkzeug.exceptions import RequestEntityTooLarge, RequestTimeout
 
 from service.common.exceptions import InvalidAPIRequest
+from service.common.middleware.connection import current_request
 
 LINGER_SECONDS = 1
 
@@ -63,12 +65,14 @@ def register(app: Quart, max_bytes: int, seconds: float) -> None:
 
 async def read_body() -> bytes:
     """Return the body. Raises what is answered 408 or 413."""
+    asked = current_request()
     try:
         # Quart's own way takes a task.
-        async with asyncio.timeout(request.body_timeout):
-            return await request.body
+        async with asyncio.timeout(asked.body_timeout):
+            body: bytes = await asked.body
     except TimeoutError as error:
         raise RequestTimeout from error
+    return body
 
 
 async def check_framing() -> None:
@@ -76,36 +80,38 @@ async def check_framing() -> None:
 
     A view that reads no body would not notice.
     """
-    if "Content-Length" not in request.headers:
+    asked = current_request()
+    if "Content-Length" not in asked.headers:
         return
-    length = request.content_length or 0
-    if request.max_content_length is not None and length > request.max_content_length:
+    length, limit = asked.content_length, asked.max_content_length
+    if limit is not None and (length or 0) > limit:
         raise RequestEntityTooLarge
-    if has_two_ends():
+    if has_two_ends(asked):
         raise InvalidAPIRequest(
             "The request has both `Content-Length` and `Transfer-Encoding`: send one of them."
         )
 
 
-def has_two_ends() -> bool:
+def has_two_ends(asked: Request) -> bool:
     """Return whether a server in front may have seen the body end elsewhere.
 
     That is how requests are smuggled; such a connection is to be closed (RFC 9112, section 6.1).
     """
     # werkzeug knows no length where there are chunks.
-    return "Content-Length" in request.headers and request.content_length is None
+    return "Content-Length" in asked.headers and asked.content_length is None
 
 
 async def finish_body(response: Response) -> Response:
     """Wait a moment for the rest of the body, or close the connection."""
-    if has_two_ends():
+    asked = current_request()
+    body = cast("MeasuredBody", asked.body)
+    if has_two_ends(asked):
         response.headers["Connection"] = "close"
-    received = request.body.received  # type: ignore[attr-defined]  # A MeasuredBody.
-    if received.is_set() or "Connection" in response.headers:
+    if body.received.is_set() or "Connection" in response.headers:
         return response
-    request.body.drop()  # type: ignore[attr-defined]
+    body.drop()
     try:
-        await asyncio.wait_for(received.wait(), LINGER_SECONDS)
+        await asyncio.wait_for(body.received.wait(), LINGER_SECONDS)
     except TimeoutError:
         response.headers["Connection"] = "close"
     return response

@@ -7,6 +7,7 @@ from quart import Quart, current_app, request
 from service.common.contract_lines import MORE_CONTENT, REQUEST
 from service.common.contract_parts import JSON
 from service.common.exceptions import InvalidContentType
+from service.common.middleware.connection import current_request
 
 # RFC 7396: a partial update, which is what PUT and PATCH do here.
 MERGE_PATCH = "application/merge-patch+json"
@@ -21,14 +22,16 @@ async def check_content_type() -> None:
     """Raise InvalidContentType where the body is not JSON."""
     if not has_body():
         return
-    allowed: tuple[str, ...] = (JSON, MERGE_PATCH) if request.method == "PATCH" else (JSON,)
-    if request.mimetype not in allowed:
+    asked = current_request()
+    given = asked.mimetype
+    allowed: tuple[str, ...] = (JSON, MERGE_PATCH) if asked.method == "PATCH" else (JSON,)
+    if given not in allowed:
         # Only here, for most bodies are JSON.
         allowed += more_media_types()
-    if request.mimetype not in allowed or len(request.headers.getlist("Content-Type")) > 1:
+    if given not in allowed or len(asked.headers.getlist("Content-Type")) > 1:
         names = f"`{'`, `'.join(allowed)}` {'is' if len(allowed) == 1 else 'are'} allowed."
         raise InvalidContentType(f"Invalid content-type. Only {names}")
-    codings = request.headers.getlist("Content-Encoding")
+    codings = asked.headers.getlist("Content-Encoding")
     if any(coding.lower() != "identity" for coding in codings):
         raise InvalidContentType("Invalid content-encoding. Only `identity` is allowed.")
 
@@ -41,7 +44,9 @@ def more_media_types() -> tuple[str, ...]:
 
 def has_body() -> bool:
     """Return whether the request has a body (RFC 9112, section 6; RFC 9113, section 8.1)."""
-    if request.content_length is not None or request.http_version == "1.1":
-        return bool(request.content_length) or "Transfer-Encoding" in request.headers
+    asked = current_request()
+    length = asked.content_length
+    if length is not None or asked.http_version == "1.1":
+        return bool(length) or "Transfer-Encoding" in asked.headers
     # HTTP/2 need not say before the end.
-    return request.method in {"POST", "PUT", "PATCH"}
+    return asked.method in {"POST", "PUT", "PATCH"}

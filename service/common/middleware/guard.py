@@ -3,9 +3,11 @@
 from hmac import compare_digest
 
 from pydantic import SecretStr
-from quart import Quart, request
+from quart import Quart
+from werkzeug.datastructures import Headers
 
 from service.common.exceptions import InvalidPermissions
+from service.common.middleware.connection import current_request
 
 PUBLIC_PATHS = frozenset(
     {
@@ -31,9 +33,11 @@ def register(app: Quart, key: SecretStr | None) -> None:
     expected = key.get_secret_value().encode()
 
     async def check_key() -> None:
-        if request.path in PUBLIC_PATHS:
+        asked = current_request()
+        if asked.path in PUBLIC_PATHS:
             return
-        if not any(compare_digest(given.encode("latin-1"), expected) for given in _given_keys()):
+        keys = _given_keys(asked.headers)
+        if not any(compare_digest(given.encode("latin-1"), expected) for given in keys):
             raise InvalidPermissions(
                 "The key is missing or wrong: send `Authorization: Bearer KEY` or `X-API-Key: KEY`."
             )
@@ -41,8 +45,8 @@ def register(app: Quart, key: SecretStr | None) -> None:
     app.before_request(check_key)
 
 
-def _given_keys() -> list[str]:
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+def _given_keys(headers: Headers) -> list[str]:
+    scheme, _, token = headers.get("Authorization", "").partition(" ")
     bearer = token.strip() if scheme.lower() == "bearer" else None
-    keys = [bearer, request.headers.get("X-API-Key"), request.headers.get("_secure_key")]
+    keys = [bearer, headers.get("X-API-Key"), headers.get("_secure_key")]
     return [key for key in keys if key]

@@ -6,6 +6,7 @@ from quart import Quart, request
 from quart.wrappers import Response
 from structlog.contextvars import bind_contextvars
 
+from service.common.middleware.connection import current_request
 from service.common.request_ids import choose_request_id
 
 HEADER = "X-Request-ID"
@@ -19,9 +20,10 @@ def register(app: Quart) -> None:
 
 async def name_request() -> None:
     """Keep the inbound id or make one."""
-    name = choose_request_id(request.headers.get(HEADER, ""))
+    asked = current_request()
+    name = choose_request_id(asked.headers.get(HEADER, ""))
     # The server's access log finds it here.
-    cast("dict[str, Any]", request.scope).setdefault("state", {})["request_id"] = name
+    cast("dict[str, Any]", asked.scope).setdefault("state", {})["request_id"] = name
     bind_contextvars(request_id=name)
 
 

@@ -5,20 +5,25 @@ A view declares with quart-schema's `document_request`, `document_headers` and
 """
 
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, lru_cache
 from itertools import islice
 from typing import Any, cast
 
-from quart import Quart, current_app, request
+from quart import Quart, current_app
 from quart_schema.validation import QUART_SCHEMA_HEADERS_ATTRIBUTE as HEADERS
 from quart_schema.validation import QUART_SCHEMA_QUERYSTRING_ATTRIBUTE as QUERY
 from quart_schema.validation import QUART_SCHEMA_REQUEST_ATTRIBUTE as REQUEST
+from werkzeug.datastructures import Headers
 
 from service.common.exceptions import Fault, InvalidAPIRequest
 from service.common.faults import MAX_NAMES, quote
 from service.common.middleware.body_limits import read_body
+from service.common.middleware.connection import current_request
 from service.common.parsing import parse_json, parse_query, text_faults
 from service.common.validation import Payload, load_schemas
+
+# What is longer is hardly asked again, and is not kept.
+SHORT = 100
 
 
 def register(app: Quart) -> None:
@@ -32,17 +37,18 @@ async def check_schemas() -> None:
 
     Raises InvalidAPIRequest: malformed (400), or not as the schema file says (422).
     """
-    view = current_app.view_functions[cast("str", request.endpoint)]
-    arguments = cast("dict[str, Any]", request.view_args)
+    asked = current_request()
+    view = current_app.view_functions[cast("str", asked.endpoint)]
+    arguments = cast("dict[str, Any]", asked.view_args)
     # A body of lines is there already, and is read later.
     if "payload" not in arguments and (declared := getattr(view, REQUEST, None)):
         arguments["payload"] = await _read_body(declared[0])
     if model := getattr(view, HEADERS, None):
-        arguments["headers"] = _read_headers(model)
+        arguments["headers"] = _read_headers(model, asked.headers)
     if model := getattr(view, QUERY, None):
-        arguments["query"] = _read_query(model)
-    elif request.query_string.strip(b"&") and request.blueprint is not None:
-        raise _unexpected(parse_query(request.query_string, {})[0])
+        arguments["query"] = _read_query(model, asked.query_string)
+    elif asked.query_string.strip(b"&") and asked.blueprint is not None:
+        raise _unexpected(parse_query(asked.query_string, {})[0])
 
 
 async def _read_body(model: type[Payload]) -> Payload:
@@ -53,16 +59,22 @@ async def _read_body(model: type[Payload]) -> Payload:
     return model.check(value, faults)
 
 
-def _read_query(model: type[Payload]) -> Payload:
-    if not request.query_string:
-        return _nothing(model)
-    values, faults = parse_query(request.query_string, _parameter_types(model))
+def _read_query(model: type[Payload], query: bytes) -> Payload:
+    return (_read_short if len(query) <= SHORT else _read_parameters)(model, query)
+
+
+def _read_parameters(model: type[Payload], query: bytes) -> Payload:
+    values, faults = parse_query(query, _parameter_types(model))
     return model.check(values, faults or text_faults(values))
 
 
-def _read_headers(model: type[Payload]) -> Payload:
+# The same few are asked again and again; the value can't be changed.
+_read_short = lru_cache(_read_parameters)
+
+
+def _read_headers(model: type[Payload], headers: Headers) -> Payload:
     # Several lines are one list (RFC 9110, section 5.3); all other headers are nobody's fault.
-    lines = {name: request.headers.getlist(name) for name in _parameter_types(model)}
+    lines = {name: headers.getlist(name) for name in _parameter_types(model)}
     return model.check({name: ", ".join(found) for name, found in lines.items() if found})
 
 
@@ -71,12 +83,6 @@ def _unexpected(names: Iterable[str]) -> InvalidAPIRequest:
     sentence = f"There are no parameters here, but {quoted or 'some'} came"
     fault = Fault("", "additionalProperties", sentence)
     return InvalidAPIRequest(status_code=422, faults=[fault])
-
-
-@cache
-def _nothing(model: type[Payload]) -> Payload:
-    """Return what is asked for where nothing is: it is always the same."""
-    return model.check({})
 
 
 @cache

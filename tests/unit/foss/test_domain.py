@@ -1,6 +1,6 @@
 """What one can do with a Foss, over a backend that is a dict."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, cast
@@ -49,9 +49,7 @@ class FakeBackend:
         assert (session, fields) == (SESSION, Foss.fields()) or fields is None
         return self.records.get(id)
 
-    async def select_foss_page(
-        self, session: AsyncSession, selection: Selection
-    ) -> Sequence[SimpleNamespace]:
+    async def select_foss_page(self, session: AsyncSession, selection: Selection) -> Page:
         assert session is SESSION
         assert selection.limit
         [beyond] = selection.beyond or (-1,)
@@ -61,7 +59,7 @@ class FakeBackend:
             for number, foss in sorted(self.records.items())
             if number > beyond
         ]
-        return found[: selection.limit + 1]
+        return selection.page(found[: selection.limit + 1])
 
     async def count_foss(self, session: AsyncSession, filters: Filters) -> int:
         assert (session, filters) == (SESSION, ())
