@@ -89,7 +89,7 @@ async def pages(database: Database, records: int) -> None:
                 f"SELECT {names} FROM foss ORDER BY {terms} OFFSET {depth * LIMIT - 1} LIMIT 1"  # noqa: S608
             )
             values = tuple((await connection.execute(text(statement))).one())
-        after = encode_cursor(Cursor(values), scope_of(order, {}))
+        after = encode_cursor(Cursor(values), scope_of(order, ()))
         first = await page(database, ListFoss(sort=(sort,)))
         deep = await page(database, ListFoss(sort=(sort,), after=after))
         print(
@@ -102,8 +102,7 @@ async def page(database: Database, query: ListFoss) -> float:
     """Return the seconds of a page."""
 
     async def call() -> None:
-        async with database.autocommit() as session:
-            await domain.list_foss(session, query)
+        await domain.list_foss(database.autocommit(), query)
 
     return await measure(call)
 

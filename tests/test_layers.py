@@ -36,6 +36,7 @@ ALLOWED = {
 KNOWS_WEB = {
     "service": "assembles the application",
     "service.__main__": "serves the application with hypercorn",
+    "service.idle_connections": "has hypercorn keep a task for a connection",
     "service.single_write": "has hypercorn write an answer at once",
     "service.common.logs": "writes hypercorn's access log",
 }
@@ -88,7 +89,7 @@ def within(module: str, package: str) -> bool:
 def blueprint_of(module: str) -> str | None:
     """Return the blueprint that a module is part of."""
     parts = module.split(".")
-    root = {*ROOT_MODULES, "common"}
+    root = {"common", *(path.stem for path in (ROOT / "service").glob("*.py"))}
     return parts[1] if len(parts) > 1 and parts[0] == "service" and parts[1] not in root else None
 
 

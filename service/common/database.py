@@ -7,8 +7,7 @@ from contextlib import asynccontextmanager
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from service.common.batching import BATCHES
-from service.common.batching.batches import Batches
+from service.common.batching.autocommit import Autocommit
 from service.common.engine import create_engine, database_url
 from service.settings import Settings
 
@@ -27,8 +26,8 @@ class Database:
         self._settings = settings
         self._engine: AsyncEngine | None = None
         self._bulk: AsyncEngine | None = None
-        self._autocommit: AsyncEngine | None = None
-        self._batches = Batches(self._alone)
+        self._alone_engine: AsyncEngine | None = None
+        self._autocommit = Autocommit(self._alone)
 
     async def open(self) -> None:
         """Make the pool; no connection is made before the first is needed."""
@@ -48,15 +47,15 @@ class Database:
             max_overflow=BULK_CONNECTIONS - 1,
             pool_timeout=POOL_WAIT_SECONDS,
         )
-        # The same pool; made here, for every read asks for it.
-        self._autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        # The same pool.
+        self._alone_engine = self._engine.execution_options(isolation_level="AUTOCOMMIT")
 
     async def close(self) -> None:
         """Close every connection."""
         if self._engine is not None and self._bulk is not None:
             await self._engine.dispose()
             await self._bulk.dispose()
-            self._engine = self._autocommit = self._bulk = None
+            self._engine = self._alone_engine = self._bulk = None
 
     @property
     def engine(self) -> AsyncEngine:
@@ -70,17 +69,14 @@ class Database:
         return AsyncSession(self.engine, expire_on_commit=False)
 
     def autocommit(self) -> AsyncSession:
-        """Return a session whose statements stand alone, each durable when it returns.
-
-        It takes one round trip: no BEGIN, no COMMIT. The statements may be shared: see batching.
-        """
-        if self._autocommit is None:
-            raise RuntimeError(NOT_OPEN)
-        return AsyncSession(self._autocommit, expire_on_commit=False, info={BATCHES: self._batches})
+        """Return what runs statements that stand alone, each durable when it returns."""
+        return self._autocommit
 
     @asynccontextmanager
     async def _alone(self) -> AsyncIterator[AsyncSession]:
-        session = AsyncSession(self._autocommit, expire_on_commit=False)
+        if self._alone_engine is None:
+            raise RuntimeError(NOT_OPEN)
+        session = AsyncSession(self._alone_engine, expire_on_commit=False)
         try:
             yield session
         finally:

@@ -62,7 +62,7 @@ async def create_foss(payload: CreateFoss) -> ResponseReturnValue:
 async def list_foss(query: ListFoss, headers: Prefer) -> ResponseReturnValue:
     """Return a page of the collection."""
     page = await domain.list_foss(session(), query, count=wants_count(headers.prefer))
-    return json_text(page.records), 200, page_headers(page)
+    return json_text(page.records), page_headers(page)
 
 
 @blueprint.get("/<id:id>")
@@ -72,7 +72,7 @@ async def get_foss(id: int, query: GetFoss) -> ResponseReturnValue:
     """Return one Foss, or some of its fields."""
     foss = await domain.get_foss(session(), id, query.only, query.exclude)
     headers = etag(foss.version, whole=query.only is None and query.exclude is None)
-    return json_text(foss.json), 200, headers
+    return json_text(foss.json), headers
 
 
 @blueprint.put("/<id:id>")
@@ -84,7 +84,7 @@ async def get_foss(id: int, query: GetFoss) -> ResponseReturnValue:
 async def update_foss(id: int, payload: UpdateFoss, headers: IfMatch) -> ResponseReturnValue:
     """Change the fields that are named; the others stay."""
     foss = await domain.update_foss(autocommit(), id, payload, accepted_versions(headers.if_match))
-    return json_text(foss.json), 200, etag(foss.version)
+    return json_text(foss.json), etag(foss.version)
 
 
 @blueprint.delete("/<id:id>")

@@ -11,11 +11,8 @@ from typing import Any, TypeVar, TypeVarTuple
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from service.common.batching.batches import Batches
+from service.common.batching.autocommit import Autocommit
 from service.common.database_errors import is_refused
-
-# Under this name the `info` of a session whose statements stand alone has the `Batches`.
-BATCHES = "batches"
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -33,10 +30,9 @@ def batched(
 
     @wraps(run)
     async def read(session: AsyncSession, key: K, *args: *A) -> R | None:
-        batches: Batches | None = session.info.get(BATCHES)
-        if batches is None:
+        if not isinstance(session, Autocommit):
             return (await run(session, [key], *args)).get(key)
-        found: R | None = await batches.call(
+        found: R | None = await session.batches.call(
             (run, args), lambda alone, calls: run(alone, [*calls], *args), key
         )
         return found
@@ -73,11 +69,10 @@ def batched_write(
 
     @wraps(run)
     async def write(session: AsyncSession, key: K, value: V, *args: *A) -> R | None:
-        batches: Batches | None = session.info.get(BATCHES)
-        if batches is None:
+        if not isinstance(session, Autocommit):
             return None
         try:
-            done: R | None = await batches.call(
+            done: R | None = await session.batches.call(
                 (run, args), lambda alone, calls: run(alone, calls, *args), key, value
             )
         except Exception as error:

@@ -14,6 +14,7 @@ from quart import Quart
 from quart.wrappers import Response
 from quart.wrappers.request import Body, Request
 from werkzeug.exceptions import RequestEntityTooLarge, RequestTimeout
+from werkzeug.utils import cached_property
 
 from service.common.exceptions import InvalidAPIRequest
 from service.common.middleware.connection import current_request
@@ -50,6 +51,11 @@ class MeasuredRequest(Request):
     """A request with a measured body."""
 
     body_class = MeasuredBody  # type: ignore[assignment]  # Quart does not mean the type so narrowly.
+
+    @cached_property
+    def blueprints(self) -> list[str]:
+        """The blueprints that the request is for, looked up once."""
+        return super().blueprints
 
 
 def register(app: Quart, max_bytes: int, seconds: float) -> None:

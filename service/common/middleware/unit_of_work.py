@@ -1,10 +1,11 @@
 """The unit of work: one request, one session, durable before the first byte of a 2xx leaves."""
 
-from quart import Quart, current_app, g, request
+from quart import Quart, current_app, g
 from quart.wrappers import Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.common.database import Database, commit, release
+from service.common.middleware.connection import current_request
 from service.common.middleware.json_exceptions import answer
 
 SAFE_METHODS = frozenset({"GET", "HEAD"})
@@ -19,7 +20,7 @@ def register(app: Quart) -> None:
 
 def session() -> AsyncSession:
     """Return the request's session: a transaction's, but for GET and HEAD one that needs none."""
-    if "session" not in g and request.method not in SAFE_METHODS:
+    if current_request().method not in SAFE_METHODS and "session" not in g:
         g.session = _database().writer()
     return autocommit()
 
@@ -29,10 +30,8 @@ def autocommit() -> AsyncSession:
 
     Where the request has one already, as for an idempotency key, the view takes part in it.
     """
-    if "session" not in g:
-        g.session = _database().autocommit()
-    current: AsyncSession = g.session
-    return current
+    current: AsyncSession | None = g.get("session")
+    return _database().autocommit() if current is None else current
 
 
 def _database() -> Database:

@@ -51,8 +51,7 @@ async def test_a_closed_database_leaves_no_connection(
         Settings(database_url=f"{database_url}{separator}application_name=flusk-closing")
     )
     await database.open()
-    async with database.autocommit() as session:
-        assert await session.scalar(text(IDLE)) == 1
+    assert await database.autocommit().scalar(text(IDLE)) == 1
     await database.close()
 
     async with engine.connect() as connection:
@@ -94,12 +93,25 @@ async def test_a_record_can_be_read_after_the_commit_without_another_query(
     assert foss.to_dict()["name"] == "Ada"
 
 
-async def test_a_reader_opens_no_transaction(database: Database) -> None:
-    async with database.autocommit() as session:
-        first = await session.scalar(text("SELECT pg_current_xact_id()::text"))
-        second = await session.scalar(text("SELECT pg_current_xact_id()::text"))
+async def test_with_autocommit_each_statement_stands_alone(database: Database) -> None:
+    session = database.autocommit()
+    first = await session.scalar(text("SELECT pg_current_xact_id()::text"))
+    second = await session.scalar(text("SELECT pg_current_xact_id()::text"))
 
     assert first != second
+
+
+async def test_with_autocommit_a_statement_is_durable_when_it_returns(
+    database: Database, engine: AsyncEngine
+) -> None:
+    await database.autocommit().execute(insert(Foss).values(factories.foss()))
+
+    assert await count(engine) == 1
+
+
+async def test_what_takes_a_transaction_is_refused_without_one(database: Database) -> None:
+    with pytest.raises(RuntimeError, match="ask for a transaction's"):
+        await database.autocommit().connection()
 
 
 async def test_a_writers_statements_share_a_transaction(database: Database) -> None:
@@ -115,9 +127,8 @@ async def test_no_more_connections_are_made_than_the_pool_holds(
 ) -> None:
     # The wait is two seconds for clients; a test need not wait.
     monkeypatch.setattr(database.engine.pool, "_timeout", 0)
-    async with database.writer() as first, database.autocommit() as second:
+    async with database.writer() as first, database.writer() as second:
         await first.execute(text("SELECT 1"))
         await second.execute(text("SELECT 1"))
         with pytest.raises(PoolTimeoutError):
-            async with database.autocommit() as third:
-                await third.execute(text("SELECT 1"))
+            await database.autocommit().execute(text("SELECT 1"))
