@@ -86,7 +86,8 @@ class AccessLog(Logger):
     def __init__(self, config: Config) -> None:
         super().__init__(config)
         self.error_logger = logging.getLogger("hypercorn")
-        self._log = structlog.get_logger("access")
+        # Bound once: what `get_logger` returns is made anew at each use.
+        self._log = structlog.get_logger("access").bind()
 
     async def access(
         self, request: WWWScope, response: ResponseSummary | None, request_time: float

@@ -54,7 +54,7 @@ class MeasuredRequest(Request):
 
     @cached_property
     def blueprints(self) -> list[str]:
-        """The blueprints that the request is for, looked up once."""
+        """Look up the blueprints that the request is for, once."""
         return super().blueprints
 
 

@@ -7,11 +7,12 @@ that begins only where the answer takes a while.
 
 import asyncio
 from functools import lru_cache, partial
-from typing import Any, cast
+from typing import Any
 
 from quart import Quart
 from quart import request as request_proxy
 from quart.asgi import ASGIHTTPConnection
+from quart.sessions import NullSession, SessionInterface
 from quart.utils import encode_headers
 from quart.wrappers import Request, Response
 from quart.wrappers.response import DataBody
@@ -27,6 +28,17 @@ def register(app: Quart) -> None:
     app.asgi_http_class = OneTaskConnection
     # Quart looks at each hook, at each request, whether it is a coroutine.
     app.ensure_async = lru_cache(app.ensure_async)  # type: ignore[method-assign]
+    app.session_interface = NoSessions()  # type: ignore[assignment]  # Quart means any interface.
+
+
+class NoSessions(SessionInterface):
+    """No cookies: Quart makes an object for them at each request."""
+
+    _nothing = NullSession()
+
+    async def open_session(self, *_: Any) -> NullSession:
+        """Return nothing, always the same."""
+        return self._nothing
 
 
 def current_request() -> Request:
@@ -38,11 +50,13 @@ def current_request() -> Request:
 class OneTaskConnection(ASGIHTTPConnection):
     """The way of one request from ASGI to Quart, and of its answer back."""
 
+    _reader: asyncio.Task[None] | None = None
+    _client_has_gone = False
+
     async def __call__(self, receive: Any, send: Any) -> None:
         """Answer the request, or give it up where its client goes."""
         request = self._create_request_from_scope(send)
-        reader = Reader(lambda: self.handle_messages(request, receive))
-        has_body, complete = self._may_have_body(request), False
+        complete, has_body = False, announces_body(request)
         while not complete and (not has_body or _is_waiting(receive)):
             message = await receive()
             if message["type"] != "http.request":
@@ -51,29 +65,44 @@ class OneTaskConnection(ASGIHTTPConnection):
             complete = not message.get("more_body", False)
         if complete:
             request.body.set_complete()
-            reader.start_later()
-        else:
-            reader.start()
+        loop, answering = asyncio.get_running_loop(), asyncio.current_task()
+        delay = WATCH_AFTER_SECONDS if complete else 0
+        timer = loop.call_later(delay, self._read, request, receive, answering)
         try:
             await self.handle_request(request, send)
         except asyncio.CancelledError:
-            if not reader.client_has_gone:
+            if not self._client_has_gone or answering is None:
                 raise
-            reader.answering.uncancel()
+            answering.uncancel()
         finally:
-            reader.stop()
+            timer.cancel()
+            if self._reader is not None:
+                self._reader.cancel()
+
+    def _read(self, request: Request, receive: Any, answering: Any) -> None:
+        """Take what else the client sends, and cancel the answer where it goes."""
+
+        async def read() -> None:
+            await self.handle_messages(request, receive)
+            self._client_has_gone = True
+            answering.cancel()
+
+        self._reader = asyncio.create_task(read())
 
     def _create_request_from_scope(self, send: Any) -> Request:
         scope: Any = self.scope
-        if scope.get("root_path"):
-            return super()._create_request_from_scope(send)
+        root, path = scope.get("root_path", ""), scope["path"]
+        if root:
+            # As Quart has it: a path from elsewhere is one that no route has.
+            inside = path.startswith(root) and path != root
+            path = path.removeprefix(root) if inside else " "
         return self.app.request_class(
             scope["method"],
             scope["scheme"],
-            scope["path"],
+            path,
             scope["query_string"],
             RequestHeaders(scope["headers"]),
-            "",
+            root,
             scope["http_version"],
             scope,
             max_content_length=self.app.config["MAX_CONTENT_LENGTH"],
@@ -94,56 +123,28 @@ class OneTaskConnection(ASGIHTTPConnection):
             pass  # The server closes a connection whose answer is not complete.
 
     async def _send_response(self, send: Any, response: Any) -> None:
-        if not isinstance(response.response, DataBody):
+        body = response.response
+        if not isinstance(body, DataBody):
             await super()._send_response(send, response)
             return
         headers = encode_headers(response.headers)
         await send(
             {"type": "http.response.start", "status": response.status_code, "headers": headers}
         )
-        body = response.response
         await send({"type": "http.response.body", "body": body.data[body.begin : body.end]})
 
-    def _may_have_body(self, request: Request) -> bool:
-        return (
-            "Content-Length" in request.headers
-            or "Transfer-Encoding" in request.headers
-            or request.http_version not in {"1.0", "1.1"}
-        )
+
+def announces_body(request: Request) -> bool:
+    """Return whether a body may come (RFC 9112, section 6.3); HTTP/2 need not say so."""
+    headers = request.headers
+    return (
+        "Content-Length" in headers
+        or "Transfer-Encoding" in headers
+        or request.http_version not in {"1.0", "1.1"}
+    )
 
 
 def _is_waiting(receive: Any) -> bool:
     """Return whether a message has come already: hypercorn's `receive` is that of a queue."""
     queue = getattr(receive, "__self__", None)
     return isinstance(queue, asyncio.Queue) and not queue.empty()
-
-
-class Reader:
-    """What takes the messages of a client, and cancels the present task where it goes."""
-
-    def __init__(self, read: Any) -> None:
-        self._read = read
-        self.answering = cast("asyncio.Task[Any]", asyncio.current_task())
-        self._task: asyncio.Task[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self.client_has_gone = False
-
-    def start(self) -> None:
-        """Read from now on."""
-        self._task = asyncio.create_task(self._run())
-
-    def start_later(self) -> None:
-        """Read where the answer takes longer than most."""
-        self._timer = asyncio.get_running_loop().call_later(WATCH_AFTER_SECONDS, self.start)
-
-    def stop(self) -> None:
-        """Read no more."""
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._task is not None:
-            self._task.cancel()
-
-    async def _run(self) -> None:
-        await self._read()
-        self.client_has_gone = True
-        self.answering.cancel()

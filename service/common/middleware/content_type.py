@@ -3,11 +3,12 @@
 from typing import cast
 
 from quart import Quart, current_app, request
+from quart.wrappers import Request
 
 from service.common.contract_lines import MORE_CONTENT, REQUEST
 from service.common.contract_parts import JSON
 from service.common.exceptions import InvalidContentType
-from service.common.middleware.connection import current_request
+from service.common.middleware.connection import announces_body, current_request
 
 # RFC 7396: a partial update, which is what PUT and PATCH do here.
 MERGE_PATCH = "application/merge-patch+json"
@@ -20,9 +21,9 @@ def register(app: Quart) -> None:
 
 async def check_content_type() -> None:
     """Raise InvalidContentType where the body is not JSON."""
-    if not has_body():
-        return
     asked = current_request()
+    if not announces_body(asked) or not has_body(asked):
+        return
     given = asked.mimetype
     allowed: tuple[str, ...] = (JSON, MERGE_PATCH) if asked.method == "PATCH" else (JSON,)
     if given not in allowed:
@@ -42,9 +43,8 @@ def more_media_types() -> tuple[str, ...]:
     return tuple(getattr(view, MORE_CONTENT, {}).get(REQUEST, ()))
 
 
-def has_body() -> bool:
+def has_body(asked: Request) -> bool:
     """Return whether the request has a body (RFC 9112, section 6; RFC 9113, section 8.1)."""
-    asked = current_request()
     length = asked.content_length
     if length is not None or asked.http_version == "1.1":
         return bool(length) or "Transfer-Encoding" in asked.headers

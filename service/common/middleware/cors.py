@@ -2,8 +2,10 @@
 
 from collections.abc import Collection
 
-from quart import Quart, request
+from quart import Quart
 from quart.wrappers import Response
+
+from service.common.middleware.connection import current_request
 
 METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 REQUEST_HEADERS = (
@@ -22,7 +24,8 @@ def register(app: Quart, origins: Collection[str]) -> None:
     everyone = "*" in origins
 
     async def answer_preflight() -> Response | None:
-        if request.method != "OPTIONS" or "Access-Control-Request-Method" not in request.headers:
+        asked = current_request()
+        if asked.method != "OPTIONS" or "Access-Control-Request-Method" not in asked.headers:
             return None
         response = Response(status=204)
         del response.headers["Content-Type"]
@@ -35,7 +38,7 @@ def register(app: Quart, origins: Collection[str]) -> None:
         if not everyone:
             vary = response.headers.get("Vary")
             response.headers["Vary"] = f"{vary}, Origin" if vary else "Origin"
-        origin = request.headers.get("Origin")
+        origin = current_request().headers.get("Origin")
         if origin and (everyone or origin in origins):
             response.headers["Access-Control-Allow-Origin"] = "*" if everyone else origin
             response.headers["Access-Control-Expose-Headers"] = EXPOSED_HEADERS

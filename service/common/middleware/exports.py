@@ -24,6 +24,7 @@ from service.common.contract_lines import MORE_CONTENT, lines_content
 from service.common.contract_parts import CSV, JSON, NDJSON
 from service.common.database import BULK_SECONDS, release
 from service.common.exports.backend import Csv, LineForm, Ndjson
+from service.common.middleware.connection import current_request
 from service.common.middleware.deadline import lift_deadline
 from service.common.middleware.json_exceptions import cause_of
 
@@ -75,7 +76,7 @@ def exports(export: Export) -> Callable[[View], View]:
 
 def preferred_form() -> LineForm | None:
     """Return the form that the client prefers (RFC 9110, section 12.5.1), or None for JSON."""
-    text = ", ".join(request.headers.getlist("Accept"))
+    text = ", ".join(current_request().headers.getlist("Accept"))
     if "text/" not in text.lower() and NDJSON not in text.lower():
         return None  # As most: to weigh them all takes longer.
     accepted = parse_accept_header(PARAMETERS.sub("", text), MIMEAccept)

@@ -13,6 +13,7 @@ from quart.wrappers import Response
 from service.common.exceptions import Fault, InvalidAPIRequest, RequestInProgress
 from service.common.idempotency import backend
 from service.common.imports.lines import Lines
+from service.common.middleware.connection import current_request
 from service.common.middleware.json_exceptions import answer
 from service.common.middleware.unit_of_work import session
 from service.common.payloads import IdempotencyKeyHeader
@@ -34,7 +35,7 @@ async def replay() -> Response | None:
     Raises RequestInProgress: the first is still running. Raises InvalidAPIRequest (422): the
     payload is another one.
     """
-    arguments = cast("dict[str, Any]", request.view_args)
+    arguments = cast("dict[str, Any]", current_request().view_args)
     if not isinstance(arguments.get("headers"), IdempotencyKeyHeader):
         return None
     key = arguments.pop("headers").idempotency_key

@@ -22,6 +22,7 @@ from service.common.exceptions import InvalidContentType
 from service.common.imports.csv_reader import CsvReader
 from service.common.imports.lines import Lines, Reader
 from service.common.imports.ndjson import NdjsonReader
+from service.common.middleware.connection import current_request
 from service.common.middleware.content_type import more_media_types
 from service.common.middleware.deadline import lift_deadline
 from service.common.middleware.streamed_body import StreamedBody, StreamingConnection
@@ -43,7 +44,7 @@ def register(app: Quart, max_bytes: int, max_line_bytes: int) -> None:
         limit = max_bytes
 
     async def open_lines() -> None:
-        body: object = request.body
+        body: object = current_request().body
         if isinstance(body, StreamedBody) and request.mimetype in more_media_types():
             parameters = request.mimetype_params
             if parameters.get("charset", "utf-8").lower() not in {"utf-8", "utf8"}:

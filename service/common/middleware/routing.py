@@ -3,11 +3,13 @@
 from typing import Any, cast
 from urllib.parse import urlsplit
 
-from quart import Quart, request
+from quart import Quart
 from quart.globals import request_ctx
 from quart.wrappers import Response
 from quart.wrappers.base import BaseRequestWebsocket
 from werkzeug.routing import BaseConverter, MapAdapter
+
+from service.common.middleware.connection import current_request
 
 # A hundred digits are far beyond a bigint, and more than any message quotes.
 MAX_DIGITS = 100
@@ -36,7 +38,8 @@ def register(app: Quart) -> None:
         odd = asked.scope["path"].startswith("//") or b"%2F" in asked.scope["raw_path"].upper()
         path = " " if odd else asked.path
         # Routing does not depend on the host, and a host may be any bytes.
-        return app.url_map.bind("", path_info=path, default_method=asked.method)
+        # As `Map.bind` makes it, which encodes the name of the host each time.
+        return MapAdapter(app.url_map, "", "/", "", asked.scheme, path, asked.method)
 
     async def with_path(scope: Any, receive: Any, send: Any) -> None:
         if "path" in scope and not scope["path"].startswith("/"):
@@ -50,9 +53,10 @@ def register(app: Quart) -> None:
 
 async def check_route() -> Response | None:
     """Raise what routing found, or answer OPTIONS with the methods that the URL has."""
-    if request.routing_exception is not None:
-        raise request.routing_exception
-    if request.method != "OPTIONS":
+    asked = current_request()
+    if asked.routing_exception is not None:
+        raise asked.routing_exception
+    if asked.method != "OPTIONS":
         return None
     response = Response(status=204)
     del response.headers["Content-Type"]
