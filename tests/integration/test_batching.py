@@ -1,0 +1,189 @@
+"""Requests that share a statement, on a PostgreSQL that answers when the test lets it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from quart import Quart
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from tests.client import Client
+from tests.envelope import error_of
+from tests.factories import foss
+from tests.waiting import until
+
+WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'advisory'"
+LOCKED = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+GATE = """
+CREATE FUNCTION gate() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN
+    PERFORM pg_advisory_lock_shared(42), pg_advisory_unlock_shared(42); RETURN true;
+END $$;
+ALTER TABLE foss RENAME TO kept;
+CREATE VIEW foss AS SELECT kept.* FROM kept, gate() AS open WHERE open
+"""
+NO_GATE = "DROP VIEW foss; ALTER TABLE kept RENAME TO foss; DROP FUNCTION gate"
+
+
+async def run(engine: AsyncEngine, script: str) -> None:
+    async with engine.begin() as connection:
+        for statement in script.split(";\n"):
+            await connection.execute(text(statement))
+
+
+@pytest.fixture
+async def gate(engine: AsyncEngine, client: Client) -> AsyncIterator[AsyncConnection]:
+    """Have every read of `foss` wait, with what it sees, until the connection's lock is gone."""
+    del client  # The table is emptied while it is one.
+    async with engine.begin() as connection:
+        raw = await connection.get_raw_connection()
+        assert raw.driver_connection is not None
+        await raw.driver_connection.execute(GATE)
+    try:
+        async with engine.connect() as connection:
+            yield connection
+    finally:
+        async with engine.begin() as connection:
+            raw = await connection.get_raw_connection()
+            assert raw.driver_connection is not None
+            await raw.driver_connection.execute(NO_GATE)
+
+
+@pytest.mark.parametrize("path", ["/foss/1", "/foss", "/foss?only=name", "/foss/1?only=name"])
+async def test_a_read_sees_what_was_committed_before_it_came_whatever_is_in_flight(
+    app: Quart, client: Client, engine: AsyncEngine, gate: AsyncConnection, path: str
+) -> None:
+    async with engine.begin() as connection:
+        await connection.execute(text("INSERT INTO kept (name, email) VALUES ('old', 'a@b.org')"))
+    await gate.execute(text("SELECT pg_advisory_lock(42)"))
+    early = asyncio.create_task(client.get(path))
+    await until(engine, WAITING, 1)
+    async with engine.begin() as connection:
+        await connection.execute(text("UPDATE kept SET name = 'new'"))
+    late = [asyncio.create_task(client.get(path)) for _ in range(5)]
+    waiting = vars(app.extensions["database"].autocommit().batches)["_batches"]
+    # A batch tells nobody who waits.
+    while sum(len(vars(batch)["_waiting"]) for batch in waiting.values()) < len(late):  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    await gate.execute(text("SELECT pg_advisory_unlock(42)"))
+
+    assert "old" in await (await early).get_data(as_text=True)
+    for answer in await asyncio.gather(*late):
+        assert "new" in await answer.get_data(as_text=True)
+
+
+async def test_every_client_sees_its_own_writes(client: Client) -> None:
+    ids = [(await (await client.post("/foss", json=foss())).get_json())["id"] for _ in range(20)]
+
+    async def write_and_read(number: int) -> None:
+        for turn in range(20):
+            name = f"Name {number} {turn}"
+            changed = await client.put(f"/foss/{number}", json={"name": name})
+            found = await (await client.get(f"/foss/{number}")).get_json()
+            listed = await (await client.get("/foss")).get_json()
+
+            assert changed.status_code == 200
+            assert found == await changed.get_json()
+            assert [one["name"] for one in listed if one["id"] == number] == [name]
+
+    await asyncio.gather(*map(write_and_read, ids))
+
+
+async def test_new_records_that_come_together_share_a_statement(
+    client: Client, engine: AsyncEngine
+) -> None:
+    payloads = [foss() for _ in range(40)]
+    answers = await asyncio.gather(*(client.post("/foss", json=one) for one in payloads))
+    for payload, answer in zip(payloads, answers, strict=True):
+        stored = await (await client.get(answer.headers["Location"])).get_json()
+
+        assert (stored["name"], stored["email"]) == (payload["name"], payload["email"])
+
+    async with engine.connect() as connection:
+        statements = await connection.scalar(text("SELECT count(DISTINCT xmin::text) FROM foss"))
+
+    assert [answer.status_code for answer in answers] == [201] * 40
+    assert statements is not None
+    assert statements < 40
+
+
+async def test_of_twins_that_come_together_one_is_stored_and_the_rest_goes_its_way(
+    client: Client, engine: AsyncEngine
+) -> None:
+    await client.post("/foss", json=foss(email="taken@example.org"))
+    payloads = [foss() for _ in range(10)]
+    payloads += [foss(email="twin@example.org") for _ in range(5)]
+    payloads += [foss(email="taken@example.org")] * 5
+    answers = await asyncio.gather(*(client.post("/foss", json=one) for one in payloads))
+    codes = [answer.status_code for answer in answers]
+
+    assert codes[:10] == [201] * 10
+    assert sorted(codes[10:15]) == [201, 409, 409, 409, 409]
+    assert codes[15:] == [409] * 5
+    await error_of(answers[-1], 409, "RecordAlreadyExists")
+    async with engine.connect() as connection:
+        assert await connection.scalar(text("SELECT count(*) FROM foss")) == 12
+
+
+@asynccontextmanager
+async def held(engine: AsyncEngine, statement: str) -> AsyncIterator[None]:
+    """Run a statement in a transaction that stays open, and roll it back."""
+    async with engine.connect() as connection:
+        await connection.execute(text(statement))
+        yield
+        await connection.rollback()
+
+
+async def test_nobody_waits_because_of_an_email_that_another_is_about_to_store(
+    client: Client, engine: AsyncEngine
+) -> None:
+    statement = "INSERT INTO foss (name, email) VALUES ('Held', 'held@example.org')"
+    async with held(engine, statement):
+        blocked = asyncio.create_task(client.post("/foss", json=foss(email="held@example.org")))
+        others = await asyncio.gather(*(client.post("/foss", json=foss()) for _ in range(10)))
+        await until(engine, LOCKED, 1)
+
+        assert [answer.status_code for answer in others] == [201] * 10
+        assert not blocked.done()
+
+    assert (await blocked).status_code == 201
+
+
+async def test_nobody_waits_because_of_a_record_that_another_is_changing(
+    client: Client, engine: AsyncEngine
+) -> None:
+    for _ in range(3):
+        await client.post("/foss", json=foss())
+    async with held(engine, "SELECT 1 FROM foss WHERE id = 1 FOR UPDATE"):
+        blocked = asyncio.create_task(client.put("/foss/1", json={"name": "One"}))
+        others = await asyncio.gather(
+            *(client.put(f"/foss/{number}", json={"name": "Other"}) for number in (2, 3, 2, 3))
+        )
+        await until(engine, LOCKED, 1)
+
+        assert [answer.status_code for answer in others] == [200] * 4
+        assert not blocked.done()
+
+    assert (await (await blocked).get_json())["name"] == "One"
+
+
+async def test_changes_of_one_record_that_come_together_are_all_made(client: Client) -> None:
+    await client.post("/foss", json=foss())
+    answers = await asyncio.gather(
+        *(client.put("/foss/1", json={"name": f"Name {number}"}) for number in range(20))
+    )
+
+    assert sorted(int(answer.headers["ETag"].strip('"')) for answer in answers) == [*range(2, 22)]
+    for number, answer in enumerate(answers):
+        assert (await answer.get_json())["name"] == f"Name {number}"
+
+
+async def test_who_asks_for_what_is_not_there_gets_a_404_among_others(client: Client) -> None:
+    await client.post("/foss", json=foss())
+    paths = ["/foss/1", "/foss/2", "/foss/1", "/foss/99999999999999999999"]
+    reads = await asyncio.gather(*(client.get(path) for path in paths))
+    writes = await asyncio.gather(*(client.put(path, json={"name": "Zed"}) for path in paths))
+
+    assert [answer.status_code for answer in reads] == [200, 404, 200, 404]
+    assert [answer.status_code for answer in writes] == [200, 404, 200, 404]

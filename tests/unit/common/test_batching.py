@@ -1,0 +1,332 @@
+"""Which calls share a statement, and which never do: over statements that a test lets return."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+import asyncpg
+import pytest
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from service.common.batching import batched, batched_write, shared
+from service.common.batching.autocommit import Autocommit
+from service.common.batching.batches import MOST
+
+TRANSACTION = cast("AsyncSession", object())
+
+
+class Connection:
+    """A session that has its connection at once, or fails to get one."""
+
+    async def connection(self) -> None:
+        pass
+
+
+class Database:
+    """A database whose statements return when a test lets them, with what is stored just then."""
+
+    def __init__(self) -> None:
+        self.stored = 0
+        self.sent: list[list[Any]] = []
+        self.failure: Exception | None = None
+        self.unreachable: Exception | None = None
+        self.may_return = asyncio.Semaphore(0)
+
+    @asynccontextmanager
+    async def sessions(self) -> AsyncIterator[AsyncSession]:
+        if self.unreachable is not None:
+            raise self.unreachable
+        yield cast("AsyncSession", Connection())
+
+    async def run(self, keys: Sequence[Any]) -> dict[Any, str]:
+        self.sent.append([*keys])
+        # As PostgreSQL, which sees what was committed when the statement came.
+        seen = self.stored
+        await self.may_return.acquire()
+        if self.failure is not None:
+            raise self.failure
+        return {key: f"{key}: {seen}" for key in keys if key != "missing"}
+
+
+@pytest.fixture
+def database() -> Database:
+    return Database()
+
+
+@pytest.fixture
+def session(database: Database) -> Autocommit:
+    return Autocommit(database.sessions)
+
+
+@pytest.fixture
+def read(database: Database) -> Any:
+    @batched
+    async def read(session: AsyncSession, keys: Sequence[Any], *of: str) -> Mapping[Any, str]:
+        del session, of
+        return await database.run(keys)
+
+    return read
+
+
+@pytest.fixture
+def write(database: Database) -> Any:
+    @batched_write
+    async def write(session: AsyncSession, values: Mapping[Any, Any]) -> Mapping[Any, str]:
+        del session
+        return await database.run([(key, value) for key, value in values.items()]) and {
+            key: "done" for key in values if key != "missing"
+        }
+
+    return write
+
+
+async def settle() -> None:
+    """Let every task do what it can."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+async def begin(*calls: Any) -> list[asyncio.Task[Any]]:
+    """Begin calls and return their tasks, each as far as it comes."""
+    tasks = [asyncio.ensure_future(call) for call in calls]
+    await settle()
+    return tasks
+
+
+async def let(database: Database, *tasks: asyncio.Task[Any]) -> list[Any]:
+    """Let every statement return, and return the results of these tasks."""
+    for _ in range(1000):
+        database.may_return.release()
+    return await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def release_one(database: Database) -> None:
+    database.may_return.release()
+    await settle()
+
+
+async def test_a_call_goes_out_at_once_where_nothing_is_in_flight(
+    database: Database, session: Autocommit, read: Any
+) -> None:
+    [task] = await begin(read(session, 1))
+
+    assert database.sent == [[1]]
+
+    await release_one(database)
+
+    assert await task == "1: 0"
+
+
+async def test_calls_that_come_while_one_is_in_flight_go_out_together(
+    database: Database, session: Autocommit, read: Any
+) -> None:
+    tasks = await begin(read(session, 1), read(session, 2), read(session, 3), read(session, 3))
+    tasks += await begin(read(session, 4))
+    first = database.sent[0]
+    await release_one(database)
+    tasks += await begin(read(session, 5))
+
+    assert database.sent == [first, [4]]
+
+    await release_one(database)
+    await release_one(database)
+
+    assert database.sent == [[1, 2, 3], [4], [5]]
+    assert await asyncio.gather(*tasks) == ["1: 0", "2: 0", "3: 0", "3: 0", "4: 0", "5: 0"]
+
+
+async def test_no_call_joins_a_statement_that_was_sent_before_it_came(
+    database: Database, session: Autocommit, read: Any
+) -> None:
+    [early] = await begin(read(session, 1))
+    database.stored = 1
+    [late] = await begin(read(session, 1))
+
+    assert database.sent == [[1]]
+
+    await release_one(database)
+
+    assert database.sent == [[1], [1]]
+
+    await release_one(database)
+
+    assert (await early, await late) == ("1: 0", "1: 1")
+
+
+async def test_what_is_not_found_is_none(
+    database: Database, session: Autocommit, read: Any
+) -> None:
+    tasks = await begin(read(session, "missing"), read(session, 1))
+
+    assert await let(database, *tasks) == [None, "1: 0"]
+
+
+async def test_calls_with_other_arguments_do_not_wait_for_each_other(
+    database: Database, session: Autocommit, read: Any
+) -> None:
+    tasks = await begin(read(session, 1, "name"), read(session, 1, "email"), read(session, 2))
+
+    assert database.sent == [[1], [1], [2]]
+
+    await let(database, *tasks)
+
+
+async def test_a_statement_has_so_many_keys_at_most(
+    database: Database, session: Autocommit, read: Any
+) -> None:
+    tasks = await begin(*(read(session, number) for number in range(MOST + 2)))
+    await let(database, *tasks)
+
+    assert [len(keys) for keys in database.sent] == [MOST, 2]
+
+
+async def test_a_result_is_shared_by_equal_calls_alone(
+    database: Database, session: Autocommit
+) -> None:
+    @shared
+    async def page(session: AsyncSession, name: str) -> str:
+        del session
+        return (await database.run([name]))[name]
+
+    tasks = await begin(page(session, "a"), page(session, "a"), page(session, "b"))
+
+    assert database.sent == [["a"], ["b"]]
+    assert await let(database, *tasks) == ["a: 0", "a: 0", "b: 0"]
+
+
+async def test_a_failure_is_told_to_those_it_concerns_and_the_next_goes_out(
+    database: Database, session: Autocommit, read: Any
+) -> None:
+    failed = await begin(read(session, 1), read(session, 2))
+    [next_] = await begin(read(session, 3))
+    failure = database.failure = ValueError("it failed")
+    await release_one(database)
+    database.failure = None
+
+    assert await let(database, *failed, next_) == [failure, failure, "3: 0"]
+
+
+async def test_who_waits_for_a_connection_that_is_not_to_be_had_is_told(
+    database: Database, session: Autocommit, read: Any
+) -> None:
+    database.unreachable = OSError("down")
+    tasks = await begin(read(session, 1), read(session, 2))
+
+    assert await let(database, *tasks) == [database.unreachable] * 2
+
+    database.unreachable = None
+    [again] = await begin(read(session, 1))
+
+    assert await let(database, again) == ["1: 0"]
+
+
+async def test_a_client_that_goes_does_not_take_the_others_with_it(
+    database: Database, session: Autocommit, read: Any
+) -> None:
+    gone, stays = await begin(read(session, 1), read(session, 2))
+    gone.cancel()
+    await settle()
+
+    assert await let(database, stays) == ["2: 0"]
+    assert gone.cancelled()
+
+
+async def test_a_statement_ends_where_all_who_asked_have_gone(
+    database: Database, session: Autocommit, read: Any
+) -> None:
+    tasks = await begin(read(session, 1), read(session, 2))
+    for task in tasks:
+        task.cancel()
+    await settle()
+    [next_] = await begin(read(session, 3))
+
+    assert database.sent == [[1, 2], [3]]
+    assert await let(database, next_) == ["3: 0"]
+
+
+async def test_who_has_gone_before_is_not_asked_for(
+    database: Database, session: Autocommit, read: Any
+) -> None:
+    first, gone, stays = (
+        *await begin(read(session, 1)),
+        *await begin(read(session, 2), read(session, 3)),
+    )
+    gone.cancel()
+    await let(database, first, stays)
+
+    assert database.sent == [[1], [3]]
+
+
+async def test_nothing_is_kept_of_what_was_asked(
+    database: Database, session: Autocommit, read: Any
+) -> None:
+    await let(database, *await begin(*(read(session, 1, str(number)) for number in range(100))))
+    await settle()
+
+    assert vars(session.batches)["_batches"] == {}
+
+
+async def test_in_a_transaction_a_read_runs_alone_and_a_write_not_at_all(
+    database: Database, read: Any, write: Any
+) -> None:
+    tasks = await begin(read(TRANSACTION, 1), read(TRANSACTION, 2), write(TRANSACTION, 3, "c"))
+
+    assert database.sent == [[1], [2]]
+    assert await let(database, *tasks) == ["1: 0", "2: 0", None]
+
+
+async def test_writes_with_one_key_go_out_one_behind_the_other(
+    database: Database, session: Autocommit, write: Any
+) -> None:
+    tasks = await begin(write(session, 1, "a"), write(session, 1, "b"), write(session, 2, "c"))
+
+    assert await let(database, *tasks) == ["done"] * 3
+    assert database.sent == [[(1, "a"), (2, "c")], [(1, "b")]]
+
+
+async def test_a_write_that_a_statement_left_out_is_to_be_done_alone(
+    database: Database, session: Autocommit, write: Any
+) -> None:
+    tasks = await begin(write(session, "missing", "a"), write(session, 2, "b"))
+
+    assert await let(database, *tasks) == [None, "done"]
+
+
+def refusal(error: type[asyncpg.PostgresError]) -> IntegrityError:
+    cause: Any = RuntimeError("refused")
+    cause.sqlstate = error.sqlstate
+    return IntegrityError("INSERT", {}, cause)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        asyncpg.CheckViolationError,
+        asyncpg.UniqueViolationError,
+        asyncpg.NumericValueOutOfRangeError,
+        asyncpg.DeadlockDetectedError,
+        asyncpg.LockNotAvailableError,
+    ],
+)
+async def test_writes_whose_statement_is_refused_are_to_be_done_alone(
+    database: Database, session: Autocommit, write: Any, error: type[asyncpg.PostgresError]
+) -> None:
+    database.failure = refusal(error)
+    tasks = await begin(write(session, 1, "a"), write(session, 2, "b"))
+
+    assert await let(database, *tasks) == [None, None]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [asyncpg.QueryCanceledError, asyncpg.AdminShutdownError, asyncpg.ConnectionFailureError],
+)
+async def test_a_write_of_which_nobody_knows_is_not_done_again(
+    database: Database, session: Autocommit, write: Any, error: type[asyncpg.PostgresError]
+) -> None:
+    database.failure = refusal(error)
+    tasks = await begin(write(session, 1, "a"), write(session, 2, "b"))
+
+    assert await let(database, *tasks) == [database.failure] * 2
