@@ -1,7 +1,7 @@
 """The batches of an application: what a connection is asked for, and who waits for the answer."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Mapping
 from contextlib import AbstractAsyncContextManager
 from contextvars import Context
 from functools import partial
@@ -58,16 +58,18 @@ class Batch:
         async with self._sessions() as session:
             # Until there is a connection, more may come.
             await session.connection()
-            if values := self._board():
+            while values := self._board():
                 found = await self._run(session, values)
                 for call in self._aboard:
                     if not call.result.done():
                         call.result.set_result(found.get(call.key))
+                # What the next statement finds is not what this one found.
+                session.expunge_all()
 
     def _board(self) -> dict[Any, Any]:
         """Take those who wait, and return their values by key."""
         values: dict[Any, Any] = {}
-        left = []
+        self._aboard, left = [], []
         for call in self._waiting:
             if len(values) == MOST or (call.key in values and call.value is not SHARED):
                 left.append(call)
@@ -98,10 +100,12 @@ class Batches:
         self._sessions = sessions
         self._batches: dict[Hashable, Batch] = {}
 
-    async def call(self, group: Hashable, run: Run, key: Any, value: Any = SHARED) -> Any:
+    def call(
+        self, group: Hashable, run: Run, key: Any, value: Any = SHARED
+    ) -> Coroutine[Any, Any, Any]:
         """Return what `run` has under the key, or None; its sessions are for it alone."""
         batch = self._batches.get(group)
         if batch is None:
             forget = partial(self._batches.pop, group)
             batch = self._batches[group] = Batch(run, self._sessions, forget)
-        return await batch.call(key, value)
+        return batch.call(key, value)

@@ -23,6 +23,9 @@ class Connection:
     async def connection(self) -> None:
         pass
 
+    def expunge_all(self) -> None:
+        pass
+
 
 class Database:
     """A database whose statements return when a test lets them, with what is stored just then."""

@@ -106,7 +106,8 @@ def backend(monkeypatch: pytest.MonkeyPatch) -> FakeBackend:
     return fake
 
 
-async def create(**changes: Any) -> Foss:
+async def create(**changes: Any) -> Any:
+    """Create a Foss by the domain and return what the fake backend holds of it."""
     return await domain.create_foss(SESSION, CreateFoss(**factories.foss(**changes)))
 
 
@@ -213,7 +214,7 @@ async def test_an_update_changes_the_fields_that_it_names(
 ) -> None:
     await create(name="Ada", email="ada@example.org")
 
-    foss = await domain.update_foss(SESSION, 1, UpdateFoss(**changes), versions)
+    foss: Any = await domain.update_foss(SESSION, 1, UpdateFoss(**changes), versions)
 
     assert (foss.name, foss.email, foss.version) == (name, email, 2)
     assert await domain.get_foss(SESSION, 1) is foss
