@@ -6,9 +6,11 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
+from wsgiref.handlers import format_date_time
 
 import structlog
 import uvloop
@@ -55,12 +57,25 @@ def main() -> int:
     return 0
 
 
+class ServerConfig(Config):
+    """hypercorn's settings, with a date that is written once a second."""
+
+    def response_headers(self, protocol: str) -> list[tuple[bytes, bytes]]:
+        """Return what every answer has: the date alone."""
+        del protocol
+        return [(b"date", _date(int(time.time())))]
+
+
+@lru_cache(maxsize=1)
+def _date(second: int) -> bytes:
+    return format_date_time(second).encode()
+
+
 def server_config(settings: Settings) -> Config:
     """Return how hypercorn listens, and what it says of itself."""
-    config = Config()
+    config = ServerConfig()
     config.bind = [settings.bind]
     config.backlog = 2048
-    config.include_server_header = False
     config.logger_class = AccessLog
     config.graceful_timeout = settings.request_timeout
     # A proxy in front must close an idle connection first: see nginx/.
