@@ -4,19 +4,23 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, or_, tuple_
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from service.common.ordering import Order
 
-
-def order_by(model: Any, order: Order) -> list[ColumnElement[Any]]:
-    """Return the terms of ORDER BY; `model` may also be the columns of a subquery."""
-    columns = [(getattr(model, key.name), key.descending) for key in order]
-    return [column.desc() if descending else column.asc() for column, descending in columns]
+# The columns of a table or of a subquery, by name.
+Columns = ReadOnlyColumnCollection[str, Any]
 
 
-def beyond(model: type[Any], order: Order, values: Sequence[Any]) -> ColumnElement[bool]:
+def order_by(columns: Columns, order: Order) -> list[ColumnElement[Any]]:
+    """Return the terms of ORDER BY."""
+    terms = [(columns[key.name], key.descending) for key in order]
+    return [column.desc() if descending else column.asc() for column, descending in terms]
+
+
+def beyond(named: Columns, order: Order, values: Sequence[Any]) -> ColumnElement[bool]:
     """Return the condition that a record comes behind the one with these values."""
-    columns = [getattr(model, key.name) for key in order]
+    columns = [named[key.name] for key in order]
     if len({key.descending for key in order}) == 1:
         # One comparison of rows, which is one range of an index.
         left, right = tuple_(*columns), tuple_(*values)

@@ -133,7 +133,7 @@ async def _conditions(session: AsyncSession, filters: Filters) -> list[ColumnEle
     return [
         await contains(session, (Foss.name, Foss.email), text)
         if name == "q"
-        else getattr(Foss, name) == text
+        else Foss.__table__.c[name] == text
         for name, text in filters
     ]
 

@@ -1,7 +1,7 @@
 """The statements that read a collection, of whatever model: a page of it, or all of it as lines."""
 
-from collections.abc import AsyncIterator, Collection, Sequence
-from functools import cache
+from collections.abc import AsyncIterator, Collection
+from functools import cache, lru_cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, select
@@ -10,7 +10,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from service.common.exports.backend import LineForm, json_object, stream_lines
 from service.common.keyset import beyond, order_by
 from service.common.models import Base
-from service.common.ordering import Order
 from service.common.pages import Page, Selection
 
 Conditions = Collection[ColumnElement[bool]]
@@ -28,11 +27,11 @@ async def select_page(
     session: AsyncSession, model: type[Base], selection: Selection, conditions: Conditions
 ) -> Page:
     """Return the page that a selection names."""
-    # One more than fits tells whether there are more.
-    limit = None if selection.limit is None else selection.limit + 1
-    rows = _records(model, selection.fields, selection.order)
-    rows = _in_order(rows, model, selection, conditions).limit(limit)
-    return selection.page((await session.execute(rows)).all())
+    statement = _page(model, selection)
+    if conditions:
+        statement = statement.where(*conditions)
+    rows = await session.execute(statement)
+    return selection.page(rows.all())
 
 
 async def stream_selection(
@@ -43,11 +42,11 @@ async def stream_selection(
     form: LineForm,
 ) -> AsyncIterator[str]:
     """Yield the lines of a selection in its order, many at a time."""
-    line = form.line([getattr(model, name) for name in selection.fields]).label("line")
-    found = select(line)
+    columns = model.__table__.columns
+    found = select(form.line([columns[name] for name in selection.fields]).label("line"))
     if selection.backward:
-        found = found.add_columns(*(getattr(model, key.name) for key in selection.order))
-    found = _in_order(found, model, selection, conditions).limit(selection.limit)
+        found = found.add_columns(*(columns[key.name] for key in selection.order))
+    found = _in_order(found, columns, selection).where(*conditions).limit(selection.limit)
     if selection.backward:
         rows = found.subquery()
         found = select(rows.c.line).order_by(*order_by(rows.c, selection.order))
@@ -55,16 +54,18 @@ async def stream_selection(
         yield lines
 
 
-@cache
-def _records(model: type[Base], fields: Sequence[str], order: Order) -> Select[Any]:
-    record = json_object([getattr(model, name) for name in fields]).label("record")
-    return select(record, *(getattr(model, key.name) for key in order))
+# A statement takes longer to put together than to look up.
+@lru_cache
+def _page(model: type[Base], selection: Selection) -> Select[Any]:
+    columns = model.__table__.columns
+    record = json_object([columns[name] for name in selection.fields]).label("record")
+    keys = [columns[key.name] for key in selection.order]
+    # One more than fits tells whether there are more.
+    limit = None if selection.limit is None else selection.limit + 1
+    return _in_order(select(record, *keys), columns, selection).limit(limit)
 
 
-def _in_order(
-    statement: Select[Any], model: type[Base], selection: Selection, conditions: Conditions
-) -> Select[Any]:
-    statement = statement.where(*conditions)
+def _in_order(statement: Select[Any], columns: Any, selection: Selection) -> Select[Any]:
     if selection.beyond is not None:
-        statement = statement.where(beyond(model, selection.way, selection.beyond))
-    return statement.order_by(*order_by(model, selection.way))
+        statement = statement.where(beyond(columns, selection.way, selection.beyond))
+    return statement.order_by(*order_by(columns, selection.way))
