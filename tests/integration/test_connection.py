@@ -1,0 +1,209 @@
+"""A request and its answer in one task: bodies that come early, late or never, clients that go."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from quart import Quart, request
+
+from service import create_app
+from service.settings import Settings
+
+START, BODY, GONE = "http.response.start", "http.response.body", {"type": "http.disconnect"}
+
+
+def part(body: bytes = b"", *, more: bool = False) -> dict[str, Any]:
+    return {"type": "http.request", "body": body, "more_body": more}
+
+
+class Exchange:
+    """One request as an ASGI server makes it."""
+
+    def __init__(self, app: Quart, path: str, method: str = "GET", **headers: str) -> None:
+        self.received: asyncio.Queue[Any] = asyncio.Queue()
+        self.sent: list[Any] = []
+        self._app = app
+        self._scope: Any = {
+            "type": "http",
+            "http_version": "1.1",
+            "asgi": {"version": "3.0"},
+            "method": method,
+            "scheme": "http",
+            "path": path,
+            "raw_path": path.encode(),
+            "query_string": b"",
+            "root_path": "",
+            "headers": [
+                (name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()
+            ],
+            "client": ("127.0.0.1", 1),
+            "server": ("127.0.0.1", 2),
+            "extensions": {},
+        }
+
+    async def run(self, *messages: Any, root_path: str = "") -> None:
+        for message in messages:
+            self.received.put_nowait(message)
+        scope = self._scope | {"root_path": root_path}
+
+        async def send(event: Any) -> None:
+            self.sent.append(event)
+
+        await self._app(scope, self.received.get, send)
+
+    @property
+    def status(self) -> int:
+        return int(self.sent[0]["status"])
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(event["body"] for event in self.sent if event["type"] == BODY)
+
+
+class Views:
+    """Views that tell what became of them."""
+
+    def __init__(self) -> None:
+        self.begun = asyncio.Event()
+        self.cancelled = False
+
+    async def wait(self) -> str:
+        self.begun.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            self.cancelled = True
+            raise
+        return ""
+
+    async def echo(self) -> bytes:
+        self.begun.set()
+        return bytes(await request.body)
+
+
+@pytest.fixture
+def views() -> Views:
+    return Views()
+
+
+@pytest.fixture
+async def running(settings: Settings, views: Views) -> AsyncIterator[Quart]:
+    app = create_app(settings)
+    app.add_url_rule("/wait", view_func=views.wait, methods=["GET", "POST"])
+    app.add_url_rule("/echo", view_func=views.echo, methods=["GET", "POST"])
+    async with app.test_app():
+        yield app
+
+
+JSON = {"content_type": "application/json"}
+
+
+async def test_a_request_without_a_body_is_answered(running: Quart) -> None:
+    exchange = Exchange(running, "/livez")
+    await exchange.run(part())
+
+    assert (exchange.status, exchange.body) == (200, b'{"status":"alive"}')
+    assert [event["type"] for event in exchange.sent] == [START, BODY]
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [part(b'{"a":1}')],
+        [part(b'{"a":1}', more=True), part()],
+        [part(b'{"a"', more=True), part(b":1}", more=True), part()],
+    ],
+)
+async def test_a_body_that_has_come_with_its_request_is_read(
+    running: Quart, messages: list[Any]
+) -> None:
+    exchange = Exchange(running, "/echo", "POST", content_length="7", **JSON)
+    await exchange.run(*messages)
+
+    assert (exchange.status, exchange.body) == (200, b'{"a":1}')
+
+
+async def test_a_body_that_comes_later_is_read(running: Quart, views: Views) -> None:
+    exchange = Exchange(running, "/echo", "POST", transfer_encoding="chunked", **JSON)
+    task = asyncio.create_task(exchange.run(part(b'{"a"', more=True)))
+    await views.begun.wait()
+    exchange.received.put_nowait(part(b":1}", more=True))
+    exchange.received.put_nowait(part())
+    await task
+
+    assert (exchange.status, exchange.body) == (200, b'{"a":1}')
+
+
+@pytest.mark.parametrize(
+    ("headers", "messages"),
+    [
+        ({}, [part()]),
+        ({"content_length": "1", **JSON}, [part(b"1")]),
+        ({"content_length": "2", **JSON}, [part(b"1", more=True)]),
+    ],
+)
+async def test_an_answer_is_given_up_where_its_client_goes(
+    running: Quart, views: Views, headers: dict[str, str], messages: list[Any]
+) -> None:
+    exchange = Exchange(running, "/wait", "POST" if headers else "GET", **headers)
+    task = asyncio.create_task(exchange.run(*messages))
+    await views.begun.wait()
+    exchange.received.put_nowait(GONE)
+    await task
+
+    assert (views.cancelled, exchange.sent) == (True, [])
+
+
+@pytest.mark.parametrize("headers", [{}, {"content_length": "2", **JSON}])
+async def test_a_client_that_has_gone_before_is_not_answered(
+    running: Quart, views: Views, headers: dict[str, str]
+) -> None:
+    exchange = Exchange(running, "/wait", "POST" if headers else "GET", **headers)
+    await exchange.run(GONE)
+
+    assert (views.begun.is_set(), exchange.sent) == (False, [])
+
+
+async def test_what_the_server_cancels_is_cancelled(running: Quart, views: Views) -> None:
+    task = asyncio.create_task(Exchange(running, "/wait").run(part()))
+    await views.begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert views.cancelled
+
+
+async def test_nothing_is_left_of_a_request(running: Quart) -> None:
+    before = asyncio.all_tasks()
+    for _ in range(3):
+        await Exchange(running, "/livez").run(part())
+        await Exchange(running, "/echo", "POST", content_length="1", **JSON).run(part(b"1"))
+    await asyncio.sleep(0)
+
+    assert asyncio.all_tasks() == before
+
+
+@pytest.mark.parametrize(
+    ("root_path", "path", "status"),
+    [("/api", "/api/livez", 200), ("/api", "/livez", 404), ("/api", "/api", 404)],
+)
+async def test_below_a_root_path_there_are_the_same_routes(
+    running: Quart, root_path: str, path: str, status: int
+) -> None:
+    exchange = Exchange(running, path)
+    await exchange.run(part(), root_path=root_path)
+
+    assert exchange.status == status
+
+
+async def test_every_hook_and_every_view_is_a_coroutine(running: Quart) -> None:
+    hooks = [
+        *running.before_request_funcs[None],
+        *running.after_request_funcs[None],
+        *running.teardown_request_funcs[None],
+        *running.view_functions.values(),
+    ]
+
+    assert [hook for hook in hooks if not asyncio.iscoroutinefunction(hook)] == []

@@ -1,0 +1,141 @@
+"""When a connection that nobody uses is closed, over sockets."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import hypercorn.asyncio.run
+import pytest
+from hypercorn.asyncio import serve
+from hypercorn.config import Config
+
+from service import idle_connections
+from service.idle_connections import PatientServer
+
+REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+ANSWER = b"HTTP/1.1 204 \r\n"
+
+Connect = Callable[[], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
+
+
+class Service:
+    """An application that answers when it may, and a server that stops when it shall."""
+
+    def __init__(self) -> None:
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
+        self.asked = asyncio.Event()
+        self.stop = asyncio.Event()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            for event in ("startup", "shutdown"):
+                await receive()
+                await send({"type": f"lifespan.{event}.complete"})
+            return
+        self.asked.set()
+        await self.may_answer.wait()
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+
+@pytest.fixture
+def service() -> Service:
+    return Service()
+
+
+@pytest.fixture
+def serving(service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setitem(vars(hypercorn.asyncio.run), "TCPServer", PatientServer)
+
+    @asynccontextmanager
+    async def serving(seconds: float) -> AsyncIterator[Connect]:
+        config = Config()
+        path = tmp_path / "socket"
+        config.bind = [f"unix:{path}"]
+        config.keep_alive_timeout = seconds
+        application: Any = service
+        server = asyncio.create_task(serve(application, config, shutdown_trigger=service.stop.wait))
+        while not path.exists():  # noqa: ASYNC110  # hypercorn tells nobody when it listens.
+            await asyncio.sleep(0.01)
+        writers = []
+
+        async def connect() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+            reader, writer = await asyncio.open_unix_connection(path)
+            writers.append(writer)
+            return reader, writer
+
+        yield connect
+        service.stop.set()
+        for writer in writers:
+            writer.close()
+            await writer.wait_closed()
+        await server
+
+    return serving
+
+
+async def test_a_connection_that_is_idle_is_closed(serving: Any) -> None:
+    async with serving(0.05) as connect:
+        new, _ = await connect()
+        used, writer = await connect()
+        writer.write(REQUEST)
+
+        assert await new.read() == b""
+        assert (await used.read()).startswith(ANSWER)
+
+
+async def test_a_connection_in_use_is_not_closed_however_long_it_takes(
+    service: Service, serving: Any
+) -> None:
+    service.may_answer.clear()
+    async with serving(0.05) as connect:
+        idle, _ = await connect()
+        used, writer = await connect()
+        writer.write(REQUEST)
+        await idle.read()
+        # The other one was open as long, and more.
+        third, _ = await connect()
+        await third.read()
+        service.may_answer.set()
+
+        assert (await used.readuntil(b"\r\n\r\n")).startswith(ANSWER)
+
+
+async def test_a_connection_that_is_used_again_stays_open(serving: Any) -> None:
+    async with serving(2) as connect:
+        used, writer = await connect()
+        for _ in range(5):
+            # A part of what a connection may be idle; all together it is more.
+            await asyncio.sleep(0.5)
+            writer.write(REQUEST)
+
+            assert (await used.readuntil(b"\r\n\r\n")).startswith(ANSWER)
+
+
+async def test_at_the_stop_an_idle_connection_is_closed_and_one_in_use_behind_its_answer(
+    service: Service, serving: Any
+) -> None:
+    service.may_answer.clear()
+    async with serving(60) as connect:
+        idle, _ = await connect()
+        used, writer = await connect()
+        writer.write(REQUEST)
+        await service.asked.wait()
+        service.stop.set()
+
+        assert await idle.read() == b""
+
+        service.may_answer.set()
+
+        assert (await used.read()).startswith(ANSWER)
+
+
+def test_hypercorn_has_the_place_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = vars(hypercorn.asyncio.run)
+    monkeypatch.setitem(names, "TCPServer", names["TCPServer"])
+    idle_connections.register()
+
+    assert names["TCPServer"] is PatientServer
