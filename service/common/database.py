@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from service.common.batching.autocommit import Autocommit
+from service.common.batching.batches import Connections
 from service.common.engine import create_engine, database_url
 from service.settings import Settings
 
@@ -27,7 +29,7 @@ class Database:
         self._engine: AsyncEngine | None = None
         self._bulk: AsyncEngine | None = None
         self._alone_engine: AsyncEngine | None = None
-        self._autocommit = Autocommit(self._alone)
+        self._autocommit = Autocommit(Connections(self._alone, self._has_room))
 
     async def open(self) -> None:
         """Make the pool; no connection is made before the first is needed."""
@@ -81,6 +83,11 @@ class Database:
             yield session
         finally:
             await release(session)
+
+    def _has_room(self) -> bool:
+        """Return whether nobody waits for a connection: some are left, or not yet made."""
+        pool: Any = self.engine.pool
+        return bool(pool.checkedout() < pool.size())
 
     def bulk(self) -> AsyncSession:
         """Return a session as a writer's, for many records at once."""

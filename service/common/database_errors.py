@@ -44,8 +44,8 @@ MEANINGS: tuple[tuple[str, Callable[[str], JSONException], str], ...] = (
     ("40", Unavailable, BUSY),  # serialization_failure, deadlock_detected
     ("55P03", Unavailable, BUSY),  # lock_not_available
 )
-# Beginnings of the states that tell of a value, of a transaction or of a lock that was in the way.
-REFUSALS = ("22", "23", "40", "55P03")
+# Beginnings of the states that tell of a value, a transaction, a lock or a time limit in the way.
+REFUSALS = ("22", "23", "40", "55P03", "57014")
 
 
 def translate(error: BaseException) -> JSONException | None:
@@ -71,7 +71,7 @@ def is_stale_plan(error: BaseException) -> bool:
 
 
 def is_refused(error: BaseException) -> bool:
-    """Return whether a statement did nothing, for a value or a lock was in its way."""
+    """Return whether a statement did nothing, for something was in its way."""
     return isinstance(error, DBAPIError) and (
         is_stale_plan(error) or sqlstate_of(error).startswith(REFUSALS)
     )

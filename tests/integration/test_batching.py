@@ -9,6 +9,8 @@ from quart import Quart
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from service import create_app
+from service.settings import Settings
 from tests.client import Client
 from tests.envelope import error_of
 from tests.factories import foss
@@ -16,9 +18,11 @@ from tests.waiting import until
 
 WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'advisory'"
 LOCKED = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+WAIT = "pg_advisory_lock_shared(42), pg_advisory_unlock_shared(42)"
+SLEEP = "pg_sleep(0.05)"
 GATE = """
 CREATE FUNCTION gate() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN
-    PERFORM pg_advisory_lock_shared(42), pg_advisory_unlock_shared(42); RETURN true;
+    PERFORM {what}; RETURN true;
 END $$;
 ALTER TABLE foss RENAME TO kept;
 CREATE VIEW foss AS SELECT kept.* FROM kept, gate() AS open WHERE open
@@ -28,26 +32,46 @@ NO_GATE = "DROP VIEW foss; ALTER TABLE kept RENAME TO foss; DROP FUNCTION gate"
 
 async def run(engine: AsyncEngine, script: str) -> None:
     async with engine.begin() as connection:
-        for statement in script.split(";\n"):
-            await connection.execute(text(statement))
+        raw = await connection.get_raw_connection()
+        assert raw.driver_connection is not None
+        await raw.driver_connection.execute(script)
+
+
+@asynccontextmanager
+async def before_each_read(engine: AsyncEngine, what: str) -> AsyncIterator[None]:
+    """Have every read of `foss` do something, behind its snapshot."""
+    await run(engine, GATE.format(what=what))
+    try:
+        yield
+    finally:
+        await run(engine, NO_GATE)
 
 
 @pytest.fixture
 async def gate(engine: AsyncEngine, client: Client) -> AsyncIterator[AsyncConnection]:
     """Have every read of `foss` wait, with what it sees, until the connection's lock is gone."""
     del client  # The table is emptied while it is one.
-    async with engine.begin() as connection:
-        raw = await connection.get_raw_connection()
-        assert raw.driver_connection is not None
-        await raw.driver_connection.execute(GATE)
-    try:
-        async with engine.connect() as connection:
-            yield connection
-    finally:
-        async with engine.begin() as connection:
-            raw = await connection.get_raw_connection()
-            assert raw.driver_connection is not None
-            await raw.driver_connection.execute(NO_GATE)
+    async with before_each_read(engine, WAIT), engine.connect() as connection:
+        yield connection
+
+
+async def test_batches_that_are_busy_leave_connections_for_the_others(
+    settings: Settings, engine: AsyncEngine, empty_database: None
+) -> None:
+    app = create_app(settings.model_copy(update={"database_pool_size": 2}))
+    stop = asyncio.Event()
+
+    async def ask(path: str) -> None:
+        while not stop.is_set():
+            assert (await app.test_client().get(path)).status_code == 200
+
+    async with before_each_read(engine, SLEEP), app.test_app():
+        busy = [asyncio.create_task(ask(f"/foss?limit={1 + number % 2}")) for number in range(6)]
+        codes = [(await app.test_client().get("/readyz")).status_code for _ in range(5)]
+        stop.set()
+        await asyncio.gather(*busy)
+
+    assert codes == [200] * 5
 
 
 @pytest.mark.parametrize("path", ["/foss/1", "/foss", "/foss?only=name", "/foss/1?only=name"])

@@ -4,100 +4,138 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Mapping
 from contextlib import AbstractAsyncContextManager
 from contextvars import Context
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 # How many keys share a statement at most.
 MOST = 256
+# For how long calls wait for a statement before another one goes out beside it.
+SLOW_SECONDS = 1
 # The value of a call that shares its result with others of the same key.
 SHARED = object()
 
 Run = Callable[[AsyncSession, Mapping[Any, Any]], Awaitable[Mapping[Any, Any]]]
-Sessions = Callable[[], AbstractAsyncContextManager[AsyncSession]]
 
 
-class Call(NamedTuple):
-    """Who asks for what, and where the result goes."""
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """Where a batch gets a session, and whether others may still get one beside it."""
+
+    session: Callable[[], AbstractAsyncContextManager[AsyncSession]]
+    has_room: Callable[[], bool] = lambda: True
+
+
+@dataclass(slots=True, eq=False)
+class Flight:
+    """A session on its way, and the calls that its statement was sent for."""
+
+    aboard: list["Call"] = field(default_factory=list)
+    task: asyncio.Task[None] | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """Who asks for what, where the result goes, and what it is aboard of."""
 
     key: Any
     value: Any
     result: asyncio.Future[Any]
+    flight: Flight | None = None
 
 
 class Batch:
-    """Calls that may share a statement: those in flight, and those that wait for its return."""
+    """Calls that may share a statement: those that wait for the one in flight to return."""
 
-    def __init__(self, run: Run, sessions: Sessions, forget: Callable[[], object]) -> None:
-        self._run, self._sessions, self._forget = run, sessions, forget
+    def __init__(self, run: Run, connections: Connections, forget: Callable[[], object]) -> None:
+        self._run, self._connections, self._forget = run, connections, forget
         self._waiting: list[Call] = []
-        self._aboard: list[Call] = []
-        self._flight: asyncio.Task[None] | None = None
+        self._flight: Flight | None = None
 
     async def call(self, key: Any, value: Any) -> Any:
         """Return the result of one call."""
         call = Call(key, value, asyncio.get_running_loop().create_future())
         self._waiting.append(call)
-        self._start()
+        if self._flight is None:
+            self._start()
         try:
             return await call.result
         except asyncio.CancelledError:
-            if self._flight and all(one.result.done() for one in self._aboard + self._waiting):
-                self._flight.cancel()  # All who asked have gone.
+            flight = call.flight or self._flight
+            if flight and all(one.result.done() for one in flight.aboard or self._waiting):
+                # All who asked have gone.
+                flight.task.cancel()  # type: ignore[union-attr]  # It has had one from its start.
             raise
 
     def _start(self) -> None:
-        if self._flight is None and self._waiting:
-            # In a context of its own, for it is no part of the request that comes first.
-            loop = asyncio.get_running_loop()
-            self._flight = loop.create_task(self._fly(), context=Context())
-            self._flight.add_done_callback(self._land)
+        flight = self._flight = Flight()
+        # In a context of its own, for it is no part of the request that comes first.
+        loop = asyncio.get_running_loop()
+        flight.task = loop.create_task(self._fly(flight), context=Context())
+        flight.task.add_done_callback(partial(self._land, flight))
 
-    async def _fly(self) -> None:
-        async with self._sessions() as session:
+    async def _fly(self, flight: Flight) -> None:
+        async with self._connections.session() as session:
             # Until there is a connection, more may come.
             await session.connection()
-            while values := self._board():
-                found = await self._run(session, values)
-                for call in self._aboard:
-                    if not call.result.done():
-                        call.result.set_result(found.get(call.key))
-                # What the next statement finds is not what this one found.
-                session.expunge_all()
+            loop = asyncio.get_running_loop()
+            slow = loop.call_later(SLOW_SECONDS, self._go_on_without, flight)
+            try:
+                while values := self._board(flight):
+                    found = await self._run(session, values)
+                    for call in flight.aboard:
+                        if not call.result.done():
+                            call.result.set_result(found.get(call.key))
+                    # What the next statement finds is not what this one found.
+                    session.expunge_all()
+                    if self._flight is not flight or not self._connections.has_room():
+                        break  # Others go on, or wait for the connection.
+            finally:
+                slow.cancel()
 
-    def _board(self) -> dict[Any, Any]:
+    def _board(self, flight: Flight) -> dict[Any, Any]:
         """Take those who wait, and return their values by key."""
         values: dict[Any, Any] = {}
-        self._aboard, left = [], []
+        flight.aboard, left = [], []
         for call in self._waiting:
             if len(values) == MOST or (call.key in values and call.value is not SHARED):
                 left.append(call)
             elif not call.result.done():
                 values[call.key] = call.value
-                self._aboard.append(call)
+                flight.aboard.append(call)
+                call.flight = flight
         self._waiting = left
         return values
 
-    def _land(self, flight: asyncio.Task[None]) -> None:
-        """Tell those who still wait for it what went wrong, and start again for the next."""
-        error = None if flight.cancelled() else flight.exception()
+    def _land(self, flight: Flight, task: asyncio.Task[None]) -> None:
+        """Tell those who still wait for a flight what went wrong; let the next one go."""
+        error = None if task.cancelled() else task.exception()
         # Where it did not get as far as boarding, all have waited for it.
-        for call in self._aboard or self._waiting:
+        waiting = self._waiting if self._flight is flight else []
+        for call in flight.aboard or waiting:
             if error is not None and not call.result.done():
                 call.result.set_exception(error)
+        self._go_on_without(flight)
+
+    def _go_on_without(self, flight: Flight) -> None:
+        """Let those who wait go by another flight, unless they do so already."""
+        if self._flight is not flight:
+            return
+        self._flight = None
         self._waiting = [call for call in self._waiting if not call.result.done()]
-        self._aboard, self._flight = [], None
-        self._start()
-        if self._flight is None:
+        if self._waiting:
+            self._start()
+        else:
             self._forget()
 
 
 class Batches:
     """The batches of one application, by what may share a statement."""
 
-    def __init__(self, sessions: Sessions) -> None:
-        self._sessions = sessions
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
         self._batches: dict[Hashable, Batch] = {}
 
     def call(
@@ -107,5 +145,5 @@ class Batches:
         batch = self._batches.get(group)
         if batch is None:
             forget = partial(self._batches.pop, group)
-            batch = self._batches[group] = Batch(run, self._sessions, forget)
+            batch = self._batches[group] = Batch(run, self._connections, forget)
         return batch.call(key, value)

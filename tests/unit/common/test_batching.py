@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.common.batching import batched, batched_write, shared
 from service.common.batching.autocommit import Autocommit
-from service.common.batching.batches import MOST
+from service.common.batching.batches import MOST, Connections
 
 TRANSACTION = cast("AsyncSession", object())
 
@@ -36,11 +36,14 @@ class Database:
         self.failure: Exception | None = None
         self.unreachable: Exception | None = None
         self.may_return = asyncio.Semaphore(0)
+        self.has_room = True
+        self.taken = 0
 
     @asynccontextmanager
     async def sessions(self) -> AsyncIterator[AsyncSession]:
         if self.unreachable is not None:
             raise self.unreachable
+        self.taken += 1
         yield cast("AsyncSession", Connection())
 
     async def run(self, keys: Sequence[Any]) -> dict[Any, str]:
@@ -60,7 +63,7 @@ def database() -> Database:
 
 @pytest.fixture
 def session(database: Database) -> Autocommit:
-    return Autocommit(database.sessions)
+    return Autocommit(Connections(database.sessions, lambda: database.has_room))
 
 
 @pytest.fixture
@@ -271,6 +274,52 @@ async def test_nothing_is_kept_of_what_was_asked(
     assert vars(session.batches)["_batches"] == {}
 
 
+@pytest.mark.parametrize(("has_room", "taken"), [(True, 1), (False, 2)])
+async def test_a_connection_is_kept_while_calls_wait_for_it_unless_others_need_it(
+    database: Database, session: Autocommit, read: Any, has_room: bool, taken: int
+) -> None:
+    database.has_room = has_room
+    tasks = []
+    for number in range(3):
+        tasks += await begin(read(session, number))
+    await let(database, *tasks)
+
+    assert database.sent == [[0], [1, 2]]
+    assert database.taken == taken
+
+
+async def test_who_waits_for_a_slow_statement_goes_out_beside_it(
+    database: Database, session: Autocommit, read: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.common.batching.batches.SLOW_SECONDS", 0.01)
+    first = await begin(read(session, 1))
+    second = await begin(read(session, 2), read(session, 3))
+    while len(database.sent) == 1:  # noqa: ASYNC110  # Until the first is slow.
+        await asyncio.sleep(0.001)
+    third = await begin(read(session, 4))
+    sent = [*database.sent]
+
+    assert await let(database, *first, *second, *third) == ["1: 0", "2: 0", "3: 0", "4: 0"]
+    assert sent[:2] == [[1], [2, 3]]
+    await settle()
+    assert vars(session.batches)["_batches"] == {}
+
+
+async def test_a_slow_statement_that_fails_fails_nobody_else(
+    database: Database, session: Autocommit, read: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.common.batching.batches.SLOW_SECONDS", 0.01)
+    [first] = await begin(read(session, 1))
+    [second] = await begin(read(session, 2))
+    while len(database.sent) == 1:  # noqa: ASYNC110  # Until the first is slow.
+        await asyncio.sleep(0.001)
+    failure = database.failure = ValueError("it failed")
+    await release_one(database)
+    database.failure = None
+
+    assert await let(database, first, second) == [failure, "2: 0"]
+
+
 async def test_in_a_transaction_a_read_runs_alone_and_a_write_not_at_all(
     database: Database, read: Any, write: Any
 ) -> None:
@@ -311,6 +360,7 @@ def refusal(error: type[asyncpg.PostgresError]) -> IntegrityError:
         asyncpg.NumericValueOutOfRangeError,
         asyncpg.DeadlockDetectedError,
         asyncpg.LockNotAvailableError,
+        asyncpg.QueryCanceledError,
     ],
 )
 async def test_writes_whose_statement_is_refused_are_to_be_done_alone(
@@ -324,7 +374,7 @@ async def test_writes_whose_statement_is_refused_are_to_be_done_alone(
 
 @pytest.mark.parametrize(
     "error",
-    [asyncpg.QueryCanceledError, asyncpg.AdminShutdownError, asyncpg.ConnectionFailureError],
+    [asyncpg.AdminShutdownError, asyncpg.ConnectionFailureError],
 )
 async def test_a_write_of_which_nobody_knows_is_not_done_again(
     database: Database, session: Autocommit, write: Any, error: type[asyncpg.PostgresError]
