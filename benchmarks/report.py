@@ -103,6 +103,6 @@ def plot(found: dict[str, Any]) -> None:
     axes.set_ylabel("requests a second")
     axes.set_title(f"Requests a second, one worker each, {CONNECTIONS} connections")
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
     figure.savefig(RESULTS / "rates.svg", metadata={"Date": None}, bbox_inches="tight")
     plt.close(figure)
