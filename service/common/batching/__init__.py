@@ -3,6 +3,8 @@
 No call joins a statement that was sent before the call came: what was committed before a request
 is what the request sees. With nothing in flight a call goes out at once. In a transaction nothing
 is shared: each call runs alone, and sees what its transaction did.
+
+What a client may see must be decided by the arguments, for the result goes to all who ask alike.
 """
 
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
