@@ -25,6 +25,11 @@ class PatientServer(TCPServer):
         else:
             await super().protocol_send(event)
 
+    async def _read_data(self) -> None:
+        """Read until the client goes; then nobody waits any more for it to use the connection."""
+        await super()._read_data()
+        await self.idle_task.stop()
+
     async def _idle_timeout(self) -> None:
         """Close the connection where it was idle for too long, or the service stops."""
         limit = self.config.keep_alive_timeout

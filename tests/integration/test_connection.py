@@ -77,6 +77,9 @@ class Views:
             raise
         return ""
 
+    async def address(self) -> str:
+        return str(request.remote_addr)
+
     async def echo(self) -> bytes:
         self.begun.set()
         return bytes(await request.body)
@@ -91,6 +94,7 @@ def views() -> Views:
 async def running(settings: Settings, views: Views) -> AsyncIterator[Quart]:
     app = create_app(settings)
     app.add_url_rule("/wait", view_func=views.wait, methods=["GET", "POST"])
+    app.add_url_rule("/address", view_func=views.address)
     app.add_url_rule("/echo", view_func=views.echo, methods=["GET", "POST"])
     async with app.test_app():
         yield app
@@ -173,6 +177,13 @@ async def test_what_the_server_cancels_is_cancelled(running: Quart, views: Views
         await task
 
     assert views.cancelled
+
+
+async def test_the_address_of_a_client_is_the_servers_word(running: Quart, views: Views) -> None:
+    exchange = Exchange(running, "/address", remote_addr="10.0.0.1")
+    await exchange.run(part())
+
+    assert exchange.body == b"127.0.0.1"
 
 
 async def test_nothing_is_left_of_a_request(running: Quart) -> None:

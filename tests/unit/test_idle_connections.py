@@ -36,9 +36,19 @@ class Service:
                 await send({"type": f"lifespan.{event}.complete"})
             return
         self.asked.set()
-        await self.may_answer.wait()
+        gone = asyncio.create_task(self._wait_until_gone(receive))
+        answer = asyncio.create_task(self.may_answer.wait())
+        await asyncio.wait([gone, answer], return_when=asyncio.FIRST_COMPLETED)
+        for task in (gone, answer):
+            task.cancel()
+        if not self.may_answer.is_set():
+            return
         await send({"type": "http.response.start", "status": 204, "headers": []})
         await send({"type": "http.response.body", "body": b""})
+
+    async def _wait_until_gone(self, receive: Any) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
 
 
 @pytest.fixture
@@ -131,6 +141,42 @@ async def test_at_the_stop_an_idle_connection_is_closed_and_one_in_use_behind_it
         service.may_answer.set()
 
         assert (await used.read()).startswith(ANSWER)
+
+
+async def until_closed(open_before: int) -> None:
+    """Return once the server has no more tasks for connections than before."""
+    async with asyncio.timeout(20):
+        while len(asyncio.all_tasks()) > open_before:  # noqa: ASYNC110  # Nobody else is told.
+            await asyncio.sleep(0.01)
+
+
+async def test_nothing_is_left_of_a_connection_whose_client_goes_before_its_answer(
+    service: Service, serving: Any
+) -> None:
+    service.may_answer.clear()
+    async with serving(60) as connect:
+        before = len(asyncio.all_tasks())
+        _, writer = await connect()
+        writer.write(REQUEST)
+        await service.asked.wait()
+        writer.close()
+
+        await until_closed(before)
+
+
+@pytest.mark.parametrize("request_", [b"", b"GET / HT", REQUEST])
+async def test_nothing_is_left_of_a_connection_whose_client_goes_while_it_is_idle(
+    serving: Any, request_: bytes
+) -> None:
+    async with serving(60) as connect:
+        before = len(asyncio.all_tasks())
+        reader, writer = await connect()
+        writer.write(request_)
+        if request_ is REQUEST:
+            await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+
+        await until_closed(before)
 
 
 def test_hypercorn_has_the_place_for_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,7 +101,7 @@ class OneTaskConnection(ASGIHTTPConnection):
             scope["scheme"],
             path,
             scope["query_string"],
-            RequestHeaders(scope["headers"]),
+            RequestHeaders(scope["headers"], (scope.get("client") or ["<local>"])[0]),
             root,
             scope["http_version"],
             scope,

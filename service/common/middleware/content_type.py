@@ -22,7 +22,7 @@ def register(app: Quart) -> None:
 async def check_content_type() -> None:
     """Raise InvalidContentType where the body is not JSON."""
     asked = current_request()
-    if not announces_body(asked) or not has_body(asked):
+    if not has_body(asked):
         return
     given = asked.mimetype
     allowed: tuple[str, ...] = (JSON, MERGE_PATCH) if asked.method == "PATCH" else (JSON,)
@@ -45,8 +45,9 @@ def more_media_types() -> tuple[str, ...]:
 
 def has_body(asked: Request) -> bool:
     """Return whether the request has a body (RFC 9112, section 6; RFC 9113, section 8.1)."""
-    length = asked.content_length
-    if length is not None or asked.http_version == "1.1":
-        return bool(length) or "Transfer-Encoding" in asked.headers
+    if not announces_body(asked):
+        return False
+    if "Content-Length" in asked.headers or "Transfer-Encoding" in asked.headers:
+        return asked.content_length != 0 or "Transfer-Encoding" in asked.headers
     # HTTP/2 need not say before the end.
     return asked.method in {"POST", "PUT", "PATCH"}

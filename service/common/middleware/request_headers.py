@@ -11,11 +11,16 @@ from werkzeug.datastructures.mixins import ImmutableHeadersMixin
 
 
 class RequestHeaders(ImmutableHeadersMixin, Headers):  # type: ignore[misc]  # As werkzeug's own.
-    """werkzeug's headers, which nobody changes."""
+    """werkzeug's headers, which nobody changes.
 
-    def __init__(self, pairs: Iterable[tuple[bytes, bytes]] = ()) -> None:
+    `Remote-Addr` comes first, as in Quart's, which knows the client's address by it: one that the
+    client sends itself is never the first.
+    """
+
+    def __init__(self, pairs: Iterable[tuple[bytes, bytes]] = (), client: str = "") -> None:
         super().__init__()
         self._list = [(name.decode("latin1"), value.decode("latin1")) for name, value in pairs]
+        self._list.insert(0, ("Remote-Addr", client))
         self._index: dict[str, list[str]] = {}
         for name, value in self._list:
             self._index.setdefault(name.lower(), []).append(value)

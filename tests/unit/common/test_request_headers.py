@@ -14,15 +14,23 @@ PAIRS = st.lists(st.tuples(st.sampled_from(NAMES[:-1]), st.text("ab1, é", max_s
 @given(PAIRS, st.sampled_from(NAMES))
 def test_what_is_looked_for_is_what_werkzeug_finds(pairs: list[tuple[str, str]], name: str) -> None:
     known = Headers(pairs)
-    headers = RequestHeaders([(key.encode(), value.encode("latin-1")) for key, value in pairs])
+    sent = [(key.encode(), value.encode("latin-1")) for key, value in pairs]
+    headers = RequestHeaders(sent, "127.0.0.1")
 
-    assert list(headers) == list(known)
+    assert list(headers) == [("Remote-Addr", "127.0.0.1"), *known]
     assert (name in headers) == (name in known)
     assert headers.get(name) == known.get(name)
     assert headers.get(name, "default") == known.get(name, "default")
     assert headers.get(name, 7, type=int) == known.get(name, 7, type=int)
     assert headers.getlist(name) == known.getlist(name)
     assert headers.getlist(name, type=int) == known.getlist(name, type=int)
+
+
+def test_the_address_of_a_client_is_never_what_it_says_itself() -> None:
+    headers = RequestHeaders([(b"remote-addr", b"10.0.0.1")], "127.0.0.1")
+
+    assert headers["Remote-Addr"] == "127.0.0.1"
+    assert headers.get("remote-addr") == "127.0.0.1"
 
 
 def test_nobody_changes_them() -> None:
