@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -20,6 +21,7 @@ from urllib.request import urlopen
 import psutil
 
 from benchmarks.pages import migrate
+from benchmarks.processes import psql
 from service.common.embedded import start_server
 from service.settings import ROOT
 
@@ -171,15 +173,16 @@ def empty(psql: Callable[[str], object]) -> None:
 
 def main() -> None:
     """Measure on a PostgreSQL that is gone afterwards."""
-    with TemporaryDirectory() as directory, start_server(Path(directory) / "postgres") as server:
-        for setting in ("max_wal_size = '8GB'", "fsync = off"):
-            server.psql(f"ALTER SYSTEM SET {setting}")
-        server.psql("SELECT pg_reload_conf()")
-        url = str(server.get_uri())
+    quick = {"max_wal_size": "8GB", "fsync": "off"}
+    with (
+        TemporaryDirectory() as directory,
+        start_server(Path(directory) / "postgres", **quick) as server,
+    ):
+        url = server.url()
         migrate(url, "head")
         files = Path(directory) / "files"
         files.mkdir(mode=0o777)
-        run(url, server.psql, files)
+        run(url, partial(psql, url), files)
 
 
 if __name__ == "__main__":

@@ -125,11 +125,12 @@ def migrate(url: str, revision: str) -> None:
 def main() -> None:
     """Measure on a PostgreSQL that is gone afterwards."""
     records = int(sys.argv[1]) if len(sys.argv) > 1 else RECORDS
-    with TemporaryDirectory() as directory, start_server(Path(directory) / "postgres") as server:
-        for setting in ("maintenance_work_mem = '1GB'", "max_wal_size = '8GB'", "fsync = off"):
-            server.psql(f"ALTER SYSTEM SET {setting}")
-        server.psql("SELECT pg_reload_conf()")
-        url = str(server.get_uri())
+    quick = {"maintenance_work_mem": "1GB", "max_wal_size": "8GB", "fsync": "off"}
+    with (
+        TemporaryDirectory() as directory,
+        start_server(Path(directory) / "postgres", **quick) as server,
+    ):
+        url = server.url()
         migrate(url, TABLE_ONLY)
         asyncio.run(run(url, records))
 

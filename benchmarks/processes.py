@@ -14,6 +14,7 @@ import psutil
 
 from benchmarks.answers import check
 from benchmarks.servers import HEADERS, Server
+from service.common.embedded import program
 from service.settings import ROOT
 
 START_SECONDS = 30
@@ -21,6 +22,11 @@ POLL_SECONDS = 0.01
 BIN = Path(sys.executable).parent
 IMPORTS = 5
 IMPORT = "import time; t = time.perf_counter(); import service; print(time.perf_counter() - t)"
+
+
+def psql(url: str, command: str) -> None:
+    """Run a command of psql on a database."""
+    subprocess.run([program("psql"), "--quiet", url], input=command, text=True, check=True)
 
 
 class Running:

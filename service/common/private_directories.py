@@ -1,0 +1,68 @@
+"""Directories that nobody else may change, and short paths for the sockets in them."""
+
+import os
+import pwd
+import re
+import stat
+from hashlib import sha256
+from pathlib import Path
+
+# A Unix socket's path holds 104 bytes on macOS and 108 on Linux; the longest name put into a
+# directory is supervisor's, which adds its process id for a moment.
+LONGEST_DIRECTORY = 80
+# In `host`, libpq and asyncpg read a comma as the end of a host.
+PLAIN = re.compile(r"/[^,]*")
+
+
+class DirectoryError(Exception):
+    """A directory can't be used: the text says why and what to do."""
+
+
+def make_private(directory: Path, owner: int | None = None, mode: int = 0o700) -> None:
+    """Make a directory that only its owner may change, or take away what others may do in it.
+
+    Raises DirectoryError: it belongs to another user, or it is something else.
+    """
+    owner = os.getuid() if owner is None else owner
+    try:
+        directory.mkdir(mode=mode, parents=True)
+        os.chown(directory, owner, -1)
+    except FileExistsError:
+        require_owner(directory, owner)
+    found = directory.lstat()
+    if not stat.S_ISDIR(found.st_mode):
+        raise DirectoryError(f"{directory} is not a directory: move it away.")
+    if stat.S_IMODE(found.st_mode) != mode:  # As umask, or a person, had it.
+        directory.chmod(mode)
+
+
+def require_owner(path: Path, owner: int | None = None) -> None:
+    """Raise DirectoryError if the path belongs to another user than the one given, or this one."""
+    owner = os.getuid() if owner is None else owner
+    found = path.lstat().st_uid
+    if found != owner:
+        raise DirectoryError(
+            f"{path} belongs to {user_name(found)}, not to {user_name(owner)}. Run the command "
+            f"as {user_name(found)}, or remove {path}; a changed owner "
+            f"(`sudo chown -R {user_name(owner)}`) helps if what is in it should stay."
+        )
+
+
+def user_name(uid: int) -> str:
+    """Return the name of a user, or its number if it has no name."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"the user {uid}"
+
+
+def socket_directory(directory: Path) -> Path:
+    """Return where the sockets of a directory go: into it, or below /tmp if its path is too long.
+
+    Whoever puts a socket there makes the directory private first.
+    """
+    if len(os.fsencode(directory)) <= LONGEST_DIRECTORY and PLAIN.fullmatch(str(directory)):
+        return directory
+    digest = sha256(os.fsencode(directory)).hexdigest()[:16]
+    # Not $TMPDIR, which may differ between the shells of one person.
+    return Path("/tmp") / f"flusk-{os.getuid()}-{digest}"  # noqa: S108
