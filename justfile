@@ -3,24 +3,25 @@
 set positional-arguments
 
 export JUST_COMMAND := env("JUST_COMMAND", "just")
-export PATH := justfile_directory() / ".tools/bin" + ":" + env("PATH")
-export UV_PYTHON_DOWNLOADS := "never"
-# Like pip and git, uv trusts the authorities that this machine trusts.
-export UV_SYSTEM_CERTS := env("UV_SYSTEM_CERTS", "true")
+export INVOCATION_DIRECTORY := invocation_directory()
+export PATH := justfile_directory() / ".tools/bin" + ":" + env("PATH", "/usr/local/bin:/usr/bin:/bin")
+# Those of another project could keep Python from starting; an empty one counts as none.
+export PYTHONHOME := ""
+export PYTHONPATH := ""
+# Whatever the locale says.
+export PYTHONUTF8 := "1"
 
 heading := "Usage: " + JUST_COMMAND + " COMMAND\n"
-lock := "requirements/development.txt"
 
 [private]
 default:
-    @"{{ just_executable() }}" --list --unsorted --list-heading '{{ heading }}'
+    @{{ quote(just_executable()) }} --list --unsorted --list-heading {{ quote(heading) }}
 
 # Makes .venv with everything for development, from the lock files.
 [group('start')]
-setup: _tools
-    @test -x .venv/bin/python || uv venv --quiet --relocatable --python '>=3.11' .venv
-    @cmp -s {{ lock }} .venv/lock.txt || uv pip sync --quiet --compile-bytecode --python .venv/bin/python --require-hashes {{ lock }}
-    @cmp -s {{ lock }} .venv/lock.txt || cp {{ lock }} .venv/lock.txt
+[no-exit-message]
+setup:
+    @./just --setup
 
 # Starts the whole stack, waits until it is ready and says where it is: `up local`, `up docker`.
 [group('start')]
@@ -92,25 +93,25 @@ deploy: setup
 [group('operate')]
 [no-exit-message]
 backup file: setup
-    @INVOCATION_DIRECTORY="{{ invocation_directory() }}" .venv/bin/python -m local backup "$1"
+    @.venv/bin/python -m local backup "$1"
 
 # Puts the data of a file in place of what is there.
 [group('operate')]
 [no-exit-message]
 restore file: setup
-    @INVOCATION_DIRECTORY="{{ invocation_directory() }}" .venv/bin/python -m local restore "$1"
+    @.venv/bin/python -m local restore "$1"
 
 # Stores the records of a CSV or NDJSON file, all or none.
 [group('operate')]
 [no-exit-message]
 import file: setup
-    @INVOCATION_DIRECTORY="{{ invocation_directory() }}" .venv/bin/python -m local import "$1"
+    @.venv/bin/python -m local import "$1"
 
 # Writes the records to a CSV or NDJSON file; takes parameters of a page, such as `q=sql only=name,email`.
 [group('operate')]
 [no-exit-message]
 export file *QUERY: setup
-    @INVOCATION_DIRECTORY="{{ invocation_directory() }}" .venv/bin/python -m local export "$@"
+    @.venv/bin/python -m local export "$@"
 
 # Runs the tests and measures their coverage; with pytest's arguments, only those that they choose.
 [group('develop')]
@@ -134,9 +135,7 @@ fuzz: setup
 [group('develop')]
 [no-exit-message]
 bench *ARGS: setup
-    @test -x .local/benchmarks/bin/python || uv venv --quiet --relocatable --python '>=3.11' .local/benchmarks
-    @cmp -s requirements/benchmarks.txt .local/benchmarks/lock.txt || uv pip sync --quiet --compile-bytecode --python .local/benchmarks/bin/python --require-hashes requirements/benchmarks.txt
-    @cp requirements/benchmarks.txt .local/benchmarks/lock.txt
+    @./just --setup .local/benchmarks requirements/benchmarks.txt
     @.local/benchmarks/bin/python -m benchmarks.rates "$@"
 
 # Strikes the running containers under load, as docs/operate.md shows; takes names of faults.
@@ -164,9 +163,6 @@ fix: setup
 # Recompiles the lock files; takes uv's options, such as --upgrade.
 [group('develop')]
 [no-exit-message]
-lock *ARGS: _tools
+lock *ARGS:
+    @./just --version >/dev/null
     @uv run --quiet --no-project --python '>=3.11' -m local.locks "$@"
-
-[private]
-_tools:
-    @cmp -s requirements/tools.txt .tools/tools.txt || ./just --version >/dev/null

@@ -7,7 +7,9 @@ from collections.abc import Callable
 
 from local import backup, contract, deploy, locks, migrations, modes, serve, transfer
 from local.console import CommandError, complain
+from local.failures import explain, report
 from service.common.embedded import EmbeddedPostgresError
+from service.common.private_directories import DirectoryError
 from service.settings import Settings, SettingsError, load_settings
 
 COMMANDS: dict[str, Callable[[Settings, list[str]], int]] = {
@@ -42,10 +44,14 @@ def main() -> int:
     command, arguments = parser.parse_known_args(sys.argv[1:2])[0].command, sys.argv[2:]
     try:
         return COMMANDS[command](load_settings(), arguments)
-    except (CommandError, SettingsError, EmbeddedPostgresError) as error:
+    except (CommandError, SettingsError, EmbeddedPostgresError, DirectoryError) as error:
         return complain(error)
+    except OSError as error:
+        return complain(explain(error) or report(error))
     except KeyboardInterrupt:
         return 130
+    except Exception as error:  # noqa: BLE001  # The last resort: no command shows a traceback.
+        return complain(report(error))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """What a person reads: failures, the end of a log, the name of the command."""
 
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -26,7 +27,7 @@ def file_argument(arguments: list[str], example: str) -> Path:
 
 def just(command: str) -> str:
     """Return the command as this person would type it."""
-    return f"{os.environ.get('JUST_COMMAND', 'just')} {command}"
+    return f"{shlex.quote(os.environ.get('JUST_COMMAND', 'just'))} {command}"
 
 
 def tail(log: Path) -> str:

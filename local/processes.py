@@ -3,25 +3,22 @@
 import os
 import shlex
 import socket
-import stat
 import subprocess
 import sys
-import tempfile
 import time
 import xmlrpc.client
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from supervisor.xmlrpc import SupervisorTransport
 
 from local.console import CommandError
+from local.environment import environment
+from service.common.private_directories import make_private, require_owner, socket_directory
 from service.settings import ROOT
 
-# A unix socket's path holds about 104 bytes, and supervisor adds its process id for a moment.
-LONGEST_SOCKET_PATH = 90
 INTERVAL = 0.05
 
 
@@ -39,25 +36,15 @@ class Program:
 
 def socket_path(state: Path) -> Path:
     """Return where supervisor of this state directory listens."""
-    path = state / "supervisor.sock"
-    if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH:
-        return path
-    digest = sha256(os.fsencode(state)).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / f"just-{os.getuid()}-{digest}" / "supervisor.sock"
-
-
-def _require_private(directory: Path) -> None:
-    """Raise CommandError where others could put a socket of theirs into the directory."""
-    found = directory.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
-        raise CommandError(f"{directory} is open to others. Remove it, or set a shorter STATE_DIR.")
+    return socket_directory(state) / "supervisor.sock"
 
 
 def connect(state: Path) -> Any | None:
-    """Return supervisor's interface, or None where it does not run."""
+    """Return supervisor's interface, or None if it does not run."""
     path = socket_path(state)
     try:
-        _require_private(path.parent)
+        # Others could put a socket of theirs into a folder of theirs.
+        require_owner(path.parent)
         with socket.socket(socket.AF_UNIX) as door:
             door.connect(str(path))
     except (FileNotFoundError, ConnectionError):
@@ -68,15 +55,16 @@ def connect(state: Path) -> Any | None:
 
 def start(state: Path, programs: list[Program], identifier: str) -> Any:
     """Start supervisor with all programs stopped, and return its interface."""
-    # No-one else may enter the directory where there is nothing but the socket.
-    socket_path(state).parent.mkdir(mode=0o700, exist_ok=True)
+    if socket_path(state).parent != state:
+        make_private(socket_path(state).parent)
     configuration = state / "supervisord.conf"
-    configuration.touch(mode=0o600)
-    configuration.write_text(_render(state, programs, identifier), encoding="utf-8")
+    text, values = render(state, programs, identifier)
+    configuration.write_text(text, encoding="utf-8")
     command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(configuration)]
     done = subprocess.run(
         command,
-        env={**os.environ, "STATE_DIR": str(state)},
+        cwd=ROOT,
+        env=environment(STATE_DIR=str(state), **values),
         text=True,
         capture_output=True,
         check=False,
@@ -87,7 +75,11 @@ def start(state: Path, programs: list[Program], identifier: str) -> Any:
     return supervisor
 
 
-def _render(state: Path, programs: list[Program], identifier: str) -> str:
+def render(state: Path, programs: list[Program], identifier: str) -> tuple[str, dict[str, str]]:
+    """Return supervisor's configuration, and the variables that it takes its values from.
+
+    A value in the file itself would end at ` ;` or ` #`, and `%` would begin a name.
+    """
     sections: list[tuple[str, Mapping[str, object]]] = [
         ("unix_http_server", {"file": socket_path(state), "chmod": "0700"}),
         (
@@ -107,17 +99,21 @@ def _render(state: Path, programs: list[Program], identifier: str) -> str:
         ),
         *((f"program:{program.name}", _settings(state, program)) for program in programs),
     ]
-    # Supervisor expands `%`, so one in a path is doubled.
-    return "\n".join(
-        f"[{name}]\n"
-        + "".join(f"{key} = {value}\n".replace("%", "%%") for key, value in pairs.items())
-        for name, pairs in sections
-    )
+    lines: list[str] = []
+    values: dict[str, str] = {}
+    for section, pairs in sections:
+        lines.append(f"[{section}]")
+        for key, value in pairs.items():
+            name = f"SUPERVISOR_{len(values)}"
+            values[name] = str(value)
+            lines.append(f"{key} = %(ENV_{name})s")
+    return "\n".join([*lines, ""]), values
 
 
 def _settings(state: Path, program: Program) -> dict[str, object]:
+    given = [f"{name}={value}" for name, value in program.environment.items()]
     return {
-        "command": shlex.join(program.command),
+        "command": shlex.join(["env", *given, *program.command]),
         "directory": ROOT,
         "priority": program.priority,
         "autostart": "false",
@@ -130,7 +126,6 @@ def _settings(state: Path, program: Program) -> dict[str, object]:
         "stdout_logfile": log_path(state, program.name),
         "stdout_logfile_maxbytes": "10MB",
         "stdout_logfile_backups": 3,
-        "environment": ",".join(f'{name}="{value}"' for name, value in program.environment.items()),
     }
 
 

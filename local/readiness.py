@@ -9,29 +9,37 @@ from typing import Any
 from local.console import CommandError, just, tail
 from local.processes import log_path
 
-DEADLINE = 60.0
+# Slow machines take their time; what has failed is told at once.
+DEADLINE = 120.0
 INTERVAL = 0.1
 
 
 def wait_until_ready(supervisor: Any, state: Path, url: str) -> None:
     """Return when all programs run and `/readyz` answers 200.
 
-    Raises CommandError: a program failed for good, or 60 seconds have passed.
+    Raises CommandError: a program ended, or did not start, or 120 seconds have passed.
     """
     deadline = time.monotonic() + DEADLINE
+    running: dict[str, int] = {}
     while True:
-        programs = {found["name"]: found["statename"] for found in supervisor.getAllProcessInfo()}
-        waiting = [name for name, status in programs.items() if status != "RUNNING"]
+        programs = {found["name"]: found for found in supervisor.getAllProcessInfo()}
+        waiting = [name for name, found in programs.items() if found["statename"] != "RUNNING"]
         answer = "not asked yet" if waiting else ask(f"{url}/readyz")
         if answer == "200":
             return
-        failed = [name for name, status in programs.items() if status in {"FATAL", "STOPPED"}]
-        if failed:
-            raise _failure(f"`{failed[0]}` does not run.", state, failed[0])
+        for name, found in programs.items():
+            # Supervisor takes one that lives for some seconds for started, and starts it for ever.
+            ended = running.get(name) not in {None, found["pid"]}
+            if ended or found["statename"] in {"FATAL", "STOPPED"}:
+                raise _failure(f"`{name}` does not run.", state, name)
+            if found["statename"] == "RUNNING":
+                running[name] = found["pid"]
         if time.monotonic() > deadline:
             part = waiting[0] if waiting else "api"
             raise _failure(
-                f"{url}/readyz is not ready after {DEADLINE:.0f} s: {answer}.", state, part
+                f"`{part}` is not ready after {DEADLINE:.0f} s: {url}/readyz is {answer}.",
+                state,
+                part,
             )
         time.sleep(INTERVAL)
 
@@ -53,5 +61,5 @@ def _failure(sentence: str, state: Path, part: str) -> CommandError:
     log = log_path(state, part)
     return CommandError(
         f"{sentence} The end of {log}:\n{tail(log)}\n"
-        f"Mend what it says, then run `{just('down')}` and `{just('up')}`."
+        f"Correct what it says, then run `{just('down')}` and `{just('up')}`."
     )

@@ -11,8 +11,10 @@ from typing import Any
 
 from local import ports, processes, programs, readiness, welcome
 from local.console import CommandError, just, tail
+from local.environment import environment
 from local.processes import log_path
 from service.common.embedded import EmbeddedPostgresError, start_server
+from service.common.private_directories import make_private
 from service.settings import ROOT, Settings
 
 
@@ -45,7 +47,7 @@ def up(settings: Settings) -> int:
 
 
 def _start(settings: Settings, state: Path, url: str) -> None:
-    (state / "logs").mkdir(exist_ok=True)
+    make_private(state / "logs")
     chosen = programs.choose(settings, state)
     supervisor = processes.start(state, chosen, identifier=url)
     try:
@@ -76,7 +78,7 @@ def _migrate(state: Path) -> None:
         done = subprocess.run(
             [sys.executable, "-m", "alembic", "upgrade", "head"],
             cwd=ROOT,
-            env={**os.environ, "STATE_DIR": str(state)},
+            env=environment(STATE_DIR=str(state)),
             stdout=output,
             stderr=subprocess.STDOUT,
             check=False,
@@ -127,12 +129,8 @@ def logs(settings: Settings) -> int:
 def state_of(settings: Settings) -> Path:
     """Return the folder of what the stack keeps, made where it is missing."""
     state = settings.state_dir.resolve()
-    try:
-        state.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CommandError(
-            f"STATE_DIR: can't make {state}: {error.strerror}. Set another."
-        ) from error
+    # As root, PostgreSQL runs as another user, who must get through to its own folder.
+    make_private(state, mode=0o700 if os.geteuid() else 0o711)
     return state
 
 
