@@ -1,14 +1,17 @@
 """The committed contract, docs/openapi.json: what the code serves, well made, and kept."""
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from local.breaking import breaks
 from local.console import CommandError, just
+from local.environment import environment
 from service import create_app
 from service.settings import ROOT, Settings
 
@@ -64,7 +67,12 @@ def lint(path: Path) -> list[str]:
     from playwright._impl._driver import compute_driver_executable  # noqa: PLC0415
 
     node = compute_driver_executable()[0]
-    done = subprocess.run([node, LINT, path], capture_output=True, text=True, check=False)
+    with TemporaryDirectory() as directory:
+        # The linter makes a URL of the path, in which it does not find everything again.
+        copy = shutil.copy(path, directory)
+        done = subprocess.run(
+            [node, LINT, copy], env=environment(), capture_output=True, text=True, check=False
+        )
     if done.returncode and not done.stdout:
         raise CommandError(f"The linter of the contract failed: {done.stderr.strip()}")
     return done.stdout.splitlines()

@@ -111,9 +111,9 @@ def render(state: Path, programs: list[Program], identifier: str) -> tuple[str, 
 
 
 def _settings(state: Path, program: Program) -> dict[str, object]:
-    given = [f"{name}={value}" for name, value in program.environment.items()]
     return {
-        "command": shlex.join(["env", *given, *program.command]),
+        "command": shlex.join(program.command),
+        "environment": ",".join(f'{name}="{value}"' for name, value in program.environment.items()),
         "directory": ROOT,
         "priority": program.priority,
         "autostart": "false",
@@ -123,7 +123,8 @@ def _settings(state: Path, program: Program) -> dict[str, object]:
         "stopsignal": program.stop_signal,
         "stopwaitsecs": program.stop_seconds,
         "redirect_stderr": "true",
-        "stdout_logfile": log_path(state, program.name),
+        # Of all values, supervisor expands this one twice.
+        "stdout_logfile": str(log_path(state, program.name)).replace("%", "%%"),
         "stdout_logfile_maxbytes": "10MB",
         "stdout_logfile_backups": 3,
     }

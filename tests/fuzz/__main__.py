@@ -30,11 +30,11 @@ def main() -> int:
             with running(directory, url, APP_ENV="production") as service:
                 for which, key in KEYS.items():
                     run = fuzz(service, directory, key, "--max-examples", EXAMPLES[which])
-                    print(run.output, f"{run.cases} cases with the key {which}\n", sep="\n")
+                    print(run.output, f"{run.cases} cases with the key {which}\n", sep="\n")  # noqa: T201  # This is a command.
                     passed, cases = passed and run.passed, cases + run.cases
                 lines = map(json.loads, service.log.read_text().splitlines())
                 errors = [line for line in lines if line.get("status", 0) >= FIRST_SERVER_ERROR]
-    print(*errors, f"{cases} cases, {'nothing' if passed else 'something'} found", sep="\n")
+    print(*errors, f"{cases} cases, {'nothing' if passed else 'something'} found", sep="\n")  # noqa: T201
     return 0 if passed and not errors and cases >= LEAST else 1
 
 

