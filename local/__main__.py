@@ -5,7 +5,17 @@ import sys
 from argparse import ArgumentParser
 from collections.abc import Callable
 
-from local import backup, contract, deploy, locks, migrations, modes, serve, transfer
+from local import (
+    backup,
+    contract,
+    deploy,
+    environment,
+    locks,
+    migrations,
+    modes,
+    serve,
+    transfer,
+)
 from local.console import CommandError, complain
 from local.failures import explain, report
 from service.common.embedded import EmbeddedPostgresError
@@ -42,6 +52,7 @@ def main() -> int:
     # What was begun is taken back, as after Ctrl-C.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     command, arguments = parser.parse_known_args(sys.argv[1:2])[0].command, sys.argv[2:]
+    environment.clean()
     try:
         return COMMANDS[command](load_settings(), arguments)
     except (CommandError, SettingsError, EmbeddedPostgresError, DirectoryError) as error:

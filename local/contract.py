@@ -11,7 +11,6 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from local.breaking import breaks
 from local.console import CommandError, just
-from local.environment import environment
 from service import create_app
 from service.settings import ROOT, Settings
 
@@ -70,9 +69,7 @@ def lint(path: Path) -> list[str]:
     with TemporaryDirectory() as directory:
         # The linter makes a URL of the path, in which it does not find everything again.
         copy = shutil.copy(path, directory)
-        done = subprocess.run(
-            [node, LINT, copy], env=environment(), capture_output=True, text=True, check=False
-        )
+        done = subprocess.run([node, LINT, copy], capture_output=True, text=True, check=False)
     if done.returncode and not done.stdout:
         raise CommandError(f"The linter of the contract failed: {done.stderr.strip()}")
     return done.stdout.splitlines()

@@ -19,11 +19,20 @@ PASSED = frozenset(
     XDG_CACHE_HOME XDG_CONFIG_HOME XDG_DATA_HOME XDG_RUNTIME_DIR
     """.split()  # noqa: SIM905  # So the names are easy to read.
 )
+# Which engine is meant, and how it is reached.
+DOCKER = frozenset(
+    """
+    BUILDX_BUILDER BUILDX_CONFIG DOCKER_API_VERSION DOCKER_CERT_PATH DOCKER_CONFIG DOCKER_CONTEXT
+    DOCKER_DEFAULT_PLATFORM DOCKER_HOST DOCKER_TLS DOCKER_TLS_VERIFY SSH_AUTH_SOCK
+    """.split()  # noqa: SIM905
+)
 
 
-def environment(*more: str, **values: str) -> dict[str, str]:
-    """Return what a program may know: what is passed to all, the settings, `more`, and `values`."""
-    return kept({*settings_names(), *more}) | values
+def clean() -> None:
+    """Take everything else out of this process's environment, and so out of all that it starts."""
+    found = kept(settings_names() | DOCKER)
+    os.environ.clear()
+    os.environ.update(found)
 
 
 def kept(names: Collection[str]) -> dict[str, str]:

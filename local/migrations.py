@@ -1,11 +1,11 @@
 """Chores around alembic that need more than its own command line."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from local.environment import environment
 from service.common.embedded import start_server
 from service.settings import ROOT
 
@@ -14,9 +14,7 @@ ALEMBIC = [sys.executable, "-m", "alembic"]
 
 def run(alembic: list[str], arguments: list[str]) -> int:
     """Run alembic and return its exit code."""
-    return subprocess.run(
-        [*alembic, *arguments], cwd=ROOT, env=environment(), check=False
-    ).returncode
+    return subprocess.run([*alembic, *arguments], cwd=ROOT, check=False).returncode
 
 
 def revise(message: str) -> int:
@@ -33,7 +31,7 @@ def _run_on_empty_database(arguments: list[str]) -> int:
     # The server stops before its directory goes.
     with TemporaryDirectory() as directory, start_server(Path(directory) / "postgres") as server:
         # `.env` may name the developer's database, so leaving DATABASE_URL unset is not enough.
-        own = environment(DATABASE_URL=server.url())
+        own = {**os.environ, "DATABASE_URL": server.url()}
         own.pop("DATABASE_URL_FILE", None)
         for step in (["upgrade", "head"], arguments):
             done = subprocess.run([*ALEMBIC, *step], cwd=ROOT, env=own, check=False)
@@ -47,7 +45,6 @@ def print_pending(alembic: list[str]) -> int:
     current = subprocess.run(
         [*alembic, "current"],
         cwd=ROOT,
-        env=environment(),
         stdout=subprocess.PIPE,
         text=True,
         check=False,
@@ -60,9 +57,7 @@ def print_pending(alembic: list[str]) -> int:
         return 0
     revision = current.stdout.split()[0] if current.stdout.strip() else "base"
     command = [*alembic, "upgrade", f"{revision}:head", "--sql"]
-    done = subprocess.run(
-        command, cwd=ROOT, env=environment(), stdout=subprocess.PIPE, text=True, check=False
-    )
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
     # It may be there, with nothing in it.
     created = "CREATE TABLE alembic_version"
     print(done.stdout.replace(created, f"{created[:12]} IF NOT EXISTS{created[12:]}"), end="")

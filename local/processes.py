@@ -15,7 +15,6 @@ from typing import Any
 from supervisor.xmlrpc import SupervisorTransport
 
 from local.console import CommandError
-from local.environment import environment
 from service.common.private_directories import make_private, require_owner, socket_directory
 from service.settings import ROOT
 
@@ -64,7 +63,7 @@ def start(state: Path, programs: list[Program], identifier: str) -> Any:
     done = subprocess.run(
         command,
         cwd=ROOT,
-        env=environment(STATE_DIR=str(state), **values),
+        env={**os.environ, "STATE_DIR": str(state), **values},
         text=True,
         capture_output=True,
         check=False,

@@ -11,7 +11,6 @@ from typing import Any
 
 from local import ports, processes, programs, readiness, welcome
 from local.console import CommandError, just, tail
-from local.environment import environment
 from local.processes import log_path
 from service.common.embedded import EmbeddedPostgresError, start_server
 from service.common.private_directories import make_private
@@ -78,7 +77,7 @@ def _migrate(state: Path) -> None:
         done = subprocess.run(
             [sys.executable, "-m", "alembic", "upgrade", "head"],
             cwd=ROOT,
-            env=environment(STATE_DIR=str(state)),
+            env={**os.environ, "STATE_DIR": str(state)},
             stdout=output,
             stderr=subprocess.STDOUT,
             check=False,

@@ -1,0 +1,164 @@
+"""The set-up: where it refuses to work, where packages come from, and that it is all or nothing."""
+
+import os
+import platform
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+from local import bootstrap, indexes
+from local.console import CommandError
+
+
+@pytest.fixture
+def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Give a home without any settings of pip or uv."""
+    monkeypatch.setattr(os, "environ", {"PATH": os.environ["PATH"], "HOME": str(tmp_path)})
+    monkeypatch.setattr(indexes, "uv_files", lambda: [tmp_path / "uv.toml"])
+    # Not the machine's own.
+    os.environ["PIP_CONFIG_FILE"] = os.devnull
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", ["a:b", "a\nb", "a\tb", "a\x1bb", "a\udcffb"])
+def test_a_path_that_can_not_work_is_told(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(bootstrap, "ROOT", Path("/x") / name)
+
+    with pytest.raises(CommandError, match="Move the folder") as caught:
+        bootstrap.require_usable()
+
+    assert "\n" not in str(caught.value)
+
+
+def test_every_other_printable_character_is_fine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        bootstrap, "ROOT", Path('/x/c++ R&D C# it\'s x(1) %2F "q" $ ;s \\b [a] ä 漢')
+    )
+
+    bootstrap.require_usable()
+
+
+@pytest.mark.parametrize(
+    ("libc", "machine"), [("x86_64-pc-linux-musl", "x86_64"), ("riscv64-unknown-gnu", "riscv64")]
+)
+def test_a_machine_without_wheels_is_told_of_database_url(
+    monkeypatch: pytest.MonkeyPatch, libc: str, machine: str
+) -> None:
+    monkeypatch.setattr(sysconfig, "get_config_var", lambda _name: libc)
+    monkeypatch.setattr(platform, "machine", lambda: machine)
+
+    with pytest.raises(CommandError, match="DATABASE_URL"):
+        bootstrap.require_usable()
+
+
+@pytest.mark.parametrize("home", ["", "/nonexistent", "/proc/self"])
+def test_who_has_no_home_gets_one_in_the_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, home: str
+) -> None:
+    monkeypatch.setattr(bootstrap, "ROOT", tmp_path)
+    monkeypatch.setattr(os, "environ", {"HOME": home, "XDG_CACHE_HOME": "/nonexistent"})
+    monkeypatch.setattr(os, "access", lambda path, _mode: path != home)
+
+    bootstrap.give_home()
+
+    assert os.environ == {"HOME": str(tmp_path / ".local" / "home")}
+    assert (tmp_path / ".local" / "home").is_dir()
+
+
+def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
+    folder, lock = tmp_path / "folder", tmp_path / "lock.txt"
+    lock.write_text("1")
+    with bootstrap.replacing(folder, lock) as fresh:
+        fresh.mkdir()
+        (fresh / "file").write_text("old")
+    (tmp_path / "folder.killed.part").mkdir()
+    with pytest.raises(FileNotFoundError), bootstrap.replacing(folder, lock):
+        pass  # As if the install had failed: there is nothing to put in place.
+
+    assert (folder / "file").read_text() == "old"
+    assert bootstrap.is_current(folder, lock)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "lock.txt"]
+
+    lock.write_text("2")
+
+    assert not bootstrap.is_current(folder, lock)
+
+
+def test_an_environment_whose_python_is_gone_does_not_work(tmp_path: Path) -> None:
+    (tmp_path / "python").symlink_to(tmp_path / "gone")
+
+    assert not bootstrap.works(tmp_path / "python")
+    assert bootstrap.works(Path(sys.executable))
+
+
+def test_a_failed_install_says_what_to_check(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(CommandError, match="for the reason above"):
+        bootstrap.must(["sh", "-c", "echo because; exit 3"], {"PATH": os.defpath})
+
+    assert capfd.readouterr().err == "because\n"
+
+
+@pytest.mark.usefixtures("bare")
+def test_the_index_of_pip_serves_uv_too() -> None:
+    os.environ["PIP_INDEX_URL"] = "https://me:secret@index.test/simple"
+    os.environ["PIP_EXTRA_INDEX_URL"] = "https://more.test/simple file:///nowhere"
+    os.environ["PIP_TRUSTED_HOST"] = "index.test"
+    python = bootstrap.python_with_pip()
+
+    assert python is not None
+    for way in (python, None):
+        found = indexes.for_uv(way)
+        assert found["UV_DEFAULT_INDEX"] == "https://me:secret@index.test/simple"
+        assert found["UV_INDEX"] == "https://more.test/simple"
+        assert found["UV_INSECURE_HOST"] == "index.test"
+
+
+def test_the_file_of_pip_serves_uv_too(bare: Path) -> None:
+    (bare / "pip.conf").write_text("[global]\nindex-url = https://a.test/simple\n")
+    os.environ["PIP_CONFIG_FILE"] = str(bare / "pip.conf")
+
+    found = indexes.for_uv(bootstrap.python_with_pip())
+
+    assert found["UV_DEFAULT_INDEX"] == "https://a.test/simple"
+
+
+@pytest.mark.parametrize("way", ["variable", "file"])
+def test_an_index_of_uv_wins(bare: Path, way: str) -> None:
+    os.environ["PIP_INDEX_URL"] = "https://pip.test/simple"
+    if way == "variable":
+        os.environ["UV_DEFAULT_INDEX"] = "https://uv.test/simple"
+    else:
+        (bare / "uv.toml").touch()
+
+    found = indexes.for_uv(None)
+
+    assert found.get("UV_DEFAULT_INDEX") == (
+        "https://uv.test/simple" if way == "variable" else None
+    )
+
+
+def test_all_else_of_pip_and_uv_stays_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    foreign = ("PIP_TARGET", "PIP_CONSTRAINT", "UV_PYTHON", "UV_PROJECT", "PYTHONPATH")
+    for name in foreign:
+        monkeypatch.setenv(name, "x")
+
+    assert not {*foreign} & {*indexes.for_pip(), *indexes.for_uv(None)}
+
+
+def test_python_is_found_by_the_script_even_if_the_first_one_is_broken(tmp_path: Path) -> None:
+    for name, line in (("python3", "exit 1"), ("python3.14", f'exec "{sys.executable}" "$@"')):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{line}\n")
+        (tmp_path / name).chmod(0o755)
+    done = subprocess.run(
+        ["./just", "--version"],
+        cwd=bootstrap.ROOT,
+        env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHONHOME": "/nowhere"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.stdout.startswith("just "), done.stderr

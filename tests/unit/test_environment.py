@@ -1,0 +1,39 @@
+"""What of a person's shell reaches the programs that the commands start."""
+
+import os
+
+import pytest
+
+from local import environment
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("ALEMBIC_CONFIG", "BASH_ENV", "COMPOSE_FILE", "PGHOST", "PGOPTIONS", "PGPASSWORD"),
+        *("PIP_USER", "PYTHONHOME", "PYTHONPATH", "PYTHONSTARTUP", "UV_PYTHON", "VIRTUAL_ENV"),
+    ],
+)
+def test_what_is_for_other_programs_does_not_pass(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(os, "environ", {name: "x", "PATH": "/bin"})
+
+    environment.clean()
+
+    assert os.environ == {"PATH": "/bin", "PYTHONUTF8": "1"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("DATABASE_URL", "DATABASE_URL_FILE", "SECURE_API_KEY_FILE", "HTTP_PORT", "STATE_DIR"),
+        *("DOCKER_HOST", "HOME", "TERM", "https_proxy", "HTTPS_PROXY", "SSL_CERT_FILE"),
+    ],
+)
+def test_settings_and_ways_out_pass(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(os, "environ", {name: "x"})
+
+    environment.clean()
+
+    assert os.environ[name] == "x"
