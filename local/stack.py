@@ -12,7 +12,7 @@ from typing import Any
 from local import ports, processes, programs, readiness, welcome
 from local.console import CommandError, just, tail
 from local.processes import log_path
-from service.common.embedded import EmbeddedPostgresError, start_server
+from service.common.embedded import start_server
 from service.common.private_directories import make_private
 from service.settings import ROOT, Settings
 
@@ -55,20 +55,12 @@ def _start(settings: Settings, state: Path, url: str) -> None:
                 _migrate(state)
             supervisor.startProcess(program.name, False)
             if program.name == "postgres":
-                _wait_for_postgres(state)
+                # This returns when the server accepts connections.
+                start_server(state / "postgres")
         readiness.wait_until_ready(supervisor, state, url)
     except BaseException:
         processes.stop(supervisor, state)
         raise
-
-
-def _wait_for_postgres(state: Path) -> None:
-    try:
-        # This returns when the server accepts connections.
-        start_server(state / "postgres")
-    except EmbeddedPostgresError as error:
-        log = state / "postgres" / "log"
-        raise CommandError(f"{error}\nThe end of {log}:\n{tail(log)}") from error
 
 
 def _migrate(state: Path) -> None:

@@ -3,6 +3,7 @@
 import atexit
 import fcntl
 import os
+import re
 import signal
 import socket
 import time
@@ -148,7 +149,7 @@ class Server:
         process, deadline = int(started), time.monotonic() + START_SECONDS
         while self._status() != "ready":
             if not _lives(process):
-                raise EmbeddedPostgresError(_last_line(log, begin))
+                raise EmbeddedPostgresError(_written(log, begin))
             if time.monotonic() > deadline:
                 os.kill(process, signal.SIGQUIT)
                 raise EmbeddedPostgresError(f"it is not ready after {START_SECONDS} s")
@@ -190,16 +191,26 @@ def _lives(process: int) -> bool:
     return True
 
 
-def _last_line(log: Path, begin: int) -> str:
-    """Return why the server ended, as its log has it behind `begin`."""
-    lines = log.read_bytes()[begin:].decode(errors="replace").splitlines() if log.exists() else []
-    fatal = [line for line in lines if "FATAL" in line or "PANIC" in line]
-    return (fatal or lines or ["its log is empty"])[-1]
+def _written(log: Path, begin: int) -> str:
+    """Return what the log has behind `begin`."""
+    return log.read_bytes()[begin:].decode(errors="replace") if log.exists() else ""
+
+
+def _cause(text: str) -> str:
+    """Return the line of PostgreSQL's output that says why it ended."""
+    lines = text.strip().splitlines() or ["its log is empty"]
+    return next((line for line in lines if re.search("FATAL|PANIC|error:", line)), lines[-1])
 
 
 def _failure(directory: Path, reason: str) -> EmbeddedPostgresError:
+    if "No space left on device" in reason:
+        return EmbeddedPostgresError(
+            f"The disk is full: PostgreSQL has no room in {directory}. "
+            "Make room, then run this again."
+        )
+    log = directory / "log"
+    where = f"Its log is {log}; without the folder it starts empty. " if log.exists() else ""
     return EmbeddedPostgresError(
-        f"The embedded PostgreSQL in {directory} did not start: {reason.rstrip('.')}. "
-        f"Its log is {directory / 'log'}; without the folder it starts empty. "
-        "Or set DATABASE_URL to a PostgreSQL of your own."
+        f"The embedded PostgreSQL in {directory} did not start: {_cause(reason).rstrip('.')}. "
+        f"{where}Or set DATABASE_URL to a PostgreSQL of your own."
     )
