@@ -2,13 +2,13 @@
 
 from contextlib import ExitStack
 from pathlib import Path
-from shutil import which
 from statistics import median
 from tempfile import TemporaryDirectory
 
 from benchmarks.processes import running
 from benchmarks.servers import CONNECTIONS, PORT, Server, ours
 from benchmarks.wrk import load
+from local.executables import find_executable
 
 WORK = "read"
 WARM_SECONDS = 1
@@ -19,6 +19,7 @@ CONFIGURATION = """
 daemon off;
 worker_processes 1;
 pid nginx.pid;
+error_log stderr;
 events {{ worker_connections 1024; }}
 http {{
     access_log off;
@@ -47,7 +48,7 @@ http {{
 
 def measure(url: str, rounds: int, seconds: int) -> list[float] | None:
     """Return the requests a second of one replica and of two, or None where nginx is missing."""
-    nginx = which("nginx")
+    nginx = find_executable("nginx")
     if nginx is None:
         return None
     rates: dict[int, list[float]] = {port: [] for port in FRONTS}
@@ -75,5 +76,5 @@ def front(nginx: str, directory: Path, port: int) -> Server:
     servers = " ".join(f"server 127.0.0.1:{replica};" for replica in REPLICAS[: FRONTS[port]])
     configuration = prefix / "nginx.conf"
     configuration.write_text(CONFIGURATION.format(servers=servers, port=port), encoding="utf-8")
-    command = [nginx, "-e", "stderr", "-p", str(prefix), "-c", str(configuration)]
+    command = [nginx, "-p", str(prefix), "-c", configuration.name]
     return Server("nginx", command, works=(WORK,), port=port)

@@ -35,7 +35,7 @@ def up(settings: Settings) -> int:
         for name in MOUNTED:
             _let_others_read(ROOT / name)
         if not compose.output("ps", "--quiet", "nginx"):
-            ports.require_free(settings.http_port)
+            ports.require_free(settings.http_port, ports.everywhere())
         if compose.output("ps", "--quiet", "api") and not added:
             # What has ended starts again. A build of now replaces what runs replica by replica, or
             # not at all.

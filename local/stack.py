@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from local import ports, processes, programs, readiness, welcome
+from local import front, ports, processes, programs, readiness, welcome
 from local.console import CommandError, just, tail
 from local.processes import log_path
 from service.common.embedded import start_server
@@ -34,23 +34,27 @@ def up(settings: Settings) -> int:
     with alone(state):
         supervisor = processes.connect(state)
         if supervisor is None:
-            url = f"http://127.0.0.1:{settings.http_port}"
-            ports.require_free(settings.http_port)
+            url = front.url(settings)
+            ports.require_free(settings.http_port, front.hosts(settings))
             print("Starting; the first time takes some seconds more.", flush=True)
-            _start(settings, state, url)
+            note = _start(settings, state, url)
         else:
             url = supervisor.getIdentification()
             readiness.wait_until_ready(supervisor, state, url)
-    welcome.show(url, settings)
+            changed = url != front.url(settings)
+            note = f"It ran already: HTTP_HOST and HTTP_PORT count after `{just('down')}`."
+            note = note if changed else ""
+    welcome.show(url, settings, note)
     return 0
 
 
-def _start(settings: Settings, state: Path, url: str) -> None:
+def _start(settings: Settings, state: Path, url: str) -> str:
+    """Start all programs and return what a person should know of them."""
     make_private(state / "logs")
     chosen = programs.choose(settings, state)
-    supervisor = processes.start(state, chosen, identifier=url)
+    supervisor = processes.start(state, chosen.programs, identifier=url)
     try:
-        for program in chosen:
+        for program in chosen.programs:
             if program.name == "api":
                 _migrate(state)
             supervisor.startProcess(program.name, False)
@@ -61,6 +65,7 @@ def _start(settings: Settings, state: Path, url: str) -> None:
     except BaseException:
         processes.stop(supervisor, state)
         raise
+    return chosen.note
 
 
 def _migrate(state: Path) -> None:

@@ -10,15 +10,16 @@ case ",$CORS_ORIGINS," in
     *,\*,*) NGINX_ORIGINS='default "*";' ;;
     *) NGINX_ORIGINS=$(echo "$CORS_ORIGINS" | tr ',' '\n' | sed 's/ //g; /^$/d; s/.*/"&" $http_origin;/') ;;
 esac
-export NGINX_TIMEOUT NGINX_MAX_BODY_BYTES NGINX_ORIGINS
+NGINX_TRUSTED_PROXIES=$(echo "$TRUSTED_PROXIES" | tr ',' '\n' | sed 's/ //g; /^$/d; s/.*/set_real_ip_from &;/')
+export NGINX_TIMEOUT NGINX_MAX_BODY_BYTES NGINX_ORIGINS NGINX_TRUSTED_PROXIES
 
 names=$(env | sed -n 's/^\(NGINX_[A-Z_]*\)=.*/${\1}/p')
 envsubst "$names" <"${0%/*}/nginx.conf.template" >/tmp/nginx.conf.new
-nginx -t -q -c /tmp/nginx.conf.new -g 'pid /tmp/nginx.pid;'
+nginx -t -q -p /tmp/ -c nginx.conf.new
 [ "${1:-start}" = check ] && exit
 mv /tmp/nginx.conf.new /tmp/nginx.conf
 
 if [ "${1:-start}" = reload ]; then
-    exec nginx -c /tmp/nginx.conf -g 'pid /tmp/nginx.pid;' -s reload
+    exec nginx -p /tmp/ -c nginx.conf -s reload
 fi
-exec nginx -c /tmp/nginx.conf -g 'daemon off; pid /tmp/nginx.pid;'
+exec nginx -p /tmp/ -c nginx.conf

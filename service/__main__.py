@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from wsgiref.handlers import format_date_time
@@ -52,8 +52,8 @@ def main() -> int:
     except (SettingsError, SchemaError, EmbeddedPostgresError) as error:
         print(error, file=sys.stderr)  # noqa: T201  # There may be no log yet.
         return 1
-    if settings.bind.startswith("unix:"):
-        Path(settings.bind.removeprefix("unix:")).unlink(missing_ok=True)
+    for path in (bind[5:] for bind in settings.bind if bind.startswith("unix:")):
+        Path(path).unlink(missing_ok=True)
     return 0
 
 
@@ -74,24 +74,27 @@ def _date(second: int) -> bytes:
 def server_config(settings: Settings) -> Config:
     """Return how hypercorn listens, and what it says of itself."""
     config = ServerConfig()
-    config.bind = [settings.bind]
+    config.bind = list(settings.bind)
     config.backlog = 2048
     config.logger_class = AccessLog
     config.graceful_timeout = settings.request_timeout
-    # A proxy in front must close an idle connection first: see nginx/.
-    config.keep_alive_timeout = 75
+    # A proxy in front must close an idle connection first: see docs/deploy.md.
+    config.keep_alive_timeout = settings.keep_alive_timeout
     config.keep_alive_max_requests = sys.maxsize
     # What is read at once: a head that comes in pieces has the same limit as one that does not.
     config.h11_max_incomplete_size = HEAD_BYTES
     return config
 
 
-def open_sockets(open_: Callable[[], Sockets], bind: str) -> Sockets:
+def open_sockets(open_: Callable[[], Sockets], bind: Sequence[str]) -> Sockets:
     """Listen. Raises SettingsError where the address is not to be had."""
     try:
         return open_()
     except OSError as error:
-        raise SettingsError(f"BIND: can't listen on {bind}: {error.strerror or error}.") from error
+        addresses = " and ".join(bind)
+        raise SettingsError(
+            f"BIND: can't listen on {addresses}: {error.strerror or error}."
+        ) from error
 
 
 class Stop:

@@ -4,7 +4,7 @@ import os
 import re
 from enum import StrEnum
 from functools import cached_property
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -32,6 +32,9 @@ ROOT = Path(__file__).resolve().parent.parent
 SECRETS = ("database_url", "secure_api_key")
 SHORTEST_PRODUCTION_KEY = 16
 LONGEST_SECONDS = 86_400
+BIND = re.compile(r"unix:/.+|(?:\[[0-9A-Fa-f:.]+\]|[^:\s]+):\d{1,5}")
+# nginx keeps its own connections to the service for 3 seconds: less would lose requests.
+SHORTEST_KEEP_ALIVE = 5
 
 
 class Environment(StrEnum):
@@ -63,7 +66,7 @@ class Settings(BaseSettings):
     )
 
     app_env: Environment = Environment.DEVELOPMENT
-    bind: str = "127.0.0.1:5000"
+    bind: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = ("127.0.0.1:5000",)
     # nginx knows no more.
     connection_limit: int = Field(default=256, ge=1, le=65_535)
     cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = (
@@ -73,7 +76,9 @@ class Settings(BaseSettings):
     database_statement_timeout: float = Field(default=5, ge=0.001, le=LONGEST_SECONDS)
     database_url: SecretStr | None = None
     drain_seconds: float = Field(default=5, ge=0, le=LONGEST_SECONDS)
+    http_host: str = "127.0.0.1"
     http_port: int = Field(default=8080, ge=1, le=MAX_PORT)
+    keep_alive_timeout: int = Field(default=75, ge=SHORTEST_KEEP_ALIVE, le=LONGEST_SECONDS)
     log_format: Literal["json", "console"] | None = None
     log_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)
@@ -85,6 +90,7 @@ class Settings(BaseSettings):
     request_timeout: float = Field(default=30, gt=0, le=LONGEST_SECONDS)
     secure_api_key: SecretStr | None = None
     state_dir: Path = ROOT / ".local"
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = ()
 
     @classmethod
     def settings_customise_sources(
@@ -130,6 +136,20 @@ class Settings(BaseSettings):
                 raise ValueError(f"{origin} must be like http://localhost:8080, without a path")
         return value
 
+    @field_validator("http_host")
+    @classmethod
+    def _check_http_host(cls, value: str) -> str:
+        host = "127.0.0.1" if value == "localhost" else value.strip("[]")
+        try:
+            return str(ip_address(_without_zone(host)))
+        except ValueError:
+            raise ValueError("write an IP address, such as 127.0.0.1, 0.0.0.0 or ::") from None
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _check_trusted_proxies(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(map(_network, value))
+
     @field_validator("secure_api_key")
     @classmethod
     def _check_secure_api_key(cls, value: SecretStr | None) -> SecretStr | None:
@@ -138,17 +158,25 @@ class Settings(BaseSettings):
             raise ValueError("must be printable, without spaces around it: a header carries it")
         return value
 
+    @field_validator("bind")
+    @classmethod
+    def _check_bind(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value or not all(map(BIND.fullmatch, value)):
+            raise ValueError("write HOST:PORT, [IPV6]:PORT or unix:/path")
+        if any(int(bind.rpartition(":")[2]) > MAX_PORT for bind in value if bind[:5] != "unix:"):
+            raise ValueError(f"a port is at most {MAX_PORT}")
+        return value
+
     @model_validator(mode="after")
-    def _check_bind(self) -> Self:
-        if not re.fullmatch(r"unix:/.+|(?:\[[0-9A-Fa-f:.]+\]|[^:\s]+):\d{1,5}", self.bind):
-            raise ValueError("BIND: write HOST:PORT, [IPV6]:PORT or unix:/path.")
-        if not self.bind.startswith("unix:") and int(self.bind.rpartition(":")[2]) > MAX_PORT:
-            raise ValueError(f"BIND: a port is at most {MAX_PORT}.")
-        if self.secure_api_key is None and not self.production and not self._is_loopback():
-            raise ValueError(
-                f"SECURE_API_KEY: is missing, and BIND={self.bind} is open to others. "
-                "Set a key, or bind to 127.0.0.1."
-            )
+    def _check_key(self) -> Self:
+        hosts = [(f"BIND={bind}", _host(bind)) for bind in self.bind]
+        hosts.append((f"HTTP_HOST={self.http_host}", self.http_host))
+        for setting, host in hosts:
+            if self.secure_api_key is None and not self.production and not _is_loopback(host):
+                raise ValueError(
+                    f"SECURE_API_KEY: is missing, and {setting} is open to others. "
+                    "Set a key, or use 127.0.0.1."
+                )
         return self
 
     @model_validator(mode="after")
@@ -169,14 +197,35 @@ class Settings(BaseSettings):
             )
         return self
 
-    def _is_loopback(self) -> bool:
-        host = self.bind.rpartition(":")[0].strip("[]")
-        if self.bind.startswith("unix:") or host == "localhost":
-            return True
-        try:
-            return ip_address(host).is_loopback
-        except ValueError:
-            return False
+
+def _host(bind: str) -> str:
+    return "localhost" if bind.startswith("unix:") else bind.rpartition(":")[0].strip("[]")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _without_zone(address: str) -> str:
+    if "%" in address:
+        # Python reads any text behind it, which would then stand in a configuration.
+        raise ValueError
+    return address
+
+
+def _network(text: str) -> str:
+    try:
+        network = ip_network(_without_zone(text), strict=False)
+    except ValueError:
+        raise ValueError(f"{text} must be an address or a network, such as 10.0.0.0/8") from None
+    if network.prefixlen == 0:
+        raise ValueError(f"{text} is everybody: then each client could choose its own address")
+    if ip_address(text.partition("/")[0]) != network.network_address:
+        raise ValueError(f"{text} has bits beyond its prefix: write {network}")
+    return str(network)
 
 
 def load_settings(**values: Any) -> Settings:

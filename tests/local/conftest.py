@@ -1,11 +1,11 @@
 """The real commands, in a copy of the project."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from local import nginx
 from tests.local.project import Project, copy_project, hide_nginx
 
 
@@ -14,9 +14,7 @@ from tests.local.project import Project, copy_project, hide_nginx
     params=[
         pytest.param(
             "nginx",
-            marks=pytest.mark.skipif(
-                shutil.which("nginx") is None, reason="nginx is not installed"
-            ),
+            marks=pytest.mark.skipif(nginx.executable() is None, reason="nginx is not installed"),
         ),
         "no nginx",
     ],

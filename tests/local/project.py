@@ -16,7 +16,8 @@ COPIED = [
 ]
 # Settings of the person who runs the tests, which would change what they see.
 FOREIGN = [
-    *("APP_ENV", "BIND", "DATABASE_URL", "DATABASE_URL_FILE", "JUST_COMMAND", "METRICS_BIND"),
+    *("APP_ENV", "BIND", "DATABASE_URL", "DATABASE_URL_FILE", "HTTP_HOST", "JUST_COMMAND"),
+    *("KEEP_ALIVE_TIMEOUT", "METRICS_BIND", "TRUSTED_PROXIES"),
     *("SECURE_API_KEY", "SECURE_API_KEY_FILE", "STATE_DIR"),
 ]
 
@@ -88,16 +89,13 @@ def copy_project(directory: Path) -> Project:
 
 
 def hide_nginx(directory: Path, path: str) -> str:
-    """Return the PATH with nginx hidden and everything else in its place."""
-    folders = []
-    for number, folder in enumerate(path.split(os.pathsep)):
-        if shutil.which("nginx", path=folder) is None:
-            folders.append(folder)
-            continue
-        shadow = directory / f"path{number}"
-        shadow.mkdir()
-        for program in Path(folder).iterdir():
-            if program.name != "nginx":
-                (shadow / program.name).symlink_to(program)
-        folders.append(str(shadow))
-    return os.pathsep.join(folders)
+    """Return a PATH on which an nginx comes first that is too old: it is found anywhere else."""
+    fake_program(directory / "old", "nginx", "echo 'nginx version: nginx/1.16.1' >&2")
+    return f"{directory / 'old'}{os.pathsep}{path}"
+
+
+def fake_program(directory: Path, name: str, script: str) -> None:
+    """Write a program that does what the script of `sh` says."""
+    directory.mkdir(exist_ok=True)
+    (directory / name).write_text(f"#!/bin/sh\n{script}\n")
+    (directory / name).chmod(0o755)

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -14,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from local.ports import has_address
 from local.readiness import ask
 from tests.local.project import Project, free_port
 
@@ -45,8 +45,8 @@ def pid_of(project: Project, program: str) -> int:
     return int(found[1]) if found else 0
 
 
-def find_nginx(project: Project) -> str | None:
-    return shutil.which("nginx", path=project.environment["PATH"])
+def runs_nginx(project: Project) -> bool:
+    return re.search("nginx +RUNNING", project.just("ps").stdout) is not None
 
 
 def can_connect(port: int) -> bool:
@@ -66,13 +66,13 @@ def test_the_printed_curl_lines_work_and_a_second_up_is_harmless(running: Projec
     assert "ada@example.org" in found.stdout
 
 
-def test_ps_lists_the_programs(running: Project) -> None:
+def test_ps_lists_the_programs(running: Project, request: pytest.FixtureRequest) -> None:
     listed = running.just("ps")
 
     assert listed.returncode == 0
     assert re.search(r"api +RUNNING", listed.stdout)
     assert re.search(r"postgres +RUNNING", listed.stdout)
-    assert ("nginx" in listed.stdout) == (find_nginx(running) is not None)
+    assert ("nginx" in listed.stdout) == (request.node.callspec.params["running"] == "nginx")
 
 
 def test_psql_reads_the_database_of_the_stack(running: Project) -> None:
@@ -81,6 +81,14 @@ def test_psql_reads_the_database_of_the_stack(running: Project) -> None:
 
     assert (found.returncode, found.stdout) == (0, "a b|t\n"), found.stderr
     assert refused.returncode != 0
+
+
+def test_the_front_listens_on_both_loopback_addresses(running: Project) -> None:
+    if not has_address("::1"):
+        pytest.skip("this machine has no IPv6")
+
+    assert ask(f"http://[::1]:{running.port}/readyz") == "200"
+    assert is_ready(running)
 
 
 def test_every_program_has_a_log(running: Project) -> None:
@@ -98,7 +106,7 @@ def test_nothing_is_pending_after_up(running: Project) -> None:
 
 
 def test_nginx_refuses_a_huge_body_with_the_envelope(running: Project) -> None:
-    if find_nginx(running) is None:
+    if not runs_nginx(running):
         pytest.skip("nginx does not run")
     with socket.create_connection(("127.0.0.1", running.port), timeout=10) as client:
         client.sendall(b"POST /foss HTTP/1.1\r\nHost: a\r\nX-Request-ID: mine\r\n")

@@ -27,7 +27,7 @@ def main() -> None:
     # The last hook of all: they run from the end of this list to its beginning.
     app.after_request_funcs[None].insert(0, die)
     config = Config()
-    config.bind = [settings.bind]
+    config.bind = list(settings.bind)
     run(serve(app, config))
 
 

@@ -17,14 +17,16 @@ PRODUCTION = {"APP_ENV": "production", "DATABASE_URL": URL, "SECURE_API_KEY": KE
 # Section 4 of the design, in this build.
 DEFAULTS: dict[str, Any] = {
     "app_env": "development",
-    "bind": "127.0.0.1:5000",
+    "bind": ("127.0.0.1:5000",),
     "connection_limit": 256,
     "cors_origins": ("http://localhost:8080",),
     "database_pool_size": 10,
     "database_statement_timeout": 5,
     "database_url": None,
     "drain_seconds": 5,
+    "http_host": "127.0.0.1",
     "http_port": 8080,
+    "keep_alive_timeout": 75,
     "log_format": None,
     "log_level": "INFO",
     "max_body_bytes": 1024**2,
@@ -34,6 +36,7 @@ DEFAULTS: dict[str, Any] = {
     "request_timeout": 30,
     "secure_api_key": None,
     "state_dir": ROOT / ".local",
+    "trusted_proxies": (),
 }
 # nginx reads these; the service does not.
 STACK: set[str] = set()
@@ -76,8 +79,9 @@ def test_every_setting_has_its_default(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "value"),
     [
-        ("BIND", "0.0.0.0:80", "0.0.0.0:80"),
-        ("BIND", "unix:/run/flusk.sock", "unix:/run/flusk.sock"),
+        ("BIND", "0.0.0.0:80", ("0.0.0.0:80",)),
+        ("BIND", "unix:/run/flusk.sock", ("unix:/run/flusk.sock",)),
+        ("BIND", "127.0.0.1:5000, [::1]:5000 ", ("127.0.0.1:5000", "[::1]:5000")),
         ("CORS_ORIGINS", "*", ("*",)),
         ("CORS_ORIGINS", "https://a.example", ("https://a.example",)),
         (
@@ -90,7 +94,12 @@ def test_every_setting_has_its_default(name: str) -> None:
         ("DATABASE_POOL_SIZE", "3", 3),
         ("DATABASE_STATEMENT_TIMEOUT", "0.5", 0.5),
         ("DRAIN_SECONDS", "0", 0),
+        ("HTTP_HOST", "0.0.0.0", "0.0.0.0"),
+        ("HTTP_HOST", "localhost", "127.0.0.1"),
+        ("HTTP_HOST", "[::1]", "::1"),
+        ("HTTP_HOST", "2001:DB8:0::1", "2001:db8::1"),
         ("HTTP_PORT", "9000", 9000),
+        ("KEEP_ALIVE_TIMEOUT", "620", 620),
         ("LOG_FORMAT", "json", "json"),
         ("LOG_LEVEL", "debug", "DEBUG"),
         ("LOG_LEVEL", "Warning", "WARNING"),
@@ -100,6 +109,8 @@ def test_every_setting_has_its_default(name: str) -> None:
         ("REQUEST_TIMEOUT", "0.25", 0.25),
         ("REQUEST_TIMEOUT", "", 30),
         ("STATE_DIR", "/var/state", Path("/var/state")),
+        ("TRUSTED_PROXIES", "10.0.0.0/8, 192.0.2.7,", ("10.0.0.0/8", "192.0.2.7/32")),
+        ("TRUSTED_PROXIES", "2001:DB8::/32,::1", ("2001:db8::/32", "::1/128")),
     ],
 )
 def test_a_setting_is_read_from_the_environment(
@@ -150,8 +161,9 @@ def test_the_log_format_goes_by_the_environment_unless_it_is_set(
         ("BIND", "unix:relative"),
         ("BIND", "127.0.0.1:65536"),
         ("BIND", "127.0.0.1:99999"),
-        ("BIND", "127.0.0.1:5000 "),
-        ("BIND", "127.0.0.1:5000,127.0.0.1:5001"),
+        ("BIND", ","),
+        ("BIND", "127.0.0.1:5000,5001"),
+        ("BIND", "127.0.0.1:5000,127.0.0.1:65536"),
         ("BIND", "http://127.0.0.1:5000"),
         ("DATABASE_POOL_SIZE", "0"),
         ("DATABASE_POOL_SIZE", "ten"),
@@ -163,9 +175,14 @@ def test_the_log_format_goes_by_the_environment_unless_it_is_set(
         ("DATABASE_URL", "host/name"),
         ("DRAIN_SECONDS", "-1"),
         ("DRAIN_SECONDS", "inf"),
+        ("HTTP_HOST", "example.org"),
+        ("HTTP_HOST", "127.0.0.1:8080"),
+        ("HTTP_HOST", "fe80::1%eth0;"),
         ("HTTP_PORT", "0"),
         ("HTTP_PORT", "65536"),
         ("HTTP_PORT", "80.5"),
+        ("KEEP_ALIVE_TIMEOUT", "4"),
+        ("KEEP_ALIVE_TIMEOUT", "75s"),
         ("LOG_FORMAT", "xml"),
         ("LOG_LEVEL", "LOUD"),
         ("MAX_BODY_BYTES", "1MiB"),
@@ -173,6 +190,14 @@ def test_the_log_format_goes_by_the_environment_unless_it_is_set(
         ("MAX_IMPORT_BYTES", "-1"),
         ("REQUEST_TIMEOUT", "0"),
         ("REQUEST_TIMEOUT", "nan"),
+        ("TRUSTED_PROXIES", "10.0.0.0/33"),
+        ("TRUSTED_PROXIES", "10.0.0.1/8"),
+        ("TRUSTED_PROXIES", "10.0.0.0/8 192.0.2.0/24"),
+        ("TRUSTED_PROXIES", "0.0.0.0/0"),
+        ("TRUSTED_PROXIES", "::/0"),
+        ("TRUSTED_PROXIES", "10.0.0.1;"),
+        ("TRUSTED_PROXIES", "fe80::1%eth0"),
+        ("TRUSTED_PROXIES", "proxy.example"),
     ],
 )
 def test_a_wrong_value_stops_the_start_with_one_line_that_names_it(
@@ -338,7 +363,7 @@ OPEN = ["0.0.0.0:5000", "[::]:5000", "192.0.2.1:80", "flusk.example:80", "[:::]:
 
 @pytest.mark.parametrize("bind", LOOPBACK)
 def test_a_loopback_needs_no_key(monkeypatch: pytest.MonkeyPatch, bind: str) -> None:
-    assert load(monkeypatch, {"BIND": bind}).bind == bind
+    assert load(monkeypatch, {"BIND": bind}).bind == (bind,)
 
 
 @pytest.mark.parametrize("bind", OPEN)
@@ -353,7 +378,23 @@ def test_beyond_loopback_a_missing_key_stops_the_start(
 
 @pytest.mark.parametrize("bind", OPEN)
 def test_beyond_loopback_a_key_is_enough(monkeypatch: pytest.MonkeyPatch, bind: str) -> None:
-    assert load(monkeypatch, {"BIND": bind, "SECURE_API_KEY": KEY}).bind == bind
+    assert load(monkeypatch, {"BIND": bind, "SECURE_API_KEY": KEY}).bind == (bind,)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "2001:db8::1"])
+def test_a_front_beyond_loopback_needs_a_key(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    line = refusal(monkeypatch, {"HTTP_HOST": host})
+
+    assert line.startswith(f"SECURE_API_KEY: is missing, and HTTP_HOST={host} is open to others.")
+    assert load(monkeypatch, {"HTTP_HOST": host, "SECURE_API_KEY": KEY}).http_host == host
+
+
+def test_each_of_several_addresses_needs_a_key_beyond_loopback(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    line = refusal(monkeypatch, {"BIND": "127.0.0.1:5000,0.0.0.0:5001"})
+
+    assert "BIND=0.0.0.0:5001 is open to others" in line
 
 
 @pytest.mark.parametrize("suffix", ["", "+asyncpg", "+psycopg2"])
