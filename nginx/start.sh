@@ -2,6 +2,7 @@
 # Renders the configuration with the environment's NGINX_* and starts nginx; `start.sh reload` has a
 # running nginx take it over, `start.sh check` only says whether it could. The image's own way needs a folder that its user may not write.
 set -eu
+: "${TRUSTED_PROXIES?is missing: this container is of an earlier version. Run \`just down\`, then \`just up\`.}"
 
 # As local/nginx.py works them out: a bit more than the service allows, so that the service answers.
 NGINX_TIMEOUT=$(awk "BEGIN { s = $REQUEST_TIMEOUT + $DATABASE_STATEMENT_TIMEOUT; s = (s > 30 ? s : 30) + 5; print int(s) + (s > int(s)) + 10 }")
