@@ -67,13 +67,15 @@ def find() -> Nginx:
     """Return the nginx of this machine. Raises UnusableError: there is none, or it is too old."""
     path = executable()
     if path is None:
-        raise UnusableError("nginx is not installed.")
+        raise UnusableError(
+            "nginx is not installed: there is none on PATH or in the usual folders."
+        )
     answer = _run([path, "-v"])
     found = re.search(r"nginx/(\d+)\.(\d+)\.(\d+)", answer.stderr)
     # A relative of nginx counts its versions otherwise: the check of the configuration decides.
     version = tuple(map(int, found.groups())) if found else OLDEST
     if answer.returncode:
-        raise UnusableError(f"{path} does not run: {_reason(answer.stderr)}")
+        raise UnusableError(f"{path} does not run: {_reason(answer.stderr)}.")
     if version < OLDEST:
         raise UnusableError(f"{path} is {_dotted(version)}; {_dotted(OLDEST)} or later is needed.")
     return Nginx(path, version)
@@ -96,7 +98,7 @@ def prepare(settings: Settings, state: Path, front: Iterable[str], service: str)
     command = nginx.command(prefix)
     checked = _run([*command, "-t", "-q"])
     if checked.returncode:
-        raise UnusableError(f"{nginx.path} refuses its configuration: {_reason(checked.stderr)}")
+        raise UnusableError(f"{nginx.path} refuses its configuration: {_reason(checked.stderr)}.")
     return command
 
 
@@ -149,7 +151,7 @@ def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
 def _reason(errors: str) -> str:
     """Return nginx's own line, which is not always its first."""
     lines = errors.strip().splitlines() or ["it does not say why"]
-    return next((line for line in lines if "[emerg]" in line), lines[-1])
+    return next((line for line in lines if "[emerg]" in line), lines[-1]).rstrip(".")
 
 
 def _dotted(version: Iterable[int]) -> str:

@@ -45,13 +45,13 @@ def test_nginx_on_path_comes_first(folders: Path) -> None:
 @pytest.mark.parametrize(
     ("script", "reason"),
     [
-        (None, "nginx is not installed."),
+        (None, "nginx is not installed: there is none on PATH or in the usual folders. "),
         ("echo 'nginx version: nginx/1.16.1' >&2", "is nginx 1.16.1; nginx 1.18.0 or later"),
-        ("echo 'nginx: error while loading libssl' >&2; exit 127", "error while loading libssl"),
-        ("exit 1", "it does not say why"),
+        ("echo 'nginx: error while loading libssl' >&2; exit 127", "while loading libssl. The"),
+        ("exit 1", "it does not say why. The"),
         (
             REFUSING,
-            'refuses its configuration: nginx: [emerg] unknown directive "limit_req" in x ',
+            'refuses its configuration: nginx: [emerg] unknown directive "limit_req" in x. ',
         ),
     ],
 )
