@@ -27,6 +27,7 @@ from service.settings import Settings, SettingsError, load_settings
 
 log = structlog.get_logger("service")
 HEAD_BYTES = 1 << 16
+BACKLOG = 2048
 
 
 def main() -> int:
@@ -40,9 +41,8 @@ def main() -> int:
         # Here a failure is one line, and the start of an embedded PostgreSQL holds up nobody.
         database_url(settings)
         config = server_config(settings)
-        config.create_sockets = partial(  # type: ignore[method-assign]  # Its errors name no setting.
-            open_sockets, config.create_sockets, settings.bind
-        )
+        # hypercorn's own errors name neither the setting nor the address.
+        config.create_sockets = partial(open_sockets, settings.bind)  # type: ignore[method-assign]
         # What is there by now stays: the collector of garbage need not look at it again.
         gc.collect()
         gc.freeze()
@@ -75,7 +75,7 @@ def server_config(settings: Settings) -> Config:
     """Return how hypercorn listens, and what it says of itself."""
     config = ServerConfig()
     config.bind = list(settings.bind)
-    config.backlog = 2048
+    config.backlog = BACKLOG
     config.logger_class = AccessLog
     config.graceful_timeout = settings.request_timeout
     # A proxy in front must close an idle connection first: see docs/deploy.md.
@@ -86,15 +86,22 @@ def server_config(settings: Settings) -> Config:
     return config
 
 
-def open_sockets(open_: Callable[[], Sockets], bind: Sequence[str]) -> Sockets:
-    """Listen. Raises SettingsError where the address is not to be had."""
-    try:
-        return open_()
-    except OSError as error:
-        addresses = " and ".join(bind)
-        raise SettingsError(
-            f"BIND: can't listen on {addresses}: {error.strerror or error}."
-        ) from error
+def open_sockets(binds: Sequence[str]) -> Sockets:
+    """Listen on each address. Raises SettingsError: one is not to be had."""
+    opened = []
+    for bind in binds:
+        config = Config()
+        config.bind = [bind]
+        try:
+            [one] = config.create_sockets().insecure_sockets
+            # At once, for two of the addresses may be the same.
+            one.listen(BACKLOG)
+        except OSError as error:
+            raise SettingsError(
+                f"BIND: can't listen on {bind}: {error.strerror or error}."
+            ) from error
+        opened.append(one)
+    return Sockets([], opened, [])
 
 
 class Stop:

@@ -59,13 +59,14 @@ def running(
     directory: Path,
     database_url: str,
     program: Sequence[str] = ("-m", "service"),
+    more: str = "",
     **settings: str,
 ) -> Iterator[Service]:
     """Start a service and wait until it answers; kill it in the end."""
     port = free_port()
     log = directory / f"service-{port}.log"
     environment = {
-        "BIND": f"127.0.0.1:{port}",
+        "BIND": f"127.0.0.1:{port},{more}",
         "DATABASE_URL": database_url,
         "SECURE_API_KEY": KEY,
         "DRAIN_SECONDS": "0",

@@ -12,9 +12,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.settings import ROOT
+from service.__main__ import server_config
+from service.settings import ROOT, Settings
 from tests.factories import foss
-from tests.socket.conftest import KEY, running
+from tests.socket.conftest import KEY, free_port, running
 
 AUTH = {"X-API-Key": KEY}
 
@@ -38,7 +39,7 @@ MISSING = (
 )
 OPEN = (
     "SECURE_API_KEY: is missing, and BIND=0.0.0.0:5000 is open to others."
-    " Set a key, or bind to 127.0.0.1."
+    " Set a key, or use 127.0.0.1."
 )
 SHORT = {"APP_ENV": "production", "DATABASE_URL": "postgresql://x", "SECURE_API_KEY": "short"}
 
@@ -65,11 +66,38 @@ def test_a_port_that_is_taken_stops_the_start_with_one_line(database_url: str) -
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         bind = f"127.0.0.1:{taken.getsockname()[1]}"
-        result = start(BIND=bind, DATABASE_URL=database_url)
+        result = start(BIND=f"127.0.0.1:0,{bind}", DATABASE_URL=database_url)
 
     assert result.returncode == 1
     assert result.stderr.startswith(f"BIND: can't listen on {bind}: ")
     assert len(result.stderr.splitlines()) == 1
+
+
+def test_addresses_that_overlap_stop_the_start_with_one_line(database_url: str) -> None:
+    port = free_port()
+    result = start(
+        BIND=f"127.0.0.1:{port},0.0.0.0:{port}", DATABASE_URL=database_url, SECURE_API_KEY=KEY
+    )
+
+    assert result.returncode == 1
+    assert result.stderr == f"BIND: can't listen on 0.0.0.0:{port}: Address already in use.\n"
+
+
+def test_it_listens_on_each_address(tmp_path: Path, database_url: str) -> None:
+    path = tmp_path / "socket"
+    with running(tmp_path, database_url, more=f"unix:{path}") as service:
+        transport = httpx.HTTPTransport(uds=str(path))
+        with httpx.Client(transport=transport, base_url="http://localhost") as client:
+            assert client.get("/livez").status_code == 200
+        assert httpx.get(f"{service.url}/livez").status_code == 200
+        service.process.terminate()
+        service.process.wait(10)
+
+    assert not path.exists()
+
+
+def test_a_connection_is_kept_for_as_long_as_is_set() -> None:
+    assert server_config(Settings(keep_alive_timeout=620)).keep_alive_timeout == 620
 
 
 def test_a_restart_loses_nothing(tmp_path: Path, database_url: str, empty_database: None) -> None:
