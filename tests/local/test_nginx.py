@@ -32,6 +32,8 @@ pytestmark = pytest.mark.skipif(nginx.executable() is None, reason="nginx is not
 
 START_SECONDS = 10
 MAX_BODY_BYTES = 10_000
+# Each character that means something to nginx, and some more.
+ODD = """a b'c"d;e{f}g$h#i\\j%k&l(m)é\u20ac"""
 
 
 @dataclass
@@ -735,8 +737,10 @@ def test_the_settings_reach_the_configuration(tmp_path: Path) -> None:
     limits = {"rate_limit": 77, "connection_limit": 33, "request_timeout": 90}
     limits |= {"keep_alive_timeout": 620}
     settings = sizes.model_copy(update=limits | {"trusted_proxies": ("10.0.0.0/8", "::1/128")})
-    nginx.prepare(settings, tmp_path, ["127.0.0.1:8080"], "127.0.0.1:5000")
-    text = (tmp_path / "nginx" / "nginx.conf").read_text()
+    state = tmp_path / ODD
+    state.mkdir()
+    nginx.prepare(settings, state, [f"127.0.0.1:{free_port()}"], "127.0.0.1:5000")
+    text = (state / "nginx" / "nginx.conf").read_text()
 
     assert "rate=77r/s" in text
     assert "burst=77 " in text
@@ -793,9 +797,6 @@ async def test_a_stream_that_fails_midway_is_no_whole_file(
 
     assert response.status_code == 200
     assert len(first) == 1000
-
-
-ODD = """a b'c"d;e{f}g$h#i\\j%k&l(m)é\u20ac"""
 
 
 def test_a_path_may_have_any_printable_character(tmp_path: Path) -> None:

@@ -114,6 +114,7 @@ def test_the_template_is_the_one_of_the_local_stack(stack: Stack) -> None:
 def test_times_and_sizes_are_those_of_the_local_stack(stack: Stack) -> None:
     sizes = {"REQUEST_TIMEOUT": "37.5", "DATABASE_STATEMENT_TIMEOUT": "0.25"}
     sizes |= {"MAX_BODY_BYTES": "99", "MAX_IMPORT_BYTES": "999"}
+    sizes |= {"KEEP_ALIVE_TIMEOUT": "620", "TRUSTED_PROXIES": "10.0.0.0/8, ::1/128"}
     sizes["CORS_ORIGINS"] = "http://a.example, https://b.example:8443"
     other = replace(stack, environment=stack.environment | sizes)
     settings = Settings(
@@ -122,6 +123,8 @@ def test_times_and_sizes_are_those_of_the_local_stack(stack: Stack) -> None:
         max_body_bytes=99,
         max_import_bytes=999,
         cors_origins=ORIGINS,
+        keep_alive_timeout=620,
+        trusted_proxies=("10.0.0.0/8", "::1/128"),
     )
     other.compose("up", "--detach", "--wait", "--no-deps", "nginx")
     try:
@@ -131,7 +134,8 @@ def test_times_and_sizes_are_those_of_the_local_stack(stack: Stack) -> None:
     expected = nginx.render(nginx.values(settings) | dict.fromkeys(nginx.PLACES, ""))
 
     names = ("client_max_body_size", "proxy_read_timeout", "worker_shutdown_timeout")
-    for name in (*names, *(f'"{origin}"' for origin in ORIGINS)):
+    more = ("keepalive_timeout 620s", "set_real_ip_from 10", "set_real_ip_from ::1")
+    for name in (*names, *more, *(f'"{origin}"' for origin in ORIGINS)):
         [line] = [line for line in expected.splitlines() if line.strip().startswith(name)]
         assert line in rendered.splitlines()
 
