@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local import front, nginx, ports
+from local.console import just
 from local.processes import Program
 from service.settings import Settings
 
@@ -12,7 +13,8 @@ from service.settings import Settings
 STOP_MARGIN = 10
 WITHOUT_NGINX = (
     "The service runs without nginx: nothing limits the requests of one client, cuts slow clients "
-    "off early, or compresses answers."
+    "off early, or compresses answers. To have that, install or mend nginx, then run "
+    f"`{just('down')}` and `{just('up')}`."
 )
 
 
