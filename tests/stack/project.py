@@ -6,16 +6,29 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from local.compose import engine_answers
+from local import compose
+from local.engine import EngineError
 from service.settings import ROOT
 from tests.local.project import copy_project
 
+# What a shell may have set for another project.
+ELSEWHERE = {
+    "COMPOSE_FILE": "/elsewhere/compose.yaml",
+    "COMPOSE_PROFILES": "elsewhere",
+    "COMPOSE_PROJECT_NAME": "elsewhere",
+    "POSTGRES_PASSWORD": "elsewhere",
+    "API_PASSWORD": "elsewhere",
+    "MIGRATE_PASSWORD": "elsewhere",
+    "IMAGE_TAG": "elsewhere",
+    "PGPASSWORD": "elsewhere",
+    "PWD": "/",
+}
 CONTAINER_FILES = ("Dockerfile", ".dockerignore", "compose.yaml", "postgres")
 
 
@@ -47,7 +60,9 @@ class Stack:
             yield process
 
     def compose(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return self._run("docker", "compose", *arguments)
+        """Run compose as a person would, in a shell that has nothing for other projects."""
+        plain = {name: self.environment[name] for name in self.environment.keys() - ELSEWHERE}
+        return replace(self, environment=plain)._run("docker", "compose", *arguments)
 
     def docker(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return self._run("docker", *arguments)
@@ -78,8 +93,10 @@ class Stack:
 @contextmanager
 def new_stack(directory: Path) -> Iterator[Stack]:
     """Return a stack that does not run yet. Skips the test where no engine answers."""
-    if not engine_answers():
-        pytest.skip("no Docker engine with compose answers")
+    try:
+        compose.require()
+    except EngineError as error:
+        pytest.skip(str(error))
     project = copy_project(directory / "flusk")
     for name in CONTAINER_FILES:
         source = ROOT / name
@@ -92,9 +109,8 @@ def new_stack(directory: Path) -> Iterator[Stack]:
     # The environment of the tests names no file for settings; this project has one of its own.
     environment = {n: v for n, v in project.environment.items() if n != "ENV_FILE"}
     name = f"flusk-test-{os.getpid()}"
-    stack = Stack(
-        project.directory, name, environment | {"COMPOSE_PROJECT_NAME": name, "DRAIN_SECONDS": "1"}
-    )
+    (project.directory / ".env").write_text(f"COMPOSE_PROJECT_NAME={name}\n")
+    stack = Stack(project.directory, name, environment | ELSEWHERE | {"DRAIN_SECONDS": "1"})
     try:
         yield stack
     finally:

@@ -35,6 +35,7 @@ def test_the_first_up_writes_secrets_that_nobody_else_reads(stack: Stack) -> Non
     lines = (stack.directory / ".env").read_text().splitlines()
     values = dict(line.split("=", 1) for line in lines)
 
+    assert values.pop("COMPOSE_PROJECT_NAME") == stack.name
     assert values.keys() == {
         "POSTGRES_PASSWORD",
         "MIGRATE_PASSWORD",
