@@ -91,13 +91,16 @@ class Stack:
 
 
 @contextmanager
-def new_stack(directory: Path) -> Iterator[Stack]:
-    """Return a stack that does not run yet. Skips the test where no engine answers."""
+def new_stack(directory: Path, folder: str = "") -> Iterator[Stack]:
+    """Return a stack that does not run yet, in a folder of this name, which names the project.
+
+    Skips the test if no engine answers.
+    """
     try:
         compose.require()
     except EngineError as error:
         pytest.skip(str(error))
-    project = copy_project(directory / "flusk")
+    project = copy_project(directory / (folder or "flusk"))
     for name in CONTAINER_FILES:
         source = ROOT / name
         copy = shutil.copytree if source.is_dir() else shutil.copy
@@ -108,8 +111,9 @@ def new_stack(directory: Path) -> Iterator[Stack]:
             path.chmod(path.stat().st_mode & 0o700)
     # The environment of the tests names no file for settings; this project has one of its own.
     environment = {n: v for n, v in project.environment.items() if n != "ENV_FILE"}
-    name = f"flusk-test-{os.getpid()}"
-    (project.directory / ".env").write_text(f"COMPOSE_PROJECT_NAME={name}\n")
+    name = compose.new_name(project.directory) if folder else f"flusk-test-{os.getpid()}"
+    if not folder:
+        (project.directory / ".env").write_text(f"COMPOSE_PROJECT_NAME={name}\n")
     stack = Stack(project.directory, name, environment | ELSEWHERE | {"DRAIN_SECONDS": "1"})
     try:
         yield stack

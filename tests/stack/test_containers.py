@@ -179,6 +179,24 @@ def test_a_file_of_records_goes_in_and_comes_out(stack: Stack, tmp_path: Path) -
     assert target.read_text("utf-8").replace('"', "").splitlines() == ["name,email", *rows]
 
 
+def test_search_and_order_are_those_of_the_local_stack(stack: Stack, http: httpx.Client) -> None:
+    names = ["ÖSTERREICH", "Österreich", "Ωmega", "ωMEGA", "apfel", "Zebra"]
+    for number, name in enumerate(names):
+        record = {"name": name, "email": f"{number}@locale.example"}
+        assert http.post("/foss", json=record).status_code == 201
+    found = [
+        [one["name"] for one in http.get("/foss", params={"q": q, "sort": "name"}).json()]
+        for q in ("österreich", "ωmega", "@locale.example")
+    ]
+    locale = "SELECT datlocprovider, datlocale FROM pg_database WHERE datname = 'flusk'"
+
+    assert found[0] == ["ÖSTERREICH", "Österreich"]
+    assert found[1] == ["Ωmega", "ωMEGA"]
+    # By code point, as UTF-8 has them.
+    assert found[2] == sorted(names)
+    assert stack.just("psql", "--csv", "-tc", locale).stdout.strip() == "b,C.UTF-8"
+
+
 def test_a_backup_comes_back(stack: Stack, http: httpx.Client, tmp_path: Path) -> None:
     created = http.post("/foss", json=foss()).json()
     dump = tmp_path / "stack.dump"
