@@ -14,7 +14,7 @@ from typing import Any
 
 from local import engine, indexes, passwords
 from local.console import CommandError, complain, just
-from local.engine import NoEngineError
+from local.engine import PASSED, NoEngineError
 from service.common.env_file import read_env_file
 from service.settings import ENV_FILE, ROOT, SettingsError
 
@@ -108,7 +108,8 @@ def _require_own_name(name: str, found: list[tuple[str, str]]) -> None:
 
 def environment(**values: str) -> dict[str, str]:
     """Return the environment of compose: the settings win over `.env`, these values over both."""
-    outer = read_env_file(ENV_FILE) | engine.docker_environment()
+    file = {name: text for name, text in read_env_file(ENV_FILE).items() if name not in PASSED}
+    outer = file | engine.docker_environment()
     return outer | indexes.for_build(os.environ) | {NAME: project()} | values
 
 

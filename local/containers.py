@@ -105,8 +105,9 @@ def down(settings: Settings) -> int:
 def ps() -> int:
     """Print all containers; return 0 when all run, but for those that did their work."""
     found = _parse(compose.ask("ps", "--all", "--format", "json"))
+    width = max((len(one["Name"]) for one in found), default=0)
     for one in found:
-        print(f"{one['Name']:<24} {one.get('Status') or one['State']}")
+        print(f"{one['Name']:<{width}}  {one.get('Status') or one['State']}")
     return 0 if all(map(_is_well, found)) else 1
 
 

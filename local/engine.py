@@ -13,7 +13,7 @@ from local.console import CommandError, just
 from service.settings import ROOT, Settings
 
 # For a question that is answered within a second unless something is wrong.
-ASK_SECONDS = 15
+ASK_SECONDS = 10
 # `up --wait`, `--progress` and secrets of a build need it.
 OLDEST_COMPOSE = (2, 20)
 

@@ -54,7 +54,10 @@ def find(environment: Mapping[str, str]) -> Indexes:
 
 
 def for_uv(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return what uv has to be told, for it to use the index that pip is told of."""
+    """Return what uv has to be told, for it to use the index that pip is told of.
+
+    What uv is told by its own variables stays.
+    """
     found = find(environment)
     extra = " ".join(url for url in found.extra if not _is_missing(url))
     told = {
@@ -64,7 +67,7 @@ def for_uv(environment: Mapping[str, str]) -> dict[str, str]:
         "UV_INDEX_STRATEGY": "unsafe-best-match" if extra else "",
         "UV_INSECURE_HOST": found.others.get("trusted-host", ""),
     }
-    return {name: value for name, value in told.items() if value}
+    return {name: value for name, value in told.items() if value and not environment.get(name)}
 
 
 def for_build(environment: Mapping[str, str]) -> dict[str, str]:
