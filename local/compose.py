@@ -77,6 +77,12 @@ def prepare() -> list[str]:
     return names
 
 
+def has_data() -> bool:
+    """Return whether a stack of this name has left its data, here or in another folder."""
+    volume = f"name=^{project()}_data$"
+    return bool(engine.ask("docker", "volume", "ls", "--quiet", "--filter", volume))
+
+
 def project() -> str:
     """Return the name of this project: of `.env`, else of the folder, as compose forms it."""
     return read_env_file(ENV_FILE).get(NAME) or folder_name(ROOT) or new_name(ROOT)

@@ -29,6 +29,8 @@ def up(settings: Settings) -> int:
     with stack.alone(stack.state_of(settings)):
         if added := compose.prepare():
             print(f"Wrote random values for {', '.join(added)} to .env, which git ignores.")
+            if "POSTGRES_PASSWORD" in added and compose.has_data():
+                print(f"An earlier stack called {compose.project()} left its data: they are used.")
         settings = load_settings()
         url = f"http://127.0.0.1:{settings.http_port}"
         for name in MOUNTED:

@@ -136,5 +136,10 @@ def _error(command: tuple[str, ...], reason: str) -> EngineError:
         return NoEngineError(
             f"The Docker engine does not run: start it, or use `{just('up local')}`."
         )
-    lines = reason.splitlines() or ["it says nothing"]
-    return EngineError(f"`{' '.join(command[:3])}` failed: {lines[-1]}")
+    if "could not be found in this WSL" in reason:
+        return NoEngineError(
+            "Docker Desktop does not serve this WSL distribution: turn that on in its settings "
+            f"(Resources, WSL integration), or use `{just('up local')}`."
+        )
+    first = (reason.splitlines() or ["it says nothing"])[0]
+    return EngineError(f"`{' '.join(command[:3])}` failed: {first}")

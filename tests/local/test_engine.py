@@ -39,6 +39,9 @@ STOPPED = {
     "is correct and if the daemon is running: dial unix /var/run/docker.sock: connect: no such "
     "file or directory' >&2; exit 1": "does not run",
 }
+STOPPED[
+    "printf '\\nThe command docker could not be found in this WSL 2 distro.\\nhttps://x\\n'; exit 1"
+] = "WSL integration"
 # An engine that answers, with a compose that will not do.
 UNFIT = {
     "[ $1 = ps ] || { echo \"docker: 'compose' is not a docker command.\" >&2; exit 1; }": (

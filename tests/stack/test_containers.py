@@ -416,6 +416,7 @@ def test_a_lost_env_costs_nothing_but_the_key(stack: Stack) -> None:
     found = httpx.get(f"{stack.url}/foss/{created['id']}", headers={"X-API-Key": stack.key})
 
     assert again.returncode == 0, again.stderr
+    assert f"An earlier stack called {stack.name} left its data" in again.stdout
     assert found.json() == created
 
 
