@@ -1,8 +1,12 @@
 # The service and its migrations; the same image serves and migrates.
 FROM python:3.14-slim AS build
 COPY requirements/production.txt /
-# An environment without pip: the service installs nothing.
-RUN python -m venv --without-pip /venv \
+# An environment without pip: the service installs nothing. The package index, proxies and
+# certificates of whoever builds are secrets of this step alone: see local/indexes.py.
+RUN --mount=type=secret,id=environment --mount=type=secret,id=certificates \
+    set -a; if [ -f /run/secrets/environment ]; then . /run/secrets/environment; fi; set +a; \
+    if [ -s /run/secrets/certificates ]; then export PIP_CERT=/run/secrets/certificates; fi; \
+    python -m venv --without-pip /venv \
     && python -m pip --python /venv/bin/python install --no-cache-dir --only-binary :all: \
         --require-hashes -r /production.txt
 WORKDIR /app

@@ -80,7 +80,7 @@ def _run(
 ) -> None:
     offline = command[0] == "pg_restore"  # It turns one stream into another.
     if modes.in_containers(settings):
-        inside = ["docker", "compose", "exec", "--no-TTY", "postgres", *command]
+        inside = [*compose.COMMAND, "exec", "--no-TTY", "postgres", *command]
         database = ["--username=postgres", "--dbname=flusk"]
         environment: dict[str, str] = {}
     else:

@@ -22,8 +22,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from local.console import CommandError, complain  # noqa: E402  # The path comes first.
+from local.environment import for_pip, for_uv  # noqa: E402
 from local.failures import explain, report  # noqa: E402
-from local.indexes import for_pip, for_uv  # noqa: E402
 
 TOOLS = ROOT / ".tools"
 DEVELOPMENT = (".venv", "requirements/development.txt")
@@ -117,7 +117,7 @@ def install_tools() -> None:
             pip = [python, "-m", "pip", "--disable-pip-version-check", *command]
             must(pip, for_pip())
         elif uv := shutil.which("uv"):
-            must([uv, "pip", *command, "--python", sys.executable], for_uv(python))
+            must([uv, "pip", *command, "--python", sys.executable], for_uv())
         else:
             raise CommandError(
                 f"{sys.executable} has no pip, and uv is not on the PATH. Install one of them "
@@ -132,7 +132,7 @@ def make_environment(folder: Path, lock: Path) -> None:
     name = folder.relative_to(ROOT)
     print(f"Installing the packages of {lock.name} into {name}/", file=sys.stderr, flush=True)
     uv = str(TOOLS / "bin" / "uv")
-    environment = for_uv(python_with_pip())
+    environment = for_uv()
     with replacing(folder, lock) as fresh:
         # Relocatable, for it is made beside its place.
         must(

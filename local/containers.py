@@ -6,6 +6,7 @@ import stat
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from local import compose, ports, stack, upstream, welcome
 from local.console import CommandError, just
@@ -20,26 +21,26 @@ ONE_SHOTS = {"migrate", "roles"}
 # Containers see these as they are here, and run as other users.
 MOUNTED = ("nginx", "postgres")
 # Built apart from `latest`: what the replicas run is a matter of `just deploy` alone.
-TAG = {"IMAGE_TAG": "migrate"}
+TAG = "migrate"
 
 
 def up(settings: Settings) -> int:
     """Build, start, wait until all is healthy, and print the welcome."""
     with stack.alone(stack.state_of(settings)):
-        added = compose.write_secrets()
-        compose.require_own_project()
-        if added:
+        if added := compose.prepare():
             print(f"Wrote random values for {', '.join(added)} to .env, which git ignores.")
+            if "POSTGRES_PASSWORD" in added and compose.has_data():
+                print(f"An earlier stack called {compose.project()} left its data: they are used.")
         settings = load_settings()
         url = f"http://127.0.0.1:{settings.http_port}"
         for name in MOUNTED:
             _let_others_read(ROOT / name)
-        if not compose.output("ps", "--quiet", "nginx"):
+        if not compose.ask("ps", "--quiet", "nginx"):
             ports.require_free(settings.http_port, ports.everywhere())
-        if compose.output("ps", "--quiet", "api") and not added:
+        if compose.ask("ps", "--quiet", "api") and not added:
             # What has ended starts again. A build of now replaces what runs replica by replica, or
             # not at all.
-            count = max(REPLICAS, len(compose.output("ps", "--all", "--quiet", "api").split()))
+            count = max(REPLICAS, len(compose.ask("ps", "--all", "--quiet", "api").split()))
             kept = ("--no-recreate", "--no-build", "--scale", f"api={count}")
             compose.must("up", "--detach", "--wait", *kept)
             upstream.send_to_all()
@@ -53,8 +54,9 @@ def up(settings: Settings) -> int:
 
 
 def _start() -> None:
+    compose.build()
     try:
-        failed = compose.run("up", "--detach", "--build", "--wait")
+        failed = compose.run("up", "--detach", "--no-build", "--wait")
     except BaseException:
         # Ctrl-C: half a stack is of no use.
         compose.run("down")
@@ -83,7 +85,13 @@ def _let_others_read(path: Path) -> None:
     mode = path.stat().st_mode
     wanted = mode | (0o555 if mode & stat.S_IXUSR else 0o444)
     if mode != wanted:  # A clone under umask 077.
-        path.chmod(wanted)
+        try:
+            path.chmod(wanted)
+        except OSError as error:
+            raise CommandError(
+                f"{path} must be readable for the users of the containers, and its mode can't be "
+                f"changed: {error.strerror}. Run `chmod -R a+rX {' '.join(MOUNTED)}` as its owner."
+            ) from error
     for entry in path.iterdir() if path.is_dir() else ():
         _let_others_read(entry)
 
@@ -98,23 +106,29 @@ def down(settings: Settings) -> int:
 
 def ps() -> int:
     """Print all containers; return 0 when all run, but for those that did their work."""
-    listed = compose.output("ps", "--all", "--format", "json").splitlines()
-    found = [json.loads(line) for line in listed]
+    found = _parse(compose.ask("ps", "--all", "--format", "json"))
+    width = max((len(one["Name"]) for one in found), default=0)
     for one in found:
-        print(f"{one['Name']:<24} {one['Status']}")
+        print(f"{one['Name']:<{width}}  {one.get('Status') or one['State']}")
     return 0 if all(map(_is_well, found)) else 1
 
 
-def _is_well(one: dict[str, object]) -> bool:
+def _parse(listed: str) -> list[dict[str, Any]]:
+    """Return what compose lists: an object a line since 2.21, one array before."""
+    values = [json.loads(line) for line in listed.splitlines() if line.strip()]
+    return [one for value in values for one in (value if isinstance(value, list) else [value])]
+
+
+def _is_well(one: dict[str, Any]) -> bool:
     if one["Service"] in ONE_SHOTS:
-        return (one["State"], one["ExitCode"]) == ("exited", 0)
-    return one["Health"] == "healthy"
+        return bool(one["State"] == "exited" and one["ExitCode"] == 0)
+    return bool(one["Health"] == "healthy")
 
 
 def logs() -> int:
     """Follow all logs, until Ctrl-C."""
-    os.chdir(ROOT)
-    os.execvp("docker", ["docker", "compose", "logs", "--follow", "--tail", "20"])
+    command = ["logs", "--follow", "--tail", "20"]
+    os.execv(compose.COMMAND[0], [*compose.COMMAND, *command])
 
 
 def psql(arguments: list[str]) -> int:
@@ -126,7 +140,6 @@ def psql(arguments: list[str]) -> int:
 
 def alembic() -> list[str]:
     """Build an image of the working tree and return the command that runs alembic in it."""
-    compose.must("build", "--quiet", "api", **TAG)
-    tag = [f"{name}={value}" for name, value in TAG.items()]
-    run = ["docker", "compose", "--progress", "quiet", "run", "--rm", "--no-deps", "--no-TTY"]
-    return ["env", *tag, *run, "migrate", "alembic"]
+    compose.build(IMAGE_TAG=TAG)
+    run = ["run", "--rm", "--no-deps", "--no-TTY", "migrate", "alembic"]
+    return [*compose.COMMAND, f"IMAGE_TAG={TAG}", *run]

@@ -7,7 +7,7 @@ it closes its door loses what was on its way (docs/decisions/0009-deploy.md).
 import json
 import time
 
-from local import compose, stack, upstream
+from local import compose, engine, stack, upstream
 from local.console import CommandError, just
 from service.settings import Settings
 
@@ -29,7 +29,7 @@ def run(settings: Settings) -> int:
         # What runs, which is not always what was built last.
         compose.docker("tag", compose.inspect((running or found)[0])["Image"], previous)
         try:
-            compose.must("build", "--quiet", "api")
+            compose.build()
             for step in ("roles", "migrate"):
                 compose.must("run", "--rm", "--no-deps", step)
             replace(running, len(found))
@@ -58,7 +58,7 @@ def _roll_back(latest: str, previous: str, count: int, reason: BaseException) ->
 
 def images() -> tuple[str, str]:
     """Return the names of the image that is built and of the one that ran before it."""
-    configuration = json.loads(compose.output("config", "--format", "json"))
+    configuration = json.loads(compose.ask("config", "--format", "json"))
     name = configuration["services"]["api"]["image"].removesuffix(":latest")
     return f"{name}:latest", f"{name}:previous"
 
@@ -70,7 +70,7 @@ def stale() -> list[str]:
 
 def replicas() -> list[str]:
     """Return the containers of the service that run, and are not about to be started again."""
-    return sorted(compose.output("ps", "--quiet", "--status", "running", "api").split())
+    return sorted(compose.ask("ps", "--quiet", "--status", "running", "api").split())
 
 
 def replace(outdated: list[str], count: int) -> None:
@@ -121,8 +121,8 @@ def _wait_until_healthy(container: str) -> None:
 
 
 def _all_replicas() -> list[str]:
-    return compose.output("ps", "--all", "--quiet", "api").split()
+    return compose.ask("ps", "--all", "--quiet", "api").split()
 
 
 def _latest() -> str:
-    return compose.docker("image", "inspect", "--format", "{{.Id}}", images()[0]).strip()
+    return engine.ask("docker", "image", "inspect", "--format", "{{.Id}}", images()[0]).strip()

@@ -8,6 +8,8 @@ that it also serves the first set-up.
 import os
 from collections.abc import Collection
 
+from local import indexes
+
 # Who the person is, and how their machine reaches the network.
 PASSED = frozenset(
     """
@@ -22,23 +24,61 @@ PASSED = frozenset(
 # Which engine is meant, and how it is reached.
 DOCKER = frozenset(
     """
-    BUILDX_BUILDER BUILDX_CONFIG DOCKER_API_VERSION DOCKER_CERT_PATH DOCKER_CONFIG DOCKER_CONTEXT
-    DOCKER_DEFAULT_PLATFORM DOCKER_HOST DOCKER_TLS DOCKER_TLS_VERIFY SSH_AUTH_SOCK
+    BUILDX_BUILDER BUILDX_CONFIG CONTAINER_HOST DBUS_SESSION_BUS_ADDRESS DOCKER_API_VERSION
+    DOCKER_CERT_PATH DOCKER_CONFIG DOCKER_CONTEXT DOCKER_DEFAULT_PLATFORM DOCKER_HOST DOCKER_TLS
+    DOCKER_TLS_VERIFY SSH_AUTH_SOCK WSL_DISTRO_NAME WSL_INTEROP
+    """.split()  # noqa: SIM905
+)
+
+
+# Where packages come from and how they are reached; all else of pip and uv stays out.
+PIP = frozenset(
+    """
+    PIP_CACHE_DIR PIP_CERT PIP_CLIENT_CERT PIP_CONFIG_FILE PIP_DEFAULT_TIMEOUT PIP_EXTRA_INDEX_URL
+    PIP_FIND_LINKS PIP_INDEX_URL PIP_KEYRING_PROVIDER PIP_NO_CACHE_DIR PIP_NO_INDEX PIP_PROXY
+    PIP_RETRIES PIP_TIMEOUT PIP_TRUSTED_HOST XDG_CONFIG_DIRS
+    """.split()  # noqa: SIM905
+)
+UV = frozenset(
+    """
+    UV_CACHE_DIR UV_CONCURRENT_DOWNLOADS UV_CONFIG_FILE UV_DEFAULT_INDEX UV_EXTRA_INDEX_URL
+    UV_FIND_LINKS UV_HTTP_TIMEOUT UV_INDEX UV_INDEX_STRATEGY UV_INDEX_URL UV_INSECURE_HOST
+    UV_KEYRING_PROVIDER UV_LINK_MODE UV_NATIVE_TLS UV_NO_CACHE UV_NO_INDEX UV_OFFLINE
+    UV_SYSTEM_CERTS
     """.split()  # noqa: SIM905
 )
 
 
 def clean() -> None:
     """Take everything else out of this process's environment, and so out of all that it starts."""
-    found = kept(settings_names() | DOCKER)
+    found = kept(settings_names() | DOCKER | PIP | UV)
     os.environ.clear()
     os.environ.update(found)
+
+
+def for_pip() -> dict[str, str]:
+    """Return pip's environment."""
+    # A person's own --user or --require-virtualenv would refuse an install into a folder.
+    own = {"PIP_USER": "0", "PIP_REQUIRE_VIRTUALENV": "0", "PIP_ROOT_USER_ACTION": "ignore"}
+    return kept(PIP) | own
+
+
+def for_uv() -> dict[str, str]:
+    """Return uv's environment, with the index that pip is set to use if uv has none of its own."""
+    # Like pip and git, uv trusts the authorities that this machine trusts.
+    own = {"UV_PYTHON_DOWNLOADS": "never", "UV_SYSTEM_CERTS": "true"}
+    return own | kept(UV) | indexes.for_uv(os.environ)
 
 
 def kept(names: Collection[str]) -> dict[str, str]:
     """Return the variables that are passed to every program, and those named."""
     wanted = {*PASSED, *names}
-    found = {name: value for name, value in os.environ.items() if name.upper() in wanted}
+    found = {
+        name: value
+        for name, value in os.environ.items()
+        # The latter are the logins of uv's indexes.
+        if name.upper() in wanted or (UV & wanted and name.startswith("UV_INDEX_"))
+    }
     # Paths and messages are UTF-8 whatever the locale says.
     return {**found, "PYTHONUTF8": "1"}
 

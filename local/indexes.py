@@ -1,98 +1,219 @@
-"""Where packages come from: the index that a person has set for pip or uv serves both.
+"""The package index that pip and uv are set to use here, for programs that see no such setting.
 
-It needs nothing but Python.
+uv reads no `pip.conf`, pip no `uv.toml`, and the build of the image sees neither, nor the
+environment. It needs nothing but Python.
 """
 
-import ast
+import netrc
 import os
-import subprocess
+import re
+import shlex
+import ssl
+import tomllib
+from collections.abc import Mapping
+from configparser import Error, RawConfigParser
+from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote, urlsplit, urlunsplit
 
-from local.environment import kept
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+# What an index needs besides its address, under pip's names.
+OTHERS = ("trusted-host", "proxy", "timeout", "default-timeout", "retries", "find-links")
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
-# Where packages come from and how they are reached; all else of pip and uv stays out.
-PIP = frozenset(
-    f"PIP_{name}"
-    for name in (
-        *("CACHE_DIR", "CERT", "CLIENT_CERT", "CONFIG_FILE", "DEFAULT_TIMEOUT", "EXTRA_INDEX_URL"),
-        *("FIND_LINKS", "INDEX_URL", "KEYRING_PROVIDER", "NO_CACHE_DIR", "NO_INDEX", "PROXY"),
-        *("RETRIES", "TIMEOUT", "TRUSTED_HOST"),
+
+@dataclass(frozen=True)
+class Indexes:
+    """Where packages come from: `main` in place of PyPI, `extra` beside it."""
+
+    main: str
+    extra: tuple[str, ...]
+    others: Mapping[str, str]
+    certificates: str
+
+
+def find(environment: Mapping[str, str]) -> Indexes:
+    """Return what the environment and the files of pip and uv say; uv's word comes first."""
+    pip, uv = _pip(environment), _uv(environment)
+    main = _uv_url(environment, "UV_DEFAULT_INDEX") or environment.get("UV_INDEX_URL")
+    extra = [
+        *(_address(one, environment) for one in environment.get("UV_INDEX", "").split()),
+        *environment.get("UV_EXTRA_INDEX_URL", "").split(),
+        *pip.get("extra-index-url", "").split(),
+        *uv[1],
+    ]
+    hosts = f"{environment.get('UV_INSECURE_HOST', '')} {pip.get('trusted-host', '')}".split()
+    others = {name: pip[name] for name in OTHERS if pip.get(name)}
+    return Indexes(
+        main or pip.get("index-url") or uv[0],
+        tuple(dict.fromkeys(extra)),
+        others | ({"trusted-host": " ".join(hosts)} if hosts else {}),
+        _certificates(environment, pip),
     )
-)
-UV_INDEXES = frozenset(
-    f"UV_{name}"
-    for name in (
-        *("CONFIG_FILE", "DEFAULT_INDEX", "EXTRA_INDEX_URL", "FIND_LINKS", "INDEX", "INDEX_URL"),
-        "NO_INDEX",
-    )
-)
-UV = UV_INDEXES | {
-    f"UV_{name}"
-    for name in (
-        *("CACHE_DIR", "CONCURRENT_DOWNLOADS", "HTTP_TIMEOUT", "INDEX_STRATEGY", "INSECURE_HOST"),
-        *("KEYRING_PROVIDER", "LINK_MODE", "NATIVE_TLS", "NO_CACHE", "OFFLINE", "SYSTEM_CERTS"),
-    )
-}
 
 
-def for_pip() -> dict[str, str]:
-    """Return pip's environment."""
-    # A person's own --user or --require-virtualenv would refuse an install into a folder.
-    return kept(PIP) | {
-        "PIP_USER": "0",
-        "PIP_REQUIRE_VIRTUALENV": "0",
-        "PIP_ROOT_USER_ACTION": "ignore",
+def for_uv(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return what uv has to be told, for it to use the index that pip is told of.
+
+    What uv is told by its own variables stays.
+    """
+    found = find(environment)
+    extra = " ".join(url for url in found.extra if not _is_missing(url))
+    told = {
+        "UV_DEFAULT_INDEX": found.main,
+        "UV_INDEX": extra,
+        # As pip does; what may be installed is decided by the hashes.
+        "UV_INDEX_STRATEGY": "unsafe-best-match" if extra else "",
+        "UV_INSECURE_HOST": found.others.get("trusted-host", ""),
+    }
+    return {name: value for name, value in told.items() if value and not environment.get(name)}
+
+
+def for_build(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return what compose.yaml hands to the build of the image.
+
+    The addresses may have passwords in them: they are a secret of the build, which stays in no
+    image.
+    """
+    found = find(environment)
+    logins = _logins(environment)
+    urls = [_with_login(url, logins) for url in (found.main, *found.extra)]
+    links = " ".join(one for one in found.others.get("find-links", "").split() if _is_remote(one))
+    values = {
+        "index-url": urls[0] if _is_remote(urls[0]) else "",
+        "extra-index-url": " ".join(filter(_is_remote, urls[1:])),
+        **found.others,
+        "find-links": links,
+    }
+    lines = {f"PIP_{name.upper().replace('-', '_')}": value for name, value in values.items()}
+    for name in (*PROXIES, *map(str.lower, PROXIES)):
+        lines[name] = environment.get(name, "")
+    text = "".join(f"{name}={shlex.quote(value)}\n" for name, value in lines.items() if value)
+    addresses = [*urls, found.others.get("proxy", ""), *map(environment.get, lines)]
+    return {
+        "BUILD_CERTIFICATES": found.certificates or os.devnull,
+        "BUILD_ENVIRONMENT": text,
+        # What listens on this machine alone is out of reach on the build's own network.
+        "BUILD_NETWORK": "host"
+        if any(_host(one or "") in LOOPBACK for one in addresses)
+        else "default",
     }
 
 
-def for_uv(python: str | None) -> dict[str, str]:
-    """Return uv's environment, with the index of `python -m pip` if uv has none of its own."""
-    names = [name for name in os.environ if name.startswith("UV_INDEX_")]  # Credentials.
-    environment = kept({*UV, *names})
-    # Like pip and git, uv trusts the authorities that this machine trusts.
-    own = {"UV_PYTHON_DOWNLOADS": "never", "UV_SYSTEM_CERTS": "true"}
-    if UV_INDEXES & environment.keys() or any(path.exists() for path in uv_files()):
-        return own | environment
-    found = pip_settings(python)
-    if index := found.get("index-url"):
-        own["UV_DEFAULT_INDEX"] = index
-    if more := [url for url in found.get("extra-index-url", "").split() if url.startswith("http")]:
-        own["UV_INDEX"] = " ".join(more)
-        # As pip does; the hashes of the lock files decide what is taken.
-        own["UV_INDEX_STRATEGY"] = "unsafe-best-match"
-    if hosts := found.get("trusted-host"):
-        own["UV_INSECURE_HOST"] = " ".join(hosts.split())
-    if certificates := found.get("cert"):
-        own["SSL_CERT_FILE"] = certificates
-    return own | environment
+def _pip(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return pip's options for `install`, in its order: files, then the environment."""
+    values: dict[str, str] = {}
+    for file in _pip_files(environment):
+        parser = RawConfigParser()
+        try:
+            parser.read(file, encoding="utf-8")
+        except (Error, OSError, UnicodeDecodeError):
+            continue  # pip itself says what is wrong with it.
+        for section in ("global", "install"):
+            if parser.has_section(section):
+                values |= {name.replace("_", "-"): text for name, text in parser.items(section)}
+    for name, text in environment.items():
+        if name.startswith("PIP_"):
+            values[name.removeprefix("PIP_").lower().replace("_", "-")] = text
+    return {name: " ".join(text.split()) for name, text in values.items()}
 
 
-def uv_files() -> list[Path]:
-    """Return where uv looks for settings of the person and of the machine."""
-    home = os.environ.get("XDG_CONFIG_HOME") or Path(os.environ.get("HOME", "/")) / ".config"
-    return [Path(home) / "uv" / "uv.toml", Path("/etc/uv/uv.toml")]
+def _pip_files(environment: Mapping[str, str]) -> list[Path]:
+    own = environment.get("PIP_CONFIG_FILE", "")
+    if own == os.devnull:
+        return []
+    home = Path(environment.get("HOME") or "/nonexistent")
+    systems = [
+        Path(one) for one in environment.get("XDG_CONFIG_DIRS", "/etc/xdg").split(":") if one
+    ]
+    user = Path(environment.get("XDG_CONFIG_HOME") or home / ".config")
+    support = Path("Library/Application Support/pip")  # macOS.
+    return [
+        *(one / "pip/pip.conf" for one in systems),
+        Path("/etc/pip.conf"),
+        Path("/") / support / "pip.conf",
+        home / ".pip/pip.conf",
+        home / support / "pip.conf",
+        user / "pip/pip.conf",
+        *([Path(own)] if own else []),
+    ]
 
 
-def pip_settings(python: str | None) -> dict[str, str]:
-    """Return what pip is set to, by its files and variables; the latter win."""
-    if python is None:
-        return {
-            name.removeprefix("PIP_").lower().replace("_", "-"): value
-            for name, value in kept(PIP).items()
-            if name in PIP
-        }
-    listed = subprocess.run(
-        [python, "-m", "pip", "--disable-pip-version-check", "config", "list"],
-        env=for_pip(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    ranks = ("global", "install", ":env:")
-    found: dict[str, dict[str, str]] = {rank: {} for rank in ranks}
-    for line in listed.stdout.splitlines():
-        name, _, value = line.partition("=")
-        rank, _, key = name.rpartition(".")
-        if rank in found:
-            found[rank][key] = ast.literal_eval(value)
-    return {**found["global"], **found["install"], **found[":env:"]}
+def _uv(environment: Mapping[str, str]) -> tuple[str, list[str]]:
+    """Return the index that uv's own files name in place of PyPI, and those beside it."""
+    home = Path(environment.get("HOME") or "/nonexistent")
+    user = Path(environment.get("XDG_CONFIG_HOME") or home / ".config")
+    main, extra = "", []
+    for file in (user / "uv/uv.toml", Path("/etc/uv/uv.toml")):
+        try:
+            said = tomllib.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue  # uv itself says what is wrong with it.
+        indexes = said.get("index", [])
+        defaults = [one["url"] for one in indexes if one.get("default")]
+        main = main or next(iter([*defaults, said.get("index-url", "")]))
+        extra += [one["url"] for one in indexes if not one.get("default")]
+        extra += said.get("extra-index-url", [])
+    return main, extra
+
+
+def _uv_url(environment: Mapping[str, str], name: str) -> str:
+    return _address(environment.get(name, ""), environment)
+
+
+def _address(text: str, environment: Mapping[str, str]) -> str:
+    """Return the address of `NAME=URL` or `URL`, with the login that uv takes for the name."""
+    match = re.fullmatch(r"([A-Za-z0-9._-]+)=(.+)", text)
+    if not match:
+        return text
+    key = f"UV_INDEX_{re.sub('[^A-Z0-9]', '_', match[1].upper())}"
+    user, password = (environment.get(f"{key}_{part}", "") for part in ("USERNAME", "PASSWORD"))
+    return _with_login(match[2], {_host(match[2]): (user, password)} if user else {})
+
+
+def _logins(environment: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """Return the logins of `.netrc`, which pip and uv read too."""
+    home = environment.get("HOME") or "/nonexistent"
+    try:
+        hosts = netrc.netrc(environment.get("NETRC") or f"{home}/.netrc").hosts
+    except (OSError, netrc.NetrcParseError):
+        return {}
+    return {host: (login, password or "") for host, (login, _, password) in hosts.items()}
+
+
+def _with_login(url: str, logins: Mapping[str, tuple[str, str]]) -> str:
+    host = _host(url)
+    if host not in logins or "@" in (parts := urlsplit(url)).netloc:
+        return url
+    login = ":".join(quote(part, safe="") for part in logins[host])
+    return urlunsplit(parts._replace(netloc=f"{login}@{parts.netloc}"))
+
+
+def _certificates(environment: Mapping[str, str], pip: Mapping[str, str]) -> str:
+    """Return the file of the authorities that this machine trusts."""
+    names = ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+    system = ssl.get_default_verify_paths()
+    found = [
+        *(environment.get(name) for name in names),
+        pip.get("cert"),
+        system.cafile,
+        "/etc/ssl/certs/ca-certificates.crt",
+        "/etc/pki/tls/certs/ca-bundle.crt",
+    ]
+    return next((str(Path(one).resolve()) for one in found if one and Path(one).is_file()), "")
+
+
+def _is_remote(url: str) -> bool:
+    return url.startswith(("http://", "https://"))
+
+
+def _host(url: str) -> str:
+    try:
+        return (_is_remote(url) and urlsplit(url).hostname) or ""
+    except ValueError:  # Whoever uses it says so.
+        return ""
+
+
+def _is_missing(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme == "file" and not Path(parts.path).is_dir()

@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from local.console import CommandError, complain, just
-from local.indexes import for_uv
+from local.environment import for_uv
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "requirements"
@@ -35,7 +35,7 @@ def compile_into(folder: Path, arguments: list[str]) -> None:
     for name, sources in LOCKS.items():
         command = [*COMPILE, *arguments, *sources, "--output-file", str(folder / name)]
         if subprocess.run(
-            command, cwd=ROOT, env=for_uv(None), stdout=subprocess.DEVNULL, check=False
+            command, cwd=ROOT, env=for_uv(), stdout=subprocess.DEVNULL, check=False
         ).returncode:
             raise CommandError(f"uv could not compile {name}, for the reason above.")
 

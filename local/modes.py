@@ -1,7 +1,8 @@
 """Which stack a command is for: local processes, or containers."""
 
-from local import compose, containers, migrations, psql, stack
+from local import compose, containers, engine, migrations, psql, stack
 from local.console import CommandError, just
+from local.engine import EngineError
 from service.settings import Settings
 
 
@@ -13,10 +14,8 @@ def up(settings: Settings, arguments: list[str]) -> int:
             f"`{just('up')}` does not know {' '.join(arguments)!r}: "
             f"write `{just('up')}`, `{just('up local')}` or `{just('up docker')}`."
         )
-    if where == "docker" and not compose.engine_answers():
-        raise CommandError(
-            f"No Docker engine with compose answers. Start it, or use `{just('up local')}`."
-        )
+    if where == "docker":
+        compose.require()
     if where == "docker" and settings.database_url is not None:
         raise CommandError(
             "DATABASE_URL is set, and the containers have a PostgreSQL of their own: "
@@ -26,21 +25,53 @@ def up(settings: Settings, arguments: list[str]) -> int:
         if where == "docker":
             raise CommandError(f"The stack runs as local processes: `{just('down')}` first.")
         return stack.up(settings)
-    if where == "local" and compose.runs():
+    if where == "local" and _containers_are_seen():
         raise CommandError(f"The stack runs in containers: `{just('down')}` first.")
-    if where == "local" or settings.database_url is not None or not compose.engine_answers():
-        return stack.up(settings)
-    return containers.up(settings)
+    if where == "auto" and settings.database_url is None and _docker_is_usable():
+        where = "docker"
+    return containers.up(settings) if where == "docker" else stack.up(settings)
+
+
+def _docker_is_usable() -> bool:
+    """Return whether the stack can run in containers; say what keeps an engine from it."""
+    if not engine.is_installed():
+        return False
+    try:
+        compose.require()
+    except EngineError as error:
+        print(f"{error}\nStarting local processes instead.", flush=True)
+        return False
+    return True
+
+
+def _containers_are_seen() -> bool:
+    """Return whether containers run; a person who chose local processes needs no engine."""
+    try:
+        return compose.runs()
+    except EngineError as error:
+        print(f"Whether containers of this project run can't be found out: {error}", flush=True)
+        return False
 
 
 def down(settings: Settings, _arguments: list[str]) -> int:
     """Stop the stack that runs."""
-    return containers.down(settings) if containers_run(settings) else stack.down(settings)
+    return (
+        containers.down(settings) if _containers_certainly_run(settings) else stack.down(settings)
+    )
 
 
 def ps(settings: Settings, _arguments: list[str]) -> int:
     """Show what runs."""
-    return containers.ps() if containers_run(settings) else stack.ps(settings)
+    return containers.ps() if _containers_certainly_run(settings) else stack.ps(settings)
+
+
+def _containers_certainly_run(settings: Settings) -> bool:
+    try:
+        return containers_run(settings)
+    except EngineError as error:
+        raise CommandError(
+            f"No local processes run. Whether containers do can't be found out: {error}"
+        ) from error
 
 
 def logs(settings: Settings, _arguments: list[str]) -> int:
@@ -66,8 +97,19 @@ def migrate_sql(settings: Settings, _arguments: list[str]) -> int:
 
 
 def in_containers(settings: Settings) -> bool:
-    """Return whether the database of the containers is meant: they run, and no other is named."""
-    return settings.database_url is None and containers_run(settings)
+    """Return whether the database of the containers is meant: they run, and no other is named.
+
+    Raises EngineError: that can't be found out, and this folder was used for containers.
+    """
+    if settings.database_url is not None:
+        return False
+    try:
+        return containers_run(settings)
+    except EngineError:
+        if compose.was_used():
+            raise
+        # There is nothing that docker could run: a person who may not use it needs no engine.
+        return False
 
 
 def containers_run(settings: Settings) -> bool:

@@ -24,11 +24,13 @@ from pydantic_settings import (
 )
 
 from service.common.database_address import MAX_PORT, parse_address
+from service.common.env_file import ENCODING, read_env_file
 from service.common.secret_files import SecretFiles, SettingsError
 
-__all__ = ["ROOT", "Environment", "Settings", "SettingsError", "load_settings"]
+__all__ = ["ENV_FILE", "ROOT", "Environment", "Settings", "SettingsError", "load_settings"]
 
 ROOT = Path(__file__).resolve().parent.parent
+ENV_FILE = Path(os.environ.get("ENV_FILE", ROOT / ".env"))
 SECRETS = ("database_url", "secure_api_key")
 SHORTEST_PRODUCTION_KEY = 16
 LONGEST_SECONDS = 86_400
@@ -58,7 +60,8 @@ class Settings(BaseSettings):
     """Every setting, from the environment or from the file `.env` beside the README."""
 
     model_config = SettingsConfigDict(
-        env_file=os.environ.get("ENV_FILE", ROOT / ".env"),
+        env_file=ENV_FILE,
+        env_file_encoding=ENCODING,
         env_ignore_empty=True,
         extra="ignore",
         frozen=True,
@@ -231,8 +234,11 @@ def _network(text: str) -> str:
 def load_settings(**values: Any) -> Settings:
     """Read the settings; `values` win over the environment.
 
-    Raises SettingsError: a value is missing or wrong; the text has a line for each.
+    Raises SettingsError: a value is missing or wrong, and the text has a line for each; or `.env`
+    can't be read.
     """
+    if file := Settings.model_config.get("env_file"):
+        read_env_file(Path(str(file)))
     try:
         return Settings(**values)
     except ValidationError as error:

@@ -54,7 +54,9 @@ STATEMENTS = {
 # Models may use these for defaults and constraints.
 FOR_MODELS = {"text", "func"}
 MAX_LINES = 250
-LONG: dict[str, str] = {}
+LONG = {
+    "service.settings": "holds every setting",
+}
 
 
 @cache
@@ -123,7 +125,9 @@ def middleware_knows_no_blueprint(found: Iterable[Edge]) -> list[Edge]:
     ]
 
 
-SETTINGS_PARTS = {"service.common.database_address", "service.common.secret_files"}
+SETTINGS_PARTS = {
+    f"service.common.{name}" for name in ("database_address", "env_file", "secret_files")
+}
 
 
 def settings_stand_at_the_bottom(found: Iterable[Edge]) -> list[Edge]:

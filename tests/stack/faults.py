@@ -1,13 +1,12 @@
 """What clients notice while the stack is deployed or reloaded, or parts of it are killed.
 
 `python -m tests.stack.faults [--long] [FAULT ...]` strikes the stack that `just up` has started
-here (or that of COMPOSE_PROJECT_NAME and HTTP_PORT) and prints a table; it ends with 1 where
+here and prints a table; it ends with 1 if
 something did not hold.
 """
 
 import argparse
 import asyncio
-import os
 import sys
 from dataclasses import dataclass, field
 
@@ -124,7 +123,7 @@ def main() -> int:
     asked = parser.parse_args()
     if unknown := set(asked.faults) - set(FAULTS):
         parser.error(f"no such fault: {', '.join(unknown)}")
-    stack = Stack(os.environ.get("COMPOSE_PROJECT_NAME", ""), load_settings().http_port)
+    stack = Stack("", load_settings().http_port)
     held = asyncio.run(run(stack, asked.faults or list(FAULTS), long=asked.long, rate=asked.rate))
     return 0 if held else 1
 

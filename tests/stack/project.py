@@ -6,16 +6,29 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from local.compose import engine_answers
+from local import compose
+from local.engine import EngineError
 from service.settings import ROOT
 from tests.local.project import copy_project
 
+# What a shell may have set for another project.
+ELSEWHERE = {
+    "COMPOSE_FILE": "/elsewhere/compose.yaml",
+    "COMPOSE_PROFILES": "elsewhere",
+    "COMPOSE_PROJECT_NAME": "elsewhere",
+    "POSTGRES_PASSWORD": "elsewhere",
+    "API_PASSWORD": "elsewhere",
+    "MIGRATE_PASSWORD": "elsewhere",
+    "IMAGE_TAG": "elsewhere",
+    "PGPASSWORD": "elsewhere",
+    "PWD": "/",
+}
 CONTAINER_FILES = ("Dockerfile", ".dockerignore", "compose.yaml", "postgres")
 
 
@@ -47,7 +60,9 @@ class Stack:
             yield process
 
     def compose(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return self._run("docker", "compose", *arguments)
+        """Run compose as a person would, in a shell that has nothing for other projects."""
+        plain = {name: self.environment[name] for name in self.environment.keys() - ELSEWHERE}
+        return replace(self, environment=plain)._run("docker", "compose", *arguments)
 
     def docker(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return self._run("docker", *arguments)
@@ -76,11 +91,16 @@ class Stack:
 
 
 @contextmanager
-def new_stack(directory: Path) -> Iterator[Stack]:
-    """Return a stack that does not run yet. Skips the test where no engine answers."""
-    if not engine_answers():
-        pytest.skip("no Docker engine with compose answers")
-    project = copy_project(directory / "flusk")
+def new_stack(directory: Path, folder: str = "") -> Iterator[Stack]:
+    """Return a stack that does not run yet, in a folder of this name, which names the project.
+
+    Skips the test if no engine answers.
+    """
+    try:
+        compose.require()
+    except EngineError as error:
+        pytest.skip(str(error))
+    project = copy_project(directory / (folder or "flusk"))
     for name in CONTAINER_FILES:
         source = ROOT / name
         copy = shutil.copytree if source.is_dir() else shutil.copy
@@ -91,10 +111,10 @@ def new_stack(directory: Path) -> Iterator[Stack]:
             path.chmod(path.stat().st_mode & 0o700)
     # The environment of the tests names no file for settings; this project has one of its own.
     environment = {n: v for n, v in project.environment.items() if n != "ENV_FILE"}
-    name = f"flusk-test-{os.getpid()}"
-    stack = Stack(
-        project.directory, name, environment | {"COMPOSE_PROJECT_NAME": name, "DRAIN_SECONDS": "1"}
-    )
+    name = compose.new_name(project.directory) if folder else f"flusk-test-{os.getpid()}"
+    if not folder:
+        (project.directory / ".env").write_text(f"COMPOSE_PROJECT_NAME={name}\n")
+    stack = Stack(project.directory, name, environment | ELSEWHERE | {"DRAIN_SECONDS": "1"})
     try:
         yield stack
     finally:

@@ -35,6 +35,7 @@ def test_the_first_up_writes_secrets_that_nobody_else_reads(stack: Stack) -> Non
     lines = (stack.directory / ".env").read_text().splitlines()
     values = dict(line.split("=", 1) for line in lines)
 
+    assert values.pop("COMPOSE_PROJECT_NAME") == stack.name
     assert values.keys() == {
         "POSTGRES_PASSWORD",
         "MIGRATE_PASSWORD",
@@ -176,6 +177,24 @@ def test_a_file_of_records_goes_in_and_comes_out(stack: Stack, tmp_path: Path) -
     assert stored.stdout == "Stored 2000 records.\n", stored.stderr
     assert exported.returncode == 0, exported.stderr
     assert target.read_text("utf-8").replace('"', "").splitlines() == ["name,email", *rows]
+
+
+def test_search_and_order_are_those_of_the_local_stack(stack: Stack, http: httpx.Client) -> None:
+    names = ["ÖSTERREICH", "Österreich", "Ωmega", "ωMEGA", "apfel", "Zebra"]
+    for number, name in enumerate(names):
+        record = {"name": name, "email": f"{number}@locale.example"}
+        assert http.post("/foss", json=record).status_code == 201
+    found = [
+        [one["name"] for one in http.get("/foss", params={"q": q, "sort": "name"}).json()]
+        for q in ("österreich", "ωmega", "@locale.example")
+    ]
+    locale = "SELECT datlocprovider, datlocale FROM pg_database WHERE datname = 'flusk'"
+
+    assert found[0] == ["ÖSTERREICH", "Österreich"]
+    assert found[1] == ["Ωmega", "ωMEGA"]
+    # By code point, as UTF-8 has them.
+    assert found[2] == sorted(names)
+    assert stack.just("psql", "--csv", "-tc", locale).stdout.strip() == "b,C.UTF-8"
 
 
 def test_a_backup_comes_back(stack: Stack, http: httpx.Client, tmp_path: Path) -> None:
@@ -397,6 +416,7 @@ def test_a_lost_env_costs_nothing_but_the_key(stack: Stack) -> None:
     found = httpx.get(f"{stack.url}/foss/{created['id']}", headers={"X-API-Key": stack.key})
 
     assert again.returncode == 0, again.stderr
+    assert f"An earlier stack called {stack.name} left its data" in again.stdout
     assert found.json() == created
 
 

@@ -9,18 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from local import bootstrap, indexes
+from local import bootstrap, environment
 from local.console import CommandError
-
-
-@pytest.fixture
-def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Give a home without any settings of pip or uv."""
-    monkeypatch.setattr(os, "environ", {"PATH": os.environ["PATH"], "HOME": str(tmp_path)})
-    monkeypatch.setattr(indexes, "uv_files", lambda: [tmp_path / "uv.toml"])
-    # Not the machine's own.
-    os.environ["PIP_CONFIG_FILE"] = os.devnull
-    return tmp_path
 
 
 @pytest.mark.parametrize("name", ["a:b", "a\nb", "a\tb", "a\x1bb", "a\udcffb"])
@@ -101,51 +91,12 @@ def test_a_failed_install_says_what_to_check(capfd: pytest.CaptureFixture[str]) 
     assert capfd.readouterr().err == "because\n"
 
 
-@pytest.mark.usefixtures("bare")
-def test_the_index_of_pip_serves_uv_too() -> None:
-    os.environ["PIP_INDEX_URL"] = "https://me:secret@index.test/simple"
-    os.environ["PIP_EXTRA_INDEX_URL"] = "https://more.test/simple file:///nowhere"
-    os.environ["PIP_TRUSTED_HOST"] = "index.test"
-    python = bootstrap.python_with_pip()
-
-    assert python is not None
-    for way in (python, None):
-        found = indexes.for_uv(way)
-        assert found["UV_DEFAULT_INDEX"] == "https://me:secret@index.test/simple"
-        assert found["UV_INDEX"] == "https://more.test/simple"
-        assert found["UV_INSECURE_HOST"] == "index.test"
-
-
-def test_the_file_of_pip_serves_uv_too(bare: Path) -> None:
-    (bare / "pip.conf").write_text("[global]\nindex-url = https://a.test/simple\n")
-    os.environ["PIP_CONFIG_FILE"] = str(bare / "pip.conf")
-
-    found = indexes.for_uv(bootstrap.python_with_pip())
-
-    assert found["UV_DEFAULT_INDEX"] == "https://a.test/simple"
-
-
-@pytest.mark.parametrize("way", ["variable", "file"])
-def test_an_index_of_uv_wins(bare: Path, way: str) -> None:
-    os.environ["PIP_INDEX_URL"] = "https://pip.test/simple"
-    if way == "variable":
-        os.environ["UV_DEFAULT_INDEX"] = "https://uv.test/simple"
-    else:
-        (bare / "uv.toml").touch()
-
-    found = indexes.for_uv(None)
-
-    assert found.get("UV_DEFAULT_INDEX") == (
-        "https://uv.test/simple" if way == "variable" else None
-    )
-
-
 def test_all_else_of_pip_and_uv_stays_out(monkeypatch: pytest.MonkeyPatch) -> None:
     foreign = ("PIP_TARGET", "PIP_CONSTRAINT", "UV_PYTHON", "UV_PROJECT", "PYTHONPATH")
     for name in foreign:
         monkeypatch.setenv(name, "x")
 
-    assert not {*foreign} & {*indexes.for_pip(), *indexes.for_uv(None)}
+    assert not {*foreign} & {*environment.for_pip(), *environment.for_uv()}
 
 
 def test_python_is_found_by_the_script_even_if_the_first_one_is_broken(tmp_path: Path) -> None:
