@@ -46,7 +46,7 @@ ERRORS: Mapping[int, Answer] = {
     412: Answer(
         "PreconditionFailed",
         "PreconditionFailed",
-        "The record has changed since it was read.",
+        "The present version of the record is not one that the conditions admit.",
         ("ETag",),
     ),
     413: Answer("BodyTooLarge", INVALID, "The body is larger than the service takes."),

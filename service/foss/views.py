@@ -9,7 +9,6 @@ from quart_schema import (
     document_response,
 )
 
-from service.common.entity_tags import accepted_versions
 from service.common.middleware.conditional import etag
 from service.common.middleware.exports import exports
 from service.common.middleware.imports import imports
@@ -21,9 +20,9 @@ from service.common.payloads import (
     Error,
     FieldsHeaders,
     IdempotencyKeyHeader,
-    IfMatch,
     Message,
     PageHeaders,
+    Preconditions,
     Prefer,
     RecordHeaders,
 )
@@ -78,19 +77,18 @@ async def get_foss(id: int, query: GetFoss) -> ResponseReturnValue:
 @blueprint.put("/<id:id>")
 @blueprint.patch("/<id:id>")
 @document_request(UpdateFoss)
-@document_headers(IfMatch)
+@document_headers(Preconditions)
 @document_response(FossDocument, 200, RecordHeaders)
 @document_response(Error, 409)
-async def update_foss(id: int, payload: UpdateFoss, headers: IfMatch) -> ResponseReturnValue:
+async def update_foss(id: int, payload: UpdateFoss, headers: Preconditions) -> ResponseReturnValue:
     """Change the fields that are named; the others stay."""
-    foss = await domain.update_foss(autocommit(), id, payload, accepted_versions(headers.if_match))
+    foss = await domain.update_foss(autocommit(), id, payload, headers.versions)
     return json_text(foss.json), etag(foss.version)
 
 
 @blueprint.delete("/<id:id>")
-@document_headers(IfMatch)
+@document_headers(Preconditions)
 @document_response(Message)
-async def delete_foss(id: int, headers: IfMatch) -> ResponseReturnValue:
+async def delete_foss(id: int, headers: Preconditions) -> ResponseReturnValue:
     """Delete one Foss."""
-    versions = accepted_versions(headers.if_match)
-    return {"message": await domain.delete_foss(autocommit(), id, versions)}
+    return {"message": await domain.delete_foss(autocommit(), id, headers.versions)}

@@ -1,5 +1,7 @@
 """Entity tags: reading what has changed only, and changing what one has read only."""
 
+import asyncio
+
 import pytest
 
 from tests.client import Client
@@ -79,3 +81,103 @@ async def test_a_stale_tag_is_told_before_a_taken_email(client: Client, record: 
     )
 
     await error_of(response, 412, "PreconditionFailed")
+
+
+CHANGES = [("PUT", {"name": "Ada"}), ("PUT", {}), ("PATCH", {"name": "Ada"}), ("DELETE", None)]
+
+
+@pytest.mark.parametrize("condition", ["*", " * ", '"2"', 'W/"2"', '"1", "2"'])
+@pytest.mark.parametrize(("method", "json"), CHANGES)
+async def test_a_current_tag_in_if_none_match_is_a_412_and_changes_nothing(
+    client: Client, record: str, method: str, json: object, condition: str
+) -> None:
+    headers = {"If-None-Match": condition}
+    response = await client.open(record, method=method, json=json, headers=headers)
+    error = await error_of(response, 412, "PreconditionFailed")
+
+    assert error["message"] == (
+        "`If-None-Match` excludes the present version of Foss with `id: 1`."
+    )
+    assert response.headers["ETag"] == '"2"'
+    assert (await (await client.get(record)).get_json())["name"] == "Zed"
+
+
+@pytest.mark.parametrize("condition", ['"1"', 'W/"3"', '"22"', "2", "", "nonsense"])
+@pytest.mark.parametrize(("method", "json"), CHANGES)
+async def test_another_tag_in_if_none_match_lets_a_change_pass(
+    client: Client, record: str, method: str, json: object, condition: str
+) -> None:
+    headers = {"If-None-Match": condition}
+    response = await client.open(record, method=method, json=json, headers=headers)
+
+    assert response.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("if_match", "if_none_match", "status", "words"),
+    [
+        ('"2"', '"1"', 200, ""),
+        ("*", '"1"', 200, ""),
+        # `If-Match` is evaluated first.
+        ('"1"', "*", 412, "has changed"),
+        ('"1"', '"2"', 412, "has changed"),
+        ('"2"', "*", 412, "`If-None-Match` excludes"),
+        ("*", '"2"', 412, "`If-None-Match` excludes"),
+    ],
+)
+@pytest.mark.parametrize(("method", "json"), CHANGES)
+async def test_both_conditions_must_hold(
+    client: Client,
+    record: str,
+    method: str,
+    json: object,
+    if_match: str,
+    if_none_match: str,
+    status: int,
+    words: str,
+) -> None:
+    headers = {"If-Match": if_match, "If-None-Match": if_none_match}
+    response = await client.open(record, method=method, json=json, headers=headers)
+
+    assert response.status_code == status
+    assert words in await response.get_data(as_text=True)
+
+
+@pytest.mark.parametrize(("method", "json"), CHANGES)
+async def test_if_none_match_on_a_record_that_is_not_there_is_a_404(
+    client: Client, method: str, json: object
+) -> None:
+    headers = {"If-None-Match": "*"}
+    response = await client.open("/foss/99", method=method, json=json, headers=headers)
+
+    await error_of(response, 404, "RecordNotFound")
+
+
+async def test_if_none_match_is_told_before_a_taken_email(client: Client, record: str) -> None:
+    await client.post("/foss", json=foss(email="taken@example.org"))
+    headers = {"If-None-Match": "*"}
+    response = await client.put(record, json={"email": "taken@example.org"}, headers=headers)
+
+    await error_of(response, 412, "PreconditionFailed")
+
+
+async def test_a_condition_is_held_among_changes_that_share_a_statement(client: Client) -> None:
+    """Of changes that come together, those with a condition go alone."""
+    for _ in range(5):
+        await client.post("/foss", json=foss(name="Old"))
+    answers = await asyncio.gather(
+        *(
+            client.put(
+                f"/foss/{number}",
+                json={"name": "New"},
+                headers={"If-None-Match": "*"} if turn % 2 else {},
+            )
+            for turn in range(4)
+            for number in range(1, 6)
+        )
+    )
+
+    assert [answer.status_code for answer in answers] == [*[200] * 5, *[412] * 5] * 2
+    assert {(await client.get(f"/foss/{number}")).headers["ETag"] for number in range(1, 6)} == {
+        '"3"'
+    }
