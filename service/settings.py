@@ -24,6 +24,7 @@ from pydantic_settings import (
 )
 
 from service.common.database_address import MAX_PORT, parse_address
+from service.common.origins import parse_origin
 from service.common.secret_files import SecretFiles, SettingsError
 
 __all__ = ["ROOT", "Environment", "Settings", "SettingsError", "load_settings"]
@@ -125,10 +126,8 @@ class Settings(BaseSettings):
     @field_validator("cors_origins")
     @classmethod
     def _check_cors_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for origin in value:
-            if origin != "*" and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/\s]+", origin):
-                raise ValueError(f"{origin} must be like http://localhost:8080, without a path")
-        return value
+        # Each once: nginx has a map of them.
+        return tuple(dict.fromkeys(one if one == "*" else parse_origin(one) for one in value))
 
     @field_validator("secure_api_key")
     @classmethod

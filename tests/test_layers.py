@@ -123,7 +123,11 @@ def middleware_knows_no_blueprint(found: Iterable[Edge]) -> list[Edge]:
     ]
 
 
-SETTINGS_PARTS = {"service.common.database_address", "service.common.secret_files"}
+SETTINGS_PARTS = {
+    "service.common.database_address",
+    "service.common.origins",
+    "service.common.secret_files",
+}
 
 
 def settings_stand_at_the_bottom(found: Iterable[Edge]) -> list[Edge]:
