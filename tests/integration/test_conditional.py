@@ -83,6 +83,52 @@ async def test_a_stale_tag_is_told_before_a_taken_email(client: Client, record: 
     await error_of(response, 412, "PreconditionFailed")
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "json", "cache_control"),
+    [
+        ("POST", "/foss", {"name": "New", "email": "new@example.org"}, "private, no-cache"),
+        ("GET", "/foss", None, "no-store"),
+        ("GET", "/foss/1", None, "private, no-cache"),
+        ("HEAD", "/foss/1", None, "private, no-cache"),
+        ("GET", "/foss/1?only=id", None, "no-store"),
+        ("PUT", "/foss/1", {"name": "New"}, "private, no-cache"),
+        ("PATCH", "/foss/1", {}, "private, no-cache"),
+        ("DELETE", "/foss/1", None, "no-store"),
+        ("GET", "/foss/99", None, "no-store"),
+        ("GET", "/nope", None, "no-store"),
+        ("PUT", "/foss", {}, "no-store"),
+        ("GET", "/foss?limit=0", None, "no-store"),
+        ("POST", "/foss", {}, "no-store"),
+        ("GET", "/livez", None, "no-store"),
+        ("GET", "/docs", None, "no-cache"),
+    ],
+)
+async def test_no_shared_cache_may_keep_an_answer(
+    client: Client, record: str, method: str, path: str, json: object, cache_control: str
+) -> None:
+    body = {} if json is None else {"json": json}
+    response = await client.open(path, method=method, **body)
+
+    assert response.headers.getlist("Cache-Control") == [cache_control]
+
+
+@pytest.mark.parametrize("accept", ["text/csv", "application/x-ndjson"])
+async def test_no_cache_may_keep_a_file(client: Client, accept: str) -> None:
+    response = await client.get("/foss", headers={"Accept": accept})
+
+    assert response.headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize("path", ["/foss/1", "/docs/init.js"])
+async def test_a_304_repeats_who_may_keep_it(client: Client, record: str, path: str) -> None:
+    whole = await client.get(path)
+    headers = {"If-None-Match": whole.headers["ETag"]}
+    unchanged = await client.get(path, headers=headers)
+
+    assert unchanged.status_code == 304
+    assert unchanged.headers["Cache-Control"] == whole.headers["Cache-Control"]
+
+
 CHANGES = [("PUT", {"name": "Ada"}), ("PUT", {}), ("PATCH", {"name": "Ada"}), ("DELETE", None)]
 
 
