@@ -27,7 +27,7 @@ HARD = [
     "control \x01\x1f\x7f characters",
     "Grüße, 数据库, 🐘",
     "   spaces   ",
-    "\u2028\u2029",
+    "line \u2028 and paragraph \u2029 ends",
     "''",
     '""',
 ]

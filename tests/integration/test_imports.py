@@ -131,6 +131,7 @@ async def test_faults_have_their_lines_and_nothing_is_stored(client: Client) -> 
         '{"name": "NUL \\u0000", "email": "n@example.org"}',
         '{"name": "Dup", "name": "Dup", "email": "d@example.org"}',
         '{"name": ',
+        '{"name": "  ", "email": "s@example.org"}',
         '{"name": "More", "email": "m@example.org", "colour": "red"}',
     ]
     response = await post(client, "\n".join(lines), NDJSON)
@@ -146,6 +147,12 @@ async def test_faults_have_their_lines_and_nothing_is_stored(client: Client) -> 
         (11, "", "format", "The line is not valid JSON: Expecting value, at column 10"),
         (
             12,
+            "/name",
+            "pattern",
+            "'  ' needs at least two characters that are not white space",
+        ),
+        (
+            13,
             "",
             "additionalProperties",
             "Additional properties are not allowed ('colour' was unexpected)",
