@@ -82,6 +82,7 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(default=1 << 20, ge=1)
     max_import_bytes: int = Field(default=1 << 30, ge=1)
     metrics_bind: str = ""
+    path_prefix: str = ""
     rate_limit: int = Field(default=1000, ge=1)
     request_timeout: float = Field(default=30, gt=0, le=LONGEST_SECONDS)
     secure_api_key: SecretStr | None = None
@@ -128,6 +129,14 @@ class Settings(BaseSettings):
     def _check_cors_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         # Each once: nginx has a map of them.
         return tuple(dict.fromkeys(one if one == "*" else parse_origin(one) for one in value))
+
+    @field_validator("path_prefix")
+    @classmethod
+    def _check_path_prefix(cls, value: str) -> str:
+        prefix = value.rstrip("/")
+        if not re.fullmatch(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~-]+)*", prefix):
+            raise ValueError("must be like /api/v1: only letters, digits and . _ ~ - in each part")
+        return prefix
 
     @field_validator("secure_api_key")
     @classmethod

@@ -108,6 +108,19 @@ def link(paths: Document) -> None:
             }
 
 
+def below(prefix: str, document: Any) -> Any:
+    """Return the document of a service whose URLs, as their patterns have them, have a prefix."""
+    if isinstance(document, list):
+        return [below(prefix, item) for item in document]
+    if not isinstance(document, dict):
+        return document
+    found = {name: below(prefix, item) for name, item in document.items()}
+    pattern = found.get("pattern")
+    if isinstance(pattern, str) and pattern.startswith("^/"):
+        found["pattern"] = "^" + prefix.replace(".", r"\.") + pattern.removeprefix("^")
+    return found
+
+
 def _error(status: int, answer: Answer) -> Document:
     facts = {"request_id": "5d1d9a4f0b5c4c5d8a8f6a6f3a1f0c11"}
     envelope = {"code": status, "type": answer.type, "message": answer.description}

@@ -14,6 +14,7 @@ from service.common.middleware.exports import exports
 from service.common.middleware.imports import imports
 from service.common.middleware.json_responses import json_text
 from service.common.middleware.pagination import page_headers
+from service.common.middleware.prefix import public_path
 from service.common.middleware.unit_of_work import autocommit, session
 from service.common.payloads import (
     CreatedHeaders,
@@ -50,7 +51,8 @@ blueprint = Blueprint("foss", __name__, url_prefix="/foss")
 async def create_foss(payload: CreateFoss) -> ResponseReturnValue:
     """Store a new Foss."""
     foss = await domain.create_foss(autocommit(), payload)
-    return json_text(foss.json), 201, {"Location": f"/foss/{foss.id}"} | etag(foss.version)
+    location = {"Location": public_path(f"/foss/{foss.id}")}
+    return json_text(foss.json), 201, location | etag(foss.version)
 
 
 @blueprint.get("")
