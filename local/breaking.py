@@ -13,7 +13,7 @@ BOUNDS = {
 # What tells people more, or is compared in a way of its own.
 COMPARED = frozenset(
     {
-        *("title", "description", "example", "examples", "default"),
+        *("title", "description", "example", "examples", "default", "x-pattern-message"),
         *("$ref", "type", "enum", "required", "properties", "items", *BOUNDS),
     }
 )

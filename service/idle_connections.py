@@ -1,6 +1,7 @@
 """Idle connections: closed after a while, as hypercorn does it, with one task for a connection.
 
-hypercorn ends a task, and begins another one, at each request.
+hypercorn ends a task, and begins another one, at each request. It also waits, without an end, for a
+client to read what it was sent before it closes the connection.
 """
 
 import asyncio
@@ -9,6 +10,8 @@ from typing import Any
 import hypercorn.asyncio.run
 from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.events import Updated
+
+from service.common.middleware import connection
 
 
 class PatientServer(TCPServer):
@@ -29,6 +32,14 @@ class PatientServer(TCPServer):
         """Read until the client goes; then nobody waits any more for it to use the connection."""
         await super()._read_data()
         await self.idle_task.stop()
+
+    async def _close(self) -> None:
+        """Close the connection, and drop what the client does not read in a while."""
+        async with asyncio.timeout(connection.PROGRESS_SECONDS) as limit:
+            # It takes the end of the time for that of the connection.
+            await super()._close()
+        if limit.expired():
+            self.writer.transport.abort()
 
     async def _idle_timeout(self) -> None:
         """Close the connection where it was idle for too long, or the service stops."""

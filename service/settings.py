@@ -25,6 +25,7 @@ from pydantic_settings import (
 
 from service.common.database_address import MAX_PORT, parse_address
 from service.common.env_file import ENCODING, read_env_file
+from service.common.origins import parse_origin
 from service.common.secret_files import SecretFiles, SettingsError
 
 __all__ = ["ENV_FILE", "ROOT", "Environment", "Settings", "SettingsError", "load_settings"]
@@ -89,6 +90,7 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(default=1 << 20, ge=1)
     max_import_bytes: int = Field(default=1 << 30, ge=1)
     metrics_bind: str = ""
+    path_prefix: str = ""
     rate_limit: int = Field(default=1000, ge=1)
     request_timeout: float = Field(default=30, gt=0, le=LONGEST_SECONDS)
     secure_api_key: SecretStr | None = None
@@ -134,10 +136,16 @@ class Settings(BaseSettings):
     @field_validator("cors_origins")
     @classmethod
     def _check_cors_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for origin in value:
-            if origin != "*" and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/\s]+", origin):
-                raise ValueError(f"{origin} must be like http://localhost:8080, without a path")
-        return value
+        # Each once: nginx has a map of them.
+        return tuple(dict.fromkeys(one if one == "*" else parse_origin(one) for one in value))
+
+    @field_validator("path_prefix")
+    @classmethod
+    def _check_path_prefix(cls, value: str) -> str:
+        prefix = value.rstrip("/")
+        if not re.fullmatch(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~-]+)*", prefix):
+            raise ValueError("must be like /api/v1: only letters, digits and . _ ~ - in each part")
+        return prefix
 
     @field_validator("http_host")
     @classmethod

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urljoin
 
 from service.common.contract_parts import (
+    ALWAYS,
     BY_NGINX,
     ERRORS,
     EVERYWHERE,
@@ -17,7 +18,6 @@ from service.common.contract_parts import (
     JSON,
     PARAMETERS,
     PROBLEM,
-    REQUEST_ID,
     TYPES,
     WITH_BODY,
     Answer,
@@ -47,12 +47,13 @@ def responses(operation: Document, method: str, *, guarded: bool, of_one: bool) 
     found = {str(status): declared[status] for status in declared if status < FIRST_ERROR}
     names = {parameter["name"] for parameter in operation["parameters"]}
     if method == "get" and "ETag" in found.get("200", {}).get("headers", {}):
-        headers = header_references([REQUEST_ID, "ETag"])
+        headers = header_references([*ALWAYS, "ETag"])
         found["304"] = {"description": "The record still has such a tag.", "headers": headers}
     statuses = {
         *EVERYWHERE,
+        # The others ignore the query string, and have no body.
+        *((401, 422) if guarded else ()),
         *(status for status in declared if status >= FIRST_ERROR),
-        *((401,) if guarded else ()),
         *((404,) if of_one else ()),
         *((412,) if "If-Match" in names else ()),
         *(WITH_BODY if "requestBody" in operation else ()),
@@ -84,13 +85,13 @@ def parameters(document: Document, place: str) -> Iterator[Document]:
 
 
 def headers(document: Document | None = None) -> Document:
-    """Return the headers of an answer: the request id, and each property of a schema file."""
+    """Return the headers of an answer: those of all, and each property of a schema file."""
     found = {} if document is None else {one["name"]: one for one in parameters(document, "")}
     own = {
         name: {key: one[key] for key in ("description", "required", "schema")}
         for name, one in found.items()
     }
-    return header_references([REQUEST_ID]) | own
+    return header_references(ALWAYS) | own
 
 
 def link(paths: Document) -> None:
@@ -105,6 +106,19 @@ def link(paths: Document) -> None:
                 }
                 for operation in of_one.values()
             }
+
+
+def below(prefix: str, document: Any) -> Any:
+    """Return the document of a service whose URLs, as their patterns have them, have a prefix."""
+    if isinstance(document, list):
+        return [below(prefix, item) for item in document]
+    if not isinstance(document, dict):
+        return document
+    found = {name: below(prefix, item) for name, item in document.items()}
+    pattern = found.get("pattern")
+    if isinstance(pattern, str) and pattern.startswith("^/"):
+        found["pattern"] = "^" + prefix.replace(".", r"\.") + pattern.removeprefix("^")
+    return found
 
 
 def _error(status: int, answer: Answer) -> Document:
@@ -125,7 +139,7 @@ def _error(status: int, answer: Answer) -> Document:
         del forms[PROBLEM]
     return {
         "description": answer.description,
-        "headers": header_references([REQUEST_ID, *answer.headers]),
+        "headers": header_references([*ALWAYS, *answer.headers]),
         "content": forms,
     }
 

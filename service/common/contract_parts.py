@@ -46,7 +46,7 @@ ERRORS: Mapping[int, Answer] = {
     412: Answer(
         "PreconditionFailed",
         "PreconditionFailed",
-        "The record has changed since it was read.",
+        "The present version of the record is not one that the conditions admit.",
         ("ETag",),
     ),
     413: Answer("BodyTooLarge", INVALID, "The body is larger than the service takes."),
@@ -78,14 +78,20 @@ ERRORS: Mapping[int, Answer] = {
 FIRST_ERROR = 400
 # The proxy alone answers it, and knows one form of an error.
 BY_NGINX = 429
-EVERYWHERE = (400, 413, 415, 422, 429, 500, 503, 504)
+EVERYWHERE = (400, 413, 415, 429, 500, 503, 504)
 WITH_BODY = (408,)
 
+# The headers of every answer.
+ALWAYS = (REQUEST_ID, "Cache-Control")
 HEADERS: Document = {
     "X-Request-ID": {
         "description": "The id of the request, as in the log.",
         "required": True,
         "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$"},
+    },
+    "Cache-Control": {
+        "description": "Who may keep the answer: no shared cache, and nobody without asking again.",
+        "schema": {"type": "string", "enum": ["private, no-cache", "no-store"]},
     },
     "WWW-Authenticate": {
         "description": "How to send the key.",

@@ -1,6 +1,8 @@
 """Entity tags (RFC 9110, section 8.8.3): a record's version, as HTTP writes it."""
 
 import re
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 ENTITY_TAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
 VERSION = re.compile("[1-9][0-9]{0,17}")
@@ -18,12 +20,50 @@ def matches(tag: str, condition: str) -> bool:
     return tag.strip('"') in {opaque for _, opaque in ENTITY_TAG.findall(condition)}
 
 
-def accepted_versions(condition: str | None) -> frozenset[int] | None:
-    """Return the versions that `If-Match` accepts, by strong comparison; None: any.
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """The versions of a record that may be changed: those `accepted`, but for those `refused`.
 
-    A weak tag, and one that no version has, accepts nothing.
+    None is every version.
     """
+
+    accepted: frozenset[int] | None = None
+    refused: frozenset[int] | None = frozenset()
+
+    def __contains__(self, version: int) -> bool:
+        return self.accepts(version) and self.refused is not None and version not in self.refused
+
+    def accepts(self, version: int) -> bool:
+        """Return whether the version is accepted, whether it is refused or not."""
+        return self.accepted is None or version in self.accepted
+
+
+EVERY_VERSION = Versions()
+
+
+def versions_of(if_match: str | None, if_none_match: str | None) -> Versions | None:
+    """Return the versions that the preconditions of a change admit, or None: every version.
+
+    Both conditions must hold (RFC 9110, section 13.2.2). `If-Match` compares strongly: a weak tag,
+    and one that no version has, accepts nothing. `If-None-Match` compares weakly.
+    """
+    versions = Versions(_accepted(if_match), _refused(if_none_match))
+    return None if versions == EVERY_VERSION else versions
+
+
+def _accepted(condition: str | None) -> frozenset[int] | None:
     if condition is None or condition.strip() == "*":
         return None
-    tags = [opaque for weak, opaque in ENTITY_TAG.findall(condition) if not weak]
+    return _versions(opaque for weak, opaque in ENTITY_TAG.findall(condition) if not weak)
+
+
+def _refused(condition: str | None) -> frozenset[int] | None:
+    if condition is None:
+        return frozenset()
+    if condition.strip() == "*":
+        return None
+    return _versions(opaque for _, opaque in ENTITY_TAG.findall(condition))
+
+
+def _versions(tags: Iterable[str]) -> frozenset[int]:
     return frozenset(int(tag) for tag in tags if VERSION.fullmatch(tag))

@@ -99,7 +99,7 @@ class RequestInProgress(JSONException):
 
 
 class PreconditionFailed(JSONException):
-    """The record is no longer the one that `If-Match` names; `version` is its present one."""
+    """The record is not at a version that the conditions admit; `version` is its present one."""
 
     status_code = 412
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Container, Iterable
 from itertools import islice
+from typing import Any
 
 from jsonschema_rs import ValidationError
 from jsonschema_rs import ValidationErrorKind as Kind
@@ -19,6 +20,9 @@ PLAIN = frozenset(
         *("type", "required", "properties", "additionalProperties"),
     }
 )
+# The keyword beside `pattern` that says what a person has to do: no keyword of JSON Schema, so that
+# validators pass it over.
+MESSAGE = "x-pattern-message"
 # What Flusk said; every other keyword has the validator's own sentence.
 SENTENCES = {"minLength": f"{VALUE} is too short", "maxLength": f"{VALUE} is too long"}
 
@@ -41,7 +45,15 @@ def quote(value: object) -> str:
     return cut(text)
 
 
-def fault_of(error: ValidationError) -> Fault:
+def faults_of(errors: Iterable[ValidationError], document: object) -> list[Fault]:
+    """Return what the validator found by a schema file, with each value cut at 80 characters."""
+    found = [fault_of(error, document) for error in errors]
+    short = {fault.pointer for fault in found if fault.keyword == "minLength"}
+    # Of a text that is too short nothing else need be said.
+    return [one for one in found if one.keyword != "pattern" or one.pointer not in short]
+
+
+def fault_of(error: ValidationError, document: object = None) -> Fault:
     """Return what the validator found, with the value cut at 80 characters."""
     match error.kind:
         case Kind.Required(property=name):
@@ -54,12 +66,24 @@ def fault_of(error: ValidationError) -> Fault:
             sentence = f"{VALUE} is not a valid {name}"
         case Kind.Enum(options=list(options)):
             sentence = f"{VALUE} is not one of {', '.join(map(quote, options[:MAX_NAMES]))}"
+        case Kind.Pattern() if message := _message(error.schema_path, document):
+            sentence = f"{VALUE} {message}"
         case Kind.Not(schema={"required": list(excluded)}):
             sentence = f"{' and '.join(map(quote, excluded))} can't be used together"
         case _:
             sentence = SENTENCES.get(error.kind.name) or error.message.replace('"', "'")
     sentence = sentence.replace(VALUE, quote(error.instance))
     return Fault(pointer(error.instance_path), error.kind.name, sentence)
+
+
+def _message(path: Iterable[str | int], document: Any) -> str | None:
+    """Return what a schema file says of a text that its pattern does not match, if anything."""
+    *place, _keyword = path
+    for part in place:
+        # Behind a reference the place is in another file.
+        inside = part in document if isinstance(document, dict) else isinstance(document, list)
+        document = document[part] if inside else None
+    return document.get(MESSAGE) if isinstance(document, dict) else None
 
 
 def without_strangers(value: dict[str, object], known: Container[str]) -> dict[str, object]:

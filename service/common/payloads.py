@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from service.common.entity_tags import Versions, versions_of
 from service.common.validation import Payload
 
 
@@ -17,10 +18,16 @@ class CreatedCount(Payload, schema="common/created_count.json"):
     """How many records were stored."""
 
 
-class IfMatch(Payload, schema="common/if_match.json"):
-    """The condition of a change."""
+class Preconditions(Payload, schema="common/preconditions.json"):
+    """The conditions of a change."""
 
     if_match: str | None = Field(None, alias="If-Match")
+    if_none_match: str | None = Field(None, alias="If-None-Match")
+
+    @property
+    def versions(self) -> Versions | None:
+        """The versions of a record that may be changed (None: every version)."""
+        return versions_of(self.if_match, self.if_none_match)
 
 
 class Prefer(Payload, schema="common/prefer.json"):

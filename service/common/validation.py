@@ -16,7 +16,15 @@ from pydantic_core import CoreSchema
 
 from service.common.collector import paused_collector
 from service.common.exceptions import MAX_FAULTS, Fault, InvalidAPIRequest
-from service.common.faults import PLAIN, VALUE, fault_of, pointer, quote, without_strangers
+from service.common.faults import (
+    PLAIN,
+    VALUE,
+    fault_of,
+    faults_of,
+    pointer,
+    quote,
+    without_strangers,
+)
 from service.common.schema_references import broken
 
 DIRECTORY = Path(__file__).resolve().parents[2] / "schemas"
@@ -45,7 +53,8 @@ class Schema:
             if self.document.get("additionalProperties") is False:
                 value = without_strangers(value, self.document.get("properties", {}))
         with paused_collector():
-            return [fault_of(one) for one in islice(self.validator.iter_errors(value), MAX_FAULTS)]
+            errors = islice(self.validator.iter_errors(value), MAX_FAULTS)
+            return faults_of(errors, self.document)
 
 
 @cache

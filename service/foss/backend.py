@@ -1,6 +1,6 @@
 """The statements of the blueprint: each returns records, or raises what it means."""
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import cache
 from typing import Any
@@ -18,9 +18,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.common.batching import batched, shared
 from service.common.batching.backend import any_of, insert_batch, update_batch
-from service.common.collection.backend import record_columns, select_page, stream_selection
+from service.common.collection.backend import (
+    of_versions,
+    record_columns,
+    select_page,
+    stream_selection,
+)
 from service.common.cursors import Filters
 from service.common.database_errors import violation_of
+from service.common.entity_tags import Versions
 from service.common.exceptions import Fault, RecordAlreadyExists, cut
 from service.common.exports.backend import LineForm
 from service.common.imports.backend import insert_lines
@@ -99,7 +105,7 @@ async def count_foss(session: AsyncSession, filters: Filters) -> int:
 
 
 async def update_foss(
-    session: AsyncSession, id: int, values: Mapping[str, str], versions: Collection[int] | None
+    session: AsyncSession, id: int, values: Mapping[str, str], versions: Versions | None
 ) -> Record | None:
     """Change a record that has one of `versions` (None: any) and return it, or None.
 
@@ -111,21 +117,18 @@ async def update_foss(
     alone = versions is not None or "email" in values
     if not alone and (foss := await UPDATE_BATCH(session, id, values)):
         return foss
-    statement = update(Foss).where(Foss.id == id).execution_options(synchronize_session=False)
-    if versions is not None:
-        statement = statement.where(Foss.version.in_(versions))
+    statement = update(Foss).where(Foss.id == id, *of_versions(Foss, versions))
+    statement = statement.execution_options(synchronize_session=False)
     with _unique_email(values):
         found = await session.execute(statement.values(values).returning(*record_columns(Foss)))
     return next((Record(*row) for row in found), None)
 
 
-async def delete_foss(session: AsyncSession, id: int, versions: Collection[int] | None) -> bool:
+async def delete_foss(session: AsyncSession, id: int, versions: Versions | None) -> bool:
     """Delete a record that has one of `versions` (None: any); return whether there was one."""
     if id > MAX_BIGINT:
         return False
-    statement = delete(Foss).where(Foss.id == id)
-    if versions is not None:
-        statement = statement.where(Foss.version.in_(versions))
+    statement = delete(Foss).where(Foss.id == id, *of_versions(Foss, versions))
     return (await session.scalar(statement.returning(Foss.id))) is not None
 
 

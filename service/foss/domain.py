@@ -7,6 +7,7 @@ from typing import NoReturn
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from service.common.entity_tags import Versions
 from service.common.exceptions import PreconditionFailed, RecordNotFound, cut
 from service.common.exports.backend import LineForm
 from service.common.imports.lines import Lines
@@ -86,7 +87,7 @@ def select_records(query: ListFoss, limit: int | None) -> Selection:
 
 
 async def update_foss(
-    session: AsyncSession, id: int, payload: UpdateFoss, versions: Collection[int] | None
+    session: AsyncSession, id: int, payload: UpdateFoss, versions: Versions | None
 ) -> Record:
     """Change the fields that the payload names; `versions` are those that may be changed.
 
@@ -97,10 +98,10 @@ async def update_foss(
         foss = await backend.update_foss(session, id, changes, versions)
         return foss or await _missed(session, id, versions)
     foss = await get_foss(session, id)
-    return foss if versions is None or foss.version in versions else _stale(foss)
+    return foss if versions is None or foss.version in versions else _refuse(foss, versions)
 
 
-async def delete_foss(session: AsyncSession, id: int, versions: Collection[int] | None) -> str:
+async def delete_foss(session: AsyncSession, id: int, versions: Versions | None) -> str:
     """Delete a Foss that has one of `versions` and return a sentence about it.
 
     Raises RecordNotFound, PreconditionFailed.
@@ -110,17 +111,19 @@ async def delete_foss(session: AsyncSession, id: int, versions: Collection[int] 
     return f"Foss with `id: {id}` has been deleted."
 
 
-async def _missed(session: AsyncSession, id: int, versions: Collection[int] | None) -> NoReturn:
+async def _missed(session: AsyncSession, id: int, versions: Versions | None) -> NoReturn:
     """Raise the reason why a statement found no record to change."""
     if versions is None:
         raise _not_found(id)
-    _stale(await get_foss(session, id))
+    _refuse(await get_foss(session, id), versions)
 
 
-def _stale(foss: Record) -> NoReturn:
-    raise PreconditionFailed(
-        f"Foss with `id: {foss.id}` has changed: read it again.", version=foss.version
-    )
+def _refuse(foss: Record, versions: Versions) -> NoReturn:
+    if versions.accepts(foss.version):
+        sentence = f"`If-None-Match` excludes the present version of Foss with `id: {foss.id}`."
+    else:
+        sentence = f"Foss with `id: {foss.id}` has changed: read it again."
+    raise PreconditionFailed(sentence, version=foss.version)
 
 
 def _not_found(id: int) -> RecordNotFound:

@@ -9,21 +9,21 @@ from quart_schema import (
     document_response,
 )
 
-from service.common.entity_tags import accepted_versions
 from service.common.middleware.conditional import etag
 from service.common.middleware.exports import exports
 from service.common.middleware.imports import imports
 from service.common.middleware.json_responses import json_text
 from service.common.middleware.pagination import page_headers
+from service.common.middleware.prefix import public_path
 from service.common.middleware.unit_of_work import autocommit, session
 from service.common.payloads import (
     CreatedHeaders,
     Error,
     FieldsHeaders,
     IdempotencyKeyHeader,
-    IfMatch,
     Message,
     PageHeaders,
+    Preconditions,
     Prefer,
     RecordHeaders,
 )
@@ -51,7 +51,8 @@ blueprint = Blueprint("foss", __name__, url_prefix="/foss")
 async def create_foss(payload: CreateFoss) -> ResponseReturnValue:
     """Store a new Foss."""
     foss = await domain.create_foss(autocommit(), payload)
-    return json_text(foss.json), 201, {"Location": f"/foss/{foss.id}"} | etag(foss.version)
+    location = {"Location": public_path(f"/foss/{foss.id}")}
+    return json_text(foss.json), 201, location | etag(foss.version)
 
 
 @blueprint.get("")
@@ -78,19 +79,18 @@ async def get_foss(id: int, query: GetFoss) -> ResponseReturnValue:
 @blueprint.put("/<id:id>")
 @blueprint.patch("/<id:id>")
 @document_request(UpdateFoss)
-@document_headers(IfMatch)
+@document_headers(Preconditions)
 @document_response(FossDocument, 200, RecordHeaders)
 @document_response(Error, 409)
-async def update_foss(id: int, payload: UpdateFoss, headers: IfMatch) -> ResponseReturnValue:
+async def update_foss(id: int, payload: UpdateFoss, headers: Preconditions) -> ResponseReturnValue:
     """Change the fields that are named; the others stay."""
-    foss = await domain.update_foss(autocommit(), id, payload, accepted_versions(headers.if_match))
+    foss = await domain.update_foss(autocommit(), id, payload, headers.versions)
     return json_text(foss.json), etag(foss.version)
 
 
 @blueprint.delete("/<id:id>")
-@document_headers(IfMatch)
+@document_headers(Preconditions)
 @document_response(Message)
-async def delete_foss(id: int, headers: IfMatch) -> ResponseReturnValue:
+async def delete_foss(id: int, headers: Preconditions) -> ResponseReturnValue:
     """Delete one Foss."""
-    versions = accepted_versions(headers.if_match)
-    return {"message": await domain.delete_foss(autocommit(), id, versions)}
+    return {"message": await domain.delete_foss(autocommit(), id, headers.versions)}

@@ -1,5 +1,7 @@
 """Entity tags: reading what has changed only, and changing what one has read only."""
 
+import asyncio
+
 import pytest
 
 from tests.client import Client
@@ -79,3 +81,149 @@ async def test_a_stale_tag_is_told_before_a_taken_email(client: Client, record: 
     )
 
     await error_of(response, 412, "PreconditionFailed")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "json", "cache_control"),
+    [
+        ("POST", "/foss", {"name": "New", "email": "new@example.org"}, "private, no-cache"),
+        ("GET", "/foss", None, "no-store"),
+        ("GET", "/foss/1", None, "private, no-cache"),
+        ("HEAD", "/foss/1", None, "private, no-cache"),
+        ("GET", "/foss/1?only=id", None, "no-store"),
+        ("PUT", "/foss/1", {"name": "New"}, "private, no-cache"),
+        ("PATCH", "/foss/1", {}, "private, no-cache"),
+        ("DELETE", "/foss/1", None, "no-store"),
+        ("GET", "/foss/99", None, "no-store"),
+        ("GET", "/nope", None, "no-store"),
+        ("PUT", "/foss", {}, "no-store"),
+        ("GET", "/foss?limit=0", None, "no-store"),
+        ("POST", "/foss", {}, "no-store"),
+        ("GET", "/livez", None, "no-store"),
+        ("GET", "/docs", None, "no-cache"),
+    ],
+)
+async def test_no_shared_cache_may_keep_an_answer(
+    client: Client, record: str, method: str, path: str, json: object, cache_control: str
+) -> None:
+    body = {} if json is None else {"json": json}
+    response = await client.open(path, method=method, **body)
+
+    assert response.headers.getlist("Cache-Control") == [cache_control]
+
+
+@pytest.mark.parametrize("accept", ["text/csv", "application/x-ndjson"])
+async def test_no_cache_may_keep_a_file(client: Client, accept: str) -> None:
+    response = await client.get("/foss", headers={"Accept": accept})
+
+    assert response.headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize("path", ["/foss/1", "/docs/init.js"])
+async def test_a_304_repeats_who_may_keep_it(client: Client, record: str, path: str) -> None:
+    whole = await client.get(path)
+    headers = {"If-None-Match": whole.headers["ETag"]}
+    unchanged = await client.get(path, headers=headers)
+
+    assert unchanged.status_code == 304
+    assert unchanged.headers["Cache-Control"] == whole.headers["Cache-Control"]
+
+
+CHANGES = [("PUT", {"name": "Ada"}), ("PUT", {}), ("PATCH", {"name": "Ada"}), ("DELETE", None)]
+
+
+@pytest.mark.parametrize("condition", ["*", " * ", '"2"', 'W/"2"', '"1", "2"'])
+@pytest.mark.parametrize(("method", "json"), CHANGES)
+async def test_a_current_tag_in_if_none_match_is_a_412_and_changes_nothing(
+    client: Client, record: str, method: str, json: object, condition: str
+) -> None:
+    headers = {"If-None-Match": condition}
+    response = await client.open(record, method=method, json=json, headers=headers)
+    error = await error_of(response, 412, "PreconditionFailed")
+
+    assert error["message"] == (
+        "`If-None-Match` excludes the present version of Foss with `id: 1`."
+    )
+    assert response.headers["ETag"] == '"2"'
+    assert (await (await client.get(record)).get_json())["name"] == "Zed"
+
+
+@pytest.mark.parametrize("condition", ['"1"', 'W/"3"', '"22"', "2", "", "nonsense"])
+@pytest.mark.parametrize(("method", "json"), CHANGES)
+async def test_another_tag_in_if_none_match_lets_a_change_pass(
+    client: Client, record: str, method: str, json: object, condition: str
+) -> None:
+    headers = {"If-None-Match": condition}
+    response = await client.open(record, method=method, json=json, headers=headers)
+
+    assert response.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("if_match", "if_none_match", "status", "words"),
+    [
+        ('"2"', '"1"', 200, ""),
+        ("*", '"1"', 200, ""),
+        # `If-Match` is evaluated first.
+        ('"1"', "*", 412, "has changed"),
+        ('"1"', '"2"', 412, "has changed"),
+        ('"2"', "*", 412, "`If-None-Match` excludes"),
+        ("*", '"2"', 412, "`If-None-Match` excludes"),
+    ],
+)
+@pytest.mark.parametrize(("method", "json"), CHANGES)
+async def test_both_conditions_must_hold(
+    client: Client,
+    record: str,
+    method: str,
+    json: object,
+    if_match: str,
+    if_none_match: str,
+    status: int,
+    words: str,
+) -> None:
+    headers = {"If-Match": if_match, "If-None-Match": if_none_match}
+    response = await client.open(record, method=method, json=json, headers=headers)
+
+    assert response.status_code == status
+    assert words in await response.get_data(as_text=True)
+
+
+@pytest.mark.parametrize(("method", "json"), CHANGES)
+async def test_if_none_match_on_a_record_that_is_not_there_is_a_404(
+    client: Client, method: str, json: object
+) -> None:
+    headers = {"If-None-Match": "*"}
+    response = await client.open("/foss/99", method=method, json=json, headers=headers)
+
+    await error_of(response, 404, "RecordNotFound")
+
+
+async def test_if_none_match_is_told_before_a_taken_email(client: Client, record: str) -> None:
+    await client.post("/foss", json=foss(email="taken@example.org"))
+    headers = {"If-None-Match": "*"}
+    response = await client.put(record, json={"email": "taken@example.org"}, headers=headers)
+
+    await error_of(response, 412, "PreconditionFailed")
+
+
+async def test_a_condition_is_held_among_changes_that_share_a_statement(client: Client) -> None:
+    """Of changes that come together, those with a condition go alone."""
+    for _ in range(5):
+        await client.post("/foss", json=foss(name="Old"))
+    answers = await asyncio.gather(
+        *(
+            client.put(
+                f"/foss/{number}",
+                json={"name": "New"},
+                headers={"If-None-Match": "*"} if turn % 2 else {},
+            )
+            for turn in range(4)
+            for number in range(1, 6)
+        )
+    )
+
+    assert [answer.status_code for answer in answers] == [*[200] * 5, *[412] * 5] * 2
+    assert {(await client.get(f"/foss/{number}")).headers["ETag"] for number in range(1, 6)} == {
+        '"3"'
+    }

@@ -27,7 +27,7 @@ HARD = [
     "control \x01\x1f\x7f characters",
     "Grüße, 数据库, 🐘",
     "   spaces   ",
-    "\u2028\u2029",
+    "line \u2028 and paragraph \u2029 ends",
     "''",
     '""',
 ]
@@ -140,6 +140,19 @@ async def test_a_cell_is_escaped_for_spreadsheets_on_request_alone(client: Clien
 
     assert exact == [f"{name}0" for name in names]
     assert [name for [name] in escaped[1:]] == [f"'{name}" for name in exact[:7]] + exact[7:]
+
+
+async def test_only_the_form_for_spreadsheets_begins_with_a_byte_order_mark(
+    client: Client,
+) -> None:
+    for expected, accept in ((True, "text/csv; escape=formula"), (False, "text/csv")):
+        for _ in range(2):  # Without a record, and with one.
+            response = await client.get("/foss?only=name", headers={"Accept": accept})
+            body = cast("bytes", await response.get_data())
+            await client.post("/foss", json=foss(name="Gr\u00fc\u00dfe"))
+
+            assert body.startswith(b"\xef\xbb\xbfname\r\n" if expected else b"name\r\n")
+            assert body.count(b"\xef\xbb\xbf") == expected
 
 
 async def test_head_has_the_headers_alone(client: Client) -> None:

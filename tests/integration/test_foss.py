@@ -185,6 +185,31 @@ async def test_an_update_to_its_own_email_is_no_conflict(client: Client) -> None
     assert response.status_code == 200
 
 
+@pytest.mark.parametrize("name", [" a b ", "\u3000\u6570\u636e", "a\n\tb", "\U0001f418\U0001f418"])
+async def test_white_space_beside_other_characters_is_stored_as_it_is(
+    client: Client, engine: AsyncEngine, name: str
+) -> None:
+    await create(client, name="Ada", email="ada@example.org")
+    response = await client.put("/foss/1", json={"name": name})
+
+    assert response.status_code == 200
+    assert await stored(engine) == [(1, name, "ada@example.org")]
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH"])
+async def test_an_update_to_white_space_changes_nothing(
+    client: Client, engine: AsyncEngine, method: str
+) -> None:
+    await create(client, name="Ada", email="ada@example.org")
+    response = await client.open("/foss/1", method=method, json={"name": "\t\u2003"})
+    error = await error_of(response, 422, "InvalidAPIRequest")
+
+    assert [(fault["pointer"], fault["keyword"]) for fault in error["errors"]] == [
+        ("/name", "pattern")
+    ]
+    assert await stored(engine) == [(1, "Ada", "ada@example.org")]
+
+
 @pytest.mark.parametrize(
     ("payload", "messages"),
     [
@@ -196,6 +221,14 @@ async def test_an_update_to_its_own_email_is_no_conflict(client: Client) -> None
             {"Additional properties are not allowed ('id' was unexpected)"},
         ),
         ({"name": "x" * 201, "email": "a@b.co"}, {f"'{'x' * 80}…' is too long"}),
+        (
+            {"name": "  ", "email": "a@b.co"},
+            {"'  ' needs at least two characters that are not white space"},
+        ),
+        (
+            {"name": "\u3000a\u00a0", "email": "a@b.co"},
+            {"'\u3000a\u00a0' needs at least two characters that are not white space"},
+        ),
         ([], {"[] is not of type 'object'"}),
         (None, {"null is not of type 'object'"}),
     ],

@@ -13,6 +13,10 @@ from tests.client import Client
 from tests.factories import foss
 
 ORIGIN = "http://localhost:8080"
+OWN = (
+    "Authorization, Content-Type, If-Match, If-None-Match, Idempotency-Key, Prefer, X-API-Key,"
+    " X-Request-ID, _secure_key"
+)
 EXPOSED = (
     "ETag, Idempotency-Replayed, Link, Location, Preference-Applied, Retry-After, X-Request-ID,"
     " X-Total-Count"
@@ -50,11 +54,34 @@ async def test_a_preflight_is_answered_before_anything_else(client: Client, path
     assert response.headers["Access-Control-Allow-Methods"] == (
         "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
     )
-    assert response.headers["Access-Control-Allow-Headers"] == (
-        "Authorization, Content-Type, If-Match, If-None-Match, Idempotency-Key, Prefer, X-API-Key,"
-        " X-Request-ID, _secure_key"
-    )
+    assert response.headers["Access-Control-Allow-Headers"] == OWN
     assert "Origin" in response.headers["Vary"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "more"),
+    [
+        ("baggage,sentry-trace,traceparent", ["baggage", "sentry-trace", "traceparent"]),
+        ("Traceparent , X-B3-TraceId", ["Traceparent", "X-B3-TraceId"]),
+        ("traceparent, tracestate, traceparent", ["traceparent", "tracestate"]),
+        ("authorization,content-type,x-api-key,_secure_key,IF-MATCH", []),
+        ("!#$%&'*+-.^_`|~09az", ["!#$%&'*+-.^_`|~09az"]),
+        (['a b, c:d, "e", (f), g/h, \u00fc, good,, ,'], ["good"]),
+        ("", []),
+    ],
+)
+async def test_a_preflight_allows_every_header_that_is_asked_for(
+    client: Client, asked: str, more: list[str]
+) -> None:
+    headers = {
+        "Origin": ORIGIN,
+        "Access-Control-Request-Method": "GET",
+        "Access-Control-Request-Headers": asked,
+    }
+    response = await client.options("/foss", headers=headers)
+
+    assert response.status_code == 204
+    assert response.headers["Access-Control-Allow-Headers"] == ", ".join([OWN, *more])
 
 
 async def test_another_origin_is_not_echoed(client: Client) -> None:

@@ -68,7 +68,9 @@ async def test_every_line_becomes_a_record(client: Client, media_type: str) -> N
     assert await stored(client) == [(record["name"], record["email"]) for record in records]
 
 
-@pytest.mark.parametrize("media_type", ["application/x-ndjson", "text/csv"])
+@pytest.mark.parametrize(
+    "media_type", ["application/x-ndjson", "text/csv", "text/csv; escape=formula"]
+)
 async def test_what_is_exported_can_be_imported(
     client: Client, engine: AsyncEngine, media_type: str
 ) -> None:
@@ -79,7 +81,7 @@ async def test_what_is_exported_can_be_imported(
     body = await export.get_data()
     async with engine.begin() as connection:
         await connection.execute(text("TRUNCATE foss"))
-    response = await post(client, body, {"Content-Type": media_type})
+    response = await post(client, body, {"Content-Type": media_type.partition(";")[0]})
 
     assert response.status_code == 201
     assert await stored(client) == before
@@ -98,6 +100,12 @@ async def test_what_is_exported_can_be_imported(
         (b'"name","email"\r\n"A ""b""",a@b.org\r\n', CSV, 1),
         (b"\n\r\nname,email\nAda,a@b.org\n", CSV, 1),
         (b"\xef\xbb\xbf\nname,email\nAda,a@b.org\n", CSV, 1),
+        (b"\xef\xbb\xbf", NDJSON, 0),
+        (b'\xef\xbb\xbf{"name": "Ada", "email": "a@b.org"}\r\n', NDJSON, 1),
+        (b",\r\nname,email\r\n,\r\nAda,a@b.org\r\n,\r\n,,,\r\n,", CSV, 1),
+        # Columns that once had a format have commas too, though not in each row.
+        (b"name,email,,\r\nAda,a@b.org,,\r\nBob,b@b.org\r\nCy,c@b.org,\r\n", CSV, 3),
+        (b"name,email\nAda,a@b.org,,\n", CSV, 1),
     ],
 )
 async def test_lines_without_text_are_passed_over(
@@ -123,6 +131,7 @@ async def test_faults_have_their_lines_and_nothing_is_stored(client: Client) -> 
         '{"name": "NUL \\u0000", "email": "n@example.org"}',
         '{"name": "Dup", "name": "Dup", "email": "d@example.org"}',
         '{"name": ',
+        '{"name": "  ", "email": "s@example.org"}',
         '{"name": "More", "email": "m@example.org", "colour": "red"}',
     ]
     response = await post(client, "\n".join(lines), NDJSON)
@@ -138,6 +147,12 @@ async def test_faults_have_their_lines_and_nothing_is_stored(client: Client) -> 
         (11, "", "format", "The line is not valid JSON: Expecting value, at column 10"),
         (
             12,
+            "/name",
+            "pattern",
+            "'  ' needs at least two characters that are not white space",
+        ),
+        (
+            13,
             "",
             "additionalProperties",
             "Additional properties are not allowed ('colour' was unexpected)",
@@ -191,7 +206,8 @@ async def test_faults_of_csv_have_the_lines_that_an_editor_shows(client: Client)
         ("name,email,name", "The name 'name' is there twice"),
         ("name", "'email' is a required property"),
         ("name,email,colour", "Additional properties are not allowed ('colour' was unexpected)"),
-        ("Name;Email", "'name' is a required property"),
+        ("Name,Email", "'name' is a required property"),
+        ('"",""', "'name' is a required property"),
         ("\n\n", "There is no line with the names of the fields"),
         ('"na"me,email', "Not CSV as RFC 4180 has it: a quotation mark is where none may be"),
         ("n" * 10_001, "The line is longer than 10000 bytes"),
@@ -206,6 +222,24 @@ async def test_a_first_line_that_does_not_name_the_fields_is_told(
     found = await faults_of(await post(client, body))
 
     assert (found[0][0], found[0][3]) == (1, sentence)
+
+
+async def test_lines_of_commas_alone_count(client: Client) -> None:
+    body = b"\xef\xbb\xbfname,email\r\n,\r\n,\r\nA,a@example.org\r\n,b@example.org\r\n"
+    found = await faults_of(await post(client, body))
+
+    assert [(line, pointer) for line, pointer, _, _ in found] == [(4, "/name"), (5, "/name")]
+
+
+@pytest.mark.parametrize(
+    ("head", "name"), [("name;email", "`;`"), ("name\temail", "a tab"), ("sep=;", "`;`")]
+)
+async def test_another_separator_is_told(client: Client, head: str, name: str) -> None:
+    found = await faults_of(await post(client, f"{head}\r\nAda;a@b.org\r\n"))
+
+    assert found == [
+        (1, "", "format", f"The fields are separated by {name}: separate them by commas")
+    ]
 
 
 async def test_the_first_hundred_faults_are_told_in_the_order_of_their_lines(

@@ -1,19 +1,40 @@
-"""A service that waits a second where others wait 30: `python -m tests.socket.impatient`."""
+"""A service that waits a second where others wait 30: `python -m tests.socket.impatient`.
 
+Its sockets buffer little, so that it soon notices how fast a client reads.
+"""
+
+import socket
 import sys
+from collections.abc import Callable
+from functools import partial
+
+from hypercorn.config import Sockets
 
 from service import __main__ as program
 from service.common import database
-from service.common.middleware import exports, imports
+from service.common.middleware import connection, imports
 
 SECONDS = 1
+SEND_BUFFER = 1 << 14
 
 
 def main() -> int:
     """Serve, with less patience."""
-    for module in (database, exports, imports):
+    for module in (database, imports):
         vars(module)["BULK_SECONDS"] = SECONDS
+    vars(connection)["PROGRESS_SECONDS"] = SECONDS
+    vars(program)["open_sockets"] = partial(open_sockets, program.open_sockets)
     return program.main()
+
+
+def open_sockets(
+    open_: Callable[..., Sockets], create: Callable[[], Sockets], bind: str
+) -> Sockets:
+    """Listen; each connection inherits the size of the buffer."""
+    sockets = open_(create, bind)
+    for one in sockets.insecure_sockets:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+    return sockets
 
 
 if __name__ == "__main__":

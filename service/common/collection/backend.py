@@ -4,9 +4,10 @@ from collections.abc import AsyncIterator, Collection
 from functools import cache, lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy import ColumnElement, Select, false, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from service.common.entity_tags import Versions
 from service.common.exports.backend import LineForm, json_object, stream_lines
 from service.common.keyset import beyond, order_by
 from service.common.models import Base
@@ -21,6 +22,20 @@ def record_columns(model: Any, fields: tuple[str, ...] | None = None) -> list[Co
     columns = model.__table__.columns
     record = json_object([columns[name] for name in fields or model.fields()])
     return [columns.id, columns.version, record.label("json")]
+
+
+def of_versions(model: Any, versions: Versions | None) -> list[ColumnElement[bool]]:
+    """Return the conditions that a record has one of `versions` (None: any)."""
+    if versions is None:
+        return []
+    version, conditions = model.__table__.columns.version, []
+    if versions.accepted is not None:
+        conditions.append(version.in_(versions.accepted))
+    if versions.refused is None:
+        conditions.append(false())
+    elif versions.refused:
+        conditions.append(version.not_in(versions.refused))
+    return conditions
 
 
 async def select_page(

@@ -29,6 +29,7 @@ BATCH = 1000
 INSTANT = 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'
 # With what a cell begins that a spreadsheet runs (OWASP, "CSV Injection"), full-width forms too.
 FORMULA = "^[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]"
+BYTE_ORDER_MARK = "\ufeff"
 
 Expression = ColumnElement[str]
 
@@ -63,8 +64,9 @@ class Ndjson:
 class Csv:
     """Comma-separated values, as RFC 4180 has them: each text in quotation marks.
 
-    `escape_formulas` puts an apostrophe before a cell that a spreadsheet would run; what was
-    changed so can't be told from what was like that before.
+    `escape_formulas` is the form for spreadsheets. It begins with a byte order mark, without which
+    Excel takes the text for another encoding than UTF-8, and puts an apostrophe before a cell that
+    a spreadsheet would run; what was changed so can't be told from what was like that before.
     """
 
     media_type = f"{CSV}; charset=utf-8"
@@ -74,7 +76,8 @@ class Csv:
 
     def head(self, names: Sequence[str]) -> str:
         """Return the header line."""
-        return ",".join(names) + "\r\n"
+        mark = BYTE_ORDER_MARK if self._escape_formulas else ""
+        return mark + ",".join(names) + "\r\n"
 
     def line(self, columns: Sequence[Any]) -> Expression:
         """Return the cells and their end."""

@@ -1,9 +1,9 @@
 """CSV as RFC 4180 has it, in UTF-8, with the names of the fields in the first line.
 
-A line feed alone ends a line too; a byte order mark is passed over, and so is a line without text.
+A line feed alone ends a line too. Passed over is what spreadsheets add: a byte order mark, lines of
+nothing but commas, and empty fields behind the last name.
 """
 
-import codecs
 import csv
 import re
 from collections import Counter
@@ -26,6 +26,8 @@ QUOTED = rb'"[^"]*+(?:""[^"]*+)*+'
 FIELD = rb"(?:" + QUOTED + rb'"|[^",\r\n]*+)'
 WHOLE = re.compile(FIELD + rb"(?:," + FIELD + rb")*+\r?")
 OPEN = re.compile(rb"(?:" + FIELD + rb",)*+" + QUOTED)
+# What spreadsheets write in place of a comma, by their language or by choice.
+OTHER_SEPARATOR = re.compile("[;\t|]")
 NOT_CSV = "Not CSV as RFC 4180 has it: a {} is where none may be"
 
 
@@ -64,10 +66,9 @@ class CsvReader:
             self._faulty("minItems", "There is no line with the names of the fields")
 
     def _read(self, lines: Iterable[Line]) -> Iterator[Record]:
-        for number, line in lines:
-            text = line.removeprefix(codecs.BOM_UTF8) if line and number == 1 else line
+        for number, text in lines:
             if not self._begun:
-                if text in {b"", b"\r"}:
+                if text is not None and not text.removesuffix(b"\r").strip(b","):
                     continue
                 self._start, self._size = number, 0
             # Each line takes some memory beside its text.
@@ -97,18 +98,24 @@ class CsvReader:
         except csv.Error:
             yield self._faulty("format", NOT_CSV.format("carriage return"))
         else:
-            if not self._names:
+            count = len(self._names)
+            if not count:
                 self._read_names(cells)
-            elif len(cells) == len(self._names):
-                value = dict(zip(self._names, cells, strict=True))
+            elif len(cells) >= count and not any(cells[count:]):
+                value = dict(zip(self._names, cells, strict=False))
                 faults = text_faults(value) if b"\0" in record else []
                 yield self._start, self._convert(value), faults
             else:
-                keyword = "minItems" if len(cells) < len(self._names) else "maxItems"
-                sentence = f"{len(cells)} fields, where the first line has {len(self._names)}"
+                keyword = "minItems" if len(cells) < count else "maxItems"
+                sentence = f"{len(cells)} fields, where the first line has {count}"
                 yield self._faulty(keyword, sentence)
 
     def _read_names(self, cells: list[str]) -> None:
+        while len(cells) > 1 and not cells[-1]:
+            cells.pop()
+        if len(cells) == 1 and (found := OTHER_SEPARATOR.search(cells[0])):
+            name = "a tab" if found[0] == "\t" else f"`{found[0]}`"
+            self._faulty("format", f"The fields are separated by {name}: separate them by commas")
         [(name, count)] = Counter(cells).most_common(1)
         if count > 1:
             self._faulty("uniqueItems", f"The name {quote(name)} is there twice")

@@ -1,12 +1,13 @@
 """Bytes to lines, as they come: none is kept longer than it has to be."""
 
+import codecs
 from collections.abc import Iterator
 
 Line = tuple[int, bytes | None]
 
 
 class Splitter:
-    """Cuts bytes at each line feed, and numbers the lines from 1.
+    """Cuts bytes at each line feed, and numbers the lines from 1. Drops a byte order mark.
 
     A line of more than `limit` bytes is yielded as None, and its text is dropped.
     """
@@ -41,6 +42,8 @@ class Splitter:
     def _line(self) -> Line:
         self._number += 1
         text = None if self._too_long else bytes(self._rest)
+        if text and self._number == 1:
+            text = text.removeprefix(codecs.BOM_UTF8)
         self._rest.clear()
         self._too_long = False
         return self._number, text

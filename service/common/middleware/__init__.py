@@ -20,6 +20,7 @@ from service.common.middleware import (
     json_exceptions,
     json_responses,
     openapi,
+    prefix,
     request_id,
     routing,
     schemas,
@@ -32,10 +33,11 @@ from service.settings import Settings
 
 def register_middleware(app: Quart, settings: Settings) -> None:
     """Register every middleware; deleting a line and its file removes the feature."""
-    openapi.register(app)
+    openapi.register(app, settings.path_prefix)
     json_responses.register(app)
     json_exceptions.register(app)
     connection.register(app)
+    prefix.register(app, settings.path_prefix)
     upgrade.register(app)
     request_id.register(app)
     deadline.register(app, settings.request_timeout)

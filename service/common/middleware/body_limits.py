@@ -63,8 +63,6 @@ def register(app: Quart, max_bytes: int, seconds: float) -> None:
     app.request_class = MeasuredRequest
     app.config["MAX_CONTENT_LENGTH"] = max_bytes
     app.config["BODY_TIMEOUT"] = seconds
-    # How long a client may take to read an answer.
-    app.config["RESPONSE_TIMEOUT"] = seconds
     app.before_request(check_framing)
     app.after_request(finish_body)
 

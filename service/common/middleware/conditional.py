@@ -1,4 +1,4 @@
-"""Conditional requests (RFC 9110, section 13): ETag, If-None-Match, If-Match."""
+"""Conditional requests (RFC 9110, section 13), and who may keep an answer (RFC 9111)."""
 
 from quart import Quart
 from quart.wrappers import Response
@@ -6,24 +6,29 @@ from quart.wrappers import Response
 from service.common.entity_tags import entity_tag, matches
 from service.common.middleware.connection import current_request
 
+# An answer that can be asked for again by its tag is kept by its client alone, no other at all.
+WITH_TAG = "private, no-cache"
+WITHOUT_TAG = "no-store"
+
 
 def register(app: Quart) -> None:
-    """Answer 304 where the client has the current representation."""
-    app.after_request(check_if_none_match)
+    """Answer 304 if the client has the current representation, and say who may keep an answer."""
+    app.after_request(send_validators)
 
 
-async def check_if_none_match(response: Response) -> Response:
-    """Turn a 200 into a 304 where `If-None-Match` names its entity tag."""
+async def send_validators(response: Response) -> Response:
+    """Say who may keep an answer, unless its view did; answer 304 if it has not changed."""
+    tag = response.headers.get("ETag")
+    if "Cache-Control" not in response.headers:
+        response.headers["Cache-Control"] = WITH_TAG if tag else WITHOUT_TAG
     asked = current_request()
     if "If-None-Match" not in asked.headers or asked.method not in {"GET", "HEAD"}:
         return response
     condition = ", ".join(asked.headers.getlist("If-None-Match"))
-    tag = response.headers.get("ETag")
-    if not tag:
+    if not tag or not matches(tag, condition):
         return response
-    if not matches(tag, condition):
-        return response
-    unchanged = Response(status=304, headers={"ETag": tag})
+    repeated = {"ETag": tag, "Cache-Control": response.headers["Cache-Control"]}
+    unchanged = Response(status=304, headers=repeated)
     del unchanged.headers["Content-Type"]
     # RFC 9110, section 8.6: a length here would be that of the 200.
     del unchanged.headers["Content-Length"]

@@ -1,5 +1,6 @@
 """CORS: which web pages may call the service (the Fetch standard, section 3.2)."""
 
+import re
 from collections.abc import Collection
 
 from quart import Quart
@@ -7,11 +8,14 @@ from quart.wrappers import Response
 
 from service.common.middleware.connection import current_request
 
+# A name of a header (RFC 9110, section 5.6.2).
+TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 REQUEST_HEADERS = (
     "Authorization, Content-Type, If-Match, If-None-Match, Idempotency-Key, Prefer, X-API-Key,"
     " X-Request-ID, _secure_key"
 )
+OWN_HEADERS = frozenset(REQUEST_HEADERS.lower().split(", "))
 EXPOSED_HEADERS = (
     "ETag, Idempotency-Replayed, Link, Location, Preference-Applied, Retry-After, X-Request-ID,"
     " X-Total-Count"
@@ -30,7 +34,9 @@ def register(app: Quart, origins: Collection[str]) -> None:
         response = Response(status=204)
         del response.headers["Content-Type"]
         response.headers["Access-Control-Allow-Methods"] = METHODS
-        response.headers["Access-Control-Allow-Headers"] = REQUEST_HEADERS
+        response.headers["Access-Control-Allow-Headers"] = allowed_headers(
+            asked.headers.get("Access-Control-Request-Headers", "")
+        )
         response.headers["Access-Control-Max-Age"] = PREFLIGHT_SECONDS
         return response
 
@@ -46,3 +52,13 @@ def register(app: Quart, origins: Collection[str]) -> None:
 
     app.before_request(answer_preflight)
     app.after_request(send_headers)
+
+
+def allowed_headers(asked: str) -> str:
+    """Return the headers that a request may have: the service's own, and any that is asked for.
+
+    Tracing adds some to each request of a page. What is not a name is left out.
+    """
+    names = [name.strip() for name in asked.split(",")]
+    more = [name for name in names if TOKEN.fullmatch(name) and name.lower() not in OWN_HEADERS]
+    return ", ".join(dict.fromkeys([REQUEST_HEADERS, *more]))

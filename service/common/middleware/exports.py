@@ -22,7 +22,7 @@ from werkzeug.http import parse_accept_header
 
 from service.common.contract_lines import MORE_CONTENT, lines_content
 from service.common.contract_parts import CSV, JSON, NDJSON
-from service.common.database import BULK_SECONDS, release
+from service.common.database import release
 from service.common.exports.backend import Csv, LineForm, Ndjson
 from service.common.middleware.connection import current_request
 from service.common.middleware.deadline import lift_deadline
@@ -96,7 +96,6 @@ async def answer_lines(export: Export, query: Any, form: LineForm) -> Response:
         del response.headers["Content-Length"]
     else:
         response = Response(whole_or_torn(first, lines), content_type=form.media_type)
-        response.timeout = None
     return response
 
 
@@ -112,22 +111,11 @@ async def until_closed(session: AsyncSession, lines: AsyncIterator[str]) -> Asyn
 
 async def whole_or_torn(first: str, rest: AsyncGenerator[str]) -> AsyncGenerator[bytes]:
     """Yield the body; where it can't go on, end the request without the end of the message."""
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
-    assert task is not None  # noqa: S101  # A generator runs in the task that sends the answer.
-
-    def give_up() -> None:
-        log.warning("export ended", cause=f"nobody read from it for {BULK_SECONDS} s")
-        task.cancel()
-
     some: str | None = first
     async with aclosing(rest):
         try:
             while some is not None:
-                watch = loop.call_later(BULK_SECONDS, give_up)
-                try:
-                    yield some.encode()
-                finally:
-                    watch.cancel()
+                yield some.encode()
                 some = await anext(rest, None)
         except Exception as error:
             log.warning("export ended", cause=cause_of(error))

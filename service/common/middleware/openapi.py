@@ -4,7 +4,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 from quart import Quart
 from quart_schema import Info, OpenAPIProvider, QuartSchema
@@ -22,17 +22,21 @@ Model = Any
 Operation = dict[str, Any]
 
 
-def register(app: Quart) -> None:
-    """Serve the contract."""
+def register(app: Quart, prefix: str) -> None:
+    """Serve the contract of a service that is published below a path prefix, or at the root."""
+
+    class PrefixedProvider(Provider):
+        path_prefix = prefix
+
     QuartSchema(
         app,
         info=Info(
             title="Flusk",
             version="0.1.0",
-            description="A layered JSON API on PostgreSQL. Errors have one shape: /docs/errors.",
+            description=("A layered JSON API on PostgreSQL. Errors have [one shape](docs/errors)."),
             license={"name": "MIT", "identifier": "MIT"},  # type: ignore[arg-type]  # It makes a License of it.
         ),
-        openapi_provider_class=Provider,
+        openapi_provider_class=PrefixedProvider,
         swagger_ui_path=None,
         redoc_ui_path=None,
         scalar_ui_path=None,
@@ -49,6 +53,8 @@ def register(app: Quart) -> None:
 class Provider(OpenAPIProvider):
     """quart-schema's document, corrected, with the schema files as its components."""
 
+    path_prefix: ClassVar[str]
+
     def schema(self) -> dict[str, Any]:
         """Return the document, made once: everybody may ask for it, and routes do not change."""
         return self._document
@@ -59,11 +65,12 @@ class Provider(OpenAPIProvider):
         document["paths"] = dict(sorted(document["paths"].items()))
         document["components"] |= contract.components()
         document["tags"] = list(self._tags(document["paths"]))
-        document["servers"] = [{"url": "/"}]
+        # Relative to the document, and so below whatever prefix it was found.
+        document["servers"] = [{"url": "."}]
         for scheme in document["components"]["securitySchemes"].values():
             scheme["description"] = "The key; one of these headers is enough."
         contract.link(document["paths"])
-        return document
+        return contract.below(self.path_prefix, document) if self.path_prefix else document
 
     def _tags(self, paths: dict[str, Any]) -> Iterator[dict[str, str]]:
         used = {tag for path in paths.values() for one in path.values() for tag in one["tags"]}

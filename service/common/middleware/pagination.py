@@ -4,6 +4,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from quart import request
 
+from service.common.middleware.prefix import public_path
 from service.common.pages import Page
 from service.common.preferences import COUNT
 
@@ -20,4 +21,4 @@ def page_headers(page: Page) -> dict[str, str]:
 
 def _link(pairs: list[tuple[str, str]], cursor: str | None, relation: str) -> str:
     query = urlencode([*pairs, *([("after", cursor)] if cursor else [])])
-    return f'<{request.path}{"?" if query else ""}{query}>; rel="{relation}"'
+    return f'<{public_path(request.path)}{"?" if query else ""}{query}>; rel="{relation}"'

@@ -10,6 +10,7 @@ from werkzeug.http import parse_accept_header
 
 from service.common.contract_parts import JSON, PROBLEM, TYPES
 from service.common.exceptions import JSONException
+from service.common.middleware.prefix import public_path
 
 
 def prefers_problem() -> bool:
@@ -24,13 +25,14 @@ def prefers_problem() -> bool:
 
 def problem_of(exception: JSONException, facts: dict[str, Any]) -> tuple[dict[str, Any], str]:
     """Return the same facts as problem details, and their media type."""
+    # As it was sent, but for what no URL may hold.
+    instance = quote(request.scope["raw_path"], safe="/%~:@!$&'()*+,;=")
     problem = {
-        "type": f"{TYPES}{facts['type']}",
+        "type": f"{public_path(TYPES)}{facts['type']}",
         "title": title_of(type(exception)),
         "status": facts["code"],
         "detail": str(exception),
-        # As it was sent, but for what no URL may hold.
-        "instance": quote(request.scope["raw_path"], safe="/%~:@!$&'()*+,;="),
+        "instance": public_path(instance) if instance.startswith("/") else instance,
     }
     shared = {name: facts[name] for name in ("errors", "request_id") if name in facts}
     return problem | shared, PROBLEM

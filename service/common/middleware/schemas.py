@@ -19,6 +19,7 @@ from service.common.exceptions import Fault, InvalidAPIRequest
 from service.common.faults import MAX_NAMES, quote
 from service.common.middleware.body_limits import read_body
 from service.common.middleware.connection import current_request
+from service.common.middleware.guard import PUBLIC_PATHS
 from service.common.parsing import parse_json, parse_query, text_faults
 from service.common.validation import Payload, load_schemas
 
@@ -47,7 +48,8 @@ async def check_schemas() -> None:
         arguments["headers"] = _read_headers(model, asked.headers)
     if model := getattr(view, QUERY, None):
         arguments["query"] = _read_query(model, asked.query_string)
-    elif asked.query_string.strip(b"&") and asked.blueprint is not None:
+    elif asked.query_string.strip(b"&") and asked.path not in PUBLIC_PATHS:
+        # Monitors and links add parameters of their own to the addresses of these.
         raise _unexpected(parse_query(asked.query_string, {})[0])
 
 

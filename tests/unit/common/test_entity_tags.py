@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.common.entity_tags import accepted_versions, entity_tag, matches
+from service.common.entity_tags import Versions, entity_tag, matches, versions_of
 
 
 @pytest.mark.parametrize(
@@ -27,9 +27,12 @@ def test_if_none_match_names_another_tag(condition: str) -> None:
     assert not matches('"3"', condition)
 
 
-@pytest.mark.parametrize("condition", [None, "*", " * "])
-def test_without_a_condition_every_version_is_accepted(condition: str | None) -> None:
-    assert accepted_versions(condition) is None
+@pytest.mark.parametrize("if_match", [None, "*", " * "])
+@pytest.mark.parametrize("if_none_match", [None, "nonsense", '"x"'])
+def test_without_a_condition_every_version_is_admitted(
+    if_match: str | None, if_none_match: str | None
+) -> None:
+    assert versions_of(if_match, if_none_match) is None
 
 
 @pytest.mark.parametrize(
@@ -45,7 +48,7 @@ def test_without_a_condition_every_version_is_accepted(condition: str | None) ->
     ],
 )
 def test_if_match_accepts_the_versions_that_it_names(condition: str, versions: set[int]) -> None:
-    assert accepted_versions(condition) == frozenset(versions)
+    assert versions_of(condition, None) == Versions(frozenset(versions))
 
 
 @pytest.mark.parametrize(
@@ -69,13 +72,37 @@ def test_if_match_accepts_the_versions_that_it_names(condition: str, versions: s
     ],
 )
 def test_if_match_accepts_nothing_that_is_no_version(condition: str) -> None:
-    assert accepted_versions(condition) == frozenset()
+    assert versions_of(condition, None) == Versions(frozenset())
 
 
 @pytest.mark.parametrize("version", [1, 2, 10, 123_456_789, 10**18 - 1])
 def test_the_tag_of_a_version_accepts_it(version: int) -> None:
     tag = entity_tag(version)
 
-    assert accepted_versions(tag) == frozenset({version})
+    assert versions_of(tag, None) == Versions(frozenset({version}))
     assert matches(tag, tag)
     assert matches(tag, f"W/{tag}")
+
+
+@pytest.mark.parametrize(
+    ("if_match", "if_none_match", "admitted"),
+    [
+        (None, "*", set()),
+        (None, " * ", set()),
+        ("*", "*", set()),
+        ('"3"', "*", set()),
+        (None, '"3"', {1, 2, 4}),
+        (None, 'W/"3", "4"', {1, 2}),
+        ("*", '"3"', {1, 2, 4}),
+        ('"3", "4"', '"3"', {4}),
+        ('"3"', '"4"', {3}),
+        ('"3"', 'W/"3"', set()),
+    ],
+)
+def test_a_version_is_admitted_if_both_conditions_hold(
+    if_match: str | None, if_none_match: str, admitted: set[int]
+) -> None:
+    versions = versions_of(if_match, if_none_match)
+
+    assert versions is not None
+    assert {version for version in range(1, 5) if version in versions} == admitted

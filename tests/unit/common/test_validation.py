@@ -589,5 +589,41 @@ def test_a_relative_reference_between_files_is_followed(tmp_path: Path) -> None:
     assert faults == [Fault("/name", "minLength", "'f' is too short")]
 
 
+PATTERN = {"pattern": "^a+$", "x-pattern-message": "is not all `a`"}
+PLAIN_PATTERN = {"pattern": "^a+$"}
+
+
+@pytest.mark.parametrize(
+    ("schema", "value", "pointer", "message"),
+    [
+        (PATTERN, "b", "", "'b' is not all `a`"),
+        ({"items": PATTERN}, ["a", "b"], "/1", "'b' is not all `a`"),
+        ({"anyOf": [PATTERN, {"type": "string"}]}, 7, None, None),
+        (
+            {"$defs": {"a": PATTERN}, "properties": {"x": {"$ref": "#/$defs/a"}}},
+            {"x": "b"},
+            "/x",
+            "'b' is not all `a`",
+        ),
+        (PLAIN_PATTERN, "b", "", "'b' does not match '^a+$'"),
+    ],
+)
+def test_a_pattern_may_have_a_message_of_its_own(
+    tmp_path: Path, schema: dict[str, Any], value: object, pointer: str | None, message: str | None
+) -> None:
+    write(tmp_path, "foss/a.json", schema)
+    faults = load_schemas(tmp_path)["foss/a.json"].faults(value)
+
+    assert faults == ([] if message is None else [Fault(pointer or "", "pattern", message)])
+
+
+def test_a_text_that_is_too_short_has_no_other_fault(tmp_path: Path) -> None:
+    write(tmp_path, "foss/a.json", {"minLength": 2, "pattern": "^aa"})
+    schema = load_schemas(tmp_path)["foss/a.json"]
+
+    assert [fault.keyword for fault in schema.faults("b")] == ["minLength"]
+    assert [fault.keyword for fault in schema.faults("bb")] == ["pattern"]
+
+
 def test_the_files_are_read_once() -> None:
     assert load_schemas() is load_schemas()

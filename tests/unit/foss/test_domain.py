@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.common.cursors import Cursor, Filters, encode_cursor, scope_of
+from service.common.entity_tags import Versions
 from service.common.exceptions import (
     InvalidAPIRequest,
     PreconditionFailed,
@@ -70,7 +71,7 @@ class FakeBackend:
         session: AsyncSession,
         id: int,
         values: Mapping[str, str],
-        versions: Collection[int] | None,
+        versions: Versions | None,
     ) -> Foss | None:
         foss = self.records.get(id)
         if foss is None or (versions is not None and foss.version not in versions):
@@ -82,9 +83,7 @@ class FakeBackend:
         self.changes += 1
         return foss
 
-    async def delete_foss(
-        self, session: AsyncSession, id: int, versions: Collection[int] | None
-    ) -> bool:
+    async def delete_foss(self, session: AsyncSession, id: int, versions: Versions | None) -> bool:
         assert session is SESSION
         foss = self.records.get(id)
         if foss is None or (versions is not None and foss.version not in versions):
@@ -208,9 +207,9 @@ async def test_a_cursor_that_was_not_given_out_is_refused() -> None:
         ({"name": "Zed", "email": "zed@example.org"}, "Zed", "zed@example.org"),
     ],
 )
-@pytest.mark.parametrize("versions", [None, frozenset({1}), frozenset({1, 9})])
+@pytest.mark.parametrize("versions", [None, Versions(frozenset({1})), Versions(frozenset({1, 9}))])
 async def test_an_update_changes_the_fields_that_it_names(
-    changes: dict[str, str], name: str, email: str, versions: frozenset[int] | None
+    changes: dict[str, str], name: str, email: str, versions: Versions | None
 ) -> None:
     await create(name="Ada", email="ada@example.org")
 
@@ -220,9 +219,9 @@ async def test_an_update_changes_the_fields_that_it_names(
     assert await domain.get_foss(SESSION, 1) is foss
 
 
-@pytest.mark.parametrize("versions", [None, frozenset({1})])
+@pytest.mark.parametrize("versions", [None, Versions(frozenset({1}))])
 async def test_an_update_of_nothing_changes_nothing(
-    backend: FakeBackend, versions: frozenset[int] | None
+    backend: FakeBackend, versions: Versions | None
 ) -> None:
     created = await create()
 
@@ -233,9 +232,11 @@ async def test_an_update_of_nothing_changes_nothing(
 
 
 @pytest.mark.parametrize("changes", [{}, {"name": "Zed"}])
-@pytest.mark.parametrize("versions", [frozenset(), frozenset({2}), frozenset({7, 8})])
+@pytest.mark.parametrize(
+    "versions", [Versions(frozenset()), Versions(frozenset({2})), Versions(frozenset({7, 8}))]
+)
 async def test_an_update_of_another_version_fails_and_tells_the_current_one(
-    backend: FakeBackend, changes: dict[str, str], versions: frozenset[int]
+    backend: FakeBackend, changes: dict[str, str], versions: Versions
 ) -> None:
     await create(name="Ada")
     with pytest.raises(PreconditionFailed) as caught:
@@ -246,11 +247,25 @@ async def test_an_update_of_another_version_fails_and_tells_the_current_one(
     assert (backend.records[1].name, backend.changes) == ("Ada", 0)
 
 
+@pytest.mark.parametrize("changes", [{}, {"name": "Zed"}])
+@pytest.mark.parametrize("refused", [None, frozenset({1})])
+async def test_an_update_of_a_version_that_is_refused_fails_and_tells_it(
+    backend: FakeBackend, changes: dict[str, str], refused: frozenset[int] | None
+) -> None:
+    await create(name="Ada")
+    with pytest.raises(PreconditionFailed) as caught:
+        await domain.update_foss(SESSION, 1, UpdateFoss(**changes), Versions(refused=refused))
+
+    assert caught.value.response_headers == {"ETag": '"1"'}
+    assert caught.value.message.startswith("`If-None-Match` excludes the present version")
+    assert (backend.records[1].name, backend.changes) == ("Ada", 0)
+
+
 @pytest.mark.usefixtures("backend")
 @pytest.mark.parametrize("changes", [{}, {"name": "Zed"}])
-@pytest.mark.parametrize("versions", [None, frozenset({1}), frozenset()])
+@pytest.mark.parametrize("versions", [None, Versions(frozenset({1})), Versions(frozenset())])
 async def test_an_update_of_what_is_not_there_finds_nothing(
-    changes: dict[str, str], versions: frozenset[int] | None
+    changes: dict[str, str], versions: Versions | None
 ) -> None:
     with pytest.raises(RecordNotFound):
         await domain.update_foss(SESSION, 7, UpdateFoss(**changes), versions)
@@ -267,10 +282,8 @@ async def test_an_update_to_an_email_that_is_taken_is_told_by_the_backend(
     assert backend.records[2].email == "zed@example.org"
 
 
-@pytest.mark.parametrize("versions", [None, frozenset({1})])
-async def test_a_deleted_foss_is_gone(
-    backend: FakeBackend, versions: frozenset[int] | None
-) -> None:
+@pytest.mark.parametrize("versions", [None, Versions(frozenset({1}))])
+async def test_a_deleted_foss_is_gone(backend: FakeBackend, versions: Versions | None) -> None:
     await create()
 
     sentence = await domain.delete_foss(SESSION, 1, versions)
@@ -284,16 +297,16 @@ async def test_a_delete_of_another_version_fails_and_tells_the_current_one(
 ) -> None:
     await create()
     with pytest.raises(PreconditionFailed) as caught:
-        await domain.delete_foss(SESSION, 1, frozenset({2}))
+        await domain.delete_foss(SESSION, 1, Versions(frozenset({2})))
 
     assert caught.value.response_headers == {"ETag": '"1"'}
     assert list(backend.records) == [1]
 
 
 @pytest.mark.usefixtures("backend")
-@pytest.mark.parametrize("versions", [None, frozenset({1}), frozenset()])
+@pytest.mark.parametrize("versions", [None, Versions(frozenset({1})), Versions(frozenset())])
 async def test_a_delete_of_what_is_not_there_finds_nothing(
-    versions: frozenset[int] | None,
+    versions: Versions | None,
 ) -> None:
     with pytest.raises(RecordNotFound) as caught:
         await domain.delete_foss(SESSION, 7, versions)

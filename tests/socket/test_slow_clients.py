@@ -1,0 +1,63 @@
+"""Clients that read slowly, and clients that do not read, over a real connection."""
+
+import socket
+import time
+from collections.abc import Iterator
+
+import psutil
+import pytest
+
+from service.docs.domain import ASSETS, FOLDER
+from tests.socket.conftest import KEY, Service, running
+
+BUNDLE = "/docs/swagger-ui-bundle.js"
+CONTENT = (FOLDER / ASSETS["swagger-ui-bundle.js"]).read_bytes()
+
+
+@pytest.fixture(scope="module")
+def impatient(tmp_path_factory: pytest.TempPathFactory, database_url: str) -> Iterator[Service]:
+    """Return a service that waits a second for progress, and less than that for a view."""
+    directory = tmp_path_factory.mktemp("slow")
+    program = ("-m", "tests.socket.impatient")
+    with running(directory, database_url, program, REQUEST_TIMEOUT="0.5") as service:
+        yield service
+
+
+def connect(service: Service, path: str) -> socket.socket:
+    """Ask for a path on a connection that buffers little."""
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.settimeout(30)
+    connection.connect(("127.0.0.1", service.port))
+    head = f"GET {path} HTTP/1.1\r\nHost: x\r\nX-API-Key: {KEY}\r\nConnection: close\r\n\r\n"
+    connection.sendall(head.encode())
+    return connection
+
+
+def is_open(service: Service, connection: socket.socket) -> bool:
+    """Return whether the service still has its end of a connection."""
+    port = connection.getsockname()[1]
+    ends = psutil.Process(service.process.pid).net_connections("tcp4")
+    return any(end.raddr and end.raddr.port == port for end in ends)
+
+
+def test_a_slow_client_gets_all_of_a_large_answer(impatient: Service) -> None:
+    with connect(impatient, BUNDLE) as connection:
+        found = bytearray()
+        while data := connection.recv(1 << 16):
+            found += data
+            time.sleep(len(data) / 500_000)  # A slow reader is what is tested.
+
+    assert bytes(found).partition(b"\r\n\r\n")[2] == CONTENT
+    assert "answer ended" not in impatient.log.read_text()
+
+
+def test_a_client_that_does_not_read_is_cut(impatient: Service) -> None:
+    with connect(impatient, BUNDLE) as connection:
+        impatient.wait_for("nobody read from it for 1 s")
+        deadline = time.monotonic() + 30
+        while is_open(impatient, connection):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)  # Between two looks, not instead of one.
+
+    assert "Traceback" not in impatient.log.read_text()
