@@ -53,10 +53,8 @@ STATEMENTS = {
 }
 # Models may use these for defaults and constraints.
 FOR_MODELS = {"text", "func"}
-MAX_LINES = 150
-LONG = {
-    "service.settings": "holds every setting",
-}
+MAX_LINES = 250
+LONG: dict[str, str] = {}
 
 
 @cache
@@ -125,7 +123,13 @@ def middleware_knows_no_blueprint(found: Iterable[Edge]) -> list[Edge]:
     ]
 
 
-SETTINGS_PARTS = {"service.common.database_address", "service.common.secret_files"}
+SETTINGS_PARTS = {
+    "service.common.database_address",
+    "service.common.database_parameters",
+    "service.common.database_tls",
+    "service.common.libpq_files",
+    "service.common.secret_files",
+}
 
 
 def settings_stand_at_the_bottom(found: Iterable[Edge]) -> list[Edge]:
