@@ -56,7 +56,7 @@ def tls_attempts(parameters: Mapping[str, str]) -> list[ssl.SSLContext | bool]:
 def tls_context(parameters: Mapping[str, str], mode: str) -> ssl.SSLContext:
     """Return what a connection is encrypted with, and what is asked of the server's certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = mode == "verify-full"
+    context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     context.set_alpn_protocols(["postgresql"])
     context.minimum_version = _version(parameters, "ssl_min_protocol_version", "TLSv1.2")
@@ -89,6 +89,7 @@ def _trust(context: ssl.SSLContext, parameters: Mapping[str, str], mode: str) ->
         with _names("sslrootcert", root):
             context.load_verify_locations(cafile=root)
     context.verify_mode = ssl.CERT_REQUIRED
+    context.check_hostname = mode == "verify-full"
     folder = parameters.get("sslcrldir")
     revoked = parameters.get("sslcrl") or (None if folder else home_file(".postgresql/root.crl"))
     if revoked:
@@ -108,7 +109,13 @@ def _identify(context: ssl.SSLContext, parameters: Mapping[str, str]) -> None:
         return
     password = parameters.get("sslpassword", "")
     with _names("sslkey", key), _names("sslcert", certificate):
-        context.load_cert_chain(certificate, key, lambda: password)
+        try:
+            context.load_cert_chain(certificate, key, lambda: password)
+        except ssl.SSLError as error:
+            raise ValueError(
+                f"sslcert={certificate} and sslkey={key or certificate} are not a certificate and "
+                f"its key, or sslpassword is wrong ({error})"
+            ) from error
 
 
 def _version(parameters: Mapping[str, str], name: str, default: str) -> ssl.TLSVersion:
