@@ -7,10 +7,13 @@ import subprocess
 from importlib.util import find_spec
 from pathlib import Path
 
-from local.console import CommandError
+from local.console import CommandError, complain
 from service.common.database_address import parse_address
 from service.common.embedded import start
 from service.settings import Settings
+
+# psql's exit code if there is no connection, or no longer.
+NO_CONNECTION = 2
 
 
 def run(settings: Settings, arguments: list[str]) -> int:
@@ -23,11 +26,15 @@ def run(settings: Settings, arguments: list[str]) -> int:
     address, environment = connection(text)
     # Ctrl-C is for psql, which cancels the query with it.
     signal.signal(signal.SIGINT, lambda *_: None)
-    return subprocess.run(
+    code = subprocess.run(
         [executable("psql", own=False), address, *arguments],
         env=environment,
         check=False,
     ).returncode
+    if code == NO_CONNECTION and settings.database_url is not None:
+        complaint = f"DATABASE_URL is {address}: start the server there, or correct it."
+        complain(CommandError(complaint))
+    return code
 
 
 def connection(url: str) -> tuple[str, dict[str, str]]:

@@ -86,7 +86,9 @@ async def connect(address: Address, *, statement_timeout: float) -> Connection:
             reasons.append(explain(error, host, address))
             if not isinstance(error, NEXT_HOST):
                 break
-    raise DatabaseError(CANT_REACH, reason="; ".join(dict.fromkeys(reasons))) from last
+    # Of prefer-standby's two rounds, each reason once.
+    reason = f"DATABASE_URL: {'; '.join(dict.fromkeys(reasons))}"
+    raise DatabaseError(CANT_REACH, reason=reason) from last
 
 
 def _attempts(address: Address) -> Iterator[tuple[str, Host]]:

@@ -52,7 +52,7 @@ def explain(error: Exception, host: Host, address: Address) -> str:
     """Return which host, what is wrong with it, and what to do; never the password."""
     reason = next(reason for kind, reason in REASONS if isinstance(error, kind))
     seconds = address.connect_seconds
-    sentence = reason.format(
+    return reason.format(
         host=host,
         name=host.address,
         said=str(error).split("\n", 1)[0] or type(error).__name__,
@@ -61,4 +61,3 @@ def explain(error: Exception, host: Host, address: Address) -> str:
         database=address.database,
         wanted=address.parameters.get("target_session_attrs"),
     )
-    return f"DATABASE_URL: {sentence}"

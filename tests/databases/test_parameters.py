@@ -1,5 +1,6 @@
 """libpq's parameters: they mean for the service what they mean for psql, on a real server."""
 
+import asyncio
 import os
 import pwd
 import shutil
@@ -393,7 +394,16 @@ async def test_the_wanted_kind_of_server_is_taken(server: Server, wanted: str, f
 
 async def test_a_host_that_does_not_answer_leaves_time_for_the_next(server: Server) -> None:
     """As when a machine is switched off: each host has the time limit to itself."""
-    # TEST-NET-1 (RFC 5737): nobody has these addresses.
-    url = f"postgresql://postgres@192.0.2.1,127.0.0.1:{server.port}/postgres?connect_timeout=0.3"
 
-    assert await service(url) == "postgres plain"
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    silent = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+    async with silent:
+        port = silent.sockets[0].getsockname()[1]
+        hosts = f"127.0.0.1:{port},127.0.0.1:{server.port}"
+
+        assert await service(f"postgresql://postgres@{hosts}/postgres?connect_timeout=1") == (
+            "postgres plain"
+        )
