@@ -51,7 +51,7 @@ class Fitness:
         """Drop the connection if it is lost, and those that were idle at that moment."""
         error = context.original_exception
         given_up = isinstance(error, TimeoutError)
-        if given_up and context.connection is not None:
+        if given_up and context.connection is not None and not context.connection.invalidated:
             # The server does not answer: neither would it to a good-bye.
             driver: Any = context.connection.connection.driver_connection
             driver.terminate()
