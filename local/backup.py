@@ -82,15 +82,13 @@ def _run(
     if modes.in_containers(settings):
         inside = [*compose.COMMAND, "exec", "--no-TTY", "postgres", *command]
         database = ["--username=postgres", "--dbname=flusk"]
-        environment: dict[str, str] = {}
+        environment = dict(os.environ)
     else:
         address, environment = psql.connection(database_url(settings))
         # The embedded server is newer than most systems' programs, which would refuse it.
         inside = [psql.executable(command[0], own=settings.database_url is None), *command[1:]]
         database = [f"--dbname={address}"]
     full = inside if offline else [*inside, *database]
-    done = subprocess.run(
-        full, cwd=ROOT, env=os.environ | environment, stdin=stdin, stdout=stdout, check=False
-    )
+    done = subprocess.run(full, cwd=ROOT, env=environment, stdin=stdin, stdout=stdout, check=False)
     if done.returncode:
         raise CommandError(f"{command[0]} failed, for the reason above; nothing has changed.")

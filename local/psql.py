@@ -6,12 +6,14 @@ import signal
 import subprocess
 from importlib.util import find_spec
 from pathlib import Path
-from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
-from local.console import CommandError
-from service.common.database_address import libpq_url
+from local.console import CommandError, complain
+from service.common.database_address import parse_address
 from service.common.embedded import start
 from service.settings import Settings
+
+# psql's exit code if there is no connection, or no longer.
+NO_CONNECTION = 2
 
 
 def run(settings: Settings, arguments: list[str]) -> int:
@@ -24,29 +26,28 @@ def run(settings: Settings, arguments: list[str]) -> int:
     address, environment = connection(text)
     # Ctrl-C is for psql, which cancels the query with it.
     signal.signal(signal.SIGINT, lambda *_: None)
-    return subprocess.run(
+    code = subprocess.run(
         [executable("psql", own=False), address, *arguments],
-        env=os.environ | environment,
+        env=environment,
         check=False,
     ).returncode
+    if code == NO_CONNECTION and settings.database_url is not None:
+        complaint = f"DATABASE_URL is {address}: start the server there, or correct it."
+        complain(CommandError(complaint))
+    return code
 
 
 def connection(url: str) -> tuple[str, dict[str, str]]:
-    """Return what libpq's programs are told of a database: an argument, and the environment."""
-    address, password = without_password(libpq_url(url))
-    return address, {"PGPASSWORD": password} if password else {}
+    """Return what libpq's programs are told of a database: an argument, and all the environment.
 
-
-def without_password(url: str) -> tuple[str, str | None]:
-    """Return the URL and its password apart: everybody can read a process's arguments."""
-    parts = urlsplit(url)
-    login, at, hosts = parts.netloc.rpartition("@")
-    user, _, password = login.partition(":")
-    query = parse_qsl(parts.query)
-    given = [value for name, value in query if name == "password"] or [unquote(password)]
-    rest = urlencode([pair for pair in query if pair[0] != "password"], quote_via=quote)
-    address = f"postgresql://{user}{at}{hosts}{parts.path}{'?' if rest else ''}{rest}"
-    return address, given[-1] or None
+    The argument has no secret, for everybody can read it. The environment has no `PG*` variable
+    of the shell: like for the service, the URL alone decides.
+    """
+    address = parse_address(url)
+    others = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+    return address.to_libpq(), others | (
+        {"PGPASSWORD": address.password} if address.password else {}
+    )
 
 
 def executable(name: str, *, own: bool) -> str:

@@ -10,9 +10,11 @@ from importlib import import_module
 from alembic import context
 from alembic.util import CommandError
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 import service
+from service.common.database_errors import READ_ONLY_STATE, sqlstate_of
 from service.common.embedded import EmbeddedPostgresError
 from service.common.engine import create_engine, database_url
 from service.common.exceptions import DatabaseError
@@ -99,7 +101,14 @@ async def connect() -> None:
     except (SettingsError, EmbeddedPostgresError) as error:
         raise CommandError(str(error)) from error
     except DatabaseError as error:
-        raise CommandError(f"The database can't be reached: {error.__cause__}") from error
+        raise CommandError(f"{error.reason}.") from error
+    except DBAPIError as error:
+        if sqlstate_of(error) != READ_ONLY_STATE:
+            raise
+        raise CommandError(
+            "DATABASE_URL: the database is read-only: wait until the failover is over, or name the "
+            "primary."
+        ) from error
 
 
 if context.is_offline_mode():

@@ -11,8 +11,7 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 
 from service.common.database import Database, commit
-from service.common.database_errors import translate
-from service.common.exceptions import JSONException
+from service.common.exceptions import JSONException, cause_of
 from service.common.idempotency import backend
 from service.common.logs import configure_logs
 from service.settings import Settings, SettingsError, load_settings
@@ -56,7 +55,7 @@ async def do(database: Database) -> bool:
                 break
     except (JSONException, DBAPIError, OSError, TimeoutError) as error:
         # The next hour tries again.
-        log.warning("chores failed", cause=str(translate(error) or error))
+        log.warning("chores failed", cause=cause_of(error))
         return False
     log.info("chores done", deleted_idempotency_keys=deleted)
     return True

@@ -126,7 +126,11 @@ def middleware_knows_no_blueprint(found: Iterable[Edge]) -> list[Edge]:
 
 
 SETTINGS_PARTS = {
-    f"service.common.{name}" for name in ("database_address", "env_file", "origins", "secret_files")
+    f"service.common.{name}"
+    for name in (
+        *("database_address", "database_parameters", "database_tls", "env_file", "libpq_files"),
+        *("origins", "secret_files"),
+    )
 }
 
 

@@ -1,78 +1,199 @@
-"""A database's URL, as libpq reads it, for asyncpg, which knows only some of its parameters."""
+"""A database's URL as libpq reads it: for asyncpg, and for libpq's programs.
 
+The URL alone decides: `PG*` variables of the environment are for other programs.
+"""
+
+import os
+import pwd
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
+from math import ceil
+from urllib.parse import quote, unquote, urlencode
+
+from service.common.database_parameters import LIBPQ, SECRET, SQLALCHEMY_ONLY, check_parameters
+from service.common.database_tls import check_mode, system_bundle, tls_attempts
+from service.common.libpq_files import read_service
 
 CONNECT_SECONDS = 5
 MAX_PORT = 65535
-SSL_MODES = frozenset({"disable", "allow", "prefer", "require", "verify-ca", "verify-full"})
-# Parameters that concern libpq alone; asyncpg would pass them on to the server.
-LIBPQ_ONLY = frozenset(
-    """
-    channel_binding client_encoding connect_timeout fallback_application_name gssdelegation
-    gssencmode keepalives keepalives_count keepalives_idle keepalives_interval
-    load_balance_hosts max_protocol_version min_protocol_version oauth_client_id
-    oauth_client_secret oauth_issuer oauth_scope require_auth requirepeer requiressl
-    scram_client_key scram_server_key servicefile sslcertmode sslcompression sslcrldir
-    sslkeylogfile sslsni tcp_user_timeout
-    """.split()  # noqa: SIM905  # So the names are easy to compare with libpq's.
+DEFAULT_PORT = "5432"
+# Where the sockets of Debian's and Fedora's servers are, and of PostgreSQL's own.
+SOCKET_FOLDERS = ("/run/postgresql", "/tmp")  # noqa: S108  # A place to look for a socket.
+URL = re.compile(
+    r"postgres(?:ql)?(?:\+\w+)?://(?:(?P<login>[^/?]*)@)?(?P<hosts>[^/?]*)"
+    r"(?:/(?P<database>[^?]*))?(?:\?(?P<query>.*))?",
+    re.DOTALL,
 )
-# What SQLAlchemy takes in the URL of its asyncpg driver.
-SQLALCHEMY_ONLY = frozenset({"prepared_statement_cache_size", "prepared_statement_name_func"})
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A host: its name, or the folder of its socket; where to connect to; its port."""
+
+    name: str
+    address: str
+    port: int
+
+    @property
+    def is_socket(self) -> bool:
+        """Whether it is reached by a Unix socket."""
+        return self.address.startswith("/")
+
+    def __str__(self) -> str:
+        if self.is_socket:
+            return f"{self.address}/.s.PGSQL.{self.port}"
+        return f"[{self.name}]:{self.port}" if ":" in self.name else f"{self.name}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a database is: asyncpg's DSN, seconds to connect (None: no limit), a name."""
+    """Where a database is, and how libpq's parameters want it reached.
 
-    dsn: str
-    connect_seconds: float | None
-    application_name: str | None
+    `settings` are the server's own, which asyncpg takes in a URL and libpq does not.
+    """
+
+    hosts: tuple[Host, ...]
+    user: str
+    password: str | None
+    database: str
+    parameters: Mapping[str, str]
+    settings: Mapping[str, str]
+
+    @property
+    def connect_seconds(self) -> float | None:
+        """Return `connect_timeout` as libpq reads it: zero, or less, is no limit."""
+        seconds = float(self.parameters.get("connect_timeout", CONNECT_SECONDS))
+        return seconds if seconds > 0 else None
+
+    @property
+    def application_name(self) -> str:
+        """Return the name of the connections."""
+        given = self.parameters.get("application_name")
+        return given or self.parameters.get("fallback_application_name", "flusk")
+
+    def to_libpq(self) -> str:
+        """Return a URL for libpq's programs, without secrets: everybody can read arguments."""
+        query = {n: v for n, v in self.parameters.items() if n not in SECRET}
+        if seconds := query.get("connect_timeout"):
+            query["connect_timeout"] = str(max(ceil(float(seconds)), 0))
+        if query.get("sslrootcert") == "system":
+            # libpq before 16 knows only files.
+            query["sslrootcert"] = system_bundle() or "system"
+        for name, value in self.settings.items():
+            escaped = re.sub(r"([\\\s])", r"\\\1", value)
+            query["options"] = f"{query.get('options', '')} -c {name}={escaped}".strip()
+        hosts = ""
+        if any(host.is_socket or host.name != host.address for host in self.hosts):
+            query["host"] = ",".join(host.name for host in self.hosts)
+            query["port"] = ",".join(str(host.port) for host in self.hosts)
+            if any(host.name != host.address for host in self.hosts):
+                query["hostaddr"] = ",".join(host.address for host in self.hosts)
+        else:
+            hosts = ",".join(map(str, self.hosts))
+        end = f"?{urlencode(query, quote_via=quote)}" if query else ""
+        return f"postgresql://{quote(self.user, '')}@{hosts}/{quote(self.database, '')}{end}"
 
 
 def libpq_url(url: str) -> str:
-    """Return a database URL without a driver's suffix, as libpq's programs read it."""
+    """Return a database URL without a driver's suffix."""
     return re.sub(r"^postgres(?:ql)?(?:\+\w+)?:", "postgresql:", url)
 
 
 def parse_address(url: str) -> Address:
     """Read a database URL. Raises ValueError: a sentence without the URL, which has a password."""
-    if not re.match(r"postgres(?:ql)?(?:\+\w+)?://", url):
+    found = URL.fullmatch(url)
+    if found is None:
         raise ValueError("must begin with postgresql://")
-    parts = _split(libpq_url(url))
-    query = dict(parse_qsl(parts.query))
-    if "ssl" in query:
-        query.setdefault("sslmode", query.pop("ssl"))
-    if query.get("sslmode", "prefer") not in SSL_MODES:
-        raise ValueError(f"sslmode must be one of {', '.join(sorted(SSL_MODES))}")
-    if address := query.pop("hostaddr", None):
-        query.setdefault("host", address)
-    known = {n: v for n, v in query.items() if n not in LIBPQ_ONLY | SQLALCHEMY_ONLY}
-    name = None if "application_name" in query else query.get("fallback_application_name", "flusk")
-    return Address(
-        f"postgresql://{parts.netloc}{parts.path}?{urlencode(known)}",
-        _connect_seconds(query.get("connect_timeout")),
-        name,
+    given = _parameters(found)
+    if service := given.pop("service", None):
+        given = read_service(service, given.get("servicefile")) | given
+    given.pop("servicefile", None)
+    if "database" in given:
+        given.setdefault("dbname", given.pop("database"))
+    user = given.pop("user", "") or _system_user()
+    own = {name: given.pop(name, "") for name in ("host", "hostaddr", "port", "dbname", "password")}
+    parameters = {n: v for n, v in given.items() if n in LIBPQ and v}
+    settings = {n: v for n, v in given.items() if n not in LIBPQ | SQLALCHEMY_ONLY}
+    address = Address(
+        hosts=_hosts(own["host"], own["hostaddr"], own["port"]),
+        user=user,
+        password=own["password"] or None,
+        database=own["dbname"] or user,
+        parameters=check_parameters(parameters),
+        settings=settings,
     )
+    if not all(host.is_socket for host in address.hosts):
+        _check_tls(address)
+    return address
 
 
-def _split(url: str) -> SplitResult:
+def _parameters(found: re.Match[str]) -> dict[str, str]:
+    """Return what the parts of a URL say, under libpq's names."""
     try:
-        parts = urlsplit(url)
-    except ValueError as error:
-        raise ValueError("its host is malformed") from error
-    for host in parts.netloc.rpartition("@")[2].split(","):
-        port = re.fullmatch(r"(?:\[[^\]]*\]|[^:\[\]]*)(?::([0-9]*))?", host)
-        if port is None or int(port[1] or 0) > MAX_PORT:
+        user, _, password = (found["login"] or "").partition(":")
+        # Not `parse_qsl`: to libpq a plus sign is one.
+        pairs = [pair.partition("=") for pair in (found["query"] or "").split("&") if pair]
+        query = {
+            unquote(name, errors="strict"): unquote(v, errors="strict") for name, _, v in pairs
+        }
+        parts = {"user": user, "password": password, "dbname": found["database"] or ""}
+        given = {name: unquote(value, errors="strict") for name, value in parts.items() if value}
+    except UnicodeDecodeError as error:
+        raise ValueError("its percent-encoded text is not UTF-8") from error
+    hosts, ports = [], []
+    for part in filter(None, [found["hosts"]]):
+        for text in part.split(","):
+            host = re.fullmatch(r"(?:\[([^\]]*)\]|([^:\[\]]*))(?::([0-9]*))?", text)
+            if host is None:
+                raise ValueError("its host or port is malformed")
+            hosts.append(unquote(host[1] or host[2] or ""))
+            ports.append(host[3] or "")
+    if any(hosts):
+        given["host"] = ",".join(hosts)
+    if any(ports):
+        given["port"] = ",".join(ports)
+    if "ssl" in query:
+        # As SQLAlchemy's and asyncpg's users write it; `true` as JDBC's do.
+        mode = query.pop("ssl")
+        query.setdefault("sslmode", "require" if mode == "true" else mode)
+    if query.get("requiressl") == "1":
+        query.setdefault("sslmode", "require")
+    given |= query
+    if any("\0" in text for text in given.values()):
+        raise ValueError("has a NUL character")
+    return given
+
+
+def _hosts(names: str, addresses: str, ports: str) -> tuple[Host, ...]:
+    if not names and not addresses:
+        names = ",".join(SOCKET_FOLDERS)
+    name_list = names.split(",") if names else addresses.split(",")
+    address_list = addresses.split(",") if addresses else name_list
+    port_list = ports.split(",") if ports else [""]
+    if len(port_list) == 1:
+        port_list *= len(name_list)
+    if len(address_list) != len(name_list) or len(port_list) != len(name_list):
+        raise ValueError("its lists of hosts, addresses and ports differ in length")
+    found = []
+    for name, address, port in zip(name_list, address_list, port_list, strict=True):
+        if not re.fullmatch(r"[0-9]*", port) or int(port or 1) not in range(1, MAX_PORT + 1):
             raise ValueError("its host or port is malformed")
-    return parts
+        place = name or address or SOCKET_FOLDERS[0]
+        found.append(Host(place, address or place, int(port or DEFAULT_PORT)))
+    return tuple(found)
 
 
-def _connect_seconds(given: str | None) -> float | None:
-    """Return `connect_timeout` as libpq reads it: zero, or less, is no limit."""
-    if not given:
-        return CONNECT_SECONDS
-    if not re.fullmatch(r"-?[0-9]{1,9}(\.[0-9]{1,9})?", given):
-        raise ValueError("connect_timeout must be a number of seconds")
-    return float(given) if float(given) > 0 else None
+def _check_tls(address: Address) -> None:
+    """Read the files once, so that a wrong one stops the start."""
+    tls_attempts(address.parameters)
+    full = check_mode(address.parameters) == "verify-full"
+    if full and any(host.name != host.address for host in address.hosts):
+        raise ValueError("sslmode=verify-full can't be combined with hostaddr: leave hostaddr out")
+
+
+def _system_user() -> str:
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        raise ValueError("names no user, and the user of this process has no name") from None

@@ -19,6 +19,8 @@ from service.common.exceptions import (
 
 CONFLICT = "The change conflicts with another record."
 GONE = "The database is not available: try again soon."
+READ_ONLY_STATE = "25006"
+READ_ONLY = "The database takes no changes at the moment: try again soon."
 BUSY = "Other changes are in the way: try again soon."
 BEHIND = "The database is not migrated to what this build needs: run `just migrate`."
 SLOW = "The database took too long to answer."
@@ -35,7 +37,7 @@ MEANINGS: tuple[tuple[str, Callable[[str], JSONException], str], ...] = (
     ("42P01", DatabaseError, BEHIND),  # undefined_table
     ("57014", DeadlineExceeded, SLOW),  # query_canceled, as by statement_timeout
     ("08", DatabaseError, GONE),  # connection_exception
-    ("25006", DatabaseError, GONE),  # read_only_sql_transaction: a standby, after a failover
+    (READ_ONLY_STATE, DatabaseError, READ_ONLY),  # A standby, in a failover.
     ("53", DatabaseError, GONE),  # insufficient_resources
     ("57P0", DatabaseError, GONE),  # admin_shutdown, crash_shutdown, cannot_connect_now
     ("25P0", Unavailable, BUSY),  # A transaction that the server ended: idle or too long.

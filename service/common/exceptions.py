@@ -122,10 +122,14 @@ class InternalError(JSONException):
 
 
 class DatabaseError(JSONException):
-    """The database is down or refuses."""
+    """The database is down or refuses; `reason` is for the log alone."""
 
     status_code = 503
     headers = {"Retry-After": "1"}  # noqa: RUF012
+
+    def __init__(self, message: str = "", *, reason: str | None = None, **options: Any) -> None:
+        super().__init__(message, **options)
+        self.reason = reason
 
 
 class Unavailable(JSONException):
@@ -139,6 +143,15 @@ class DeadlineExceeded(JSONException):
     """The request or one of its statements took too long."""
 
     status_code = 504
+
+
+def cause_of(error: BaseException) -> str:
+    """Return why an error happened: its reason, or the first line of what lies at its bottom."""
+    while error.__cause__ is not None:
+        if isinstance(error, DatabaseError) and error.reason:
+            return error.reason
+        error = error.__cause__
+    return f"{type(error).__name__}: {error}".split("\n", 1)[0]
 
 
 def cut(text: str) -> str:

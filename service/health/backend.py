@@ -5,13 +5,27 @@ from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.common.database_errors import sqlstate_of
+from service.common.exceptions import DatabaseError
+
+# In one statement, for it is asked often.
+STATE = text(
+    "SELECT version_num, current_setting('transaction_read_only') = 'on' FROM alembic_version"
+)
 
 
 async def select_revisions(session: AsyncSession) -> frozenset[str]:
-    """Return the revisions that the schema is at; none where it was never migrated."""
+    """Return the revisions that the schema is at; none if it was never migrated.
+
+    Raises DatabaseError: the database takes no changes.
+    """
     try:
-        return frozenset(await session.scalars(text("SELECT version_num FROM alembic_version")))
+        rows = (await session.execute(STATE)).all()
     except ProgrammingError as error:
         if sqlstate_of(error) != "42P01":  # undefined_table
             raise
         return frozenset()
+    if any(row[1] for row in rows):
+        raise DatabaseError(
+            "The database takes no changes: a failover is under way, or it is a standby."
+        )
+    return frozenset(row[0] for row in rows)

@@ -8,7 +8,7 @@ from service.health import backend
 
 
 async def check_ready(session: AsyncSession, *, draining: bool) -> str:
-    """Return `ready`: the database answers, and its schema is at this build's head or newer.
+    """Return `ready`: the database takes changes, and its schema is at this build's head or newer.
 
     A revision that this build does not know is newer: replicas of the old build stay ready
     while a deployment migrates. Raises Unavailable or DatabaseError.

@@ -74,7 +74,7 @@ async def test_a_statement_that_takes_too_long_is_a_504_and_changes_nothing(
         assert await (await client.get("/foss/1")).get_json() == created
 
 
-async def test_the_next_request_after_a_broken_connection_succeeds(
+async def test_no_request_sees_that_an_idle_connection_was_closed(
     settings: Settings, engine: AsyncEngine, empty_database: None
 ) -> None:
     app = create_app(settings.model_copy(update={"database_pool_size": 1}))
@@ -83,7 +83,6 @@ async def test_the_next_request_after_a_broken_connection_succeeds(
             pid = (await pooled.execute(text("SELECT pg_backend_pid()"))).scalar_one()
         await connection.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
         client = app.test_client()
-        await error_of(await client.get("/foss"), 503, "DatabaseError")
 
         assert (await client.get("/foss")).status_code == 200
 

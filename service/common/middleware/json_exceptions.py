@@ -15,6 +15,7 @@ from service.common.exceptions import (
     InvalidAPIRequest,
     JSONException,
     RequestTimeout,
+    cause_of,
     cut,
 )
 from service.common.middleware.json_responses import MEDIA_TYPE as JSON
@@ -64,13 +65,6 @@ def envelope_of(error: Exception) -> JSONException:
     return translate(error) or InternalError(
         "The service failed to answer. The log has the cause under this request id."
     )
-
-
-def cause_of(error: BaseException) -> str:
-    """Return the first line of what lies at the bottom of an error."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return f"{type(error).__name__}: {error}".split("\n", 1)[0]
 
 
 def _from_http(error: HTTPException) -> JSONException:

@@ -78,7 +78,6 @@ async def test_libpqs_parameters_work_although_asyncpg_knows_only_some(postgres:
 # What libpq's manual lists for version 18 (section 34.1.2), but those that name another server.
 PARAMETERS = [
     "passfile=/nowhere",
-    "require_auth=none",
     "channel_binding=prefer",
     "connect_timeout=10",
     "client_encoding=UTF8",

@@ -1,0 +1,133 @@
+"""Connections that die while nobody uses them: no client sees it."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.pool import NullPool
+
+from service.common import database_connection, pool_events
+from service.common.engine import create_engine
+from tests.databases.conftest import Open
+from tests.databases.servers import Server
+from tests.envelope import error_of
+from tests.factories import foss
+
+CONNECTED = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'idle'"
+PID = text("SELECT pg_backend_pid()")
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_no_client_sees_that_the_server_ends_idle_sessions(
+    server: Server, open_on: Open, method: str
+) -> None:
+    server.sql("ALTER ROLE idle SET idle_session_timeout = '300ms'")
+    async with open_on(server.url("idle")) as client:
+        statuses = []
+        for _ in range(3):
+            server.wait_for(f"SELECT ({CONNECTED}) = 0")
+            response = await client.open("/foss", method=method, json=foss())
+            statuses.append(response.status_code)
+
+    assert statuses == [200 if method == "GET" else 201] * 3
+
+
+async def test_a_connection_that_was_idle_for_long_is_not_used_again(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = create_engine(server.url(), statement_timeout=1, pool_size=1)
+    pids = []
+    for seconds in (60, 60, -1):
+        monkeypatch.setattr(pool_events, "IDLE_SECONDS", seconds)
+        async with engine.connect() as connection:
+            pids.append(await connection.scalar(PID))
+    await engine.dispose()
+
+    assert pids[0] == pids[1] != pids[2]
+
+
+class Firewall:
+    """Forwards connections, until it forgets those that it has: without a word to either end."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._known: set[asyncio.StreamWriter] = set()
+
+    def forget(self) -> None:
+        """Let nothing more pass by the connections that there are."""
+        self._known.clear()
+
+    async def forward(self, client: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        server, to_server = await asyncio.open_connection("127.0.0.1", self._port)
+        self._known |= {writer, to_server}
+        await asyncio.gather(self._pump(client, to_server), self._pump(server, writer))
+
+    async def _pump(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        while data := await source.read(65536):
+            if target in self._known:
+                target.write(data)
+        target.close()
+
+
+@asynccontextmanager
+async def firewall(server: Server) -> AsyncIterator[tuple[Firewall, str]]:
+    """Return a firewall in front of a server, and the URL there."""
+    wall = Firewall(server.port)
+    listener = await asyncio.start_server(wall.forward, "127.0.0.1", 0)
+    async with listener:
+        port = listener.sockets[0].getsockname()[1]
+        yield wall, f"postgresql://postgres@127.0.0.1:{port}/postgres?sslmode=disable"
+
+
+async def test_when_a_firewall_forgets_connections_one_request_fails_and_those_behind_it_do_not(
+    server: Server, open_on: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_connection, "COMMAND_GRACE_SECONDS", 0.1)
+    async with (
+        firewall(server) as (wall, url),
+        open_on(url, database_statement_timeout=0.4) as client,
+    ):
+        # A connection each.
+        created = await asyncio.gather(
+            *(client.post("/foss", json=foss(), headers=key(n)) for n in range(5))
+        )
+        wall.forget()
+        await error_of(await client.post("/foss", json=foss()), 504, "DeadlineExceeded")
+        after = await asyncio.gather(
+            *(client.post("/foss", json=foss(), headers=key(n + 5)) for n in range(5))
+        )
+
+    assert [response.status_code for response in (*created, *after)] == [201] * 10
+
+
+def key(number: int) -> dict[str, str]:
+    return {"Idempotency-Key": str(number)}
+
+
+async def test_the_sockets_options_are_those_of_the_url(server: Server) -> None:
+    parameters = (
+        "keepalives_idle=41&keepalives_interval=42&keepalives_count=43&tcp_user_timeout=44000"
+    )
+    assert await options_of(server.url(parameters=parameters)) == [1, 41, 42, 43, 44000]
+
+
+async def test_without_options_a_dead_peer_is_noticed_within_a_minute(server: Server) -> None:
+    assert await options_of(server.url()) == [1, 30, 10, 3, 5000]
+
+
+async def test_keepalives_can_be_turned_off(server: Server) -> None:
+    assert (await options_of(server.url(parameters="keepalives=0&tcp_user_timeout=0")))[0] == 0
+
+
+async def options_of(url: str) -> list[int]:
+    engine = create_engine(url, statement_timeout=0, poolclass=NullPool)
+    async with engine.connect() as connection:
+        raw = await connection.get_raw_connection()
+        transport = raw.driver_connection._transport  # type: ignore[union-attr]
+        own = transport.get_extra_info("socket")
+        tcp = ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT", "TCP_USER_TIMEOUT")
+        found = [own.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)]
+        return found + [own.getsockopt(socket.IPPROTO_TCP, getattr(socket, n)) for n in tcp]
