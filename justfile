@@ -58,11 +58,11 @@ logs: setup
 psql *ARGS: setup
     @exec .venv/bin/python -m local psql "$@"
 
-# Applies the migrations to the database of the stack, or of DATABASE_URL.
+# Applies the migrations to the database of the stack, or of DATABASE_URL; `--force` to one with other tables.
 [group('database')]
 [no-exit-message]
-migrate: setup
-    @.venv/bin/python -m local migrate
+migrate *OPTIONS: setup
+    @.venv/bin/python -m local migrate "$@"
 
 # Creates a migration from the models.
 [group('database')]

@@ -11,6 +11,7 @@ from local import compose, databases
 from local.console import CommandError, file_argument, just
 from local.databases import Access, Database
 from local.files import whole_file
+from migrations.objects import OBJECTS
 from service.settings import Settings
 
 DUMP = ["pg_dump", "--format=custom", "--schema=public", "--extension=*"]
@@ -82,7 +83,7 @@ def _restore(access: Access, database: Database, data: IO[bytes]) -> None:
     role = ["--role=migrate"] if access.in_containers else []
     try:
         with TemporaryFile(buffering=0) as script:
-            first = REPLACE.format(objects=databases.OBJECTS, extensions=_literals(contents))
+            first = REPLACE.format(objects=OBJECTS, extensions=_literals(contents))
             script.write(first.encode())
             start = script.tell()
             access.run([*CONVERT, *role], data, script)

@@ -266,7 +266,7 @@ def test_a_folder_without_room_or_right_is_one_sentence_and_nothing_stays(
         with pytest.raises(CommandError, match=reason):
             save(url, tmp_path / name)
     monkeypatch.setattr(backup, "DUMP", [*backup.DUMP, "--no-such-option"])
-    with pytest.raises(CommandError, match="pg_dump .* failed"):
+    with pytest.raises(CommandError, match=r"pg_dump .* failed"):
         save(url, tmp_path / "file")
 
     assert (tmp_path / "file").read_text() == "before"
@@ -280,7 +280,7 @@ def test_a_file_that_is_missing_or_is_no_backup_is_refused(
     (tmp_path / "text").write_text("SELECT 1;")
     with pytest.raises(CommandError, match="There is no file"):
         restore(url, tmp_path / "none")
-    with pytest.raises(CommandError, match="pg_restore .* failed"):
+    with pytest.raises(CommandError, match=r"pg_restore .* failed"):
         restore(url, tmp_path / "text")
 
 
