@@ -59,11 +59,11 @@ logs: setup
 psql *ARGS: setup
     @exec .venv/bin/python -m local psql "$@"
 
-# Applies the migrations to the database of the stack, or of DATABASE_URL.
+# Applies the migrations to the database of the stack, or of DATABASE_URL; `--force` to one with other tables.
 [group('database')]
 [no-exit-message]
-migrate: setup
-    @.venv/bin/python -m local migrate
+migrate *OPTIONS: setup
+    @.venv/bin/python -m local migrate "$@"
 
 # Creates a migration from the models.
 [group('database')]
@@ -95,11 +95,11 @@ deploy: setup
 backup file: setup
     @.venv/bin/python -m local backup "$1"
 
-# Puts the data of a file in place of what is there.
+# Puts the data of a file in place of what is there; `--force` if that is another project's.
 [group('operate')]
 [no-exit-message]
-restore file: setup
-    @.venv/bin/python -m local restore "$1"
+restore file *OPTIONS: setup
+    @.venv/bin/python -m local restore "$@"
 
 # Stores the records of a CSV or NDJSON file, all or none.
 [group('operate')]

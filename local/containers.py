@@ -138,8 +138,8 @@ def psql(arguments: list[str]) -> int:
     return compose.run("exec", *terminal, "postgres", *prompt)
 
 
-def alembic() -> list[str]:
-    """Build an image of the working tree and return the command that runs alembic in it."""
+def migrator() -> list[str]:
+    """Build an image of the working tree and return the command that runs Python in it."""
     compose.build(IMAGE_TAG=TAG)
-    run = ["run", "--rm", "--no-deps", "--no-TTY", "migrate", "alembic"]
+    run = ["run", "--rm", "--no-deps", "--no-TTY", "migrate", "python"]
     return [*compose.COMMAND, f"IMAGE_TAG={TAG}", *run]

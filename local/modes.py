@@ -86,14 +86,10 @@ def sql(settings: Settings, arguments: list[str]) -> int:
     return psql.run(settings, arguments)
 
 
-def alembic(settings: Settings, arguments: list[str]) -> int:
-    """Run alembic on the database of the stack, or on the configured one."""
-    return migrations.run(_alembic(settings), arguments)
-
-
-def migrate_sql(settings: Settings, _arguments: list[str]) -> int:
-    """Print the SQL that `migrate` would run."""
-    return migrations.print_pending(_alembic(settings))
+def migrate(settings: Settings, arguments: list[str]) -> int:
+    """Run `python -m migrations` on the database of the stack, or on the configured one."""
+    python = containers.migrator() if in_containers(settings) else migrations.PYTHON
+    return migrations.run(python, arguments)
 
 
 def in_containers(settings: Settings) -> bool:
@@ -123,7 +119,3 @@ def url(settings: Settings) -> str:
     if found is None and not compose.runs():
         raise CommandError(f"The stack does not run: `{just('up')}` first.")
     return found or f"http://127.0.0.1:{settings.http_port}"
-
-
-def _alembic(settings: Settings) -> list[str]:
-    return containers.alembic() if in_containers(settings) else migrations.ALEMBIC

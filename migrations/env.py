@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import pkgutil
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 import service
+from migrations import server_defaults  # noqa: F401  # Alembic finds its class.
 from service.common.database_errors import READ_ONLY_STATE, sqlstate_of
 from service.common.embedded import EmbeddedPostgresError
 from service.common.engine import create_engine, database_url
@@ -26,6 +28,18 @@ log = logging.getLogger("migrations")
 LOCK = 0x666C75736B
 LOCK_TIMEOUT = "5s"
 LOCK_INTERVAL = 0.1
+OLDEST_SERVER = 14
+# Those of extensions are nobody's.
+TABLES = """
+SELECT relname FROM pg_class
+WHERE relnamespace = to_regnamespace(current_schema()) AND relkind IN ('r', 'p')
+    AND NOT EXISTS (
+        SELECT FROM pg_depend
+        WHERE (classid, objid) = ('pg_class'::regclass, pg_class.oid) AND deptype = 'e'
+    )
+"""
+NAMED_TABLES = 3
+CHANGES = {"upgrade", "downgrade"}
 
 if not logging.getLogger().handlers:
     logging.basicConfig(format="%(message)s")
@@ -46,6 +60,8 @@ def run_offline() -> None:
         target_metadata=Base.metadata,
         literal_binds=True,
         transaction_per_migration=True,
+        # What the database is at, if whoever asks has looked.
+        starting_rev=context.config.attributes.get("current"),
     )
     with context.begin_transaction():
         context.execute(f"SET lock_timeout = '{LOCK_TIMEOUT}'")
@@ -55,25 +71,85 @@ def run_offline() -> None:
 def run_online(connection: Connection) -> None:
     """Migrate, one migration a transaction, while no other migrator does."""
     context.configure(
-        connection=connection, target_metadata=Base.metadata, transaction_per_migration=True
+        connection=connection,
+        target_metadata=Base.metadata,
+        transaction_per_migration=True,
+        compare_type=True,
+        compare_server_default=True,
     )
     take_lock(connection)
     connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))
     connection.commit()
     try:
-        known = {script.revision for script in context.script.walk_revisions()}
-        if newer := set(context.get_context().get_current_heads()) - known:
+        if newer := require_own(connection):
             # As for `/readyz`: this is an old build beside a new schema, after a rollback.
-            log.warning("The schema is at %s, newer than this build.", ", ".join(newer))
+            log.warning("The schema is at %s, newer than this build.", newer)
             return
         with context.begin_transaction():
             context.run_migrations()
-        heads = ", ".join(context.get_context().get_current_heads())
-        log.info("The schema is at %s.", heads or "nothing: no migration has run")
+        if asked() in CHANGES:
+            heads = ", ".join(context.get_context().get_current_heads())
+            log.info("The schema is at %s.", heads or "nothing: no migration has run")
     finally:
         connection.rollback()
         connection.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": LOCK})
         connection.commit()
+
+
+def require_own(connection: Connection) -> str:
+    """Return the revisions of a newer build of this project that the database is at.
+
+    Raises CommandError: the database is another project's, or it is at such a revision and
+    something else than an upgrade was asked for; or the server is too old.
+    """
+    title = title_of(connection)
+    version = int(connection.scalar(text("SHOW server_version_num")) or 0) // 10000
+    if version < OLDEST_SERVER:
+        raise CommandError(
+            f"The {title} is on PostgreSQL {version}: use {OLDEST_SERVER} or a newer one."
+        )
+    tables = set(connection.scalars(text(TABLES)))
+    if asked() in CHANGES:
+        log.info("Migrating the %s.", title)
+    heads = context.get_context().get_current_heads()
+    known = {script.revision for script in context.script.walk_revisions()}
+    newer = ", ".join(head for head in heads if head not in known)
+    if newer and tables.isdisjoint(Base.metadata.tables):
+        raise CommandError(
+            f"The {title} seems to be another project's: it is at {newer}, a revision that this "
+            "project does not know, and has none of its tables. Check DATABASE_URL."
+        )
+    if newer and asked() != "upgrade":
+        raise CommandError(
+            f"The {title} is at {newer}, which this build does not know: use the build of that "
+            "migration. If it was renamed, give it its old name again."
+        )
+    if asked() == "upgrade" and tables and "alembic_version" not in tables and not force():
+        some = ", ".join([*sorted(tables)[:NAMED_TABLES], "…"][: len(tables)])
+        raise CommandError(
+            f"The {title} seems to be another project's: it has tables ({some}) and none of this "
+            "project's migrations. Check DATABASE_URL, or add this project's tables with "
+            f"`{os.environ.get('JUST_COMMAND', 'just')} migrate --force`."
+        )
+    return newer
+
+
+def asked() -> str:
+    """Return the name of alembic's command, each of which gives a function of its name."""
+    return str(context.get_context().opts["fn"].__name__)
+
+
+def force() -> bool:
+    """Return whether a person said `alembic -x force`."""
+    return "force" in context.get_x_argument(as_dictionary=True)
+
+
+def title_of(connection: Connection) -> str:
+    """Return which database it is, for people."""
+    # asyncpg tells the address, of which it may have tried several, nowhere else.
+    address = connection.connection.driver_connection._addr  # type: ignore[union-attr]  # noqa: SLF001
+    host = address if isinstance(address, str) else ":".join(map(str, address))
+    return f"database {connection.scalar(text('SELECT current_database()'))} at {host}"
 
 
 def take_lock(connection: Connection) -> None:

@@ -1,4 +1,4 @@
-"""${message}.
+${'r' if "\\" in message else ""}"""${message.replace('"', "'")}.
 
 Revision ID: ${up_revision}
 Revises: ${down_revision | comma,n}
