@@ -134,13 +134,24 @@ def must(*arguments: str, **values: str) -> None:
         raise CommandError(f"`docker compose {arguments[0]}` failed, for the reason above.")
 
 
-def build(**values: str) -> None:
-    """Build the image. Raises CommandError with the end of what the build printed if it fails."""
-    command = [*DOCKER_COMPOSE, "--progress", "plain", "build", "api"]
+def build(tag: str = "latest") -> None:
+    """Build the image. Raises CommandError with the end of what the build printed if it fails.
+
+    By docker itself: compose writes the folder's path unquoted into a file for `buildx bake`.
+    """
+    values = environment(DOCKER_BUILDKIT="1")
+    command = [
+        *("docker", "build", "--progress", "plain", "--tag", f"{project()}-api:{tag}"),
+        *("--label", f"com.docker.compose.project={project()}"),
+        *("--network", values["BUILD_NETWORK"]),
+        *("--secret", "id=environment,env=BUILD_ENVIRONMENT"),
+        *("--secret", f'id=certificates,"src={values["BUILD_CERTIFICATES"]}"'),
+        ".",
+    ]
     done = subprocess.run(
         command,
         cwd=ROOT,
-        env=environment(**values),
+        env=values,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -140,6 +140,6 @@ def psql(arguments: list[str]) -> int:
 
 def migrator() -> list[str]:
     """Build an image of the working tree and return the command that runs Python in it."""
-    compose.build(IMAGE_TAG=TAG)
+    compose.build(TAG)
     run = ["run", "--rm", "--no-deps", "--no-TTY", "migrate", "python"]
     return [*compose.COMMAND, f"IMAGE_TAG={TAG}", *run]

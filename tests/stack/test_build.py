@@ -111,8 +111,22 @@ def test_a_build_that_fails_says_why_and_keeps_the_password(tmp_path: Path, inde
 
 
 def test_a_proxy_reaches_the_build(tmp_path: Path) -> None:
-    with new_stack(tmp_path) as stack:
-        done = built(stack, HTTPS_PROXY="http://127.0.0.1:9", PIP_RETRIES="0")
+    asked: list[str] = []
+
+    class Proxy(BaseHTTPRequestHandler):
+        def do_CONNECT(self) -> None:
+            asked.append(self.path)
+            self.send_error(403)
+
+        def log_message(self, *_arguments: object) -> None:
+            """Keep quiet."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as server, new_stack(tmp_path) as stack:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://me:s3cret@127.0.0.1:{server.server_port}"
+        done = built(stack, HTTPS_PROXY=address, PIP_RETRIES="0", NO_PROXY="", no_proxy="")
+        server.shutdown()
 
     assert done.returncode != 0
-    assert "port=9" in done.stderr
+    assert asked, done.stderr
+    assert "s3cret" not in done.stderr
