@@ -86,6 +86,11 @@ class Checkout:
         """Start the stack as local processes."""
         succeeded(self.just("up", "local", **environment))
 
+    def outdate(self, lock: str) -> None:
+        """Change a lock file, as a newer commit does, so that the next command installs anew."""
+        with (self.directory / "requirements" / lock).open("a") as file:
+            file.write("# Newer.\n")
+
     def create(self, name: str, email: str) -> None:
         """Store a record."""
         body = json.dumps({"name": name, "email": email}).encode()

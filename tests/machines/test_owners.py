@@ -57,10 +57,7 @@ def test_a_file_of_another_owner_is_named_with_its_owner(clone: Clone, name: str
     elif name == ".local":
         path.mkdir()
     else:
-        # An old one, which a command replaces.
-        lock = path / {".tools": "tools.txt", ".venv": "lock.txt"}[name]
-        lock.unlink()
-        lock.write_text("stale\n")
+        checkout.outdate("tools.txt" if name == ".tools" else "development.txt")
     path.chmod(0o700)
     os.chown(path, 0, 0)
 
@@ -72,8 +69,7 @@ def test_a_file_of_another_owner_is_named_with_its_owner(clone: Clone, name: str
 def test_a_home_that_cannot_be_written_is_not_needed(clone: Clone) -> None:
     checkout = clone("home")
     for home in ("/nonexistent", "/root", "/proc"):
-        # A command looks whether everything is installed.
-        (checkout.directory / ".venv" / "lock.txt").unlink()
+        checkout.outdate("development.txt")
         succeeded(checkout.just("setup", HOME=home))
     checkout.up(HOME="/nonexistent")
     checkout.create("Ada", "ada@example.org")
@@ -89,7 +85,6 @@ def test_a_user_without_a_name_works_on_a_database_that_is_given(
     checkout = clone("nobody", uid=UNKNOWN_UID)
     for name in ("HOME", "USER"):
         del checkout.environment[name]
-    (checkout.directory / ".venv" / "lock.txt").unlink()
 
     refused(checkout.just("up", "local"), "DATABASE_URL")
     refused(checkout.just("psql", "-c", "select 1"), "DATABASE_URL")

@@ -33,7 +33,6 @@ def upgrade(venv: Path) -> None:
 
 
 def cut_short(venv: Path) -> None:
-    (venv / "lock.txt").unlink()
     (venv / "pyvenv.cfg").unlink()
     (venv / "bin" / "python").unlink()
 
@@ -55,7 +54,7 @@ def test_tools_that_do_not_work_are_made_anew(clone: Clone) -> None:
     checkout = clone("tools")
     for name in ("just", "uv"):
         (checkout.directory / ".tools" / "bin" / name).unlink()
-        (checkout.directory / ".venv" / "lock.txt").unlink()
+        checkout.outdate("development.txt")
         assert "Nothing runs" in checkout.just("ps").stdout
 
 
