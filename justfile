@@ -125,6 +125,12 @@ test *ARGS: setup
 test-stack *ARGS: setup
     @.venv/bin/pytest -m stack tests/stack "$@"
 
+# Runs the tests of fresh clones of other users, as root; `-m debian` is for other Debian systems.
+[group('develop')]
+[no-exit-message]
+test-machines *ARGS: setup
+    @.venv/bin/pytest -m machines tests/machines "$@"
+
 # Sends made-up requests to the service, valid and not; every answer must be as documented.
 [group('develop')]
 [no-exit-message]

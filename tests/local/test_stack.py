@@ -190,9 +190,13 @@ def test_an_unreachable_database_is_a_clear_error_and_nothing_is_left(project: P
     assert not can_connect(project.port)
 
 
-def test_a_service_that_does_not_start_shows_its_log_and_leaves_nothing(project: Project) -> None:
+# Supervisor takes a process for started that lives longer than `startsecs`.
+@pytest.mark.parametrize("seconds", [0, 3])
+def test_a_service_that_does_not_start_shows_its_log_and_leaves_nothing(
+    project: Project, seconds: int
+) -> None:
     (project.directory / "service" / "__main__.py").write_text(
-        "raise SystemExit('Broken on purpose.')\n"
+        f"import time\ntime.sleep({seconds})\nraise SystemExit('Broken on purpose.')\n"
     )
     refused = project.just("up", "local")
 

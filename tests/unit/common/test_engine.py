@@ -232,9 +232,13 @@ async def test_the_url_of_that_test_connects_when_nothing_is_wrong_with_it(postg
 
 
 async def test_a_server_that_never_answers_is_given_up() -> None:
+    left = asyncio.Event()
+
     async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
         writer.close()
+        await writer.wait_closed()
+        left.set()
 
     server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
     async with server:
@@ -243,5 +247,6 @@ async def test_a_server_that_never_answers_is_given_up() -> None:
         with pytest.raises(DatabaseError) as caught:
             async with connect(url):
                 pass
+        await left.wait()
 
     assert isinstance(caught.value.__cause__, TimeoutError)

@@ -1,0 +1,93 @@
+"""Clones for an ordinary user, whose home has the caches of pip and uv."""
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from pwd import getpwnam, struct_passwd
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from tests.local.project import free_port
+from tests.machines.checkout import Checkout, copy_sources, succeeded
+
+TESTER = "flusk-tester"
+# Debian's for an ordinary user, who has no /usr/sbin.
+PATH = "/usr/local/bin:/usr/bin:/bin"
+
+Clone = Callable[..., Checkout]
+
+
+@pytest.fixture(scope="session")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a repository with the working tree's files."""
+    directory = tmp_path_factory.mktemp("sources")
+    copy_sources(directory)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def tester() -> struct_passwd:
+    """Return an ordinary user, who stays on the machine for the sake of the caches."""
+    if os.getuid() != 0:
+        pytest.skip("only root can run commands as other users")
+    try:
+        return getpwnam(TESTER)
+    except KeyError:
+        subprocess.run(["useradd", "--create-home", TESTER], check=True)
+        return getpwnam(TESTER)
+
+
+@pytest.fixture(scope="session")
+def base(tester: struct_passwd, sources: Path) -> Iterator[Path]:
+    """Return a folder of the user for clones, with `sources` and a clone that is set up."""
+    with TemporaryDirectory(prefix="flusk-", dir=tester.pw_dir) as name:
+        base = Path(name)
+        base.chmod(0o755)
+        subprocess.run(["cp", "-a", sources, base / "sources"], check=True)
+        subprocess.run(["chown", "-R", f"{TESTER}:", base], check=True)
+        succeeded(_clone(base, tester, "seed", prepared=False).just("setup"))
+        yield base
+
+
+@pytest.fixture
+def clone(base: Path, tester: struct_passwd) -> Iterator[Clone]:
+    """Return a function that clones; whatever runs in the clones is ended after the test."""
+    made: list[Checkout] = []
+
+    def make(name: str, **options: object) -> Checkout:
+        made.append(_clone(base, tester, name, **options))  # type: ignore[arg-type]
+        return made[-1]
+
+    yield make
+    for checkout in made:
+        checkout.kill()
+        subprocess.run(["rm", "-rf", checkout.directory], check=True)
+
+
+def _clone(
+    base: Path,
+    tester: struct_passwd,
+    name: str,
+    *,
+    prepared: bool = True,
+    umask: int = 0o022,
+    uid: int | None = None,
+    **environment: str,
+) -> Checkout:
+    """Clone into a folder; `prepared` is with the tools of the first clone."""
+    shell = {"PATH": PATH, "HOME": tester.pw_dir, "USER": TESTER, "LANG": "C.UTF-8"}
+    shell |= {"HTTP_PORT": str(free_port()), "DRAIN_SECONDS": "0"} | environment
+    checkout = Checkout(base / name, tester.pw_uid, tester.pw_gid, umask, shell)
+    run = replace(checkout, directory=base).run
+    succeeded(run("git", "clone", "--quiet", "--no-hardlinks", "sources", name))
+    if prepared:
+        # A link has the owner of the first clone.
+        link = ["--link"] if uid is None else []
+        succeeded(run("cp", "-a", *link, "seed/.tools", "seed/.venv", f"{name}/"))
+    if uid is not None:
+        subprocess.run(["chown", "-hR", f"{uid}:{uid}", checkout.directory], check=True)
+        return replace(checkout, uid=uid, gid=uid)
+    return checkout
