@@ -38,9 +38,10 @@ def run(settings: Settings, arguments: list[str]) -> int:
 def connection(url: str) -> tuple[str, dict[str, str]]:
     """Return what libpq's programs are told of a database: an argument, and the environment.
 
-    The argument has no secret, for everybody can read it. No `PG*` variable of the shell is left
-    here (local/environment.py): as for the service, the URL alone decides.
+    The argument has no secret, for everybody can read it. The environment has no `PG*` variable
+    of the shell: as for the service, the URL alone decides.
     """
     address = parse_address(url)
     own = {"PGPASSWORD": address.password} if address.password else {}
-    return address.to_libpq(), os.environ | own
+    others = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+    return address.to_libpq(), others | own

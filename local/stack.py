@@ -72,7 +72,7 @@ def _migrate(state: Path) -> None:
     log = log_path(state, "migrate")
     with log.open("w", encoding="utf-8") as output:
         done = subprocess.run(
-            [sys.executable, "-m", "alembic", "upgrade", "head"],
+            [sys.executable, "-m", "migrations", "upgrade"],
             cwd=ROOT,
             env={**os.environ, "STATE_DIR": str(state)},
             stdout=output,

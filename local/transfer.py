@@ -19,6 +19,7 @@ from rich.progress import (
 
 from local import modes
 from local.console import CommandError, file_argument
+from local.files import whole_file
 from service.settings import Settings
 
 COLLECTION = "/foss"
@@ -59,14 +60,13 @@ def export(settings: Settings, arguments: list[str]) -> int:
     """Write the records to a file, which is complete or not there."""
     target, form = _file(arguments[:1])
     query = httpx.QueryParams([_parameter(argument) for argument in arguments[1:]])
-    part = target.with_name(f"{target.name}.part")
     with _client(settings) as client, _progress(MofNCompleteColumn()) as bar:
         asked = client.get(COLLECTION, params=query, headers={"Prefer": "count=exact"})
         total = int(_good(asked).headers["X-Total-Count"])
         task = bar.add_task("Receiving", total=total)
         try:
             with (
-                part.open("wb") as file,
+                whole_file(target) as file,
                 client.stream(
                     "GET", COLLECTION, params=query, headers={"Accept": form}
                 ) as response,
@@ -75,13 +75,8 @@ def export(settings: Settings, arguments: list[str]) -> int:
                     file.write(chunk)
                     # Nearly: a text may have an end of a line in it, and CSV has a first line.
                     bar.advance(task, chunk.count(b"\n"))
-            part.rename(target)
-        except OSError as error:
-            raise CommandError(f"Can't write {target}: {error.strerror}.") from error
         except httpx.TransportError as error:
             raise CommandError(f"The service broke off: {error}. Nothing was written.") from error
-        finally:
-            part.unlink(missing_ok=True)
     print(f"Wrote {target}, {target.stat().st_size} bytes.")
     return 0
 

@@ -198,7 +198,7 @@ async def test_a_right_that_is_missing_is_a_503(
     assert settings.database_url is not None
     async with engine.begin() as connection:
         await connection.execute(text("CREATE ROLE nobody LOGIN"))
-    url = settings.database_url.get_secret_value().replace("postgres:@", "nobody:@")
+    url = settings.database_url.get_secret_value().replace("postgres@", "nobody@")
     try:
         async with client_with(settings, database_url=SecretStr(url)) as client:
             await error_of(await client.get("/foss"), 503, "DatabaseError")
