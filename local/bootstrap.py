@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -53,7 +53,17 @@ def main(arguments: list[str]) -> int:
     except Exception as error:  # noqa: BLE001  # The last resort: no command shows a traceback.
         return complain(report(error))
     program = str(TOOLS / "bin" / "just")
-    return os.execv(program, [program, "--justfile", str(ROOT / "justfile"), *arguments])
+    command = [program, "--justfile", str(ROOT / "justfile"), *arguments]
+    return os.execve(program, command, without_foreign(os.environ))
+
+
+def without_foreign(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment without what changes how `just` or any Python works."""
+    return {
+        name: value
+        for name, value in environment.items()
+        if not name.startswith(("JUST_", "PYTHON")) or name == "JUST_COMMAND"
+    }
 
 
 def require_usable() -> None:
@@ -100,7 +110,7 @@ def alone() -> Iterator[None]:
 def install_tools() -> None:
     """Install `just` and uv into `.tools`."""
     lock = ROOT / "requirements" / "tools.txt"
-    if is_current(TOOLS, lock) and (TOOLS / "bin" / "just").exists():
+    if is_current(TOOLS, lock) and all((TOOLS / "bin" / name).exists() for name in ("just", "uv")):
         return
     print("Installing uv and just into .tools/", file=sys.stderr, flush=True)
     with replacing(TOOLS, lock) as fresh:
@@ -149,11 +159,16 @@ def is_current(folder: Path, lock: Path) -> bool:
 
 
 def works(python: Path) -> bool:
-    """Return whether an environment's Python runs: the one it stands on may be gone."""
+    """Return whether an environment's Python finds its packages: the one it stands on may be gone.
+
+    Or it may be a newer one by now, which looks for them in another folder.
+    """
+    check = "import os, sysconfig; os.listdir(sysconfig.get_path('purelib'))"
     try:
-        return subprocess.run([python, "-c", ""], capture_output=True, check=False).returncode == 0
+        done = subprocess.run([python, "-I", "-c", check], capture_output=True, check=False)
     except OSError:
         return False
+    return done.returncode == 0
 
 
 def base_python() -> str:
@@ -194,17 +209,27 @@ def replacing(folder: Path, lock: Path) -> Iterator[Path]:
 
 
 def must(command: Sequence[str | Path], environment: dict[str, str]) -> None:
-    """Run a program. Raises CommandError: it failed, and has said why."""
-    if subprocess.run(
-        command, cwd=ROOT, env=environment, stdout=sys.stderr, check=False
-    ).returncode:
-        hint = (
-            "Check the network, the package index of pip or uv, and the disk, then run this again."
-        )
-        if sys.version_info[:2] > NEWEST:
-            version = platform.python_version()
-            hint = f"Python {version} may be too new: 3.11 to 3.14 are known to work."
-        raise CommandError(f"The packages could not be installed, for the reason above.\n{hint}")
+    """Run a program, and show what it prints if it fails. Raises CommandError."""
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    if not done.returncode:
+        return
+    if "No space left on device" in done.stdout:
+        raise CommandError("The disk is full. Make room, then run this again.")
+    print(done.stdout, end="", file=sys.stderr)
+    hint = "Check the network and the package index of pip or uv, then run this again."
+    if sys.version_info[:2] > NEWEST:
+        version = platform.python_version()
+        hint = f"Python {version} may be too new: 3.11 to 3.14 are known to work."
+    raise CommandError(f"The packages could not be installed, for the reason above.\n{hint}")
 
 
 if __name__ == "__main__":
