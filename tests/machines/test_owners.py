@@ -4,6 +4,7 @@ import os
 import stat
 import subprocess
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -85,6 +86,10 @@ def test_a_user_without_a_name_works_on_a_database_that_is_given(
     checkout = clone("nobody", uid=UNKNOWN_UID)
     for name in ("HOME", "USER"):
         del checkout.environment[name]
+    # The server of the tests is its owner's alone.
+    directory = Path(parse_qs(urlsplit(postgres).query)["host"][0])
+    for folder in (directory, directory.parent):
+        folder.chmod(0o711)
 
     refused(checkout.just("up", "local"), "DATABASE_URL")
     refused(checkout.just("psql", "-c", "select 1"), "DATABASE_URL")

@@ -45,8 +45,8 @@ def test_an_environment_that_does_not_work_is_made_anew(
     checkout = clone("venv")
     damage(checkout.directory / ".venv")
 
-    assert "Nothing runs" in checkout.just("ps").stdout
-    succeeded(checkout.run(".venv/bin/ruff", "--version"))
+    succeeded(checkout.just("setup"))
+    succeeded(checkout.run(".venv/bin/python", "-c", "import quart"))
 
 
 @pytest.mark.machines
@@ -55,7 +55,7 @@ def test_tools_that_do_not_work_are_made_anew(clone: Clone) -> None:
     for name in ("just", "uv"):
         (checkout.directory / ".tools" / "bin" / name).unlink()
         checkout.outdate("development.txt")
-        assert "Nothing runs" in checkout.just("ps").stdout
+        succeeded(checkout.just("setup"))
 
 
 @pytest.mark.machines
