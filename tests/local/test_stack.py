@@ -218,7 +218,7 @@ def test_a_wrong_setting_is_one_line(project: Project) -> None:
 @pytest.mark.parametrize(
     ("where", "sentence"),
     [
-        ("docker", "No Docker engine with compose answers."),
+        ("docker", "Docker engine"),
         ("elsewhere", "does not know 'elsewhere'"),
     ],
 )

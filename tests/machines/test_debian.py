@@ -18,7 +18,6 @@ from tests.local.project import free_port
 pytestmark = pytest.mark.debian
 SYSTEMS = Path("/var/tmp/flusk-debian")  # noqa: S108  # Root's own folder in it.
 PACKAGES = "ca-certificates,curl,git,nginx,python3,python3-pip,python3-venv,sudo"
-MIRROR = "http://deb.debian.org/debian"
 # How this machine reaches the package indexes.
 SHARED = ["/etc/resolv.conf", "/etc/pip.conf", "/etc/ssl/certs/ca-certificates.crt"]
 USER = "dev"
@@ -57,12 +56,22 @@ def system(suite: str) -> Path:
         part = SYSTEMS / f"{suite}.part"
         shutil.rmtree(part, ignore_errors=True)
         options = ["--variant=minbase", f"--include={PACKAGES}"]
-        subprocess.run(["debootstrap", *options, suite, part, MIRROR], check=True)
+        subprocess.run(["debootstrap", *options, suite, part, mirror()], check=True)
         (SYSTEMS / f"{suite}.cache").mkdir(exist_ok=True)
         part.rename(target)
     for name in filter(os.path.exists, SHARED):
         shutil.copy(name, f"{target}{name}")
     return target
+
+
+def mirror() -> str:
+    """Return where this machine's own packages come from."""
+    files = [path for path in Path("/etc/apt").rglob("*") if path.suffix in {".list", ".sources"}]
+    text = "\n".join(path.read_text() for path in files)
+    found = re.search(r"^(?:deb|URIs:)[^#\n]*?(https?://\S+/debian)/?(?:\s|$)", text, re.MULTILINE)
+
+    assert found, text
+    return found[1]
 
 
 def run(suite: str, sources: Path, script: str, prepare: str = "") -> Output:
