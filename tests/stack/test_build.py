@@ -2,6 +2,7 @@
 
 import base64
 import os
+import re
 import subprocess
 import threading
 import urllib.request
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from local import indexes
+from local.bootstrap import python_with_pip
 from tests.stack.project import Stack, new_stack
 
 pytestmark = pytest.mark.stack
@@ -30,10 +32,19 @@ class Index:
     port: int = 0
 
 
+def default_index() -> str:
+    """Return the index of pip, as its help says."""
+    command = [str(python_with_pip()), "-m", "pip", "install", "--help"]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    found = re.search(r"\(default\s+(https://\S+)\)", text)
+
+    assert found, text
+    return found[1]
+
+
 @pytest.fixture
 def index() -> Iterator[Index]:
-    main = indexes.find(os.environ).main
-    found = Index((main or "https://pypi.org/simple").rstrip("/"))
+    found = Index((indexes.find(os.environ).main or default_index()).rstrip("/"))
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
