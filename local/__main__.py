@@ -4,44 +4,37 @@ import signal
 import sys
 from argparse import ArgumentParser
 from collections.abc import Callable
+from importlib import import_module
 
-from local import (
-    backup,
-    contract,
-    deploy,
-    environment,
-    locks,
-    migrations,
-    modes,
-    serve,
-    transfer,
-)
+from local import environment
 from local.console import CommandError, complain
 from local.failures import explain, report
 from service.common.embedded import EmbeddedPostgresError
 from service.common.private_directories import DirectoryError
 from service.settings import Settings, SettingsError, load_settings
 
-COMMANDS: dict[str, Callable[[Settings, list[str]], int]] = {
-    "backup": backup.backup,
-    "check-contract": lambda _settings, _arguments: contract.check(),
-    "check-locks": lambda _settings, _arguments: locks.check(),
-    "check-migrations": lambda _settings, _arguments: migrations.check(),
-    "deploy": lambda settings, _arguments: deploy.run(settings),
-    "down": modes.down,
-    "downgrade": lambda settings, _arguments: modes.migrate(settings, ["downgrade"]),
-    "export": transfer.export,
-    "import": transfer.import_,
-    "logs": modes.logs,
-    "migrate": lambda settings, arguments: modes.migrate(settings, ["upgrade", *arguments]),
-    "migrate-sql": lambda settings, _arguments: modes.migrate(settings, ["pending"]),
-    "ps": modes.ps,
-    "psql": modes.sql,
-    "restore": backup.restore,
-    "revision": lambda _settings, arguments: migrations.revise(" ".join(arguments)),
-    "serve": lambda settings, _arguments: serve.run(settings),
-    "up": modes.up,
-    "write-contract": lambda _settings, _arguments: contract.write(),
+# Where the function of each command is, which takes the settings and the arguments: only what a
+# command needs is imported.
+COMMANDS = {
+    "backup": "backup:backup",
+    "check-contract": "contract:check",
+    "check-locks": "locks:check",
+    "check-migrations": "migrations:check",
+    "deploy": "deploy:run",
+    "down": "modes:down",
+    "downgrade": "modes:downgrade",
+    "export": "transfer:export",
+    "import": "transfer:import_",
+    "logs": "modes:logs",
+    "migrate": "modes:migrate",
+    "migrate-sql": "modes:migrate_sql",
+    "ps": "modes:ps",
+    "psql": "modes:sql",
+    "restore": "backup:restore",
+    "revision": "migrations:revise",
+    "serve": "serve:run",
+    "up": "modes:up",
+    "write-contract": "contract:write",
 }
 
 
@@ -54,7 +47,10 @@ def main() -> int:
     command, arguments = parser.parse_known_args(sys.argv[1:2])[0].command, sys.argv[2:]
     environment.clean()
     try:
-        return COMMANDS[command](load_settings(), arguments)
+        module, _, name = COMMANDS[command].partition(":")
+        run: Callable[[Settings, list[str]], int]
+        run = getattr(import_module(f"local.{module}"), name)
+        return run(load_settings(), arguments)
     except (CommandError, SettingsError, EmbeddedPostgresError, DirectoryError) as error:
         return complain(error)
     except OSError as error:

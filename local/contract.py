@@ -33,13 +33,13 @@ def render(document: dict[str, Any]) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
-def write() -> int:
+def write(_settings: Settings, _arguments: list[str]) -> int:
     """Write what the code serves."""
     DOCUMENT.write_text(render(served()), encoding="utf-8")
     return 0
 
 
-def check() -> int:
+def check(_settings: Settings, _arguments: list[str]) -> int:
     """Report where the document is not what is served, not well made, or breaks clients.
 
     Raises CommandError: it is so; the text has a line for each fault.

@@ -15,7 +15,7 @@ READY_SECONDS = 90
 INTERVAL = 0.2
 
 
-def run(settings: Settings) -> int:
+def run(settings: Settings, _arguments: list[str]) -> int:
     """Build, migrate and replace; roll back where a new replica does not become ready."""
     with stack.alone(stack.state_of(settings)):
         found = _all_replicas() if compose.runs() else []

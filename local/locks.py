@@ -40,7 +40,7 @@ def compile_into(folder: Path, arguments: list[str]) -> None:
             raise CommandError(f"uv could not compile {name}, for the reason above.")
 
 
-def check() -> int:
+def check(_settings: object, _arguments: list[str]) -> int:
     """Report the locks that don't fit pyproject.toml and tools.in; change nothing."""
     with TemporaryDirectory() as directory:
         folder = Path(directory)

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 from local.console import CommandError
 from service.common.embedded import start_server
-from service.settings import ROOT
+from service.settings import ROOT, Settings
 
 PYTHON = [sys.executable]
 
@@ -23,16 +23,16 @@ def run(python: list[str], arguments: list[str], **environment: str) -> int:
     ).returncode
 
 
-def revise(message: str) -> int:
+def revise(_settings: Settings, arguments: list[str]) -> int:
     """Create a migration from the models, against what the migrations make of an empty database."""
     # It becomes the first line of a docstring, which ends with a full stop.
-    line = " ".join(message.split()).rstrip(".")
+    line = " ".join(" ".join(arguments).split()).rstrip(".")
     if not line or not line.isprintable():
         raise CommandError("Say what the migration does, in one line of text.")
     return _run_on_empty_database(["revision", f"--message={line}"])
 
 
-def check() -> int:
+def check(_settings: Settings, _arguments: list[str]) -> int:
     """Migrate an empty database, compare it with the models, and go back; touch no other."""
     return _run_on_empty_database(["check"])
 

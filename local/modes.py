@@ -87,7 +87,21 @@ def sql(settings: Settings, arguments: list[str]) -> int:
 
 
 def migrate(settings: Settings, arguments: list[str]) -> int:
-    """Run `python -m migrations` on the database of the stack, or on the configured one."""
+    """Apply the migrations to the database of the stack, or to the configured one."""
+    return _migrations(settings, ["upgrade", *arguments])
+
+
+def migrate_sql(settings: Settings, _arguments: list[str]) -> int:
+    """Print the SQL that `migrate` would run."""
+    return _migrations(settings, ["pending"])
+
+
+def downgrade(settings: Settings, _arguments: list[str]) -> int:
+    """Go back one migration."""
+    return _migrations(settings, ["downgrade"])
+
+
+def _migrations(settings: Settings, arguments: list[str]) -> int:
     python = containers.migrator() if in_containers(settings) else migrations.PYTHON
     return migrations.run(python, arguments)
 

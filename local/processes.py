@@ -117,8 +117,9 @@ def _settings(state: Path, program: Program) -> dict[str, object]:
         "priority": program.priority,
         "autostart": "false",
         "autorestart": "true",
-        # A process that ends within this time has failed to start; three such make it FATAL.
-        "startsecs": 2,
+        # A process that ends within this time has failed to start; three such make it FATAL. One
+        # that ends later is noticed too: see local/readiness.py.
+        "startsecs": 1,
         "stopsignal": program.stop_signal,
         "stopwaitsecs": program.stop_seconds,
         "redirect_stderr": "true",

@@ -10,7 +10,7 @@ from service.common.embedded import start_server
 from service.settings import ROOT, Settings
 
 
-def run(settings: Settings) -> int:
+def run(settings: Settings, _arguments: list[str]) -> int:
     """Run the service until Ctrl-C, and restart it when a file changes."""
     if settings.database_url is None:
         # Held here, the server outlives the restarts of the service.

@@ -14,7 +14,7 @@ import grimp
 import pytest
 from quart import Quart
 
-from service import BLUEPRINTS, create_app
+from service import create_app
 from service.settings import ROOT, Settings
 
 Edge = tuple[str, str]
@@ -278,7 +278,7 @@ def test_the_imports_of_the_whole_service_are_looked_at() -> None:
 def test_the_blueprints_of_the_application_are_the_packages_beside_common() -> None:
     packages = {name for module in sources() if (name := blueprint_of(module))}
 
-    assert packages == {blueprint.name for blueprint in BLUEPRINTS}
+    assert packages == set(create_app(Settings()).blueprints)
 
 
 @pytest.mark.parametrize("rule", [rule for rule, _ in EDGE_RULES])

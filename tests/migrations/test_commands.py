@@ -22,7 +22,7 @@ from local import migrations as local_migrations
 from local.console import CommandError as LocalCommandError
 from migrations import __main__ as migrations
 from service.common.models import Base
-from service.settings import ROOT
+from service.settings import ROOT, Settings
 from tests.migrations.conftest import connect
 from tests.migrations.test_migrations import MIGRATION, alembic, head, revisions, tables
 
@@ -265,7 +265,7 @@ def test_a_revision_takes_any_message(tmp_path: Path, message: str) -> None:
 @pytest.mark.parametrize("message", ["", " \n", "a\0b"])
 def test_a_revision_without_a_message_is_refused(message: str) -> None:
     with pytest.raises(LocalCommandError, match="Say what the migration does"):
-        local_migrations.revise(message)
+        local_migrations.revise(Settings(), [message])
 
 
 async def test_a_missing_right_is_one_sentence(postgres: str, empty_url: str) -> None:

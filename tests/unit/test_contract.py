@@ -8,6 +8,7 @@ import pytest
 
 from local import contract as committed
 from local.console import CommandError
+from service.settings import Settings
 from tests.contract import check, check_raw
 
 HEADERS = {"X-Request-ID": "a", "Content-Type": "application/json"}
@@ -129,7 +130,7 @@ def test_any_other_answer_does_not(name: str) -> None:
 
 
 def test_the_committed_contract_is_what_is_served() -> None:
-    assert committed.check() == 0
+    assert committed.check(Settings(), []) == 0
 
 
 def test_another_contract_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,9 +139,9 @@ def test_another_contract_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(committed, "DOCUMENT", other)
 
     with pytest.raises(CommandError, match="not what the code serves"):
-        committed.check()
-    committed.write()
-    assert committed.check() == 0
+        committed.check(Settings(), [])
+    committed.write(Settings(), [])
+    assert committed.check(Settings(), []) == 0
 
 
 def test_the_linter_finds_faults(tmp_path: Path) -> None:
@@ -160,7 +161,7 @@ def test_what_breaks_clients_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(committed, "RELEASED", path)
 
     with pytest.raises(CommandError, match="GET /gone breaks clients"):
-        committed.check()
+        committed.check(Settings(), [])
 
 
 def test_an_answer_over_a_raw_socket_is_checked_too() -> None:
