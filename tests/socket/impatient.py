@@ -5,7 +5,7 @@ Its sockets buffer little, so that it soon notices how fast a client reads.
 
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from hypercorn.config import Sockets
@@ -27,11 +27,9 @@ def main() -> int:
     return program.main()
 
 
-def open_sockets(
-    open_: Callable[..., Sockets], create: Callable[[], Sockets], bind: str
-) -> Sockets:
+def open_sockets(open_: Callable[[Sequence[str]], Sockets], binds: Sequence[str]) -> Sockets:
     """Listen; each connection inherits the size of the buffer."""
-    sockets = open_(create, bind)
+    sockets = open_(binds)
     for one in sockets.insecure_sockets:
         one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
     return sockets
