@@ -15,15 +15,16 @@ import sys
 import sysconfig
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from local.console import CommandError, complain  # noqa: E402  # The path comes first.
+from local.console import CommandError  # noqa: E402  # The path comes first.
 from local.environment import for_pip, for_uv  # noqa: E402
-from local.failures import explain, report  # noqa: E402
+from service.common.failures import guarded  # noqa: E402
 
 TOOLS = ROOT / ".tools"
 DEVELOPMENT = (".venv", "requirements/development.txt")
@@ -33,25 +34,14 @@ NEWEST = (3, 14)
 
 def main(arguments: list[str]) -> int:
     """Bring the tools up to date, then run `just`, or set an environment up."""
-    # What was begun is taken back, as after Ctrl-C.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    try:
-        require_usable()
-        give_home()
-        with alone():
-            install_tools()
-            if arguments[:1] == ["--setup"]:
-                folder, lock = arguments[1:] or DEVELOPMENT
-                make_environment(ROOT / folder, ROOT / lock)
-                return 0
-    except CommandError as error:
-        return complain(error)
-    except OSError as error:
-        return complain(explain(error) or report(error))
-    except KeyboardInterrupt:
-        return 130
-    except Exception as error:  # noqa: BLE001  # The last resort: no command shows a traceback.
-        return complain(report(error))
+    require_usable()
+    give_home()
+    with alone():
+        install_tools()
+        if arguments[:1] == ["--setup"]:
+            folder, lock = arguments[1:] or DEVELOPMENT
+            make_environment(ROOT / folder, ROOT / lock)
+            return 0
     program = str(TOOLS / "bin" / "just")
     command = [program, "--justfile", str(ROOT / "justfile"), *arguments]
     return os.execve(program, command, without_foreign(os.environ))
@@ -233,4 +223,6 @@ def must(command: Sequence[str | Path], environment: dict[str, str]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    # What was begun is taken back, as after Ctrl-C.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    sys.exit(guarded(partial(main, sys.argv[1:])))

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from local import engine, indexes, passwords
-from local.console import CommandError, complain, just
+from local.console import CommandError, just
 from local.engine import NoEngineError
 from local.environment import DOCKER, PASSED
 from service.common.env_file import read_env_file
+from service.common.failures import complain
 from service.settings import ENV_FILE, ROOT, SettingsError
 
 # For whoever starts a process by itself; it takes compose's arguments.

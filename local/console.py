@@ -2,20 +2,15 @@
 
 import os
 import shlex
-import sys
 from pathlib import Path
+
+from service.common.failures import OperatorError
 
 LAST_LINES = 15
 
 
-class CommandError(Exception):
+class CommandError(OperatorError):
     """A command can't do its work: the text says what is wrong and what to do."""
-
-
-def complain(error: Exception) -> int:
-    """Print the error for a person and return the exit code."""
-    print(f"\n{error}", file=sys.stderr)
-    return 1
 
 
 def file_argument(arguments: list[str], example: str) -> Path:

@@ -10,8 +10,9 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from local.console import CommandError, complain, just
+from local.console import CommandError, just
 from local.environment import for_uv
+from service.common.failures import complain
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "requirements"

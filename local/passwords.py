@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from local.console import CommandError
-from service.common.env_file import read_env_file, read_text, whose
+from service.common.env_file import read_env_file, read_text
+from service.common.failures import whose
 from service.settings import ENV_FILE
 
 # Each password is for one role of the database; the key is the clients'.

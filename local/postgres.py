@@ -4,9 +4,9 @@ import signal
 import sys
 import time
 
-from local.console import complain
-from service.common.embedded import EmbeddedPostgresError, start_server
-from service.settings import SettingsError, load_settings
+from service.common.embedded import start_server
+from service.common.failures import guarded
+from service.settings import load_settings
 
 INTERVAL = 1.0
 
@@ -15,10 +15,7 @@ def main() -> int:
     """Hold the server until SIGTERM (0) or until it dies (1)."""
     # Python runs its exit hooks, which stop the server, only after an exception.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    try:
-        server = start_server((load_settings().state_dir / "postgres").resolve())
-    except (EmbeddedPostgresError, SettingsError) as error:
-        return complain(error)
+    server = start_server((load_settings().state_dir / "postgres").resolve())
     print("PostgreSQL runs.", flush=True)
     while server.is_running():
         time.sleep(INTERVAL)
@@ -27,4 +24,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guarded(main))

@@ -8,10 +8,12 @@ import sys
 import time
 import xmlrpc.client
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
 from supervisor.xmlrpc import SupervisorTransport
 
 from local.console import CommandError
@@ -19,6 +21,7 @@ from service.common.private_directories import make_private, require_owner, sock
 from service.settings import ROOT
 
 INTERVAL = 0.05
+LEFT_OVER_SECONDS = 30
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,36 @@ def start(state: Path, programs: list[Program], identifier: str) -> Any:
     if supervisor is None:
         raise CommandError(f"supervisor did not start:\n{done.stdout}{done.stderr}")
     return supervisor
+
+
+def end_left_over(state: Path) -> bool:
+    """End the programs of a stack whose supervisor was killed; return whether there were any."""
+    found = [process for process in psutil.process_iter() if _is_of(process, state)]
+    for process in found:
+        with suppress(psutil.NoSuchProcess):
+            process.terminate()
+    _, alive = psutil.wait_procs(found, timeout=LEFT_OVER_SECONDS)
+    for process in alive:
+        process.kill()
+    return bool(found)
+
+
+def _is_of(process: psutil.Process, state: Path) -> bool:
+    try:
+        if process.pid == os.getpid() or process.uids().real != os.getuid():
+            return False
+        # nginx keeps no environment; its processes are known by their folder and their name.
+        if process.name() == "nginx":
+            parent = process.parent()
+            orphan = parent is None or parent.name() != "nginx"
+            named = any(f"{state}/nginx/" in text for text in process.cmdline())
+            return process.cwd() == str(ROOT) and (
+                named or (orphan and "worker" in process.cmdline()[0])
+            )
+        environment = process.environ()
+        return environment.get("STATE_DIR") == str(state) and "SUPERVISOR_ENABLED" in environment
+    except psutil.Error:
+        return False
 
 
 def render(state: Path, programs: list[Program], identifier: str) -> tuple[str, dict[str, str]]:

@@ -5,9 +5,10 @@ import signal
 import subprocess
 
 from local import clients
-from local.console import CommandError, complain
+from local.console import CommandError
 from service.common.database_address import parse_address
 from service.common.embedded import start
+from service.common.failures import complain
 from service.settings import Settings
 
 # psql's exit code if there is no connection, or no longer.
@@ -30,7 +31,7 @@ def run(settings: Settings, arguments: list[str]) -> int:
         check=False,
     ).returncode
     if code == NO_CONNECTION and settings.database_url is not None:
-        complaint = f"DATABASE_URL is {address}: start the server there, or correct it."
+        complaint = f"No connection with DATABASE_URL, {address}, for the reason above."
         complain(CommandError(complaint))
     return code
 

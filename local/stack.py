@@ -13,8 +13,10 @@ from local import front, ports, processes, programs, readiness, welcome
 from local.console import CommandError, just, tail
 from local.processes import log_path
 from service.common.embedded import start_server
-from service.common.private_directories import make_private
+from service.common.private_directories import make_private, private_file, require_owner
 from service.settings import ROOT, Settings
+
+LOCK = "stack.lock"
 
 
 def runs(settings: Settings) -> bool:
@@ -34,6 +36,7 @@ def up(settings: Settings) -> int:
     with alone(state):
         supervisor = processes.connect(state)
         if supervisor is None:
+            processes.end_left_over(state)
             url = front.url(settings)
             ports.require_free(settings.http_port, front.hosts(settings))
             print("Starting; the first time takes some seconds more.", flush=True)
@@ -92,7 +95,8 @@ def down(settings: Settings) -> int:
     with alone(state):
         supervisor = processes.connect(state)
         if supervisor is None:
-            print("Nothing runs.")
+            ended = processes.end_left_over(state)
+            print("Stopped what an earlier start had left." if ended else "Nothing runs.")
             return 0
         print("Stopping; requests that run may finish.", flush=True)
         processes.stop(supervisor, state)
@@ -123,8 +127,18 @@ def logs(settings: Settings) -> int:
 
 
 def state_of(settings: Settings) -> Path:
-    """Return the folder of what the stack keeps, made where it is missing."""
-    state = settings.state_dir.resolve()
+    """Return the folder of what the stack keeps, made if it is missing, and private.
+
+    Raises DirectoryError or CommandError: it is another user's, or it holds other things.
+    """
+    state = settings.state_dir
+    if state.exists() and state != ROOT / ".local" and not (state / LOCK).exists():
+        require_owner(state)
+        if any(state.iterdir()):
+            raise CommandError(
+                f"STATE_DIR: {state} holds other things. Name a folder of its own, which may be "
+                "missing."
+            )
     # As root, PostgreSQL runs as another user, who must get through to its own folder.
     make_private(state, mode=0o700 if os.geteuid() else 0o711)
     return state
@@ -133,6 +147,6 @@ def state_of(settings: Settings) -> Path:
 @contextmanager
 def alone(state: Path) -> Iterator[None]:
     """Let one `up` or `down` work at a time; a second one waits."""
-    with (state / "stack.lock").open("w") as lock:
+    with private_file(state / LOCK) as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

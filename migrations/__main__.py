@@ -1,5 +1,11 @@
 """What `just` asks of alembic: `python -m migrations COMMAND`."""
 
+# Before the imports: Ctrl-C while they take their time is no traceback.
+import signal
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import io
 import logging
 import sys
@@ -16,6 +22,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from migrations.objects import OBJECTS
+from service.common.failures import guarded
 from service.settings import ROOT
 
 CREATE = "CREATE TABLE alembic_version"
@@ -165,4 +172,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    sys.exit(guarded(main))

@@ -1,9 +1,14 @@
 """`python -m service`: hypercorn on uvloop, one worker, a drain and a deadline at the stop."""
 
+# Before the imports: Ctrl-C while they take their time is no traceback.
+import signal
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import asyncio
 import gc
 import os
-import signal
 import sys
 import threading
 import time
@@ -18,8 +23,8 @@ from hypercorn.asyncio import serve
 from hypercorn.config import Config, Sockets
 
 from service import create_app, idle_connections, single_write
-from service.common.embedded import EmbeddedPostgresError
 from service.common.engine import COMMAND_GRACE_SECONDS, database_url
+from service.common.failures import OperatorError
 from service.common.logs import AccessLog, configure_logs
 from service.common.middleware.drain import begin_drain
 from service.common.validation import SchemaError
@@ -49,7 +54,7 @@ def main() -> int:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             stop = Stop(partial(begin_drain, app), settings)
             runner.run(serve(app, config, shutdown_trigger=stop))
-    except (SettingsError, SchemaError, EmbeddedPostgresError) as error:
+    except (OperatorError, SchemaError) as error:
         print(error, file=sys.stderr)  # noqa: T201  # There may be no log yet.
         return 1
     for path in (bind[5:] for bind in settings.bind if bind.startswith("unix:")):

@@ -12,9 +12,10 @@ from sqlalchemy.exc import DBAPIError
 
 from service.common.database import Database, commit
 from service.common.exceptions import JSONException, cause_of
+from service.common.failures import OperatorError
 from service.common.idempotency import backend
 from service.common.logs import configure_logs
-from service.settings import Settings, SettingsError, load_settings
+from service.settings import Settings, load_settings
 
 SECONDS = 3600
 log = structlog.get_logger("chores")
@@ -67,7 +68,7 @@ def main() -> int:
         settings = load_settings()
         configure_logs(settings)
         done = asyncio.run(run(settings, once="--once" in sys.argv[1:]))
-    except SettingsError as error:
+    except OperatorError as error:
         print(error, file=sys.stderr)  # noqa: T201  # There may be no log yet.
         return 1
     return 0 if done else 1

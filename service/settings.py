@@ -91,7 +91,7 @@ class Settings(BaseSettings):
     max_import_bytes: int = Field(default=1 << 30, ge=1)
     metrics_bind: str = ""
     path_prefix: str = ""
-    rate_limit: int = Field(default=1000, ge=1)
+    rate_limit: int = Field(default=1000, ge=1, le=1_000_000)
     request_timeout: float = Field(default=30, gt=0, le=LONGEST_SECONDS)
     secure_api_key: SecretStr | None = None
     state_dir: Path = ROOT / ".local"
@@ -125,6 +125,15 @@ class Settings(BaseSettings):
     def json_logs(self) -> bool:
         """Whether a log line is a JSON object."""
         return self.log_format == "json" if self.log_format else self.production
+
+    @field_validator("state_dir")
+    @classmethod
+    def _check_state_dir(cls, value: Path) -> Path:
+        try:
+            # A relative one begins at the project's folder.
+            return (ROOT / value.expanduser()).resolve()
+        except (OSError, RuntimeError) as error:
+            raise ValueError(f"{value} can't be used ({error}): name another folder") from error
 
     @field_validator("database_url")
     @classmethod

@@ -128,8 +128,8 @@ def middleware_knows_no_blueprint(found: Iterable[Edge]) -> list[Edge]:
 SETTINGS_PARTS = {
     f"service.common.{name}"
     for name in (
-        *("database_address", "database_parameters", "database_tls", "env_file", "libpq_files"),
-        *("origins", "secret_files"),
+        *("database_address", "database_parameters", "database_tls", "env_file", "failures"),
+        *("libpq_files", "origins", "secret_files"),
     )
 }
 

@@ -1,14 +1,12 @@
 """The file `.env`: what it says, or one sentence about why it can't be read."""
 
-import os
-import pwd
 from io import StringIO
 from pathlib import Path
-from shlex import quote
 
 from dotenv import dotenv_values
 from dotenv.parser import parse_stream
 
+from service.common.failures import whose
 from service.common.secret_files import SettingsError
 
 # Editors of Windows begin a file with a byte order mark.
@@ -43,24 +41,3 @@ def read_text(path: Path) -> str:
         raise SettingsError(f"{path}, line {line}: not UTF-8. Save the file as UTF-8.") from error
     except OSError as error:
         raise SettingsError(f"{path} can't be read: {error.strerror}.") from error
-
-
-def whose(path: Path) -> str:
-    """Return whose file it is, and what to do so that this user may use it."""
-    try:
-        owner, user = path.stat().st_uid, os.geteuid()
-    except PermissionError:
-        return whose(path.parent)
-    if owner == user:
-        return f"its mode forbids it. Run `chmod u+rw {quote(str(path))}`."
-    return (
-        f"it belongs to {_name(owner)}, and you are {_name(user)}. "
-        f"Run this as {_name(owner)}, or `sudo chown {_name(user)} {quote(str(path))}`."
-    )
-
-
-def _name(user: int) -> str:
-    try:
-        return pwd.getpwuid(user).pw_name
-    except KeyError:
-        return str(user)

@@ -1,11 +1,13 @@
 """Directories that nobody else may change, and short paths for the sockets in them."""
 
 import os
-import pwd
 import re
 import stat
 from hashlib import sha256
 from pathlib import Path
+from typing import IO
+
+from service.common.failures import OperatorError, user_name, whose
 
 # A Unix socket's path holds 104 bytes on macOS and 108 on Linux; the longest name put into a
 # directory is supervisor's, which adds its process id for a moment.
@@ -14,7 +16,7 @@ LONGEST_DIRECTORY = 80
 PLAIN = re.compile(r"/[^,]*")
 
 
-class DirectoryError(Exception):
+class DirectoryError(OperatorError):
     """A directory can't be used: the text says why and what to do."""
 
 
@@ -23,7 +25,7 @@ def make_private(directory: Path, owner: int | None = None, mode: int = 0o700) -
 
     Raises DirectoryError: it belongs to another user, or it is something else.
     """
-    owner = os.getuid() if owner is None else owner
+    owner = os.geteuid() if owner is None else owner
     try:
         directory.mkdir(mode=mode, parents=True)
         os.chown(directory, owner, -1)
@@ -36,24 +38,22 @@ def make_private(directory: Path, owner: int | None = None, mode: int = 0o700) -
         directory.chmod(mode)
 
 
+def private_file(path: Path) -> IO[str]:
+    """Open a file for writing, which is made for its owner alone if it is missing."""
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600), "w")
+
+
 def require_owner(path: Path, owner: int | None = None) -> None:
     """Raise DirectoryError if the path belongs to another user than the one given, or this one."""
-    owner = os.getuid() if owner is None else owner
+    owner = os.geteuid() if owner is None else owner
     found = path.lstat().st_uid
+    if found != owner == os.geteuid():
+        raise DirectoryError(f"{path} can't be used: {whose(path)}")
     if found != owner:
         raise DirectoryError(
-            f"{path} belongs to {user_name(found)}, not to {user_name(owner)}. Run the command "
-            f"as {user_name(found)}, or remove {path}; a changed owner "
-            f"(`sudo chown -R {user_name(owner)}`) helps if what is in it should stay."
+            f"{path} belongs to {user_name(found)}, and not to {user_name(owner)}, as whom "
+            f"PostgreSQL runs. Run this as {user_name(found)}, or move {path} away."
         )
-
-
-def user_name(uid: int) -> str:
-    """Return the name of a user, or its number if it has no name."""
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"the user {uid}"
 
 
 def socket_directory(directory: Path) -> Path:

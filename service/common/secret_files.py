@@ -6,8 +6,10 @@ from typing import Any
 
 from pydantic_settings import BaseSettings, EnvSettingsSource
 
+from service.common.failures import OperatorError
 
-class SettingsError(Exception):
+
+class SettingsError(OperatorError):
     """A setting has a wrong value: one line for each, naming it."""
 
 

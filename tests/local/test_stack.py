@@ -141,6 +141,30 @@ def test_a_killed_database_server_is_started_again(running: Project) -> None:
     assert eventually(lambda: is_ready(running))
 
 
+def test_what_a_killed_supervisor_leaves_is_ended(project: Project) -> None:
+    for end in ("down", "up"):
+        assert project.just("up", "local").returncode == 0
+        supervisor = int((project.directory / ".local" / "supervisor.pid").read_text())
+        psutil.Process(supervisor).kill()
+        again = project.just(*(["down"] if end == "down" else ["up", "local"]))
+
+        assert again.returncode == 0, again.stderr
+        assert end != "down" or "Stopped what an earlier start had left." in again.stdout
+        assert end != "down" or project.processes() == []
+        assert end != "up" or is_ready(project)
+
+
+def test_a_folder_of_other_things_is_no_state_directory(project: Project, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir(mode=0o755)
+    (other / "file").touch()
+    refused = project.just("ps", STATE_DIR=str(other))
+
+    assert refused.returncode == 1
+    assert "holds other things" in refused.stderr
+    assert (other.stat().st_mode & 0o777, [*other.iterdir()]) == (0o755, [other / "file"])
+
+
 def test_data_survive_down_and_up_and_nothing_is_left_between(running: Project) -> None:
     shell(curl_lines(running.just("up", "local").stdout)[0])
     stopped = running.just("down")

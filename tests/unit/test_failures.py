@@ -2,50 +2,93 @@
 
 import errno
 import os
-import pwd
-import re
+import signal
+import subprocess
+import sys
+from contextlib import suppress
 from pathlib import Path
+from shlex import quote
 
 import pytest
 
-from local.failures import explain, report
-
-ME = pwd.getpwuid(os.geteuid()).pw_name
+from service.common import failures
+from service.common.failures import OperatorError, explain, guarded, report
 
 
 @pytest.mark.parametrize(
     ("error", "sentence"),
     [
-        (
-            OSError(errno.ENOSPC, "no space", "/x/y"),
-            "The disk is full: can't write /x/y. Make room",
-        ),
-        (OSError(errno.ENOSPC, "no space"), "The disk is full. Make room"),
-        (OSError(errno.EROFS, "read-only", "/x/y"), "The file system is read-only: can't write"),
+        (OSError(errno.ENOSPC, "no space", "/x/y"), "The disk is full. Make room"),
+        (OSError(errno.EDQUOT, "quota"), "The disk is full. Make room"),
+        (OSError(errno.EROFS, "read-only", "/x/y"), "/x/y can't be used: read-only. Name another"),
+        (OSError(errno.ENOTDIR, "not a directory", "/x/y"), "/x/y can't be used: not a directory."),
         (OSError(errno.EMFILE, "too many"), "Too many files are open"),
-        (OSError(errno.EAGAIN, "again"), "The machine has no memory or processes left"),
+        (OSError(errno.EAGAIN, "again"), "The machine has no memory or no process left"),
     ],
 )
 def test_a_foreseeable_failure_is_a_sentence(error: OSError, sentence: str) -> None:
     assert str(explain(error)).startswith(sentence)
 
 
-def test_a_file_of_another_user_is_told_with_its_owner_and_what_to_do(tmp_path: Path) -> None:
-    root = Path("/etc/passwd") if os.geteuid() else tmp_path / "it's"
-    if not os.geteuid():
-        root.touch()
-        os.chown(root, 1, -1)
-    owner = pwd.getpwuid(root.stat().st_uid).pw_name
-    told = str(explain(PermissionError(errno.EACCES, "denied", str(root))))
+def denied(path: Path) -> str:
+    return str(explain(PermissionError(errno.EACCES, "denied", str(path))))
 
-    assert told.startswith(f"You are {ME}, and may not use {root}, which belongs to {owner}.")
-    assert re.search(rf"`sudo chown -R {ME} .+`", told)
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_a_file_of_another_user_in_the_project_is_told_with_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(failures, "ROOT", tmp_path)
+    path = tmp_path / "it's"
+    path.touch()
+    os.chown(path, 1, -1)
+
+    told = denied(path)
+
+    assert told.startswith(f"{path} can't be used: it belongs to daemon, and you are root.")
+    assert f"`sudo chown -R root {quote(str(path))}`" in told
+
+
+def test_nobody_is_told_to_take_what_is_not_of_the_project(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 65534)
+    for path in (Path("/etc/passwd"), Path("/root/x/y"), Path("/usr"), Path("/nowhere")):
+        told = denied(path)
+
+        assert "belongs to root, and you are nobody. Name another place" in told
+        assert "chown" not in told
+        assert "remove" not in told
 
 
 def test_a_file_that_is_not_there_is_told_by_the_folder_that_is(tmp_path: Path) -> None:
-    told = str(explain(PermissionError(errno.EACCES, "denied", str(tmp_path / "a" / "b"))))
+    path = tmp_path / "a" / "b"
 
-    assert told == f"You may not use {tmp_path}, which is yours. Check its permissions: `ls -ld`."
+    assert denied(path) == (
+        f"{path} can't be used: {tmp_path} is yours: check its permissions with `ls -ld`."
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "sentence"),
+    [
+        (OperatorError("Do this."), 1, "Do this."),
+        (OSError(errno.ENOSPC, "no space"), 1, "The disk is full"),
+        (KeyboardInterrupt(), 130, ""),
+        (ZeroDivisionError(), 1, "Unexpected error: ZeroDivisionError"),
+    ],
+)
+def test_a_command_ends_with_a_sentence(
+    capsys: pytest.CaptureFixture[str], error: BaseException, code: int, sentence: str
+) -> None:
+    def main() -> int:
+        raise error
+
+    assert guarded(main) == code
+
+    told = capsys.readouterr().err
+    assert told.strip().startswith(sentence)
+    assert "Traceback" not in told
 
 
 def test_what_nobody_foresaw_goes_to_a_file() -> None:
@@ -61,3 +104,25 @@ def test_what_nobody_foresaw_goes_to_a_file() -> None:
     assert "Traceback" in file.read_text(encoding="utf-8")
 
     file.unlink()
+
+
+@pytest.mark.parametrize("command", [["local", "ps"], ["migrations", "pending"], ["service"]])
+@pytest.mark.parametrize("seconds", [0.5, 1, 1.5])
+def test_an_interrupt_at_any_time_is_no_traceback(
+    tmp_path: Path, command: list[str], seconds: float
+) -> None:
+    url = "postgresql://nobody@127.0.0.1:1/nothing"
+    process = subprocess.Popen(
+        [sys.executable, "-m", *command],
+        cwd=failures.ROOT,
+        env={**os.environ, "DATABASE_URL": url, "STATE_DIR": str(tmp_path), "BIND": "127.0.0.1:0"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(seconds)
+    process.send_signal(signal.SIGINT)
+    told, _ = process.communicate()
+
+    assert "Traceback" not in told

@@ -9,11 +9,12 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
+from service.common.failures import OperatorError
 from service.common.private_directories import make_private
 
 Account = pwd.struct_passwd
@@ -31,7 +32,7 @@ MISSING = (
 )
 
 
-class EmbeddedPostgresError(Exception):
+class EmbeddedPostgresError(OperatorError):
     """The embedded PostgreSQL can't be used: the text says why and what to do."""
 
 
@@ -58,7 +59,7 @@ def initialise(directory: Path, account: Account | None) -> None:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def run(command: list[str], account: Account | None) -> str:
+def run(command: list[str], account: Account | None, inherited: Collection[int] = ()) -> str:
     """Run a program as the account, and return what it prints. Raises EmbeddedPostgresError."""
     done = subprocess.run(  # noqa: S603  # PostgreSQL's own.
         command,
@@ -68,6 +69,7 @@ def run(command: list[str], account: Account | None) -> str:
         capture_output=True,
         text=True,
         check=False,
+        pass_fds=inherited,
         start_new_session=True,  # Ctrl-C is for the process in front.
         umask=0o077,
         user=None if account is None else account.pw_uid,

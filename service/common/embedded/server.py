@@ -3,14 +3,13 @@
 import atexit
 import fcntl
 import os
-import re
+import shutil
 import signal
 import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Self
 from urllib.parse import quote
 
@@ -21,11 +20,24 @@ from service.common.embedded.programs import (
     run,
     server_account,
 )
-from service.common.private_directories import DirectoryError, make_private, socket_directory
+from service.common.embedded.reasons import failure, written
+from service.common.failures import explain
+from service.common.private_directories import (
+    DirectoryError,
+    make_private,
+    private_file,
+    require_owner,
+    socket_directory,
+)
 
 START_SECONDS = 60
 STOP_SECONDS = 60
 INTERVAL = 0.02
+GONE_SECONDS = 5
+STILL_RUNS = (
+    "a server still runs on its data, but not at its socket: it was started in another container, "
+    "or its socket was removed. Stop it there, or end that process"
+)
 
 
 def start(directory: Path) -> str:
@@ -45,9 +57,10 @@ def start_server(directory: Path, **settings: str) -> "Server":
         try:
             _servers[directory] = Server(directory, settings)
         except (EmbeddedPostgresError, DirectoryError) as error:
-            raise _failure(directory, str(error)) from error
+            raise failure(directory, str(error)) from error
         except OSError as error:
-            raise _failure(directory, f"{error.strerror}: {error.filename}") from error
+            told = explain(error)
+            raise (told or failure(directory, f"{error.strerror}: {error.filename}")) from error
     return _servers[directory]
 
 
@@ -57,8 +70,11 @@ class Server:
     def __init__(self, directory: Path, settings: dict[str, str]) -> None:
         postgres = program("postgres")
         self.directory = directory
-        directory.parent.mkdir(parents=True, exist_ok=True)
+        directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._account = server_account(directory, postgres)
+        self._uid = os.geteuid() if self._account is None else self._account.pw_uid
+        if (directory / "PG_VERSION").exists():
+            require_owner(directory, self._uid)
         # Every process that uses the server holds this lock, as long as it lives.
         self._users = _lock_file(directory, "users")
         try:
@@ -76,7 +92,11 @@ class Server:
         return f"postgresql://postgres@/{database}?host={quote(str(self._socket().parent))}"
 
     def is_running(self) -> bool:
-        """Return whether the server accepts connections."""
+        """Return whether the server accepts connections. Raises DirectoryError: somebody else's."""
+        folder = self._socket().parent
+        if not folder.exists():
+            return False
+        require_owner(folder, self._uid)
         with socket.socket(socket.AF_UNIX) as client:
             try:
                 client.connect(str(self._socket()))
@@ -94,10 +114,8 @@ class Server:
                 fcntl.flock(self._users, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if self.is_running():
                     self._stop()
-        except BlockingIOError:
-            pass  # Another process uses it.
-        except FileNotFoundError:
-            pass  # Somebody removed the folder.
+        except (OSError, DirectoryError):
+            pass  # Another process uses it, or somebody took the folder away.
         finally:
             self._users.close()
 
@@ -105,12 +123,7 @@ class Server:
         """Return the server, which `close` ends."""
         return self
 
-    def __exit__(
-        self,
-        _type: type[BaseException] | None,
-        _error: BaseException | None,
-        _traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         """Close it."""
         self.close()
 
@@ -127,15 +140,9 @@ class Server:
     def _start(self, settings: dict[str, str]) -> None:
         if not (self.directory / "PG_VERSION").exists():
             initialise(self.directory, self._account)
-        uid = None if self._account is None else self._account.pw_uid
         for private in {self.directory, self._socket().parent}:
-            make_private(private, uid)
+            make_private(private, self._uid)
         log = self.directory / "log"
-        # Whoever held this file is gone, for its socket is not answered. Its process id may belong
-        # to another process by now, for which PostgreSQL would refuse to start. (Processes that
-        # still have the data in memory are found by PostgreSQL itself, in the shared memory.)
-        for left in (self.directory / "postmaster.pid", self._socket().with_suffix(".5432.lock")):
-            left.unlink(missing_ok=True)
         options = [f"--{name}={value}" for name, value in settings.items()]
         begin = log.stat().st_size if log.exists() else 0
         # The shell starts it in the background, so that it is nobody's child; it gets the paths as
@@ -145,24 +152,53 @@ class Server:
             *(str(program("postgres")), "-D", str(self.directory)),
             *("-k", str(self._socket().parent), "-c", "listen_addresses=", *options),
         ]
-        started = run(command, self._account)
-        process, deadline = int(started), time.monotonic() + START_SECONDS
+        with self._held() as held:
+            # Whoever wrote these is gone. The process id in them may be another program's by now,
+            # for which PostgreSQL would refuse to start.
+            lock = self._socket().with_suffix(".5432.lock")
+            for left in (self.directory / "postmaster.pid", lock):
+                left.unlink(missing_ok=True)
+            process = int(run(command, self._account, [held.fileno()]))
+        deadline = time.monotonic() + START_SECONDS
         while self._status() != "ready":
             if not _lives(process):
-                raise EmbeddedPostgresError(_written(log, begin))
+                raise EmbeddedPostgresError(written(log, begin))
             if time.monotonic() > deadline:
                 os.kill(process, signal.SIGQUIT)
                 raise EmbeddedPostgresError(f"it is not ready after {START_SECONDS} s")
             time.sleep(INTERVAL)
 
+    @contextmanager
+    def _held(self) -> Iterator[IO[str]]:
+        """Hold the lock that the processes of a server inherit, and so keep to their end.
+
+        It tells, also between containers, that one still has the data although its socket is gone.
+        """
+        with _lock_file(self.directory, "server") as held:
+            deadline = time.monotonic() + GONE_SECONDS
+            while True:
+                try:
+                    fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    # After `kill -9` of the first process the others take a moment to end.
+                    if time.monotonic() > deadline:
+                        raise EmbeddedPostgresError(STILL_RUNS) from None
+                    time.sleep(INTERVAL)
+            yield held
+
     def _stop(self) -> None:
-        process, deadline = int(self._pid_file()[0]), time.monotonic() + STOP_SECONDS
+        if not (lines := self._pid_file()):
+            return
+        process, deadline = int(lines[0]), time.monotonic() + STOP_SECONDS
         os.kill(process, signal.SIGINT)  # A fast shutdown.
         while self._pid_file():  # The server removes it last.
             if time.monotonic() > deadline:
                 os.kill(process, signal.SIGQUIT)
                 return
             time.sleep(INTERVAL)
+        if self._socket().parent != self.directory:
+            shutil.rmtree(self._socket().parent, ignore_errors=True)
 
     def _status(self) -> str:
         return "".join(self._pid_file()[7:]).strip()
@@ -180,7 +216,7 @@ _servers: dict[Path, Server] = {}
 
 
 def _lock_file(directory: Path, kind: str) -> IO[str]:
-    return directory.with_name(f"{directory.name}.{kind}").open("a", encoding="utf-8")
+    return private_file(directory.with_name(f"{directory.name}.{kind}"))
 
 
 def _lives(process: int) -> bool:
@@ -189,28 +225,3 @@ def _lives(process: int) -> bool:
     except ProcessLookupError:
         return False
     return True
-
-
-def _written(log: Path, begin: int) -> str:
-    """Return what the log has behind `begin`."""
-    return log.read_bytes()[begin:].decode(errors="replace") if log.exists() else ""
-
-
-def _cause(text: str) -> str:
-    """Return the line of PostgreSQL's output that says why it ended."""
-    lines = text.strip().splitlines() or ["its log is empty"]
-    return next((line for line in lines if re.search("FATAL|PANIC|error:", line)), lines[-1])
-
-
-def _failure(directory: Path, reason: str) -> EmbeddedPostgresError:
-    if "No space left on device" in reason:
-        return EmbeddedPostgresError(
-            f"The disk is full: PostgreSQL has no room in {directory}. "
-            "Make room, then run this again."
-        )
-    log = directory / "log"
-    where = f"Its log is {log}; without the folder it starts empty. " if log.exists() else ""
-    return EmbeddedPostgresError(
-        f"The embedded PostgreSQL in {directory} did not start: {_cause(reason).rstrip('.')}. "
-        f"{where}Or set DATABASE_URL to a PostgreSQL of your own."
-    )

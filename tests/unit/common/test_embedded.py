@@ -1,6 +1,8 @@
 """The embedded PostgreSQL: shared by its users, the same everywhere, clear about what is wrong."""
 
 import os
+import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +12,8 @@ import psutil
 import pytest
 
 from service.common import embedded
-from service.common.embedded import EmbeddedPostgresError, Server
+from service.common.embedded import EmbeddedPostgresError, Server, server
+from service.common.private_directories import socket_directory
 from service.settings import ROOT
 
 # Holds the server until its input ends.
@@ -147,9 +150,49 @@ def test_a_folder_of_another_user_is_told_with_the_owner(tmp_path: Path) -> None
     os.chown(tmp_path / "postgres", 1, -1)
 
     with pytest.raises(
-        EmbeddedPostgresError, match=r"postgres belongs to daemon, not to"
+        EmbeddedPostgresError, match=r"postgres belongs to daemon, and not to"
     ) as caught:
         embedded.start(tmp_path / "postgres")
 
     assert (tmp_path / "postgres").stat().st_uid == 1
-    assert "remove" in str(caught.value)
+    assert "move" in str(caught.value)
+
+
+def test_a_second_server_never_starts_on_the_same_data(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As if the socket were in another container's /tmp, or a cleaner had removed it."""
+    monkeypatch.setattr(server, "GONE_SECONDS", 0)
+    directory = tmp_path / "postgres"
+    process = hold(directory)
+    door = directory / ".s.PGSQL.5432"
+    door.rename(directory / "elsewhere")
+    before = (directory / "postmaster.pid").read_text(encoding="utf-8")
+
+    with pytest.raises(EmbeddedPostgresError, match="a server still runs on its data"):
+        embedded.start_server(directory)
+
+    assert (directory / "postmaster.pid").read_text(encoding="utf-8") == before
+
+    (directory / "elsewhere").rename(door)
+    process.communicate()
+    assert not door.exists()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder away")
+def test_the_server_of_another_user_is_not_asked(tmp_path: Path) -> None:
+    directory = tmp_path / ("a" * 120) / "postgres"
+    folder = socket_directory(directory)
+    folder.mkdir()
+    os.chown(folder, 1, -1)
+    with socket.socket(socket.AF_UNIX) as trap:
+        trap.bind(str(folder / ".s.PGSQL.5432"))
+        trap.listen()
+        trap.setblocking(False)
+        try:
+            with pytest.raises(EmbeddedPostgresError, match="belongs to daemon"):
+                embedded.start_server(directory)
+            with pytest.raises(BlockingIOError):
+                trap.accept()
+        finally:
+            shutil.rmtree(folder)

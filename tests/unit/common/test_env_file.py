@@ -78,7 +78,8 @@ def test_a_file_of_another_user_is_one_sentence(tmp_path: Path, command: list[st
         folder.chmod(folder.stat().st_mode | 0o005)
     # This user can't read the project, so the import comes before the change of user.
     script = (
-        "import os, runpy, sys, service.__main__, local.__main__, local.modes; os.setuid(65534); "
+        "import os, runpy, sys, service.__main__, local.__main__, local.modes; "
+        "os.setgroups([]); os.setgid(65534); os.setuid(65534); "
         f"sys.argv = {command[1:]!r}; "
         f"runpy.run_module({command[1]!r}, run_name='__main__', alter_sys=True)"
     )

@@ -1,0 +1,105 @@
+"""Failures that whoever runs the service has to put right, as sentences; the rest goes to a file.
+
+It needs nothing but Python, so that it also serves the first set-up.
+"""
+
+import errno
+import os
+import pwd
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from shlex import quote
+
+ROOT = Path(__file__).resolve().parents[2]
+FULL = "The disk is full. Make room, then run this again."
+MANY = "Too many files are open. Raise the limit (`ulimit -n`)."
+BUSY = "The machine has no memory or no process left. Stop something, then run this again."
+PLACE = "{path} can't be used: {reason}. Name another place."
+SENTENCES = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), FULL),
+    **dict.fromkeys((errno.EMFILE, errno.ENFILE), MANY),
+    **dict.fromkeys((errno.EAGAIN, errno.ENOMEM), BUSY),
+    **dict.fromkeys((errno.EROFS, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG), PLACE),
+    errno.EISDIR: PLACE,
+}
+
+
+class OperatorError(Exception):
+    """Something on this machine is wrong: the text says what, and what to do."""
+
+
+def whose(given: Path) -> str:
+    """Return whose the path is, and what this user can do: the end of a sentence."""
+    path = given
+    try:
+        # The file itself, or the folder that would not let it be made or found.
+        while not os.path.lexists(path) and path != path.parent:
+            path = path.parent
+        owner, user = path.lstat().st_uid, os.geteuid()
+    except OSError:
+        return f"check the permissions of the folders above {path}."
+    subject = "it" if path == given else str(path)
+    if owner == user:
+        return f"{subject} is yours: check its permissions with `ls -ld`."
+    them, you = user_name(owner), user_name(user)
+    # Never for what is not of this project, such as /usr.
+    if ROOT in path.parents:
+        take = f"sudo chown -R {you} {quote(str(path))}"
+        remedy = f"Run this as {them}, remove {path}, or take it: `{take}`."
+    else:
+        remedy = f"Name another place, or run this as {them}."
+    return f"{subject} belongs to {them}, and you are {you}. {remedy}"
+
+
+def user_name(uid: int) -> str:
+    """Return the name of a user, or its number if it has no name."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"the user {uid}"
+
+
+def guarded(main: Callable[[], int]) -> int:
+    """Run a command and return its exit code; whatever fails, a person reads a sentence."""
+    try:
+        return main()
+    except OperatorError as error:
+        return complain(error)
+    except OSError as error:
+        return complain(explain(error) or report(error))
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:  # noqa: BLE001  # The last resort: no command shows a traceback.
+        return complain(report(error))
+
+
+def explain(error: OSError) -> OperatorError | None:
+    """Return what a person is told of a failure of the system; None if nobody could foresee it."""
+    path = error.filename if isinstance(error.filename, str | Path) else None
+    sentence = SENTENCES.get(error.errno or 0)
+    if sentence is not None and (path or "{path}" not in sentence):
+        return OperatorError(sentence.format(path=path, reason=error.strerror))
+    if error.errno in {errno.EACCES, errno.EPERM} and path:
+        return OperatorError(f"{path} can't be used: {whose(Path(path))}")
+    return None
+
+
+def report(error: Exception) -> OperatorError:
+    """Write what nobody foresaw to a file, and return what a person is told."""
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="flusk-error-", suffix=".txt", delete=False, encoding="utf-8"
+    ) as file:
+        traceback.print_exception(error, file=file)
+    return OperatorError(
+        f"Unexpected error: {type(error).__name__}: {error}\n"
+        f"This is a fault of this project. Please report it with {file.name}."
+    )
+
+
+def complain(error: Exception) -> int:
+    """Print the error for a person and return the exit code."""
+    print(f"\n{error}", file=sys.stderr)  # noqa: T201  # There may be no log yet.
+    return 1
