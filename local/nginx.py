@@ -113,6 +113,7 @@ def values(settings: Settings) -> dict[str, str]:
             max(settings.max_body_bytes, settings.max_import_bytes) + MARGIN_BYTES
         ),
         "NGINX_ORIGINS": _origins(settings.cors_origins),
+        "NGINX_PATH_PREFIX": settings.path_prefix,
         "NGINX_RATE_LIMIT": str(settings.rate_limit),
         "NGINX_TIMEOUT": str(math.ceil(seconds) + MARGIN_SECONDS),
         "NGINX_TRUSTED_PROXIES": "\n".join(

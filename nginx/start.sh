@@ -2,7 +2,7 @@
 # Renders the configuration with the environment's NGINX_* and starts nginx; `start.sh reload` has a
 # running nginx take it over, `start.sh check` only says whether it could. The image's own way needs a folder that its user may not write.
 set -eu
-: "${TRUSTED_PROXIES?is missing: this container is of an earlier version. Run \`just down\`, then \`just up\`.}"
+: "${PATH_PREFIX?is missing: this container is of an earlier version. Run \`just down\`, then \`just up\`.}"
 
 # As local/nginx.py works them out: a bit more than the service allows, so that the service answers.
 NGINX_TIMEOUT=$(awk "BEGIN { s = $REQUEST_TIMEOUT + $DATABASE_STATEMENT_TIMEOUT; s = (s > 30 ? s : 30) + 5; print int(s) + (s > int(s)) + 10 }")
@@ -12,7 +12,8 @@ case ",$CORS_ORIGINS," in
     *) NGINX_ORIGINS=$(echo "$CORS_ORIGINS" | tr ',' '\n' | sed 's/ //g; /^$/d; s/.*/"&" $http_origin;/') ;;
 esac
 NGINX_TRUSTED_PROXIES=$(echo "$TRUSTED_PROXIES" | tr ',' '\n' | sed 's/ //g; /^$/d; s/.*/set_real_ip_from &;/')
-export NGINX_TIMEOUT NGINX_MAX_BODY_BYTES NGINX_ORIGINS NGINX_TRUSTED_PROXIES
+NGINX_PATH_PREFIX=${PATH_PREFIX%/}
+export NGINX_TIMEOUT NGINX_MAX_BODY_BYTES NGINX_ORIGINS NGINX_PATH_PREFIX NGINX_TRUSTED_PROXIES
 
 names=$(env | sed -n 's/^\(NGINX_[A-Z_]*\)=.*/${\1}/p')
 envsubst "$names" <"${0%/*}/nginx.conf.template" >/tmp/nginx.conf.new

@@ -645,6 +645,20 @@ def test_nothing_that_is_compressed_has_an_entity_tag(tmp_path: Path, path: str)
             assert ("ETag" not in answer.headers) == (is_collection and method == "GET")
 
 
+@pytest.mark.parametrize("prefix", ["", "/api", "/a/b"])
+def test_a_record_has_its_entity_tag_below_a_path_prefix_too(tmp_path: Path, prefix: str) -> None:
+    state = tmp_path / "state"
+    with (
+        replica("tag") as upstream,
+        proxy(state, [upstream.address], NGINX_PATH_PREFIX=prefix) as front,
+    ):
+        headers = FAKE | {"Accept-Encoding": "gzip"}
+        for path in ("/foss", "/foss/7/notes", f"{prefix}/foss", f"{prefix}/foss/7/notes"):
+            assert "Content-Encoding" in httpx.get(front.url + path, headers=headers).headers
+        for path in (f"{prefix}/foss/7", f"{prefix}/a/1/b/2"):
+            assert httpx.get(front.url + path, headers=headers).headers["ETag"] == '"1"'
+
+
 def test_a_created_record_has_its_entity_tag(http: httpx.Client) -> None:
     assert http.post("/foss", json=foss()).headers["ETag"] == '"1"'
 
