@@ -165,7 +165,7 @@ def test_a_second_server_never_starts_on_the_same_data(
     monkeypatch.setattr(server, "GONE_SECONDS", 0)
     directory = tmp_path / "postgres"
     process = hold(directory)
-    door = directory / ".s.PGSQL.5432"
+    door = socket_directory(directory) / ".s.PGSQL.5432"
     door.rename(directory / "elsewhere")
     before = (directory / "postmaster.pid").read_text(encoding="utf-8")
 
