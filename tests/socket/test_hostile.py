@@ -193,7 +193,7 @@ PASSES = 5
 # The allocator's own unrest is two mebibytes in a hundred passes. A request that leaves anything
 # behind leaves more than this: its head, its scope and its body are several kibibytes.
 BYTES_A_REQUEST = 1024
-PASSES = 4
+PASSES = 5
 
 
 def test_the_table_over_and_over_leaves_no_memory_behind(
@@ -201,14 +201,17 @@ def test_the_table_over_and_over_leaves_no_memory_behind(
 ) -> None:
     process = psutil.Process(service.process.pid)
 
-    def send_all(times: int) -> int:
-        for _ in range(times):
+    def memory_after(passes: int) -> list[int]:
+        found = []
+        for _ in range(passes):
             for row in TABLE.values():
                 exchange(service.port, row)
-        memory: int = process.memory_info().rss
-        return memory
+            found.append(process.memory_info().rss)
+        return found
 
-    # The first passes fill the caches and the pool.
-    before = send_all(2)
+    # The first passes fill the caches and the pool. From pass to pass the memory goes up and down
+    # by some MiB: what is left behind is above the highest value of before even when it is lowest.
+    before = max(memory_after(3))
+    after = min(memory_after(PASSES)[-3:])
 
-    assert send_all(PASSES) - before < BYTES_A_REQUEST * PASSES * len(TABLE)
+    assert after - before < BYTES_A_REQUEST * (PASSES - 2) * len(TABLE)
