@@ -129,7 +129,7 @@ test-stack *ARGS: setup
 [group('develop')]
 [no-exit-message]
 test-machines *ARGS: setup
-    @.venv/bin/pytest -m machines tests/machines "$@"
+    @.venv/bin/pytest -m machines --numprocesses=2 --dist=loadfile tests/machines "$@"
 
 # Sends made-up requests to the service, valid and not; every answer must be as documented.
 [group('develop')]

@@ -36,7 +36,8 @@ def tester() -> struct_passwd:
     try:
         return getpwnam(TESTER)
     except KeyError:
-        subprocess.run(["useradd", "--create-home", TESTER], check=True)
+        # Another worker of pytest may do so at the same time.
+        subprocess.run(["useradd", "--create-home", TESTER], check=False)
         return getpwnam(TESTER)
 
 

@@ -39,10 +39,12 @@ class Stack:
     async def run(self, *command: str, check: bool = True) -> str:
         """Run a command and return what it printed; raise a RuntimeError where it fails."""
         names = {"COMPOSE_PROJECT_NAME": self.project} if self.project else {}
+        # The environment of the tests names no file for settings; this project has one of its own.
+        others = {name: value for name, value in os.environ.items() if name != "ENV_FILE"}
         process = await asyncio.create_subprocess_exec(
             *command,
             cwd=self.directory,
-            env={**os.environ, **names, "HTTP_PORT": str(self.port)},
+            env={**others, **names, "HTTP_PORT": str(self.port)},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
