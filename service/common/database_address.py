@@ -95,11 +95,6 @@ class Address:
         return f"postgresql://{quote(self.user, '')}@{hosts}/{quote(self.database, '')}{end}"
 
 
-def libpq_url(url: str) -> str:
-    """Return a database URL without a driver's suffix."""
-    return re.sub(r"^postgres(?:ql)?(?:\+\w+)?:", "postgresql:", url)
-
-
 def parse_address(url: str) -> Address:
     """Read a database URL. Raises ValueError: a sentence without the URL, which has a password."""
     found = URL.fullmatch(url)

@@ -9,15 +9,13 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
-from service.common.database_address import libpq_url
-
 _numbers = count(1)
 
 
 @asynccontextmanager
 async def connect(url: str) -> AsyncIterator[asyncpg.Connection]:
     """Return a connection of one's own."""
-    connection = await asyncpg.connect(libpq_url(url))
+    connection = await asyncpg.connect(url)
     try:
         yield connection
     finally:

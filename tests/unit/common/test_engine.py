@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.pool import NullPool
 
-from service.common.database_address import libpq_url
+from service.common.database_address import parse_address
 from service.common.database_errors import translate
 from service.common.engine import create_engine, database_url
 from service.common.exceptions import DatabaseError, DeadlineExceeded
@@ -52,11 +52,15 @@ async def setting(connection: AsyncConnection, name: str) -> str:
             "postgresql://u:p%40@h:5432/d?sslmode=require",
             "postgresql://u:p%40@h:5432/d?sslmode=require",
         ),
-        ("mysql://h/d", "mysql://h/d"),
     ],
 )
-def test_a_drivers_suffix_is_taken_off(url: str, plain: str) -> None:
-    assert libpq_url(url) == plain
+def test_a_drivers_suffix_makes_no_difference(url: str, plain: str) -> None:
+    assert parse_address(url) == parse_address(plain)
+
+
+def test_the_url_of_another_database_is_refused() -> None:
+    with pytest.raises(ValueError, match="must begin with postgresql://"):
+        parse_address("mysql://h/d")
 
 
 def test_the_configured_url_is_the_database(tmp_path: Path) -> None:
