@@ -156,15 +156,16 @@ faults *ARGS: setup
 check: setup
     @.venv/bin/ruff format --check && .venv/bin/ruff check && .venv/bin/mypy
     @.venv/bin/pytest --quiet --no-header tests/test_layers.py
-    @.venv/bin/python -m local check-contract && .venv/bin/python -m local check-locks && .venv/bin/python -m local check-migrations
+    @.venv/bin/python -m local check-contract && .venv/bin/python -m local check-limits && .venv/bin/python -m local check-locks && .venv/bin/python -m local check-migrations
 
-# Mends what `check` can mend by itself: format, lint, the contract's document.
+# Mends what `check` can mend by itself: format, lint, the documents of the contract and of the limits.
 [group('develop')]
 [no-exit-message]
 fix: setup
     @.venv/bin/ruff check --fix
     @.venv/bin/ruff format
     @.venv/bin/python -m local write-contract
+    @.venv/bin/python -m local write-limits
 
 # Recompiles the lock files; takes uv's options, such as --upgrade.
 [group('develop')]

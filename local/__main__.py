@@ -20,6 +20,7 @@ from service.settings import Settings, load_settings
 COMMANDS = {
     "backup": "backup:backup",
     "check-contract": "contract:check",
+    "check-limits": "limits:check",
     "check-locks": "locks:check",
     "check-migrations": "migrations:check",
     "deploy": "deploy:run",
@@ -37,6 +38,7 @@ COMMANDS = {
     "serve": "serve:run",
     "up": "modes:up",
     "write-contract": "contract:write",
+    "write-limits": "limits:write",
 }
 
 

@@ -23,6 +23,7 @@ from hypercorn.asyncio import serve
 from hypercorn.config import Config, Sockets
 
 from service import create_app, idle_connections, single_write
+from service.common import limits
 from service.common.engine import COMMAND_GRACE_SECONDS, database_url
 from service.common.failures import OperatorError
 from service.common.logs import AccessLog, configure_logs
@@ -31,7 +32,6 @@ from service.common.validation import SchemaError
 from service.settings import Settings, SettingsError, load_settings
 
 log = structlog.get_logger("service")
-HEAD_BYTES = 1 << 16
 BACKLOG = 2048
 
 
@@ -87,7 +87,7 @@ def server_config(settings: Settings) -> Config:
     config.keep_alive_timeout = settings.keep_alive_timeout
     config.keep_alive_max_requests = sys.maxsize
     # What is read at once: a head that comes in pieces has the same limit as one that does not.
-    config.h11_max_incomplete_size = HEAD_BYTES
+    config.h11_max_incomplete_size = limits.HEAD_BYTES.value
     return config
 
 

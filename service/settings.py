@@ -23,6 +23,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from service.common import limits
 from service.common.database_address import MAX_PORT, parse_address
 from service.common.env_file import ENCODING, read_env_file
 from service.common.origins import parse_origin
@@ -72,27 +73,31 @@ class Settings(BaseSettings):
     app_env: Environment = Environment.DEVELOPMENT
     bind: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = ("127.0.0.1:5000",)
     # nginx knows no more.
-    connection_limit: int = Field(default=256, ge=1, le=65_535)
+    connection_limit: int = Field(default=limits.CLIENT_REQUESTS.value, ge=1, le=65_535)
     cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = (
         "http://localhost:8080",
     )
     database_pool_size: int = Field(default=10, ge=1, le=1000)
-    database_statement_timeout: float = Field(default=5, ge=0.001, le=LONGEST_SECONDS)
+    database_statement_timeout: float = Field(
+        default=limits.STATEMENT_SECONDS.value, ge=0.001, le=LONGEST_SECONDS
+    )
     database_url: SecretStr | None = None
     drain_seconds: float = Field(default=5, ge=0, le=LONGEST_SECONDS)
     http_host: str = "127.0.0.1"
     http_port: int = Field(default=8080, ge=1, le=MAX_PORT)
-    keep_alive_timeout: int = Field(default=75, ge=SHORTEST_KEEP_ALIVE, le=LONGEST_SECONDS)
+    keep_alive_timeout: int = Field(
+        default=limits.KEEP_ALIVE_SECONDS.value, ge=SHORTEST_KEEP_ALIVE, le=LONGEST_SECONDS
+    )
     log_format: Literal["json", "console"] | None = None
     log_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)
     ] = "INFO"
-    max_body_bytes: int = Field(default=1 << 20, ge=1)
-    max_import_bytes: int = Field(default=1 << 30, ge=1)
+    max_body_bytes: int = Field(default=limits.BODY_BYTES.value, ge=1)
+    max_import_bytes: int = Field(default=limits.IMPORT_BYTES.value, ge=1)
     metrics_bind: str = ""
     path_prefix: str = ""
-    rate_limit: int = Field(default=1000, ge=1, le=1_000_000)
-    request_timeout: float = Field(default=30, gt=0, le=LONGEST_SECONDS)
+    rate_limit: int = Field(default=limits.RATE.value, ge=1, le=1_000_000)
+    request_timeout: float = Field(default=limits.REQUEST_SECONDS.value, gt=0, le=LONGEST_SECONDS)
     secure_api_key: SecretStr | None = None
     state_dir: Path = ROOT / ".local"
     trusted_proxies: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = ()

@@ -129,7 +129,7 @@ SETTINGS_PARTS = {
     f"service.common.{name}"
     for name in (
         *("database_address", "database_parameters", "database_tls", "env_file", "failures"),
-        *("libpq_files", "origins", "secret_files"),
+        *("libpq_files", "limits", "origins", "secret_files"),
     )
 }
 

@@ -8,16 +8,17 @@ from typing import Any
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
+from service.common import limits
 from service.common.batching.autocommit import Autocommit
 from service.common.batching.batches import Connections
 from service.common.engine import create_engine, database_url
 from service.settings import Settings
 
-POOL_WAIT_SECONDS = 2
+POOL_WAIT_SECONDS = limits.POOL_WAIT_SECONDS.value
 # What moves a file's worth of records has connections of its own, so that it never takes those of
 # the other requests, and longer statements: it ends where one makes no progress for so long.
-BULK_CONNECTIONS = 4
-BULK_SECONDS = 30
+BULK_CONNECTIONS = limits.BULK_TRANSFERS.value
+BULK_SECONDS = limits.PROGRESS_SECONDS.value
 NOT_OPEN = "The database is not open: it opens with the application."
 
 

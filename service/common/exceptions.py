@@ -5,10 +5,11 @@ from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Any, ClassVar
 
+from service.common import limits
 from service.common.entity_tags import entity_tag
 
-MAX_FAULTS = 100
-MAX_QUOTED = 80
+MAX_FAULTS = limits.FAULTS.value
+MAX_QUOTED = limits.QUOTED_CHARACTERS.value
 
 
 @dataclass(frozen=True, slots=True)

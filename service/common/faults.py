@@ -8,9 +8,10 @@ from typing import Any
 from jsonschema_rs import ValidationError
 from jsonschema_rs import ValidationErrorKind as Kind
 
+from service.common import limits
 from service.common.exceptions import MAX_QUOTED, Fault, cut
 
-MAX_NAMES = 10
+MAX_NAMES = limits.FAULT_NAMES.value
 # Stands in a message of the validator where the value would be, however long that is.
 VALUE = "\x00"
 # The keywords of an object that look at its properties one by one, or at nothing.

@@ -9,6 +9,7 @@ from urllib.parse import unquote_to_bytes
 
 import orjson
 
+from service.common import limits
 from service.common.collector import paused_collector
 from service.common.exceptions import MAX_FAULTS, Fault, InvalidAPIRequest
 from service.common.faults import pointer, quote
@@ -17,8 +18,7 @@ from service.common.strict_json import MAX_DEPTH, decode, nests_too_deep
 # Up to nine digits as they come, more only without leading zeros: no number is read two ways.
 INTEGER = re.compile(r"-?(?:[0-9]{1,9}|[1-9][0-9]{9,17})")
 NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,17})?")
-# The validator makes a fault of each item that is wrong, also of those that are not told.
-MAX_ITEMS = 1000
+MAX_ITEMS = limits.LIST_ITEMS.value
 # PostgreSQL's text has no NUL, and a lone surrogate has no UTF-8.
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 CONTAINERS = frozenset({dict, list})

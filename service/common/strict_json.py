@@ -6,11 +6,12 @@ from itertools import accumulate
 from math import isinf
 from typing import NoReturn
 
+from service.common import limits
 from service.common.collector import paused_collector
 from service.common.faults import quote
 
-MAX_DEPTH = 64
-MAX_DIGITS = 4000
+MAX_DEPTH = limits.JSON_DEPTH.value
+MAX_DIGITS = limits.JSON_DIGITS.value
 # Up to here a body has too few values for the collector to matter.
 SMALL = 10_000
 STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")

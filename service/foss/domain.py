@@ -7,6 +7,7 @@ from typing import NoReturn
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from service.common import limits
 from service.common.entity_tags import Versions
 from service.common.exceptions import PreconditionFailed, RecordNotFound, cut
 from service.common.exports.backend import LineForm
@@ -22,7 +23,6 @@ from service.foss.payloads import CreateFoss, ListFoss, UpdateFoss
 # Nothing has to break a tie between records that are told apart by one of these.
 UNIQUE = frozenset({"id", "email"})
 FILTERS = ("name", "email", "q")
-MAX_LIMIT = 200
 
 
 async def create_foss(session: AsyncSession, payload: CreateFoss) -> Record:
@@ -59,7 +59,7 @@ async def list_foss(session: AsyncSession, query: ListFoss, *, count: bool = Fal
 
     Raises InvalidAPIRequest: a field is in `sort` twice, or the cursor is not of this collection.
     """
-    selection = select_records(query, min(query.limit, MAX_LIMIT))
+    selection = select_records(query, min(query.limit, limits.PAGE_RECORDS.value))
     page = await backend.select_foss_page(session, selection)
     if count:
         page = replace(page, total=await backend.count_foss(session, selection.filters))

@@ -18,13 +18,14 @@ from quart.utils import encode_headers
 from quart.wrappers import Request
 from quart.wrappers.response import DataBody
 
+from service.common import limits
 from service.common.middleware.request_headers import RequestHeaders
 
 # Most requests are answered before.
 WATCH_AFTER_SECONDS = 0.05
 # A client that does not take a piece of an answer in so long makes no progress. The total time is
 # not limited: it depends on the size and on the client's network.
-PROGRESS_SECONDS = 30
+PROGRESS_SECONDS = limits.PROGRESS_SECONDS.value
 PIECE = 1 << 16
 
 log = structlog.get_logger("service")

@@ -9,10 +9,8 @@ from quart.wrappers import Response
 from quart.wrappers.base import BaseRequestWebsocket
 from werkzeug.routing import BaseConverter, MapAdapter
 
+from service.common import limits
 from service.common.middleware.connection import current_request
-
-# A hundred digits are far beyond a bigint, and more than any message quotes.
-MAX_DIGITS = 100
 
 
 class RecordId(BaseConverter):
@@ -22,7 +20,7 @@ class RecordId(BaseConverter):
 
     def to_python(self, value: str) -> int:
         """Return the number; one that no table holds stays as large as that."""
-        return int(value[:MAX_DIGITS])
+        return int(value[: limits.RECORD_ID_DIGITS.value])
 
 
 def register(app: Quart) -> None:

@@ -1,0 +1,44 @@
+"""docs/limits.md: the limits of the service as a page, made from service/common/limits.py."""
+
+from local.console import CommandError, just
+from service.common.limits import Limit, limits
+from service.settings import ROOT, Settings
+
+PAGE = ROOT / "docs" / "limits.md"
+HEAD = """\
+# Limits
+
+What a client may send or cause, what happens beyond it, and why. `./just fix` makes this page from
+[service/common/limits.py](../service/common/limits.py). A test shows for each limit that it holds,
+at its value and one beyond. The value of a setting is its default: see
+[operate.md](operate.md#settings). The bounds of a field, such as the length of a name, are in the
+contract, [openapi.json](openapi.json).
+
+| limit | value | setting | beyond | reason |
+| --- | --- | --- | --- | --- |
+"""
+
+
+def page() -> str:
+    """Return the page as it is committed."""
+    return HEAD + "".join(_row(name, limit) for name, limit in limits().items())
+
+
+def _row(name: str, limit: Limit) -> str:
+    setting = f"`{limit.setting}`" if limit.setting else ""
+    title = name.lower().replace("_", " ")
+    cells = [title, f"{limit.value:,} {limit.unit}", setting, limit.beyond, limit.reason]
+    return f"| {' | '.join(cells)} |\n"
+
+
+def write(_settings: Settings, _arguments: list[str]) -> int:
+    """Write the page."""
+    PAGE.write_text(page(), encoding="utf-8")
+    return 0
+
+
+def check(_settings: Settings, _arguments: list[str]) -> int:
+    """Raise CommandError if the page is not what the module says."""
+    if not PAGE.exists() or PAGE.read_text(encoding="utf-8") != page():
+        raise CommandError(f"docs/limits.md is stale: run `{just('fix')}`.")
+    return 0
