@@ -52,6 +52,7 @@ async def test_the_process_lives_without_a_database(settings: Settings) -> None:
     assert (response.status_code, await response.get_json()) == (200, {"status": "alive"})
 
 
+@pytest.mark.limit("POOL_WAIT_SECONDS")
 async def test_an_exhausted_pool_is_a_503(settings: Settings) -> None:
     app = create_app(settings.model_copy(update={"database_pool_size": 1}))
     async with app.test_app(), app.extensions["database"].engine.connect():
@@ -61,6 +62,7 @@ async def test_an_exhausted_pool_is_a_503(settings: Settings) -> None:
     assert response.headers["Retry-After"] == "1"
 
 
+@pytest.mark.limit("STATEMENT_SECONDS")
 async def test_a_statement_that_takes_too_long_is_a_504_and_changes_nothing(
     settings: Settings, engine: AsyncEngine, empty_database: None
 ) -> None:

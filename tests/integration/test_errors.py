@@ -180,6 +180,7 @@ async def test_a_hook_that_fails_behind_the_view_has_the_envelope_too(
     assert "secret" not in str(error)
 
 
+@pytest.mark.limit("REQUEST_SECONDS")
 async def test_a_view_that_never_returns_is_a_504(settings: Settings) -> None:
     app = create_app(settings.model_copy(update={"request_timeout": 0.05}))
 

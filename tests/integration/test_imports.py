@@ -270,6 +270,7 @@ async def test_a_line_that_is_too_long_is_told(client: Client) -> None:
     assert cells[0][:3] == (2, "", "maxLength")
 
 
+@pytest.mark.limit("IMPORT_BYTES")
 async def test_a_file_over_the_limit_is_refused(settings: Settings, empty_database: None) -> None:
     app = create_app(settings.model_copy(update={"max_import_bytes": 1000}))
     line = ndjson_of([foss()])

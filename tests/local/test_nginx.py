@@ -440,6 +440,7 @@ def test_a_body_that_nginx_cannot_store_is_a_500(tmp_path: Path) -> None:
         assert upstream.requests == []
 
 
+@pytest.mark.limit("RATE")
 def test_too_many_requests_of_a_client_are_a_429(tmp_path: Path) -> None:
     with (
         replica("answer") as upstream,
@@ -452,6 +453,7 @@ def test_too_many_requests_of_a_client_are_a_429(tmp_path: Path) -> None:
         assert 6 <= len(upstream.requests) < 12
 
 
+@pytest.mark.limit("CLIENT_REQUESTS")
 def test_too_many_requests_at_once_of_a_client_are_a_429(tmp_path: Path) -> None:
     with (
         replica("hang") as upstream,

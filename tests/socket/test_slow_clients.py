@@ -52,6 +52,7 @@ def test_a_slow_client_gets_all_of_a_large_answer(impatient: Service) -> None:
     assert "answer ended" not in impatient.log.read_text()
 
 
+@pytest.mark.limit("PROGRESS_SECONDS")
 def test_a_client_that_does_not_read_is_cut(impatient: Service) -> None:
     with connect(impatient, BUNDLE) as connection:
         impatient.wait_for("nobody read from it for 1 s")

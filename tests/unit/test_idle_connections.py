@@ -87,6 +87,7 @@ def serving(service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     return serving
 
 
+@pytest.mark.limit("KEEP_ALIVE_SECONDS")
 async def test_a_connection_that_is_idle_is_closed(serving: Any) -> None:
     async with serving(0.05) as connect:
         new, _ = await connect()
