@@ -12,6 +12,7 @@ from pathlib import Path
 from local.executables import find_executable
 from service.common.database import BULK_SECONDS
 from service.common.engine import COMMAND_GRACE_SECONDS
+from service.common.private_directories import make_private
 from service.settings import ROOT, Settings
 
 TEMPLATE = ROOT / "nginx" / "nginx.conf.template"
@@ -93,7 +94,7 @@ def prepare(settings: Settings, state: Path, front: Iterable[str], service: str)
         "NGINX_UPSTREAM": f"server {service};",
     }
     prefix = state / "nginx"
-    prefix.mkdir(exist_ok=True)
+    make_private(prefix)
     (prefix / "nginx.conf").write_text(render(values(settings) | places), encoding="utf-8")
     command = nginx.command(prefix)
     checked = _run([*command, "-t", "-q"])

@@ -17,7 +17,12 @@ import psutil
 from supervisor.xmlrpc import SupervisorTransport
 
 from local.console import CommandError
-from service.common.private_directories import make_private, require_owner, socket_directory
+from service.common.private_directories import (
+    make_private,
+    private_file,
+    require_owner,
+    socket_directory,
+)
 from service.settings import ROOT
 
 INTERVAL = 0.05
@@ -62,6 +67,10 @@ def start(state: Path, programs: list[Program], identifier: str) -> Any:
     configuration = state / "supervisord.conf"
     text, values = render(state, programs, identifier)
     configuration.write_text(text, encoding="utf-8")
+    # Supervisor opens this one before it sets its umask; others may be an earlier version's.
+    private_file(state / "logs" / "supervisor.log").close()
+    for log in (state / "logs").iterdir():
+        log.chmod(0o600)
     command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(configuration)]
     done = subprocess.run(
         command,
@@ -122,6 +131,8 @@ def render(state: Path, programs: list[Program], identifier: str) -> tuple[str, 
                 "logfile_maxbytes": "10MB",
                 "logfile_backups": 3,
                 "pidfile": state / "supervisor.pid",
+                # Of the logs, and of all that the programs write.
+                "umask": "077",
                 **({"user": "root"} if os.getuid() == 0 else {}),
             },
         ),

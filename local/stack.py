@@ -73,7 +73,8 @@ def _start(settings: Settings, state: Path, url: str) -> str:
 
 def _migrate(state: Path) -> None:
     log = log_path(state, "migrate")
-    with log.open("w", encoding="utf-8") as output:
+    with private_file(log) as output:
+        output.truncate()
         done = subprocess.run(
             [sys.executable, "-m", "migrations", "upgrade"],
             cwd=ROOT,

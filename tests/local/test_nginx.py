@@ -469,6 +469,56 @@ def test_too_many_requests_at_once_of_a_client_are_a_429(tmp_path: Path) -> None
         assert headers["Retry-After"] == "1"
 
 
+SECRET = b"very-secret"
+# Each is answered by nginx itself, or passed on; all have a query string and a referrer.
+LOGGED = {
+    "an answer of the service": ("answer", b"GET /foss?email=%b HTTP/1.1", 200),
+    "a fragment": ("answer", b"GET /foss#%b HTTP/1.1", 200),
+    "no replica": ("", b"GET /foss?email=%b HTTP/1.1", 503),
+    "a replica that closes": ("close", b"POST /foss?email=%b HTTP/1.1", 503),
+    "a replica that is silent": ("hang", b"GET /foss?email=%b HTTP/1.1", 504),
+    "too long a body": ("", b"POST /foss?email=%b HTTP/1.1\r\nContent-Length: 99999999999", 413),
+    "an internal page": ("", b"GET /_error?email=%b HTTP/1.1", 404),
+    "a wrong version": ("", b"GET /foss?email=%b HTTP/3.7", 505),
+    "a space": ("", b"GET /foss?email=a %b HTTP/1.1\r\nContent-Length: x", 400),
+}
+
+
+@pytest.mark.parametrize("name", LOGGED)
+def test_no_log_has_a_value_of_a_query_string(tmp_path: Path, name: str) -> None:
+    behaviour, line, status = LOGGED[name]
+    with (
+        replica(behaviour) as upstream,
+        proxy(
+            tmp_path / "state",
+            [upstream.address if behaviour else f"127.0.0.1:{free_port()}"],
+            NGINX_TIMEOUT="1",
+        ) as front,
+    ):
+        # The replica closes its connection with the request, and nginx tells of the next one too.
+        sent = head(line % SECRET, b"Referer: http://a.example/?b=" + SECRET, b"X-Request-ID: mine")
+        answer = front.raw(sent)
+        logged = front.wait_for_log(parse(answer)[1].get("X-Request-ID", "mine"))
+    written = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+
+    assert parse(answer)[0] == logged["status"] == status
+    assert logged["uri"] in {"/foss", "/_error", ""}
+    assert not any(SECRET in text for text in written)
+
+
+def test_the_log_names_the_limit_that_refused_a_request(tmp_path: Path) -> None:
+    with (
+        replica("answer") as upstream,
+        proxy(tmp_path / "state", [upstream.address], NGINX_RATE_LIMIT="1") as front,
+    ):
+        for _ in range(4):
+            answer = front.raw(head(b"GET /foss?email=very-secret HTTP/1.1"))
+        line = front.wait_for_log(parse(answer)[1]["X-Request-ID"])
+
+    assert (line["status"], line["limits"]) == (429, "REJECTED/")
+    assert "very-secret" not in (tmp_path / "state" / "error.log").read_text()
+
+
 CONDITION = b'If-Match: "1"'
 # How often a request reaches a replica where two read it and close the connection: what is safe
 # is tried once more, for nginx ends its search when the list of replicas changes.

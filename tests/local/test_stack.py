@@ -5,11 +5,13 @@ import os
 import re
 import signal
 import socket
+import stat
 import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 
@@ -96,6 +98,51 @@ def test_every_program_has_a_log(running: Project) -> None:
 
     assert {"api.log", "migrate.log", "postgres.log"} <= {log.name for log in logs.iterdir()}
     assert (logs / "api.log").read_text()
+
+
+def test_logs_are_for_their_owner_alone(running: Project) -> None:
+    state = running.directory / ".local"
+    folders = {name: stat.S_IMODE((state / name).stat().st_mode) for name in ("logs", "postgres")}
+    logs = [*(state / "logs").iterdir(), state / "postgres" / "log"]
+
+    assert {stat.S_IMODE(log.stat().st_mode) for log in logs} == {0o600}
+    assert set(folders.values()) == {0o700}
+    if runs_nginx(running):
+        assert stat.S_IMODE((state / "nginx").stat().st_mode) == 0o700
+
+
+def test_a_value_of_a_record_or_a_query_string_is_in_no_log(running: Project) -> None:
+    email = "very-secret@example.org"
+    record = {"name": "Secret", "email": email}
+    created = httpx.post(f"{running.url}/foss", json=record)
+    again = httpx.post(f"{running.url}/foss", json=record)
+    lines = httpx.post(
+        f"{running.url}/foss",
+        content=f"name,email\nSecret,{email}\n",
+        headers={"Content-Type": "text/csv"},
+    )
+    found = httpx.get(f"{running.url}/foss", params={"email": email})
+    httpx.delete(f"{running.url}{created.headers['Location']}").raise_for_status()
+    state = running.directory / ".local"
+
+    assert (created.status_code, again.status_code, lines.status_code) == (201, 409, 422)
+    assert len(found.json()) == 1
+    for log in (*(state / "logs").iterdir(), state / "postgres" / "log"):
+        assert "very-secret" not in log.read_text(), log
+
+
+def test_logs_that_an_earlier_version_made_become_private(project: Project) -> None:
+    logs = project.directory / ".local" / "logs"
+    logs.mkdir(parents=True)
+    old = [logs / "api.log.1", logs / "migrate.log"]
+    for log in old:
+        log.write_text("old\n" * 1000)
+        log.chmod(0o644)
+    started = project.just("up", "local")
+
+    assert started.returncode == 0, started.stderr
+    assert [stat.S_IMODE(log.stat().st_mode) for log in old] == [0o600, 0o600]
+    assert "old" not in old[1].read_text()
 
 
 def test_nothing_is_pending_after_up(running: Project) -> None:

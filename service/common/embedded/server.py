@@ -34,6 +34,8 @@ START_SECONDS = 60
 STOP_SECONDS = 60
 INTERVAL = 0.02
 GONE_SECONDS = 5
+# Without details, which quote the values of records; as in compose.yaml.
+PRIVATE_LOG = ("-c", "log_error_verbosity=terse")
 STILL_RUNS = (
     "a server still runs on its data, but not at its socket: it was started in another container, "
     "or its socket was removed. Stop it there, or end that process"
@@ -150,7 +152,7 @@ class Server:
         command = [
             *("sh", "-c", 'log=$1; shift; "$@" </dev/null >>"$log" 2>&1 & echo $!', "sh", str(log)),
             *(str(program("postgres")), "-D", str(self.directory)),
-            *("-k", str(self._socket().parent), "-c", "listen_addresses=", *options),
+            *("-k", str(self._socket().parent), "-c", "listen_addresses=", *PRIVATE_LOG, *options),
         ]
         with self._held() as held:
             # Whoever wrote these is gone. The process id in them may be another program's by now,

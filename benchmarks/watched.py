@@ -1,0 +1,65 @@
+"""The service with a watchdog on its event loop: `python -m benchmarks.watched DESCRIPTOR`.
+
+The watchdog takes a turn every other millisecond, and notes how much processor time the loop's
+thread has taken since its last one. Other processes of the machine do not change that. For a line
+that comes on the descriptor of a socket it sends back what it found since the line before.
+"""
+
+import asyncio
+import json
+import socket
+import sys
+import threading
+import time
+
+import uvloop
+
+from service import __main__ as program
+
+TURN_SECONDS = 0.002
+
+
+class Watchdog:
+    """The longest time between two turns of a loop, by its thread's processor time."""
+
+    def __init__(self) -> None:
+        self._last = 0.0
+        self._longest = 0.0
+
+    def new_event_loop(self) -> asyncio.AbstractEventLoop:
+        """Return a loop that is watched from its first turn on."""
+        loop = uvloop.Loop()
+        loop.call_soon(self._begin, loop)
+        return loop
+
+    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._last = time.thread_time()
+        self._turn(loop)
+
+    def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
+        now = time.thread_time()
+        self._longest = max(self._longest, now - self._last)
+        self._last = now
+        loop.call_later(TURN_SECONDS, self._turn, loop)
+
+    def answer(self, channel: socket.socket) -> None:
+        """Answer each line with the process's seconds of processor time and the longest stall."""
+        with channel.makefile("rw", encoding="ascii") as lines:
+            while lines.readline():
+                found = {"processor": time.process_time(), "stall": self._longest}
+                self._longest = 0.0
+                lines.write(f"{json.dumps(found)}\n")
+                lines.flush()
+
+
+def main() -> int:
+    """Serve, as `python -m service` does."""
+    watchdog = Watchdog()
+    channel = socket.socket(fileno=int(sys.argv[1]))
+    threading.Thread(target=watchdog.answer, args=(channel,), daemon=True).start()
+    vars(uvloop)["new_event_loop"] = watchdog.new_event_loop
+    return program.main()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
