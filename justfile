@@ -137,12 +137,12 @@ test-machines *ARGS: setup
 fuzz: setup
     @.venv/bin/python -m tests.fuzz
 
-# Measures the service and its peers in one run, on this machine; `--quick` is a short look.
+# Measures the service and its peers on this machine; `--quick`, `--against COMMIT`, `overload`.
 [group('develop')]
 [no-exit-message]
 bench *ARGS: setup
     @./just --setup .local/benchmarks requirements/benchmarks.txt
-    @.local/benchmarks/bin/python -m benchmarks.rates "$@"
+    @.local/benchmarks/bin/python -m benchmarks "$@"
 
 # Strikes the running containers under load, as docs/operate.md shows; takes names of faults.
 [group('develop')]

@@ -18,9 +18,11 @@ from benchmarks.records import RECORDS
 from benchmarks.servers import KEY
 
 TIMEOUT = 60
+SUCCESSES = range(200, 300)
 CHUNK = 1 << 16
 END_OF_HEAD = b"\r\n\r\n"
-LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+LAST_CHUNK = b"\r\n0\r\n\r\n"
+LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)")
 
 
 def requests_of(work: str, count: int, run: int) -> list[bytes]:
@@ -46,13 +48,44 @@ def requests_of(work: str, count: int, run: int) -> list[bytes]:
     return [one(number) for number in range(count)]
 
 
-def request(method: str, target: str, body: Any = None) -> bytes:
-    """Return the bytes of a request."""
+def request(method: str, target: str, body: Any = None, headers: str = "") -> bytes:
+    """Return the bytes of a request; each line of `headers` ends with CRLF."""
     content = b"" if body is None else json.dumps(body).encode()
-    head = f"{method} {target} HTTP/1.1\r\nHost: 127.0.0.1\r\nX-API-Key: {KEY}\r\n"
+    head = f"{method} {target} HTTP/1.1\r\nHost: 127.0.0.1\r\nX-API-Key: {KEY}\r\n{headers}"
     if body is not None:
         head += f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n"
     return f"{head}\r\n".encode() + content
+
+
+class Answer:
+    """An answer as it arrives: its head is kept, its body only counted."""
+
+    def __init__(self) -> None:
+        self.head = b""
+        self.status = 0
+        self.closes = False
+        # How much is missing; None: the head, or the end of a body in chunks.
+        self._missing: int | None = None
+        self._tail = b""
+
+    def feed(self, received: bytes) -> bool:
+        """Return whether the answer is complete."""
+        if not self.status:
+            self.head += received
+            end = self.head.find(END_OF_HEAD)
+            if end < 0:
+                return False
+            received = self.head[end + len(END_OF_HEAD) :]
+            self.head = self.head[:end].lower()
+            self.status = int(self.head[9:12])
+            self.closes = b"\r\nconnection: close" in self.head
+            if length := LENGTH.search(self.head):
+                self._missing = int(length[1])
+        if self._missing is None:
+            self._tail = (self._tail + received)[-len(LAST_CHUNK) :]
+            return self._tail == LAST_CHUNK
+        self._missing -= len(received)
+        return self._missing <= 0
 
 
 class Clients:
@@ -64,12 +97,12 @@ class Clients:
     def send_all(self, requests: Sequence[bytes]) -> float:
         """Return the seconds until all are answered; exit if an answer is not a success."""
         waiting = iter(requests)
-        answers: dict[socket.socket, bytes] = {}
+        answers: dict[socket.socket, Answer] = {}
         began = time.perf_counter()
         with DefaultSelector() as selector:
             for one, sent in zip(self._sockets, waiting, strict=False):
                 selector.register(one, EVENT_READ)
-                answers[one] = b""
+                answers[one] = Answer()
                 one.sendall(sent)
             while answers:
                 ready = selector.select(TIMEOUT)
@@ -77,15 +110,16 @@ class Clients:
                     raise SystemExit(f"There was no answer within {TIMEOUT} s.")
                 for key, _ in ready:
                     one = key.fileobj  # type: ignore[assignment]  # Only sockets were registered.
-                    answers[one] += self._received(one)
-                    if not _is_whole(answers[one]):
+                    if not answers[one].feed(self._received(one)):
                         continue
+                    if answers[one].status not in SUCCESSES:
+                        raise SystemExit(f"The server answers wrongly: {answers[one].head!r}")
                     following = next(waiting, None)
                     if following is None:
                         selector.unregister(one)
                         del answers[one]
                     else:
-                        answers[one] = b""
+                        answers[one] = Answer()
                         one.sendall(following)
         return time.perf_counter() - began
 
@@ -95,16 +129,6 @@ class Clients:
         if not received:
             raise SystemExit("The server closed a connection.")
         return received
-
-
-def _is_whole(answer: bytes) -> bool:
-    end = answer.find(END_OF_HEAD)
-    if end < 0:
-        return False
-    length = LENGTH.search(answer, 0, end)
-    if answer[9:10] != b"2" or length is None:
-        raise SystemExit(f"The server answers wrongly: {answer[:1000]!r}")
-    return len(answer) >= end + len(END_OF_HEAD) + int(length[1])
 
 
 @contextmanager
