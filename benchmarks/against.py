@@ -17,7 +17,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
-from shutil import copyfile
+from shutil import copyfile, which
 from statistics import fmean, median
 from tempfile import TemporaryDirectory
 
@@ -89,6 +89,8 @@ class Ratio:
 
 def run(commit: str, *, starts: int, pairs: int, works: Sequence[str]) -> None:
     """Measure a commit beside the working tree, and print the ratios."""
+    if which("git") is None:
+        raise SystemExit("--against: git is missing: install it.")
     sha = _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}^{{commit}}")
     with (
         checkout(sha.decode().strip()) as old,
@@ -223,6 +225,6 @@ def _median(starts: Logarithms) -> float:
 def _git(*arguments: str) -> bytes:
     done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, check=False)  # noqa: S607
     if done.returncode:
-        told = done.stderr.decode(errors="replace").strip()
-        raise SystemExit(f"--against: git knows no such commit here. {told}".strip())
+        told = done.stderr.decode(errors="replace").strip() or "There is no such commit."
+        raise SystemExit(f"--against: `git {' '.join(arguments)}` failed: {told}")
     return done.stdout
