@@ -137,7 +137,7 @@ test-machines *ARGS: setup
 fuzz: setup
     @.venv/bin/python -m tests.fuzz
 
-# Measures the service and its peers in one run; `bench hostile` what expensive requests cost; `--quick` is a short look.
+# Measures the service and its peers; `--quick`, `--against COMMIT`, `overload`, `hostile`.
 [group('develop')]
 [no-exit-message]
 bench *ARGS: setup

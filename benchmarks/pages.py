@@ -116,10 +116,12 @@ async def searches(database: Database) -> None:
         print(f"| {name}: `{q}` | {1000 * cost:.2f} | {cost / exact:.1f} |", flush=True)
 
 
-def migrate(url: str, revision: str) -> None:
-    """Migrate the database."""
-    command = [sys.executable, "-m", "alembic", "upgrade", revision]
-    subprocess.run(command, cwd=ROOT, env={"DATABASE_URL": url}, check=True)
+def migrate(
+    url: str, revision: str, python: str | Path = sys.executable, folder: Path = ROOT
+) -> None:
+    """Migrate the database, by the migrations of a folder."""
+    command = [python, "-m", "alembic", "upgrade", revision]
+    subprocess.run(command, cwd=folder, env={"DATABASE_URL": url}, check=True)
 
 
 def main() -> None:

@@ -7,8 +7,8 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from statistics import median
+from tempfile import TemporaryFile
 
 import psutil
 
@@ -19,7 +19,6 @@ from service.settings import ROOT
 
 START_SECONDS = 30
 POLL_SECONDS = 0.01
-BIN = Path(sys.executable).parent
 IMPORTS = 5
 IMPORT = "import time; t = time.perf_counter(); import service; print(time.perf_counter() - t)"
 
@@ -44,7 +43,7 @@ class Running:
 
     def cpu_seconds(self) -> float:
         """Return the processor time that all of them have taken so far."""
-        return sum(sum(one.cpu_times()[:2]) for one in self.processes())
+        return sum(time.clock_gettime(_processor_clock(one.pid)) for one in self.processes())
 
     def note_memory(self) -> None:
         """Keep the greatest memory, in MiB, that was seen so far."""
@@ -58,25 +57,33 @@ class Running:
 def running(server: Server, url: str) -> Iterator[Running]:
     """Start a server on a database, check its answers, and stop it in the end."""
     address = url.replace("postgresql", server.driver, 1)
+    own = {"DATABASE_URL": address, "PYTHONPATH": str(server.folder)} | server.environment
     began = time.perf_counter()
-    process = psutil.Popen(
-        [str(BIN / server.command[0]), *server.command[1:]],
-        cwd=ROOT,
-        env=os.environ | {"DATABASE_URL": address, "PYTHONPATH": str(ROOT)} | server.environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        while not _answers(server):
-            if process.poll() is not None or time.perf_counter() > began + START_SECONDS:
-                raise SystemExit(f"{server.name} did not start.")
-            time.sleep(POLL_SECONDS)
-        started = Running(server, process, time.perf_counter() - began)
-        check(server)
-        yield started
-    finally:
-        process.terminate()
-        process.wait()
+    with TemporaryFile("w+", errors="replace") as errors:
+        process = psutil.Popen(
+            [str(server.programs / server.command[0]), *server.command[1:]],
+            cwd=server.folder,
+            env=os.environ | own,
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+        )
+        try:
+            while not _answers(server):
+                if process.poll() is not None or time.perf_counter() > began + START_SECONDS:
+                    errors.seek(0)
+                    raise SystemExit(f"{server.name} did not start.\n{errors.read()}")
+                time.sleep(POLL_SECONDS)
+            started = Running(server, process, time.perf_counter() - began)
+            check(server)
+            yield started
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def _processor_clock(pid: int) -> int:
+    # As clock_getcpuclockid(3) counts the clocks of Linux: psutil's are exact to 10 ms alone.
+    return ~pid << 3 | 2
 
 
 def _answers(server: Server) -> bool:

@@ -1,11 +1,15 @@
 """The service and its peers in one run: `python -m benchmarks.rates [--quick]`, or `just bench`.
 
+With `--against COMMIT` it measures that commit beside the working tree instead.
+
 One worker each, the same PostgreSQL, the same table of 100 000 records, the same facts in the
 answers; rounds in turn, medians of them. Each server's answers are checked before it is measured.
 """
 
 import os
 import platform
+import signal
+import sys
 from argparse import ArgumentParser
 from collections import defaultdict
 from pathlib import Path
@@ -14,18 +18,13 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from benchmarks import replicas, report
-from benchmarks.pages import migrate
-from benchmarks.processes import import_seconds, psql, running
-from benchmarks.servers import CONNECTIONS, SERVERS
-from benchmarks.wrk import RECORDS, Sample, load
+from benchmarks import against, replicas, report
+from benchmarks.processes import import_seconds, running
+from benchmarks.records import clean, fill
+from benchmarks.servers import CONNECTIONS, SERVERS, WORKS, ours
+from benchmarks.wrk import Sample, load
 from service.common.embedded import start_server
 
-FILL = f"""
-INSERT INTO foss (name, email)
-SELECT 'Project ' || n, 'project' || n || '@example.org' FROM generate_series(1, {RECORDS}) AS n
-"""  # noqa: S608
-CLEAN = f"DELETE FROM foss WHERE id > {RECORDS}; VACUUM ANALYZE foss"  # noqa: S608
 WARM_SECONDS = 1
 ROUNDS, QUICK_ROUNDS = 3, 1
 # By connections: how long a round is.
@@ -49,7 +48,7 @@ def measure(postgres: Any, rounds: int, seconds: dict[int, int]) -> dict[str, An
                         sample = load(process, work, count, length, run := run + 1)
                         samples[server.name, work, count].append(sample)
                         print(f"{server.name}, {work}, {count}: {sample['rate']:.0f}/s", flush=True)
-                    psql(postgres.url(), CLEAN)
+                    clean(postgres.url())
                 figures = {"start": process.start, "idle": process.idle, "peak": process.peak}
                 processes[server.name].append(figures)
     return {
@@ -86,16 +85,30 @@ def main() -> None:
     parser = ArgumentParser(prog="bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one short round with 32 connections")
     parser.add_argument("--rounds", type=int, metavar="N", help="how many, instead of 3")
+    parser.add_argument(
+        "--against", metavar="COMMIT", help="measure this commit beside the working tree"
+    )
+    parser.add_argument(
+        "--works", nargs="+", choices=WORKS, default=list(WORKS), help="only these, with --against"
+    )
     options = parser.parse_args()
-    rounds = options.rounds or (QUICK_ROUNDS if options.quick else ROUNDS)
-    seconds = QUICK_SECONDS if options.quick else SECONDS
+    # The servers end with it, as after Ctrl-C.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     if which("wrk") is None:
         raise SystemExit("wrk is missing: install it, as with `apt-get install wrk`.")
+    if options.against is not None:
+        against.run(
+            options.against,
+            starts=options.rounds or (against.QUICK_STARTS if options.quick else against.STARTS),
+            pairs=against.QUICK_PAIRS if options.quick else against.PAIRS,
+            works=options.works,
+        )
+        return
+    rounds = options.rounds or (QUICK_ROUNDS if options.quick else ROUNDS)
+    seconds = QUICK_SECONDS if options.quick else SECONDS
     with TemporaryDirectory() as directory, start_server(Path(directory) / "postgres") as postgres:
         url = postgres.url()
-        migrate(url, "head")
-        psql(postgres.url(), FILL)
-        psql(postgres.url(), CLEAN)
+        fill(url, ours())
         found: dict[str, Any] = {
             "machine": machine(),
             "cores": os.cpu_count(),

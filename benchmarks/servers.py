@@ -1,6 +1,10 @@
 """The servers that are measured: how each starts, and what is asked of it."""
 
+import sys
 from dataclasses import dataclass, field
+from pathlib import Path
+
+from service.settings import ROOT
 
 KEY = "benchmark-key-0123456789"
 HEADERS = {"X-API-Key": KEY}
@@ -29,6 +33,9 @@ class Server:
     works: tuple[str, ...] = ("read", "list", "create", "update")
     environment: dict[str, str] = field(default_factory=dict)
     port: int = PORT
+    # Where its code is, and the programs of its environment.
+    folder: Path = ROOT
+    programs: Path = Path(sys.executable).parent
 
     @property
     def first_path(self) -> str:

@@ -6,10 +6,10 @@ import subprocess
 from typing import Any
 
 from benchmarks.processes import Running
+from benchmarks.records import RECORDS
 from benchmarks.servers import KEY
 from service.settings import ROOT
 
-RECORDS = 100_000
 SCRIPT = ROOT / "benchmarks" / "wrk.lua"
 
 Sample = dict[str, float]

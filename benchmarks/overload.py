@@ -1,0 +1,229 @@
+"""Fairness under load: `just bench overload [--quick]`; exits with 1 if a threshold is passed.
+
+The load must not depend on how the server answers, and is 10 times what it can answer. With wrk, it
+would depend: each connection waits for an answer before it asks again, so that requests come at the
+rate of the answers. A fixed rate of requests is not possible either: at a server that answers late,
+more of them wait than this machine has ports. So the load is a crowd: each client asks once a
+second, waits at most 5 s for the answer, and has a connection and an address of its own. At load 1
+there are as many clients as the server has good answers a second at most; at load 10 there are ten
+times as many.
+
+A good answer is a 2xx within the 5 s; its time counts from when the client was due to ask, so a
+wait for the connection is part of it.
+"""
+
+import asyncio
+import resource
+import signal
+import sys
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import uvloop
+
+from benchmarks.crowd import COMMON, LIMIT, REFUSALS, WHOLE, Crowd, Tally, mixed, recovery, watch
+from benchmarks.processes import running
+from benchmarks.rates import machine
+from benchmarks.records import clean, fill
+from benchmarks.servers import OURS, PEERS, SERVERS, Server, ours
+from local import nginx
+from local.ports import find_free
+from service.common.embedded import start_server
+from service.settings import Settings
+
+# --- The thresholds, which hold for the service, with nginx and without, at each load ---
+
+# Good answers a second, of the best rate that was seen.
+GOOD = 0.8
+# Seconds: 99 % of the good answers, and 99 % of the answers of `/livez` on a new connection.
+P99 = 2.0
+# That of compose.yaml's health check.
+HEALTH = 4.0
+# Seconds until `/livez` answers within QUICK after the load has ended.
+RECOVERY = 1.0
+QUICK = 0.05
+
+LOADS, QUICK_LOADS = (1, 2, 5, 10), (1, 10)
+SECONDS, QUICK_SECONDS = 10.0, 5.0
+# Before the best rate is measured; before a load counts, the first clients must have given up.
+SETTLE = 2.0
+SETTLE_LOADED = LIMIT + 1
+# As many clients as find the best rate, who ask again at once.
+SATURATING, QUICK_SATURATING = (32, 128), (32,)
+SATURATING_SECONDS = 4.0
+LONGEST_RECOVERY = 15.0
+HEALTH_PAUSE = 0.2
+# Seconds; when the clients are later than this, the figures are theirs.
+LAG = 0.5
+# Files that the generator and the servers need beside the connections.
+FILES = 500
+BEHIND = f"{OURS}, nginx"
+HEAD = (
+    "| server | load | clients | good/s | x best | p50, s | p99, s | 429, 503/s | failed/s | late/s"
+    " | /livez p99, s | recovery, s | held |\n"
+    "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
+)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a load gave."""
+
+    load: int
+    clients: int
+    seconds: float
+    tally: Tally
+    health: float
+    recovery: float
+    lag: float
+
+    @property
+    def good(self) -> float:
+        """Return the good answers a second."""
+        return len(self.tally.seconds) / self.seconds
+
+    def holds(self, best: float) -> bool:
+        """Return whether no threshold is passed."""
+        return (
+            self.good >= GOOD * best
+            and self.tally.quantile(99) < P99
+            and self.health < HEALTH
+            and self.recovery < RECOVERY
+        )
+
+
+async def saturate(port: int, weights: dict[str, int], crowds: tuple[int, ...]) -> float:
+    """Return the most good answers a second."""
+    rates = []
+    for size in crowds:
+        crowd = Crowd(port, mixed(weights), size, pause=0)
+        tally = await crowd.run(SETTLE, SATURATING_SECONDS)
+        crowd.end()
+        rates.append(len(tally.seconds) / SATURATING_SECONDS)
+        await recovery(port, QUICK, LONGEST_RECOVERY)
+    return max(rates)
+
+
+async def burden(
+    port: int, weights: dict[str, int], load: int, clients: int, seconds: float
+) -> Found:
+    """Let a crowd ask, then leave."""
+    crowd = Crowd(port, mixed(weights), clients, pause=1)
+    health: list[float] = []
+    watching = asyncio.create_task(watch(port, LIMIT, health, HEALTH_PAUSE))
+    tally = await crowd.run(SETTLE_LOADED, seconds)
+    watching.cancel()
+    crowd.end()
+    back = await recovery(port, QUICK, LONGEST_RECOVERY)
+    worst = Tally(seconds=health).quantile(99)
+    return Found(load, clients, seconds, tally, worst, back, crowd.lag)
+
+
+def measure(server: Server, weights: dict[str, int], *, quick: bool) -> bool:
+    """Print a row for each load, and return whether no threshold was passed."""
+    seconds, loads = (QUICK_SECONDS, QUICK_LOADS) if quick else (SECONDS, LOADS)
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - FILES
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        crowds = QUICK_SATURATING if quick else SATURATING
+        # Without a load: what the machine itself adds to every recovery.
+        idle = runner.run(recovery(server.port, QUICK, LONGEST_RECOVERY))
+        saturation = runner.run(saturate(server.port, weights, crowds))
+        found = []
+        for load in loads:
+            clients = min(round(load * saturation), most)
+            found.append(runner.run(burden(server.port, weights, load, clients, seconds)))
+            print(f"{server.name}, load {load}: {found[-1].good:.0f}/s", file=sys.stderr)
+    best = max(saturation, *(one.good for one in found))
+    print(f"| {server.name} | best | - | {best:.0f} |{' |' * 7} {idle:.2f} | |")
+    for one in found:
+        print(_row(server.name, one, best), flush=True)
+    return all(one.holds(best) for one in found)
+
+
+def _row(name: str, found: Found, best: float) -> str:
+    others = dict(found.tally.others)
+    refused = sum(others.pop(status, 0) for status in REFUSALS)
+    late = others.pop("late", 0)
+    cells = [
+        name,
+        str(found.load),
+        str(found.clients),
+        f"{found.good:.0f}",
+        f"{found.good / best:.2f}",
+        f"{found.tally.quantile(50):.2f}",
+        f"{found.tally.quantile(99):.2f}",
+        *(f"{one / found.seconds:.0f}" for one in (refused, sum(others.values()), late)),
+        f"{found.health:.2f}",
+        f"{found.recovery:.2f}",
+        "yes" if found.holds(best) else "no",
+    ]
+    if others:
+        print(f"{name}, load {found.load}: failed by {others}", file=sys.stderr)
+    if found.lag > LAG:
+        print(
+            f"{name}, load {found.load}: the clients themselves were {found.lag:.2f} s late;"
+            " the machine has too few cores for this load",
+            file=sys.stderr,
+        )
+    return f"| {' | '.join(cells)} |"
+
+
+@contextmanager
+def behind_nginx(url: str, directory: Path) -> Iterator[Server]:
+    """Give nginx before the service, with the configuration of the stack."""
+    service = ours(find_free())
+    port = find_free()
+    settings = Settings(_env_file=None)
+    command = nginx.prepare(settings, directory, [f"127.0.0.1:{port}"], f"127.0.0.1:{service.port}")
+    with running(service, url):
+        yield replace(service, name=BEHIND, command=command, environment={}, port=port)
+
+
+def main() -> int:
+    """Measure on a PostgreSQL that is gone afterwards; return 1 if a threshold was passed."""
+    parser = ArgumentParser(prog="bench overload", description=__doc__)
+    parser.add_argument(
+        "--quick", action="store_true", help="the service alone, loads 1 and 10, in short"
+    )
+    quick = parser.parse_args().quick
+    # The servers end with it, as after Ctrl-C.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+    print(
+        f"On {machine()}; the mix is {_described(WHOLE)}; peers know only {_described(COMMON)}.\n"
+    )
+    print(HEAD, flush=True)
+    peers = [one for one in SERVERS if one.name in PEERS]
+    held = []
+    with ExitStack() as stack:
+        directory = Path(stack.enter_context(TemporaryDirectory()))
+        postgres = stack.enter_context(start_server(directory / "postgres"))
+        url = postgres.url()
+        fill(url, ours())
+        with running(service := ours(find_free()), url):
+            held.append(measure(service, WHOLE, quick=quick))
+        clean(url)
+        with behind_nginx(url, directory) as front, running(front, url):
+            held.append(measure(front, WHOLE, quick=quick))
+        for one in [] if quick else [replace(ours(), name=f"{OURS}, the peers' mix"), *peers]:
+            clean(url)
+            with running(one, url):
+                measure(one, COMMON, quick=quick)
+    print(
+        f"\nHeld: at least {GOOD} of the best rate; p99 below {P99:.0f} s; `/livez` on a new"
+        f" connection below {HEALTH:.0f} s (p99); recovery below {RECOVERY:.0f} s."
+    )
+    return 0 if all(held) else 1
+
+
+def _described(weights: dict[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in weights.items())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
