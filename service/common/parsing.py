@@ -30,7 +30,7 @@ def parse_json(body: bytes, what: str = "The request body") -> object:
 
     Raises InvalidAPIRequest (400): the body is empty, no UTF-8, begins with a byte order
     mark, breaks the syntax, has NaN, an infinity or a number that overflows to it, names a
-    property twice, nests deeper than 64, or has more than 10 000 values.
+    property twice, nests deeper than 64, or has more than 5000 values.
     """
     if not body:
         raise InvalidAPIRequest(f"{what} is empty: send a JSON value.")
