@@ -3,7 +3,11 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 
+from service.common import limits
+
+MAX_TAGS = limits.ENTITY_TAGS.value
 ENTITY_TAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
 VERSION = re.compile("[1-9][0-9]{0,17}")
 
@@ -17,7 +21,15 @@ def matches(tag: str, condition: str) -> bool:
     """Return whether `If-None-Match` names the tag, by weak comparison."""
     if condition.strip() == "*":
         return True
-    return tag.strip('"') in {opaque for _, opaque in ENTITY_TAG.findall(condition)}
+    named = islice(ENTITY_TAG.finditer(condition), MAX_TAGS)
+    return tag.strip('"') in {found[2] for found in named}
+
+
+def has_too_many_tags(condition: str | None) -> bool:
+    """Return whether a precondition names more tags than are compared."""
+    if condition is None or len(condition) <= MAX_TAGS:
+        return False
+    return any(islice(ENTITY_TAG.finditer(condition), MAX_TAGS, None))
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,27 @@ HEAD_BYTES = Limit(
 HEADER_FIELDS = Limit(
     100, "header fields", "431", "Each field is parsed and copied several times before a view runs."
 )
+HEADER_ITEMS = Limit(
+    50,
+    "items of `Accept`, `Prefer` and other lists of what a client would like",
+    "the others are ignored",
+    "Parsing an item takes some 10 µs, in the answer to an error too.",
+)
+HEADER_LIST_BYTES = Limit(
+    2048,
+    "bytes of such a list",
+    "the rest is ignored",
+    "An item has any number of parameters, and parsing each takes as long as an item.",
+)
+CONTENT_TYPE_BYTES = Limit(
+    1024, "bytes of `Content-Type`", "415", "It has any number of parameters."
+)
+ENTITY_TAGS = Limit(
+    100,
+    "entity tags in the precondition of a change",
+    "422; of a read, the others are ignored",
+    "The database compares each of them.",
+)
 RECORD_ID_DIGITS = Limit(
     100,
     "digits",
@@ -52,8 +73,17 @@ IMPORT_BYTES = Limit(
 JSON_DEPTH = Limit(
     64, "levels", "400", "Parsers and validators of JSON recurse, and others accept no more."
 )
+JSON_VALUES = Limit(
+    5000,
+    "values, counted by their commas and opening brackets",
+    "400",
+    "The validator takes up to 10 µs for a wrong value, and nothing else runs meanwhile.",
+)
 JSON_DIGITS = Limit(
-    4000, "digits of a number", "400", "Converting digits to a number takes quadratic time."
+    1000, "digits of a number", "400", "Converting digits to a number takes quadratic time."
+)
+CSV_FIELDS = Limit(
+    1000, "fields of a record in CSV", "422", "A field takes some 60 bytes, however short it is."
 )
 
 # The answer.
@@ -67,10 +97,10 @@ QUOTED_CHARACTERS = Limit(
     80, "characters", "the rest is cut", "An error does not repeat what it refuses."
 )
 LIST_ITEMS = Limit(
-    1000,
+    100,
     "items of a list in a query string",
     "422",
-    "The validator reports a fault for each wrong item.",
+    "The validator takes up to 10 µs for a wrong item.",
 )
 PAGE_RECORDS = Limit(
     200, "records", "a page has 200", "A page is in memory as a whole; exports have no such bound."

@@ -10,10 +10,9 @@ from urllib.parse import unquote_to_bytes
 import orjson
 
 from service.common import limits
-from service.common.collector import paused_collector
 from service.common.exceptions import MAX_FAULTS, Fault, InvalidAPIRequest
 from service.common.faults import pointer, quote
-from service.common.strict_json import MAX_DEPTH, decode, nests_too_deep
+from service.common.strict_json import decode, excess_of
 
 # Up to nine digits as they come, more only without leading zeros: no number is read two ways.
 INTEGER = re.compile(r"-?(?:[0-9]{1,9}|[1-9][0-9]{9,17})")
@@ -31,23 +30,21 @@ def parse_json(body: bytes, what: str = "The request body") -> object:
 
     Raises InvalidAPIRequest (400): the body is empty, no UTF-8, begins with a byte order
     mark, breaks the syntax, has NaN, an infinity or a number that overflows to it, names a
-    property twice, or nests deeper than 64.
+    property twice, nests deeper than 64, or has more than 5000 values.
     """
     if not body:
         raise InvalidAPIRequest(f"{what} is empty: send a JSON value.")
     if body.startswith(codecs.BOM_UTF8):
         raise InvalidAPIRequest(f"{what} begins with a byte order mark: leave it out.")
+    if excess := excess_of(body):
+        raise InvalidAPIRequest(f"{what} {excess}.")
     try:
         value = decode(body)
     except UnicodeDecodeError as error:
         raise InvalidAPIRequest(f"{what} is not UTF-8: byte {error.start} is wrong.") from error
-    except RecursionError as error:
-        raise InvalidAPIRequest(f"{what} nests deeper than {MAX_DEPTH}.") from error
     except ValueError as error:
         sentence = f"{what} is not valid JSON: {_clean(str(error))}."
         raise InvalidAPIRequest(sentence) from error
-    if nests_too_deep(body):
-        raise InvalidAPIRequest(f"{what} nests deeper than {MAX_DEPTH}.")
     return value
 
 
@@ -83,8 +80,7 @@ def text_faults(value: object) -> list[Fault]:
     """Return a fault for each text, in values and in names, that PostgreSQL can't hold."""
     if not isinstance(value, str | list | dict) or _is_storable(value):
         return []
-    with paused_collector():
-        return [*islice(_unstorable(value), MAX_FAULTS)]
+    return [*islice(_unstorable(value), MAX_FAULTS)]
 
 
 def _is_storable(value: object) -> bool:

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from quart.wrappers import Response
 
 from service.common import limits
 from service.settings import Settings
@@ -11,6 +12,7 @@ from tests.client import Client
 from tests.envelope import error_of
 from tests.factories import foss
 
+PROBLEM = "application/problem+json"
 JSON = {"Content-Type": "application/json"}
 
 
@@ -103,3 +105,72 @@ async def test_an_id_of_many_digits_names_no_record(client: Client, more: int) -
     error = await error_of(await client.get(f"/foss/{digits}"), 404, "RecordNotFound")
 
     assert "`id: 999" in error["message"]
+
+
+@pytest.mark.limit("HEADER_ITEMS")
+@pytest.mark.parametrize(("path", "wish"), [("/foss", "text/csv"), ("/nope", PROBLEM)])
+async def test_a_wish_counts_if_it_is_among_the_first_items(
+    client: Client, path: str, wish: str
+) -> None:
+    most = limits.HEADER_ITEMS.value
+
+    last, beyond = [
+        await client.get(path, headers={"Accept": ", ".join(["a/b;q=0.1"] * more + [wish])})
+        for more in (most - 1, most)
+    ]
+
+    assert last.mimetype == wish
+    assert beyond.mimetype == "application/json"
+
+
+@pytest.mark.limit("CONTENT_TYPE_BYTES")
+@pytest.mark.parametrize("media_type", ["application/json", "text/csv", "text/html"])
+async def test_a_content_type_beyond_the_limit_is_not_parsed(
+    client: Client, media_type: str
+) -> None:
+    most = limits.CONTENT_TYPE_BYTES.value
+
+    for more in (0, 1):
+        headers = {"Content-Type": f"{media_type}; a=".ljust(most + more, "b")}
+        response = await client.post("/foss", data=json.dumps(foss()), headers=headers)
+        message = f"Invalid content-type. It is longer than {most} bytes."
+        assert (message in await response.get_data(as_text=True)) == bool(more)
+        assert response.status_code != 415 or more or media_type == "text/html"
+
+
+@pytest.mark.limit("ENTITY_TAGS")
+@pytest.mark.parametrize("name", ["If-Match", "If-None-Match"])
+@pytest.mark.parametrize(
+    ("method", "sent"), [("PUT", {"name": "Ada"}), ("PUT", {}), ("PATCH", {}), ("DELETE", None)]
+)
+async def test_a_change_under_too_many_tags_is_refused(
+    client: Client, name: str, method: str, sent: Any
+) -> None:
+    most = limits.ENTITY_TAGS.value
+    await client.post("/foss", json=foss(name="Zed"))
+    first = 1 if name == "If-Match" else 2
+    options = {} if sent is None else {"json": sent}
+
+    async def change(tags: int, extra: str) -> Response:
+        text = ", ".join(f'"{number}"' for number in range(first, first + tags)) + extra
+        return await client.open("/foss/1", method=method, headers={name: text}, **options)
+
+    for extra in (', "one,more"', ',W/"7"', "," + '""' * 30_000):
+        error = await error_of(await change(most, extra), 422, "InvalidAPIRequest")
+        assert error["message"] == [f"'{name}' has more than {most} entity tags"]
+        assert error["errors"][0]["pointer"] == f"/{name}"
+    assert (await (await client.get("/foss/1")).get_json())["name"] == "Zed"
+    assert (await change(most, ", nonsense" * 200)).status_code == 200
+
+
+@pytest.mark.limit("ENTITY_TAGS")
+async def test_a_read_looks_at_the_first_tags(client: Client) -> None:
+    most = limits.ENTITY_TAGS.value
+    await client.post("/foss", json=foss())
+
+    statuses = [
+        (await client.get("/foss/1", headers={"If-None-Match": '"9", ' * more + '"1"'})).status_code
+        for more in (most - 1, most)
+    ]
+
+    assert statuses == [304, 200]

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Collection
 from functools import cache, lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, false, select
+from sqlalchemy import ARRAY, ColumnElement, Select, all_, any_, false, literal, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.common.entity_tags import Versions
@@ -29,13 +29,18 @@ def of_versions(model: Any, versions: Versions | None) -> list[ColumnElement[boo
     if versions is None:
         return []
     version, conditions = model.__table__.columns.version, []
+    # An array is one parameter, however many they are: `IN` makes another statement of each number.
     if versions.accepted is not None:
-        conditions.append(version.in_(versions.accepted))
+        conditions.append(version == any_(_array(version, versions.accepted)))
     if versions.refused is None:
         conditions.append(false())
     elif versions.refused:
-        conditions.append(version.not_in(versions.refused))
+        conditions.append(version != all_(_array(version, versions.refused)))
     return conditions
+
+
+def _array(column: Any, values: Collection[Any]) -> ColumnElement[Any]:
+    return literal([*values], ARRAY(column.type))
 
 
 async def select_page(

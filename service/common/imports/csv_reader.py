@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 
+from service.common import limits
 from service.common.exceptions import Fault, InvalidAPIRequest
 from service.common.faults import quote
 from service.common.imports.ndjson import Record
@@ -17,6 +18,7 @@ from service.common.imports.splitter import Line, Splitter
 from service.common.parsing import convert, text_faults
 from service.common.validation import Payload
 
+MAX_FIELDS = limits.CSV_FIELDS.value
 TEXT = "string"
 # The keywords of a schema that are about the names of properties.
 OF_NAMES = frozenset({"required", "additionalProperties"})
@@ -48,9 +50,8 @@ class CsvReader:
         self._names: list[str] = []
         # The JSON types of the fields that are no text.
         self._types: dict[str, str] = {}
-        # The lines of a record that is not complete, their size, and the number of the first.
-        self._begun: list[bytes] = []
-        self._size = 0
+        # The lines of a record that is not complete, and the number of the first.
+        self._begun = bytearray()
         self._start = 1
 
     def feed(self, data: bytes) -> Iterator[Record]:
@@ -70,17 +71,16 @@ class CsvReader:
             if not self._begun:
                 if text is not None and not text.removesuffix(b"\r").strip(b","):
                     continue
-                self._start, self._size = number, 0
-            # Each line takes some memory beside its text.
-            self._size += 1 + len(text or b"")
-            if text is None or self._size > self._limit:
-                self._begun = []
+                self._start = number
+            if text is None or len(self._begun) + len(text) >= self._limit:
+                self._begun.clear()
                 yield self._faulty("maxLength", f"The line is longer than {self._limit} bytes")
             elif not self._goes_on(text):
-                record, self._begun = b"\n".join([*self._begun, text]), []
+                record = bytes(self._begun) + text
+                self._begun.clear()
                 yield from self._record(record)
             else:
-                self._begun.append(text)
+                self._begun += text + b"\n"
 
     def _goes_on(self, text: bytes) -> bool:
         """Return whether a text has a line feed behind this line."""
@@ -99,7 +99,9 @@ class CsvReader:
             yield self._faulty("format", NOT_CSV.format("carriage return"))
         else:
             count = len(self._names)
-            if not count:
+            if len(cells) > MAX_FIELDS:
+                yield self._faulty("maxItems", f"More than {MAX_FIELDS} fields")
+            elif not count:
                 self._read_names(cells)
             elif len(cells) >= count and not any(cells[count:]):
                 value = dict(zip(self._names, cells, strict=False))

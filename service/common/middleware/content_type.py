@@ -5,11 +5,13 @@ from typing import cast
 from quart import Quart, current_app, request
 from quart.wrappers import Request
 
+from service.common import limits
 from service.common.contract_lines import MORE_CONTENT, REQUEST
 from service.common.contract_parts import JSON
 from service.common.exceptions import InvalidContentType
 from service.common.middleware.connection import announces_body, current_request
 
+MAX_BYTES = limits.CONTENT_TYPE_BYTES.value
 # RFC 7396: a partial update, which is what PUT and PATCH do here.
 MERGE_PATCH = "application/merge-patch+json"
 
@@ -24,6 +26,8 @@ async def check_content_type() -> None:
     asked = current_request()
     if not has_body(asked):
         return
+    if len(asked.headers.get("Content-Type", "")) > MAX_BYTES:
+        raise InvalidContentType(f"Invalid content-type. It is longer than {MAX_BYTES} bytes.")
     given = asked.mimetype
     allowed: tuple[str, ...] = (JSON, MERGE_PATCH) if asked.method == "PATCH" else (JSON,)
     if given not in allowed:

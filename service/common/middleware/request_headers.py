@@ -9,6 +9,18 @@ from typing import Any
 from werkzeug.datastructures import Headers
 from werkzeug.datastructures.mixins import ImmutableHeadersMixin
 
+from service.common import limits
+
+MAX_ITEMS = limits.HEADER_ITEMS.value
+MAX_BYTES = limits.HEADER_LIST_BYTES.value
+# Lists of what a client would like. Whoever reads one finds its first items alone.
+WISHES = frozenset(
+    {
+        *("accept", "accept-charset", "accept-encoding", "accept-language"),
+        *("access-control-request-headers", "prefer"),
+    }
+)
+
 
 class RequestHeaders(ImmutableHeadersMixin, Headers):  # type: ignore[misc]  # As werkzeug's own.
     """werkzeug's headers, which nobody changes.
@@ -24,6 +36,24 @@ class RequestHeaders(ImmutableHeadersMixin, Headers):  # type: ignore[misc]  # A
         self._index: dict[str, list[str]] = {}
         for name, value in self._list:
             self._index.setdefault(name.lower(), []).append(value)
+        for name in WISHES.intersection(self._index):
+            lines = self._index[name]
+            if len(lines) > 1 or len(lines[0]) > MAX_ITEMS:
+                self._keep_first_items(name)
+
+    def _keep_first_items(self, name: str) -> None:
+        """Drop the items of a list that are too many, and all of its lines but one."""
+        # Several lines are one list (RFC 9110, section 5.3).
+        text = ", ".join(self._index[name])
+        if len(text) <= MAX_BYTES and text.count(",") < MAX_ITEMS:
+            return
+        items = text[: MAX_BYTES + 1].split(",")
+        if len(text) > MAX_BYTES:
+            # This one may go on.
+            items.pop()
+        kept = ",".join(items[:MAX_ITEMS])
+        self._index[name] = [kept]
+        self._list = [*(pair for pair in self._list if pair[0].lower() != name), (name, kept)]
 
     def __contains__(self, key: object) -> bool:
         return isinstance(key, str) and key.lower() in self._index

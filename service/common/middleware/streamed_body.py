@@ -10,9 +10,11 @@ from typing import Any
 from quart.wrappers import Request
 from werkzeug.exceptions import RequestEntityTooLarge, RequestTimeout
 
+from service.common import limits
 from service.common.middleware.body_limits import MeasuredBody
 from service.common.middleware.connection import OneTaskConnection
 
+MAX_TYPE_BYTES = limits.CONTENT_TYPE_BYTES.value
 # How much waits to be read, and how much of it is read at once: other requests come in between.
 HIGH_WATER = 1 << 18
 PIECE = 1 << 14
@@ -88,7 +90,8 @@ class StreamingConnection(OneTaskConnection):
         request = super()._create_request_from_scope(send)
         if request.method == "POST":
             media_type = request.headers.get("Content-Type", "").lower()
-            if media_type.startswith(self.media_types):
+            # A longer one is refused before its parameters are read.
+            if media_type.startswith(self.media_types) and len(media_type) <= MAX_TYPE_BYTES:
                 request.max_content_length = self.limit
                 request.body = StreamedBody(request.content_length, self.limit)
         return request

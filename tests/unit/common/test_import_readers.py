@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.common import limits
+from service.common.exceptions import Fault, InvalidAPIRequest
 from service.common.imports.csv_reader import CsvReader
 from service.common.imports.ndjson import NdjsonReader
 from service.common.imports.splitter import Splitter
@@ -88,3 +90,21 @@ def test_a_line_is_kept_up_to_the_limit(length: int) -> None:
             (2, b"next"),
             (3, b"y" * length if kept else None),
         ]
+
+
+@pytest.mark.limit("CSV_FIELDS")
+@pytest.mark.parametrize("field", ['""', "a", '"a"', '"a,b"'])
+def test_a_record_in_csv_has_at_most_so_many_fields(field: str) -> None:
+    most = limits.CSV_FIELDS.value
+
+    def faults(count: int) -> list[Any]:
+        record = ",".join([field] * count)
+        text = f"name,email\n{record}\nAda,ada@example.org\n".encode()
+        return [found for _, _, found in read(CsvReader(10**6, CreateFoss), text, [])]
+
+    beyond, good = faults(most + 1)
+    assert beyond == [Fault("", "maxItems", f"More than {most} fields")]
+    assert beyond not in faults(most)
+    assert good == []
+    with pytest.raises(InvalidAPIRequest, match=f"More than {most} fields"):
+        read(CsvReader(10**6, CreateFoss), b"name,email" + b"," * (most - 1), [])

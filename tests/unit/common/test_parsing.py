@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from service.common import limits
 from service.common.exceptions import Fault, InvalidAPIRequest
 from service.common.parsing import parse_json, parse_query, text_faults
 
@@ -68,7 +69,8 @@ def test_malformed_json_is_a_400_with_a_sentence(body: bytes) -> None:
         (b"1e400", "The request body is not valid JSON: the number '1e400' is out of range."),
         (b'{"a":1,"a":2}', "The request body is not valid JSON: the property 'a' is there twice."),
         (b"[" * 65 + b"]" * 65, "The request body nests deeper than 64."),
-        (b"[" * 100_000, "The request body nests deeper than 64."),
+        (b"[" * 4000, "The request body nests deeper than 64."),
+        (b"[" * 100_000, "The request body has more than 5000 values: send them in parts."),
     ],
 )
 def test_the_sentence_says_what_is_wrong(body: bytes, sentence: str) -> None:
@@ -143,6 +145,16 @@ def test_a_nesting_of_64_is_accepted(opening: bytes, closing: bytes) -> None:
         depth += 1
         value = next(iter(value.values() if isinstance(value, dict) else value), None)
     assert depth == 64
+
+
+@pytest.mark.limit("JSON_VALUES")
+def test_a_body_of_the_most_values_is_read() -> None:
+    # The list is a value too.
+    most = limits.JSON_VALUES.value - 1
+
+    assert parse_json(b"[%b]" % b",".join([b"1"] * most)) == [1] * most
+    with pytest.raises(InvalidAPIRequest, match="more than 5000 values"):
+        parse_json(b"[%b]" % b",".join([b"1"] * (most + 1)))
 
 
 TYPES = {
@@ -341,12 +353,12 @@ def test_what_only_looks_like_such_a_text_is_none(value: object) -> None:
     assert text_faults(value) == []
 
 
-def test_a_list_in_a_query_string_has_at_most_1000_items() -> None:
-    _, none = parse_query(b"only=" + b"," * 999, TYPES)
-    _, faults = parse_query(b"only=" + b"," * 1000, TYPES)
+def test_a_list_in_a_query_string_has_at_most_100_items() -> None:
+    _, none = parse_query(b"only=" + b"," * 99, TYPES)
+    _, faults = parse_query(b"only=" + b"," * 100, TYPES)
 
     assert none == []
-    assert faults == [Fault("/only", "maxItems", "'only' has more than 1000 items")]
+    assert faults == [Fault("/only", "maxItems", "'only' has more than 100 items")]
 
 
 @pytest.mark.parametrize("query", [b"q&" * 1000, b"%ff&" * 1000])

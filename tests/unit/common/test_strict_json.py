@@ -1,13 +1,10 @@
-"""The decoder: how deep a text nests, told from its brackets, and the collector meanwhile."""
+"""The decoder: how large a value is, told from brackets and commas before the text is read."""
 
-import gc
 import json
-from collections.abc import Iterator
 
 import pytest
 
-from service.common.collector import paused_collector
-from service.common.strict_json import SMALL, decode, nests_too_deep
+from service.common.strict_json import MAX_VALUES, TOO_DEEP, TOO_MANY, excess_of
 
 # Texts that look as if they closed, opened or ended something.
 TEXTS = [
@@ -26,13 +23,6 @@ TEXTS = [
 ]
 
 
-@pytest.fixture
-def collector() -> Iterator[None]:
-    """Leave the collector as it was."""
-    yield
-    gc.enable()
-
-
 @pytest.mark.parametrize("text", TEXTS)
 @pytest.mark.parametrize("depth", [1, 32, 64, 65, 100])
 @pytest.mark.parametrize(
@@ -46,42 +36,46 @@ def test_what_stands_in_texts_is_no_nesting(
     body = opening % text * depth + b"[]" + closing * depth
     json.loads(body)
 
-    assert nests_too_deep(body) == (depth > 63)
+    assert excess_of(body) == (TOO_DEEP if depth > 63 else None)
 
 
 @pytest.mark.parametrize(
     "body", [b"{}", b"1", b'"' + b"[" * 100 + b'"', b"[" + b"[], " * 99 + b"[]]"]
 )
 def test_many_brackets_are_no_nesting(body: bytes) -> None:
-    assert not nests_too_deep(body)
+    assert excess_of(body) is None
 
 
-@pytest.mark.parametrize("end", [b"]", b",]", b""], ids=["well-formed", "malformed", "cut off"])
-@pytest.mark.parametrize("items", [1, SMALL])
-def test_the_collector_runs_again_behind_every_text(
-    collector: None, end: bytes, items: int
+@pytest.mark.parametrize("text", [*TEXTS, b'",,,"', rb'"\",[\""'])
+@pytest.mark.parametrize("more", [0, 1])
+@pytest.mark.parametrize(
+    ("first", "other", "last"),
+    [
+        (b"[%b, 1", b", 1", b"]"),
+        (b"[[%b]", b", []", b"]"),
+        (b'{%b: "a"', b', "b": ""', b"}"),
+        (b'{"c": %b, "d": 1', b', "e": 1.5e3', b"}"),
+    ],
+    ids=["numbers", "lists", "texts", "properties"],
+)
+def test_values_are_counted_without_what_stands_in_texts(
+    text: bytes, more: int, first: bytes, other: bytes, last: bytes
 ) -> None:
-    body = b"[" + b"1," * items + b"1" + end
-    if end == b"]":
-        decode(body)
-    else:
-        with pytest.raises(ValueError, match=r"Expecting|delimiter"):
-            decode(body)
+    begin = first % text
+    size = first.count(b",") + first.count(b"[") + first.count(b"{") + 1
+    each = other.count(b",") + other.count(b"[")
+    times, rest = divmod(MAX_VALUES - size, each)
+    body = begin + other * (times + more) + last
+    json.loads(body)
 
-    assert gc.isenabled()
-
-
-def test_a_collector_that_was_off_stays_off(collector: None) -> None:
-    gc.disable()
-    with paused_collector():
-        pass
-
-    assert not gc.isenabled()
+    assert rest in {0, 1}
+    assert excess_of(body) == (TOO_MANY if more else None)
 
 
-def test_a_paused_collector_does_not_run(collector: None) -> None:
-    with paused_collector():
-        paused = not gc.isenabled()
+def test_texts_alone_are_counted_by_their_quotation_marks() -> None:
+    assert excess_of(b'""' * (2 * MAX_VALUES) + b" ") is None
+    assert excess_of(b'""' * (2 * MAX_VALUES + 1)) == TOO_MANY
 
-    assert paused
-    assert gc.isenabled()
+
+def test_a_text_of_many_quotation_marks_is_one_value() -> None:
+    assert excess_of(b'"' + rb"\"" * 5 * MAX_VALUES + b'"') is None

@@ -1,0 +1,115 @@
+"""The statements of the service: how many there are does not depend on what clients send."""
+
+from collections.abc import AsyncIterator, Iterator
+from itertools import permutations, product
+from typing import Any
+
+import pytest
+from quart import Quart
+from sqlalchemy import event, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from service.common import limits
+from tests.client import Client
+from tests.factories import foss
+
+# SQLAlchemy closes the statements of a connection that were used least recently: of more than 150
+# all but 100.
+PREPARED = 150
+LONGEST = 4000
+FIELDS = ("id", "name", "email", "created_at", "updated_at")
+TAGS = limits.ENTITY_TAGS.value
+
+
+@pytest.fixture
+async def seen(app: Quart, client: Client) -> AsyncIterator[set[str]]:
+    """Return the texts of the statements that the service has executed."""
+    database, texts = app.extensions["database"], set()
+    engines = [database.engine.sync_engine, database._bulk.sync_engine]
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        texts.add(statement)
+
+    for engine in engines:
+        event.listen(engine, "before_cursor_execute", note)
+    yield texts
+    for engine in engines:
+        event.remove(engine, "before_cursor_execute", note)
+
+
+def tags(count: int) -> str:
+    return ", ".join(f'"{number}"' for number in range(1, count + 1))
+
+
+async def every_kind(client: Client, turn: int) -> None:
+    """Send each kind of request, with other values and other numbers of them in each turn."""
+    word = chr(ord("a") + turn % 26) * (1 + turn % 5)
+    url = (await client.post("/foss", json=foss(name=f"{word} {turn}"))).headers["Location"]
+    key = {"Idempotency-Key": f"key-{turn}"}
+    await client.post("/foss", json=foss(), headers=key)
+    await client.post("/foss", json=foss(), headers=key)
+    lines = "".join(f'"{word}{line}",{turn}-{line}@example.org\n' for line in range(turn + 1))
+    for media_type, begin in (("text/csv", "name,email\n"), ("text/csv", "email,name\n")):
+        await client.post("/foss", data=begin + lines, headers={"Content-Type": media_type})
+    for name, other in permutations(("If-Match", "If-None-Match")):
+        for count in (2 + turn, TAGS - turn):
+            conditions = {name: tags(count)}
+            for both in (conditions, conditions | {other: tags(count)}, conditions | {other: "*"}):
+                await client.put(url, json={"name": f"{word} {turn}"}, headers=both)
+    await client.patch(url, json={"name": f"{word} {turn}", "email": f"p{turn}@example.org"})
+    for query in (
+        f"limit={1 + turn}",
+        f"name={word}",
+        f"email={word}%40example.org",
+        f"q={word}",
+        f"q={'+'.join([word] * (turn + 1))}",
+        f"q=%25_{word * 10}",
+        f"sort=-name&limit={1 + turn}",
+        f"only=id&exclude_nothing={turn}",
+    ):
+        page = await client.get(f"/foss?{query}", headers={"Prefer": "count=exact"})
+        for link in page.headers.get("Link", "").split(", ")[:1]:
+            if link:
+                await client.get(link[1:].partition(">")[0])
+        await client.get(f"/foss?{query}", headers={"Accept": "text/csv"})
+    await client.get(f"/foss/{turn}")
+    await client.delete(url, headers={"If-Match": tags(TAGS - turn)})
+    await client.delete(f"/foss/{turn}")
+
+
+async def test_other_values_make_no_other_statements(client: Client, seen: set[str]) -> None:
+    for turn in range(2):
+        await every_kind(client, turn)
+    known = set(seen)
+    for turn in range(2, 5):
+        await every_kind(client, turn)
+
+    assert seen - known == set()
+    assert max(map(len, seen)) < LONGEST
+
+
+def shapes() -> Iterator[str]:
+    """Yield query strings that name other fields each time."""
+    for count in range(1, 4):
+        for names, signs in product(permutations(FIELDS, count), product(("", "-"), repeat=count)):
+            keys = ",".join(sign + name for sign, name in zip(signs, names, strict=True))
+            yield f"sort={keys}&only={','.join(names)}"
+
+
+async def test_other_fields_leave_no_more_statements_than_a_connection_keeps(
+    app: Quart, client: Client
+) -> None:
+    """Prepared statements are what PostgreSQL keeps in memory for a connection."""
+    for _ in range(3):
+        await client.post("/foss", json=foss())
+    asked = [*shapes()][::3]
+    for query in asked:
+        assert (await client.get(f"/foss?limit=1&{query}")).status_code == 200
+    engine: AsyncEngine = app.extensions["database"].engine
+    async with engine.connect() as connection:
+        # The pool gives the connection that was used last.
+        count = await connection.scalar(text("SELECT count(*) FROM pg_prepared_statements"))
+
+    assert len(asked) > PREPARED + 10
+    # Those that the pool itself has are beside them.
+    assert PREPARED / 2 < count <= PREPARED + 10
