@@ -9,6 +9,7 @@ if __name__ == "__main__":
 import asyncio
 import gc
 import os
+import socket
 import sys
 import threading
 import time
@@ -99,6 +100,9 @@ def open_sockets(binds: Sequence[str]) -> Sockets:
         config.bind = [bind]
         try:
             [one] = config.create_sockets().insecure_sockets
+            # Each connection inherits it. By itself the kernel would take megabytes for a client
+            # that does not read.
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, limits.SEND_BUFFER_BYTES.value)
             # At once, for two of the addresses may be the same.
             one.listen(BACKLOG)
         except OSError as error:

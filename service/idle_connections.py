@@ -1,17 +1,25 @@
-"""Idle connections: closed after a while, as hypercorn does it, with one task for a connection.
+"""The server's end of a connection, as hypercorn has it, with one task that watches its idle time.
 
 hypercorn ends a task, and begins another one, at each request. It also waits, without an end, for a
-client to read what it was sent before it closes the connection.
+client to read what it was sent.
 """
 
 import asyncio
 from typing import Any
 
 import hypercorn.asyncio.run
+import structlog
 from hypercorn.asyncio.tcp_server import TCPServer
-from hypercorn.events import Updated
+from hypercorn.events import Closed, RawData, Updated
 
-from service.common.middleware import connection
+from service.common import limits
+
+# A client that does not take a piece of an answer in so long makes no progress. The total time is
+# not limited: it depends on the size and on the client's network.
+PROGRESS_SECONDS = limits.PROGRESS_SECONDS.value
+PIECE = 1 << 16
+
+log = structlog.get_logger("service")
 
 
 class PatientServer(TCPServer):
@@ -20,13 +28,47 @@ class PatientServer(TCPServer):
     _busy = False
     _idle_since = 0.0
 
+    async def run(self) -> None:
+        """Serve the connection; a write waits until the kernel has taken all of the one before."""
+        self.writer.transport.set_write_buffer_limits(high=0)
+        await super().run()
+
     async def protocol_send(self, event: Any) -> None:
-        """Note when a request begins and ends, and do what hypercorn does with all else."""
-        if isinstance(event, Updated):
+        """Note when a request begins and ends, write in pieces, and leave the rest to hypercorn."""
+        if isinstance(event, RawData):
+            try:
+                await self._write(event.data)
+            except (ConnectionError, RuntimeError):
+                await self.protocol.handle(Closed())
+        elif isinstance(event, Updated):
             self._busy = not event.idle
             self._idle_since = self.loop.time()
         else:
             await super().protocol_send(event)
+
+    async def _write(self, data: bytes) -> None:
+        """Write the data without a copy, each piece when the client has taken the one before.
+
+        Raises ConnectionError: the client has gone, or reads nothing.
+        """
+        view = data if len(data) <= PIECE else memoryview(data)
+        async with self.send_lock:
+            for start in range(0, len(data), PIECE):
+                if self.writer.transport.is_closing():
+                    raise ConnectionResetError
+                self.writer.write(view[start : start + PIECE])
+                if self.writer.transport.get_write_buffer_size():
+                    await self._wait_for_reader()
+
+    async def _wait_for_reader(self) -> None:
+        try:
+            async with asyncio.timeout(PROGRESS_SECONDS):
+                await self.writer.drain()
+        except TimeoutError as error:
+            cause = f"nobody read from it for {PROGRESS_SECONDS} s"
+            log.warning("answer ended", cause=cause)
+            self.writer.transport.abort()
+            raise ConnectionAbortedError(cause) from error
 
     async def _read_data(self) -> None:
         """Read until the client goes; then nobody waits any more for it to use the connection."""
@@ -35,7 +77,7 @@ class PatientServer(TCPServer):
 
     async def _close(self) -> None:
         """Close the connection, and drop what the client does not read in a while."""
-        async with asyncio.timeout(connection.PROGRESS_SECONDS) as limit:
+        async with asyncio.timeout(PROGRESS_SECONDS) as limit:
             # It takes the end of the time for that of the connection.
             await super()._close()
         if limit.expired():

@@ -11,6 +11,8 @@ import hypercorn.protocol
 from hypercorn.events import RawData
 from hypercorn.protocol.h11 import H11Protocol
 
+LARGE = 1 << 14
+
 
 class SingleWriteProtocol(H11Protocol):
     """HTTP/1.1, as hypercorn speaks it, with a head that waits for what follows it."""
@@ -29,7 +31,11 @@ class SingleWriteProtocol(H11Protocol):
             self._head = data
             return
         head, self._head = self._head, b""
-        if head or data:
+        if len(data) > LARGE:
+            # A large body is not copied: the rest of it follows its beginning.
+            await self.send(RawData(data=head + data[:LARGE]))
+            await self.send(RawData(data=memoryview(data)[LARGE:]))  # type: ignore[arg-type]
+        elif head or data:
             await self.send(RawData(data=head + data))
 
 

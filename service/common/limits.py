@@ -105,6 +105,12 @@ LIST_ITEMS = Limit(
 PAGE_RECORDS = Limit(
     200, "records", "a page has 200", "A page is in memory as a whole; exports have no such bound."
 )
+SEND_BUFFER_BYTES = Limit(
+    1 << 16,
+    "bytes of an answer in the kernel",
+    "the rest waits until the client reads",
+    "The kernel would take up to 4 MB for each client that does not read.",
+)
 
 # Time.
 REQUEST_SECONDS = Limit(

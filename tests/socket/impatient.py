@@ -11,8 +11,9 @@ from functools import partial
 from hypercorn.config import Sockets
 
 from service import __main__ as program
+from service import idle_connections
 from service.common import database
-from service.common.middleware import connection, imports
+from service.common.middleware import imports
 
 SECONDS = 1
 SEND_BUFFER = 1 << 14
@@ -22,7 +23,7 @@ def main() -> int:
     """Serve, with less patience."""
     for module in (database, imports):
         vars(module)["BULK_SECONDS"] = SECONDS
-    vars(connection)["PROGRESS_SECONDS"] = SECONDS
+    vars(idle_connections)["PROGRESS_SECONDS"] = SECONDS
     vars(program)["open_sockets"] = partial(open_sockets, program.open_sockets)
     return program.main()
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
+from service.__main__ import open_sockets
+from service.common.limits import SEND_BUFFER_BYTES
 from service.docs.domain import ASSETS, FOLDER
 from tests.socket.conftest import KEY, Service, running
 
@@ -62,3 +64,35 @@ def test_a_client_that_does_not_read_is_cut(impatient: Service) -> None:
             time.sleep(0.05)  # Between two looks, not instead of one.
 
     assert "Traceback" not in impatient.log.read_text()
+
+
+def test_clients_that_do_not_read_cost_no_copy_of_the_answer(service: Service) -> None:
+    clients = 50
+    process = psutil.Process(service.process.pid)
+    with connect(service, BUNDLE):
+        before = process.memory_info().rss
+        connections = [connect(service, BUNDLE) for _ in range(clients)]
+        for connection in connections:
+            connection.recv(1, socket.MSG_PEEK)
+        grown = process.memory_info().rss - before
+        for connection in connections:
+            connection.close()
+
+    assert grown < clients * len(CONTENT) / 10
+
+
+@pytest.mark.limit("SEND_BUFFER_BYTES")
+def test_the_kernel_takes_a_bounded_part_of_what_is_not_read() -> None:
+    [listening] = open_sockets(["127.0.0.1:0"]).insecure_sockets
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.connect(listening.getsockname())
+    connection, _ = listening.accept()
+    with listening, client, connection:
+        connection.setblocking(False)
+        taken = connection.send(bytes(SEND_BUFFER_BYTES.value))
+        with pytest.raises(BlockingIOError):  # noqa: PT012  # At some time it takes no more.
+            while True:
+                taken += connection.send(bytes(SEND_BUFFER_BYTES.value))
+
+    assert SEND_BUFFER_BYTES.value <= taken < 3 * SEND_BUFFER_BYTES.value

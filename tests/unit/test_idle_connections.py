@@ -12,10 +12,10 @@ from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
 from service import idle_connections
-from service.idle_connections import PatientServer
+from service.idle_connections import PIECE, PatientServer
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
-ANSWER = b"HTTP/1.1 204 \r\n"
+ANSWER = b"HTTP/1.1 200 \r\n"
 
 Connect = Callable[[], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
 
@@ -27,6 +27,9 @@ class Service:
         self.may_answer = asyncio.Event()
         self.may_answer.set()
         self.asked = asyncio.Event()
+        self.parts = [b""]
+        self.seconds_between = 0.0
+        self.taken = 0
         self.stop = asyncio.Event()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -43,7 +46,11 @@ class Service:
             task.cancel()
         if not self.may_answer.is_set():
             return
-        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for part in self.parts:
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+            self.taken += len(part)
+            await asyncio.sleep(self.seconds_between)
         await send({"type": "http.response.body", "body": b""})
 
     async def _wait_until_gone(self, receive: Any) -> None:
@@ -112,7 +119,7 @@ async def test_a_connection_in_use_is_not_closed_however_long_it_takes(
         await third.read()
         service.may_answer.set()
 
-        assert (await used.readuntil(b"\r\n\r\n")).startswith(ANSWER)
+        assert (await used.readuntil(b"0\r\n\r\n")).startswith(ANSWER)
 
 
 async def test_a_connection_that_is_used_again_stays_open(serving: Any) -> None:
@@ -123,7 +130,7 @@ async def test_a_connection_that_is_used_again_stays_open(serving: Any) -> None:
             await asyncio.sleep(0.5)
             writer.write(REQUEST)
 
-            assert (await used.readuntil(b"\r\n\r\n")).startswith(ANSWER)
+            assert (await used.readuntil(b"0\r\n\r\n")).startswith(ANSWER)
 
 
 async def test_at_the_stop_an_idle_connection_is_closed_and_one_in_use_behind_its_answer(
@@ -174,8 +181,59 @@ async def test_nothing_is_left_of_a_connection_whose_client_goes_while_it_is_idl
         reader, writer = await connect()
         writer.write(request_)
         if request_ is REQUEST:
-            await reader.readuntil(b"\r\n\r\n")
+            await reader.readuntil(b"0\r\n\r\n")
         writer.close()
+
+        await until_closed(before)
+
+
+async def test_a_client_that_does_not_read_has_a_piece_more_than_the_kernel_takes(
+    service: Service, serving: Any
+) -> None:
+    service.parts = [b"x" * PIECE] * 100
+    async with serving(60) as connect:
+        reader, writer = await connect()
+        writer.transport.pause_reading()
+        writer.write(REQUEST)
+        await service.asked.wait()
+        taken = -1
+        while taken < service.taken:
+            taken = service.taken
+            await asyncio.sleep(0.1)  # It has stopped if nothing was taken meanwhile.
+
+        # The kernel's two buffers have their default, some 200 kB each.
+        assert taken < 20 * PIECE
+
+        writer.transport.resume_reading()
+
+        found = 0
+        while found < 100 * PIECE:
+            found += (await reader.read(PIECE)).count(b"x")
+
+
+async def test_an_answer_may_take_its_time_between_two_parts(
+    service: Service, serving: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(idle_connections, "PROGRESS_SECONDS", 0.1)
+    service.parts, service.seconds_between = [b"first", b"second"], 0.3
+    async with serving(60) as connect:
+        reader, writer = await connect()
+        writer.write(REQUEST)
+
+        assert b"second" in await reader.readuntil(b"0\r\n\r\n")
+
+
+async def test_a_write_that_nobody_reads_ends_the_connection(
+    service: Service, serving: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(idle_connections, "PROGRESS_SECONDS", 0.1)
+    service.parts = [b"x" * PIECE] * 100
+    async with serving(60) as connect:
+        before = len(asyncio.all_tasks())
+        _, writer = await connect()
+        writer.transport.pause_reading()
+        writer.write(REQUEST)
+        await service.asked.wait()
 
         await until_closed(before)
 

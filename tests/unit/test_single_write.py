@@ -11,7 +11,7 @@ from hypercorn.protocol.events import Body, EndBody, Response
 from hypercorn.typing import ConnectionState
 
 from service import single_write
-from service.single_write import SingleWriteProtocol
+from service.single_write import LARGE, SingleWriteProtocol
 
 REQUEST = b"GET /foss HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -97,6 +97,19 @@ async def test_each_later_part_of_a_body_leaves_at_once(
     await protocol.stream_send(Body(1, b"cd"))
 
     assert wire.writes[1:] == [b"cd"]
+
+
+async def test_a_large_body_is_not_copied(protocol: SingleWriteProtocol, wire: Wire) -> None:
+    body = b"x" * (LARGE + 1)
+    await protocol.stream_send(response(len(body)))
+    await protocol.stream_send(Body(1, body))
+
+    written: list[Any] = [*wire.writes]
+    beginning, rest = written
+    assert beginning.endswith(b"\r\n\r\n" + body[:LARGE])
+    assert isinstance(rest, memoryview)
+    assert rest.obj is body
+    assert rest == b"x"
 
 
 def test_the_server_uses_it() -> None:

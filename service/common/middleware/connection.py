@@ -9,7 +9,6 @@ import asyncio
 from functools import lru_cache, partial
 from typing import Any
 
-import structlog
 from quart import Quart
 from quart import request as request_proxy
 from quart.asgi import ASGIHTTPConnection
@@ -18,17 +17,10 @@ from quart.utils import encode_headers
 from quart.wrappers import Request
 from quart.wrappers.response import DataBody
 
-from service.common import limits
 from service.common.middleware.request_headers import RequestHeaders
 
 # Most requests are answered before.
 WATCH_AFTER_SECONDS = 0.05
-# A client that does not take a piece of an answer in so long makes no progress. The total time is
-# not limited: it depends on the size and on the client's network.
-PROGRESS_SECONDS = limits.PROGRESS_SECONDS.value
-PIECE = 1 << 16
-
-log = structlog.get_logger("service")
 
 
 def register(app: Quart) -> None:
@@ -119,45 +111,21 @@ class OneTaskConnection(ASGIHTTPConnection):
         )
 
     async def handle_request(self, request: Request, send: Any) -> None:
-        """Answer the request for as long as the client takes the answer, piece by piece."""
-        response = await self.app.handle_request(request)
-        try:
-            async with asyncio.timeout(PROGRESS_SECONDS) as limit:
-                await self._send_answer(send, response, limit)
-        except TimeoutError:
-            # The server closes a connection whose answer is not complete.
-            log.warning("answer ended", cause=f"nobody read from it for {PROGRESS_SECONDS} s")
-
-    async def _send_answer(self, send: Any, response: Any, limit: asyncio.Timeout) -> None:
-        body, loop = response.response, asyncio.get_running_loop()
-        headers = encode_headers(response.headers)
+        """Answer the request; `send` returns as soon as the client has taken so much."""
+        response: Any = await self.app.handle_request(request)
+        body, headers = response.response, encode_headers(response.headers)
         await send(
             {"type": "http.response.start", "status": response.status_code, "headers": headers}
         )
         if isinstance(body, DataBody):
-            await _send_pieces(send, body.data[body.begin : body.end], limit)
+            # As a whole: a slice would be a copy for as long as the client reads.
+            data = body.data[body.begin : body.end]
+            await send({"type": "http.response.body", "body": data})
             return
         async with body:
-            # A stream may take its time between two parts: what makes them has its own limits.
-            limit.reschedule(None)
             async for part in body:
-                limit.reschedule(loop.time() + PROGRESS_SECONDS)
-                await _send_pieces(send, part, limit, more=True)
-                limit.reschedule(None)
+                await send({"type": "http.response.body", "body": part, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
-
-
-async def _send_pieces(
-    send: Any, data: bytes, limit: asyncio.Timeout, *, more: bool = False
-) -> None:
-    """Send a part of a body; each piece that the client takes gives it more time."""
-    loop, end = asyncio.get_running_loop(), len(data)
-    for start in range(0, end or 1, PIECE):
-        if start:
-            limit.reschedule(loop.time() + PROGRESS_SECONDS)
-        piece = data[start : start + PIECE]
-        more_body = more or start + PIECE < end
-        await send({"type": "http.response.body", "body": piece, "more_body": more_body})
 
 
 def announces_body(request: Request) -> bool:
