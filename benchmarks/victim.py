@@ -4,6 +4,7 @@ import json
 import os
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -13,7 +14,6 @@ from typing import Self
 
 import psutil
 
-from benchmarks.processes import BIN
 from local import nginx
 from service.settings import ROOT, Settings
 
@@ -47,7 +47,7 @@ class Victim:
         }
         with theirs, self.log.open("wb") as log:
             self._process = psutil.Popen(
-                [str(BIN / "python"), "-m", "benchmarks.watched", str(theirs.fileno())],
+                [sys.executable, "-m", "benchmarks.watched", str(theirs.fileno())],
                 cwd=ROOT,
                 env=os.environ | environment,
                 stdout=log,
