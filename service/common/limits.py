@@ -48,6 +48,12 @@ ENTITY_TAGS = Limit(
     "422; of a read, the others are ignored",
     "The database compares each of them.",
 )
+QUERY_BYTES = Limit(
+    1 << 14,
+    "bytes of a query string",
+    "422",
+    "Decoding it takes 200 times its memory if it is full of `%`.",
+)
 RECORD_ID_DIGITS = Limit(
     100,
     "digits",

@@ -18,6 +18,7 @@ from service.common.strict_json import decode, excess_of
 INTEGER = re.compile(r"-?(?:[0-9]{1,9}|[1-9][0-9]{9,17})")
 NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,17})?")
 MAX_ITEMS = limits.LIST_ITEMS.value
+MAX_QUERY = limits.QUERY_BYTES.value
 # PostgreSQL's text has no NUL, and a lone surrogate has no UTF-8.
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 CONTAINERS = frozenset({dict, list})
@@ -54,6 +55,9 @@ def parse_query(query: bytes, types: dict[str, str]) -> tuple[dict[str, Any], li
     `types` has the JSON type of each parameter; a text that is not of its type stays a text,
     for the schema to refuse.
     """
+    if len(query) > MAX_QUERY:
+        sentence = f"The query string is longer than {MAX_QUERY} bytes"
+        return {}, [Fault("", "maxLength", sentence)]
     values: dict[str, Any] = {}
     faults: list[Fault] = []
     for pair in filter(None, query.split(b"&")):

@@ -1,4 +1,4 @@
-"""`just fuzz`: the long form, with other requests each time."""
+"""`just fuzz`: the long form, with other requests and inputs each time."""
 
 import json
 import subprocess
@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 
 from service.common.embedded import start_server
 from service.settings import ROOT
+from tests.fuzz.costs import parsers, search, seconds_of
 from tests.fuzz.runs import KEYS, fuzz
 from tests.socket.conftest import running
 
@@ -15,10 +16,36 @@ from tests.socket.conftest import running
 EXAMPLES = {"right": "700", "wrong": "150", "missing": "150"}
 LEAST = 5000
 FIRST_SERVER_ERROR = 500
+# The search for dear inputs: their size, how many are tried, and what reading one may take.
+SIZE = 1 << 14
+INPUTS = 100
+SECONDS_A_BYTE = 0.001 / 1024
+LEAST_SECONDS = 0.02
 
 
 def main() -> int:
-    """Fuzz a service on a PostgreSQL of its own; return 1 where anything was found."""
+    """Search for dear inputs, and fuzz a service on a PostgreSQL of its own; return 1 on a find."""
+    return max(search_costs(), fuzz_service())
+
+
+def search_costs() -> int:
+    """Search for inputs that are dear to read, for each parser; return 1 if there is one."""
+    found = False
+    with parsers() as known:
+        for name, parser in known.items():
+            dearest = search(parser, SIZE, INPUTS, random=True)
+            for what, (share, recipe) in dearest._asdict().items():
+                size = min(SIZE, parser.largest)
+                once, twice = (seconds_of(parser.read, recipe.of(size * n)) for n in (1, 2))
+                dear = share > 1 or twice > LEAST_SECONDS + SECONDS_A_BYTE * 2 * size
+                times = f"{1000 * once:.1f} ms, twice as long {1000 * twice:.1f} ms"
+                print(f"{name}: {what} {share:.0%}, {times}", recipe if dear else "")  # noqa: T201
+                found |= dear
+    return int(found)
+
+
+def fuzz_service() -> int:
+    """Send made-up requests; return 1 if an answer is not as documented."""
     passed, cases = True, 0
     with TemporaryDirectory() as name:
         directory = Path(name)

@@ -174,3 +174,16 @@ async def test_a_read_looks_at_the_first_tags(client: Client) -> None:
     ]
 
     assert statuses == [304, 200]
+
+
+@pytest.mark.limit("QUERY_BYTES")
+async def test_a_query_string_of_the_largest_size_is_read(client: Client) -> None:
+    most = limits.QUERY_BYTES.value
+
+    whole = await client.get("/foss?q=a".ljust(len("/foss?") + most, "&"))
+    error = await error_of(
+        await client.get("/foss?".ljust(most + 7, "&")), 422, "InvalidAPIRequest"
+    )
+
+    assert whole.status_code == 200
+    assert error["message"] == [f"The query string is longer than {most} bytes"]

@@ -99,7 +99,10 @@ class CsvReader:
             yield self._faulty("format", NOT_CSV.format("carriage return"))
         else:
             count = len(self._names)
-            if len(cells) > MAX_FIELDS:
+            if not cells:
+                # Of nothing but carriage returns.
+                yield self._faulty("format", NOT_CSV.format("carriage return"))
+            elif len(cells) > MAX_FIELDS:
                 yield self._faulty("maxItems", f"More than {MAX_FIELDS} fields")
             elif not count:
                 self._read_names(cells)

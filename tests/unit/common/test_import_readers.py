@@ -108,3 +108,8 @@ def test_a_record_in_csv_has_at_most_so_many_fields(field: str) -> None:
     assert good == []
     with pytest.raises(InvalidAPIRequest, match=f"More than {most} fields"):
         read(CsvReader(10**6, CreateFoss), b"name,email" + b"," * (most - 1), [])
+
+
+def test_a_line_of_carriage_returns_names_no_fields() -> None:
+    with pytest.raises(InvalidAPIRequest, match="a carriage return is where none may be"):
+        read(CsvReader(LIMIT, CreateFoss), b"\r\r\nname,email\n", [])
