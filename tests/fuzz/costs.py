@@ -293,8 +293,7 @@ def _parsers(app: Quart, run: Callable[[Coroutine[Any, Any, Any]], Any]) -> dict
             header,
             Cost(100_000, 300_000),
             Cost(1, 60),
-            # The head has all of them, and each has the value.
-            largest=limits.HEAD_BYTES.value // 2 // len(HEADERS),
+            largest=1 << 14,
         ),
         "Preconditions": Parser(
             _read_preconditions, (*header, b'"1",', b'"\0#",'), Cost(4000, 100_000), Cost(0.1, 4)
