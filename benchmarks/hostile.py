@@ -50,7 +50,7 @@ CROWD = [
     Threshold("busy", 1.0, "{:.1f} s of work when no client was left"),
     # In a container this is the service's memory too.
     Threshold("queued", 200, "{:.0f} MiB in queues of connections"),
-    Threshold("database", 200, "{:.0f} MiB in PostgreSQL"),
+    Threshold("database", 50, "{:.0f} MiB in PostgreSQL"),
 ]
 # The containers have 512 MiB, and an idle service takes some 90.
 ALL = [
