@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 import psutil
 
@@ -18,11 +18,19 @@ from local import nginx
 from service.settings import ROOT, Settings
 
 KEY = "benchmark-key-0123456789"
-START_SECONDS = 30
+START_SECONDS = 120
 SAMPLE_SECONDS, OTHERS_SECONDS, LIVEZ_SECONDS = 0.02, 0.3, 0.05
 LIVEZ = b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 MIB = 1 << 20
 LISTEN = "0A"
+
+
+class Reading(NamedTuple):
+    """What the watchdog of the service's loop has found."""
+
+    processor: float  # Seconds of the process.
+    stall: float  # The longest since the last reading, in seconds.
+    turns: int
 
 
 class Victim:
@@ -83,12 +91,11 @@ class Victim:
         """Return whether the service still runs."""
         return self._process.poll() is None
 
-    def read(self) -> tuple[float, float]:
-        """Return its seconds of processor time, and the longest stall since the last reading."""
+    def read(self) -> Reading:
+        """Return what its watchdog has found."""
         self._channel.write("\n")
         self._channel.flush()
-        found = json.loads(self._channel.readline())
-        return found["processor"], found["stall"]
+        return Reading(*json.loads(self._channel.readline()))
 
     def processor(self) -> float:
         """Return its seconds of processor time, to the next hundredth."""

@@ -25,6 +25,7 @@ class Watchdog:
     def __init__(self) -> None:
         self._last = 0.0
         self._longest = 0.0
+        self._turns = 0
 
     def new_event_loop(self) -> asyncio.AbstractEventLoop:
         """Return a loop that is watched from its first turn on."""
@@ -40,13 +41,14 @@ class Watchdog:
         now = time.thread_time()
         self._longest = max(self._longest, now - self._last)
         self._last = now
+        self._turns += 1
         loop.call_later(TURN_SECONDS, self._turn, loop)
 
     def answer(self, channel: socket.socket) -> None:
-        """Answer each line with the process's seconds of processor time and the longest stall."""
+        """Answer each line with processor time, the longest stall, and the number of turns."""
         with channel.makefile("rw", encoding="ascii") as lines:
             while lines.readline():
-                found = {"processor": time.process_time(), "stall": self._longest}
+                found = (time.process_time(), self._longest, self._turns)
                 self._longest = 0.0
                 lines.write(f"{json.dumps(found)}\n")
                 lines.flush()

@@ -61,7 +61,7 @@ CROWDS: list[Input] = [
     crowd(
         "1 000 clients who do not read the bundle",
         same(1000, request(b"GET " + BUNDLE)),
-        10,
+        20,
         requests=1000,
     ),
     crowd(
@@ -73,7 +73,7 @@ CROWDS: list[Input] = [
     crowd(
         "HTTP/2: 10 x 100 bundles, and a window of 0",
         lambda target: [streams(target, BUNDLE, 100, window=0)] * 10,
-        6,
+        15,
         reads=True,
         requests=1000,
     ),

@@ -1,11 +1,16 @@
 """What the benchmarks conclude from what they measure."""
 
 import random
+from collections.abc import Sequence
 
 import pytest
 
 from benchmarks.against import ratio_of
+from benchmarks.attacks import INPUTS
+from benchmarks.attacks.target import Target
 from benchmarks.clients import Answer
+from benchmarks.victim import KEY
+from service.common.limits import HEAD_BYTES
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\n"
 CHUNKED = b"HTTP/1.1 503 \r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n"
@@ -36,3 +41,24 @@ def test_an_outlier_does_not_move_a_ratio() -> None:
     found = ratio_of([[0.0, 0.0, 5.0], [0.0, 0.0, 0.0], [0.0, -5.0, 0.0]])
 
     assert found.value == 1
+
+
+class Recorder(Target):
+    """A target that sends nothing: it returns the size of the longest head."""
+
+    def exchange(self, data: bytes, piece: int = 1) -> int:
+        del piece
+        return len(self.signed(data).partition(b"\r\n\r\n")[0])
+
+    def flood(self, packets: Sequence[bytes], seconds: float, *, reads: bool = False) -> int:
+        del seconds, reads
+        return max(len(packet.partition(b"\r\n\r\n")[0]) for packet in packets)
+
+
+@pytest.mark.parametrize("is_nginx", [False, True])
+def test_hostile_inputs_have_names_of_their_own_and_heads_of_legal_size(is_nginx: bool) -> None:
+    target = Recorder("", 0, KEY.encode(), is_nginx)
+    sizes = {one.name: one.attack(target) for one in INPUTS}
+
+    assert len(sizes) == len(INPUTS)
+    assert {name for name, size in sizes.items() if size > HEAD_BYTES.value} == set()
