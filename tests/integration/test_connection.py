@@ -50,6 +50,8 @@ class Exchange:
         scope = self._scope | {"root_path": root_path}
 
         await self._app(scope, self.received.get, self.take)
+        # As a server does it behind every answer.
+        self.received.put_nowait(GONE)
 
     async def take(self, event: Any) -> None:
         self.sent.append(event)
