@@ -87,6 +87,8 @@ def server_config(settings: Settings) -> Config:
     # A proxy in front must close an idle connection first: see docs/deploy.md.
     config.keep_alive_timeout = settings.keep_alive_timeout
     config.keep_alive_max_requests = sys.maxsize
+    # What waits for the application: the body of most requests, and its end.
+    config.max_app_queue_size = 2
     # What is read at once: a head that comes in pieces has the same limit as one that does not.
     config.h11_max_incomplete_size = limits.HEAD_BYTES.value
     return config

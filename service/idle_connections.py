@@ -5,14 +5,18 @@ client to read what it was sent.
 """
 
 import asyncio
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import hypercorn.asyncio.run
 import structlog
 from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.events import Closed, RawData, Updated
+from hypercorn.typing import LifespanState
 
 from service.common import limits
+from service.common.middleware.peer import WATCH, on_close
 
 # A client that does not take a piece of an answer in so long makes no progress. The total time is
 # not limited: it depends on the size and on the client's network.
@@ -31,7 +35,20 @@ class PatientServer(TCPServer):
     async def run(self) -> None:
         """Serve the connection; a write waits until the kernel has taken all of the one before."""
         self.writer.transport.set_write_buffer_limits(high=0)
+        # Its requests learn from it when the client closes the connection.
+        self.state = LifespanState({**self.state, WATCH: self._watch})
         await super().run()
+
+    def _watch(self, call: Callable[[], object]) -> AbstractContextManager[None]:
+        """End the request and call `call` if the client closes the connection."""
+
+        def close() -> None:
+            self._task_group.spawn(self.protocol.handle, Closed())
+            self.writer.transport.abort()
+            # Not before hypercorn knows: it would answer 500 for an application that has ended.
+            self.loop.call_soon(call)
+
+        return on_close(self.writer.get_extra_info("socket"), close)
 
     async def protocol_send(self, event: Any) -> None:
         """Note when a request begins and ends, write in pieces, and leave the rest to hypercorn."""

@@ -92,6 +92,7 @@ class Settings(BaseSettings):
     log_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)
     ] = "INFO"
+    max_bodies_bytes: int = Field(default=limits.BODIES_BYTES.value, ge=1)
     max_body_bytes: int = Field(default=limits.BODY_BYTES.value, ge=1)
     max_import_bytes: int = Field(default=limits.IMPORT_BYTES.value, ge=1)
     metrics_bind: str = ""
@@ -202,6 +203,15 @@ class Settings(BaseSettings):
                     f"SECURE_API_KEY: is missing, and {setting} is open to others. "
                     "Set a key, or use 127.0.0.1."
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _check_bodies(self) -> Self:
+        if self.max_bodies_bytes < self.max_body_bytes:
+            raise ValueError(
+                f"MAX_BODIES_BYTES: {self.max_bodies_bytes} is less than MAX_BODY_BYTES, "
+                f"{self.max_body_bytes}. Set it to several times that."
+            )
         return self
 
     @model_validator(mode="after")

@@ -69,6 +69,13 @@ BODY_BYTES = Limit(
     "A body is in memory as a whole, and parsed in one go.",
     "MAX_BODY_BYTES",
 )
+BODIES_BYTES = Limit(
+    64 << 20,
+    "bytes of bodies that are not read yet, all together",
+    "503 for the largest of them",
+    "Whatever clients leave unfinished, the process stays below the memory of its container.",
+    "MAX_BODIES_BYTES",
+)
 IMPORT_BYTES = Limit(
     1 << 30,
     "bytes",
@@ -144,6 +151,18 @@ KEEP_ALIVE_SECONDS = Limit(
 )
 
 # Concurrency.
+IMPORTS = Limit(
+    8,
+    "imports whose bodies are read at once",
+    "others wait",
+    "Each holds a batch of records; it takes a connection only when it has one.",
+)
+IMPORTS_WAITING = Limit(
+    32,
+    "imports that wait for their turn",
+    "503, as after the time to wait for a connection",
+    "Each holds what the buffers of its connection have received.",
+)
 BULK_TRANSFERS = Limit(
     4,
     "imports and exports at once",

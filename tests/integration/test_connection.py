@@ -50,6 +50,8 @@ class Exchange:
         scope = self._scope | {"root_path": root_path}
 
         await self._app(scope, self.received.get, self.take)
+        # As a server does it behind every answer.
+        self.received.put_nowait(GONE)
 
     async def take(self, event: Any) -> None:
         self.sent.append(event)
@@ -245,3 +247,16 @@ async def test_a_stream_is_sent_part_by_part(running: Quart) -> None:
 
     assert [event["body"] for event in exchange.sent[1:]] == [b"first, ", b"second", b""]
     assert [event.get("more_body", False) for event in exchange.sent[1:]] == [True, True, False]
+
+
+async def test_what_the_server_hands_on_after_the_answer_is_taken(running: Quart) -> None:
+    """hypercorn waits for that without an end, and with it the tasks of the connection."""
+    # Of a body with two ends nothing more is read before the answer.
+    two_ends = {"content_length": "9", "transfer_encoding": "chunked"}
+    exchange = Exchange(running, "/elsewhere", "POST", **two_ends)
+    await exchange.run(part(b"1", more=True))
+    async with asyncio.timeout(30):
+        while not exchange.received.empty():  # noqa: ASYNC110  # Nobody else is told.
+            await asyncio.sleep(0)
+
+    assert exchange.status == 404

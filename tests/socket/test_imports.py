@@ -29,6 +29,7 @@ HEAD = (
 # Lines without text are passed over, and so cost no time of the database.
 FILLER = (b" " * 1023 + b"\n") * 1024
 FILLERS = 400
+UNREAD = 400 << 10
 WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'transactionid'"
 OPEN = """
 SELECT count(*) FROM pg_stat_activity
@@ -94,6 +95,49 @@ async def test_what_a_client_did_not_finish_is_not_stored(
     await until(engine, OPEN, 0)
 
     await until(engine, STORED, 0)
+
+
+async def test_an_import_ends_when_its_client_leaves_although_nobody_reads_its_body(
+    tmp_path: Path, database_url: str, engine: AsyncEngine, empty_database: None
+) -> None:
+    """Behind what it has sent, and nobody reads, the end of the connection is hidden."""
+    first = lines(6000)
+    rival = {"email": json.loads(first.splitlines()[0])["email"]}
+    insert = text("INSERT INTO foss (name, email) VALUES ('rival', :email)")
+    with running(tmp_path, database_url) as left:
+        async with engine.begin() as other:
+            # The import waits for this one in PostgreSQL.
+            await other.execute(insert, rival)
+            with socket.create_connection(("127.0.0.1", left.port)) as connection:
+                connection.sendall(HEAD + chunk(first))
+                await until(engine, WAITING, 1)
+                # More than the service takes meanwhile, and less than the buffers hold.
+                connection.sendall(chunk(FILLER[:UNREAD]))
+            await until(engine, WAITING, 0)
+            await other.rollback()
+        # Not a time-out, and no answer that nobody reads.
+        left.wait_for("status=499")
+
+        assert "status=50" not in left.log.read_text()
+        assert "Traceback" not in left.log.read_text()
+    await until(engine, STORED, 0)
+
+
+@pytest.mark.limit("BULK_TRANSFERS")
+async def test_as_many_files_move_at_once_as_there_are_connections_for_them(
+    service: Service, engine: AsyncEngine, empty_database: None
+) -> None:
+    with ExitStack() as stack:
+        for _ in range(BULK_CONNECTIONS):
+            connection = socket.create_connection(("127.0.0.1", service.port))
+            stack.enter_context(connection)
+            connection.sendall(HEAD + chunk(lines(6000)))
+        await until(engine, OPEN, BULK_CONNECTIONS)
+        async with httpx.AsyncClient(base_url=service.url, headers=HEADERS) as client:
+            one_more = await client.post("/foss", content=lines(1))
+    await until(engine, OPEN, 0)
+
+    assert one_more.status_code == 503
 
 
 async def test_what_a_killed_service_did_not_finish_is_not_stored(

@@ -29,6 +29,7 @@ DEFAULTS: dict[str, Any] = {
     "keep_alive_timeout": 75,
     "log_format": None,
     "log_level": "INFO",
+    "max_bodies_bytes": 64 * 1024**2,
     "max_body_bytes": 1024**2,
     "max_import_bytes": 1024**3,
     "metrics_bind": "",
@@ -223,6 +224,9 @@ def test_the_log_format_goes_by_the_environment_unless_it_is_set(
         ("KEEP_ALIVE_TIMEOUT", "75s"),
         ("LOG_FORMAT", "xml"),
         ("LOG_LEVEL", "LOUD"),
+        ("MAX_BODIES_BYTES", "64MiB"),
+        # Less than one body may have.
+        ("MAX_BODIES_BYTES", "1048575"),
         ("MAX_BODY_BYTES", "1MiB"),
         ("MAX_BODY_BYTES", "0"),
         ("MAX_IMPORT_BYTES", "-1"),

@@ -22,6 +22,8 @@ MAX_FIELDS = limits.CSV_FIELDS.value
 TEXT = "string"
 # The keywords of a schema that are about the names of properties.
 OF_NAMES = frozenset({"required", "additionalProperties"})
+# Lines of nothing but commas.
+BLANK = re.compile(rb"(?:,*+\r?\n)++")
 # The grammar of a record that has quotation marks, and of one whose last field goes on behind the
 # line. Nothing in them is tried twice, however long a line is.
 QUOTED = rb'"[^"]*+(?:""[^"]*+)*+'
@@ -44,13 +46,14 @@ class CsvReader:
         # Python's own limit is smaller, and one for all readers.
         csv.field_size_limit(max(limit, csv.field_size_limit()))
         self._limit = limit
-        self._lines = Splitter(limit)
+        self._lines = Splitter(limit, BLANK)
         self._model = model
         self._ignored = ignored
         self._names: list[str] = []
         # The JSON types of the fields that are no text.
         self._types: dict[str, str] = {}
-        # The lines of a record that is not complete, and the number of the first.
+        # The text of a record that is not complete, and the number of its first line. It grows in
+        # place: there may be very many lines.
         self._begun = bytearray()
         self._start = 1
 
@@ -81,6 +84,7 @@ class CsvReader:
                 yield from self._record(record)
             else:
                 self._begun += text + b"\n"
+            self._lines.quoted = bool(self._begun)
 
     def _goes_on(self, text: bytes) -> bool:
         """Return whether a text has a line feed behind this line."""

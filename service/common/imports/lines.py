@@ -9,8 +9,10 @@ from service.common.exceptions import MAX_FAULTS, Fault, InvalidAPIRequest
 from service.common.imports.ndjson import Record
 from service.common.validation import Payload
 
-# How many records go to the database at once; so many are in memory, and not many more.
+# How many records go to the database at once, and from how many bytes of the body; so many are in
+# memory, and not many more.
 BATCH = 5000
+BATCH_BYTES = 1 << 20
 
 Rows = list[tuple[int, dict[str, Any]]]
 
@@ -84,12 +86,15 @@ class Lines:
     async def _read(self) -> AsyncIterator[Rows]:
         """Yield the records without a fault, up to that line by which there are too many faults."""
         rows: Rows = []
+        size = 0
         async for data in self._data:
             self._digest.update(data)
             rows += self._check(self._reader.feed(data))
-            if len(rows) >= BATCH:
+            # Lines that store nothing take no memory.
+            size = size + len(data) if rows else 0
+            if len(rows) >= BATCH or size >= BATCH_BYTES:
                 yield rows
-                rows = []
+                rows, size = [], 0
             if self._is_hopeless():
                 break
         else:

@@ -8,6 +8,8 @@ from service.common.imports.splitter import Line, Splitter
 from service.common.parsing import parse_json, text_faults
 
 Record = tuple[int, object, list[Fault]]
+# Lines of white space.
+BLANK = re.compile(rb"(?:[ \t\r\v\f]*+\n)++")
 # What the decoder says of the place, on the first and only line that it sees.
 PLACE = re.compile(r": line 1 (column \d+) \(char \d+\)")
 
@@ -17,7 +19,7 @@ class NdjsonReader:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._lines = Splitter(limit)
+        self._lines = Splitter(limit, BLANK)
 
     def feed(self, data: bytes) -> Iterator[Record]:
         """Yield what `data` completes."""

@@ -1,6 +1,7 @@
 """Bytes to lines, as they come: none is kept longer than it has to be."""
 
 import codecs
+import re
 from collections.abc import Iterator
 
 Line = tuple[int, bytes | None]
@@ -9,11 +10,16 @@ Line = tuple[int, bytes | None]
 class Splitter:
     """Cuts bytes at each line feed, and numbers the lines from 1. Drops a byte order mark.
 
-    A line of more than `limit` bytes is yielded as None, and its text is dropped.
+    A line of more than `limit` bytes is yielded as None, and its text is dropped. Lines that
+    `blank` matches are passed over, many at once; not each of them is: what comes in pieces is
+    yielded. While `quoted` is set, none is, and lines before the next quotation mark may be yielded
+    as one, with its last number.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, blank: re.Pattern[bytes]) -> None:
+        self.quoted = False
         self._limit = limit
+        self._blank = blank
         self._number = 0
         # Grown in place: a long line may come in very small pieces.
         self._rest = bytearray()
@@ -21,16 +27,31 @@ class Splitter:
 
     def feed(self, data: bytes) -> Iterator[Line]:
         """Yield the lines that end in `data`."""
-        *ended, rest = data.split(b"\n")
-        for text in ended:
-            self._keep(text)
+        start = self._skip(data, 0)
+        while (end := data.find(b"\n", start)) >= 0:
+            if self.quoted:
+                mark = data.find(b'"', start)
+                end = max(end, data.rfind(b"\n", start, len(data) if mark < 0 else mark))
+                self._number += data.count(b"\n", start, end)
+            self._keep(data[start:end])
             yield self._line()
-        self._keep(rest)
+            start = self._skip(data, end + 1)
+        self._keep(data[start:])
 
     def close(self) -> Iterator[Line]:
         """Yield the last line, where no line feed ends it."""
         if self._rest or self._too_long:
             yield self._line()
+
+    def _skip(self, data: bytes, start: int) -> int:
+        """Return the start of the first line, from `start` on, that is not blank."""
+        if self._rest or self._too_long or self.quoted:
+            return start
+        found = self._blank.match(data, start)
+        if found is None:
+            return start
+        self._number += data.count(b"\n", start, found.end())
+        return found.end()
 
     def _keep(self, text: bytes) -> None:
         if self._too_long or len(self._rest) + len(text) > self._limit:

@@ -45,7 +45,9 @@ def register_middleware(app: Quart, settings: Settings) -> None:
     guard.register(app, settings.secure_api_key)
     routing.register(app)
     content_type.register(app)
-    body_limits.register(app, settings.max_body_bytes, settings.request_timeout)
+    body_limits.register(
+        app, settings.max_body_bytes, settings.max_bodies_bytes, settings.request_timeout
+    )
     imports.register(app, settings.max_import_bytes, settings.max_body_bytes)
     schemas.register(app)
     conditional.register(app)

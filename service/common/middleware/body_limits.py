@@ -1,6 +1,6 @@
-"""Body limits: 413 where a body is too large, 408 where it is too slow; none is left unread.
+"""Body limits: 413 if a body is too large, 408 if it is too slow, 503 if all hold too much.
 
-Where a body has two ends by its headers, it is a 400.
+If a body has two ends by its headers, it is a 400.
 
 A connection that is closed while its client still sends loses the answer, and through a proxy
 the requests of others. So an answer waits a moment for the rest of the body, or says that the
@@ -16,35 +16,53 @@ from quart.wrappers.request import Body, Request
 from werkzeug.exceptions import RequestEntityTooLarge, RequestTimeout
 from werkzeug.utils import cached_property
 
+from service.common import limits
 from service.common.exceptions import InvalidAPIRequest
+from service.common.middleware.body_budget import Budget
 from service.common.middleware.connection import current_request
 
 LINGER_SECONDS = 1
 
 
 class MeasuredBody(Body):
-    """A body that knows when the client has sent all of it; what is too much is dropped."""
+    """A body that knows when the client has sent all of it, and counts what it keeps."""
+
+    budget = Budget(limits.BODIES_BYTES.value)
 
     def __init__(self, expected: int | None, limit: int | None) -> None:
         super().__init__(expected, limit)
         self.received = asyncio.Event()
-        self._appending = False
+        # A body that is announced as too large is an error before its first byte.
+        self._dropping = self._must_raise is not None
 
     def append(self, data: bytes) -> None:
         """Keep a part of the body, up to the limit."""
-        self._appending = True
-        super().append(data)
-        self._appending = False
+        if self._dropping or not data:
+            return
+        self._data.extend(data)
+        if self._max_content_length is not None and len(self._data) > self._max_content_length:
+            self.give_up(RequestEntityTooLarge())
+        else:
+            self._has_data.set()
+            self.budget.hold(self, len(data))
 
     def set_complete(self) -> None:
-        """Take the body for complete: it is, or it is over the limit."""
+        """Take the body for complete: the client has sent all of it."""
         super().set_complete()
-        if not self._appending:
-            self.received.set()
+        self.received.set()
 
-    def drop(self) -> None:
-        """Keep nothing of what still comes: nobody reads it."""
-        self._data.clear()
+    def give_up(self, error: Exception) -> None:
+        """Keep nothing of the body, and raise `error` in whoever reads it."""
+        self.clear()
+        self._must_raise = error
+        super().set_complete()
+
+    def clear(self) -> None:
+        """Keep nothing, neither of what has come nor of what still comes: nobody reads it."""
+        if not self._dropping:
+            self._dropping = True
+            self._data.clear()
+            self.budget.release(self)
 
 
 class MeasuredRequest(Request):
@@ -58,9 +76,19 @@ class MeasuredRequest(Request):
         return super().blueprints
 
 
-def register(app: Quart, max_bytes: int, seconds: float) -> None:
-    """Refuse a body of more than `max_bytes`, or one that takes longer than `seconds`."""
-    app.request_class = MeasuredRequest
+def register(app: Quart, max_bytes: int, all_bytes: int, seconds: float) -> None:
+    """Refuse a body of more than `max_bytes`, or one that takes longer than `seconds`.
+
+    All of them together keep at most `all_bytes` in memory.
+    """
+
+    class AppBody(MeasuredBody):
+        budget = Budget(all_bytes)
+
+    class AppRequest(MeasuredRequest):
+        body_class = AppBody
+
+    app.request_class = AppRequest
     app.config["MAX_CONTENT_LENGTH"] = max_bytes
     app.config["BODY_TIMEOUT"] = seconds
     app.before_request(check_framing)
@@ -68,7 +96,7 @@ def register(app: Quart, max_bytes: int, seconds: float) -> None:
 
 
 async def read_body() -> bytes:
-    """Return the body. Raises what is answered 408 or 413."""
+    """Return the body, and keep no copy of it. Raises what is answered 408, 413 or 503."""
     asked = current_request()
     try:
         # Quart's own way takes a task.
@@ -76,6 +104,7 @@ async def read_body() -> bytes:
             body: bytes = await asked.body
     except TimeoutError as error:
         raise RequestTimeout from error
+    asked.body.clear()
     return body
 
 
@@ -111,9 +140,9 @@ async def finish_body(response: Response) -> Response:
     body = cast("MeasuredBody", asked.body)
     if has_two_ends(asked):
         response.headers["Connection"] = "close"
+    body.clear()
     if body.received.is_set() or "Connection" in response.headers:
         return response
-    body.drop()
     try:
         await asyncio.wait_for(body.received.wait(), LINGER_SECONDS)
     except TimeoutError:

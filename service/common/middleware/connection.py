@@ -51,6 +51,8 @@ class OneTaskConnection(ASGIHTTPConnection):
     """The way of one request from ASGI to Quart, and of its answer back."""
 
     _reader: asyncio.Task[None] | None = None
+    # The task of the server, as long as it makes the answer.
+    _answering: asyncio.Task[Any] | None = None
     _client_has_gone = False
 
     async def __call__(self, receive: Any, send: Any) -> None:
@@ -60,32 +62,42 @@ class OneTaskConnection(ASGIHTTPConnection):
         while not complete and (not has_body or _is_waiting(receive)):
             message = await receive()
             if message["type"] != "http.request":
+                request.body.clear()
                 return  # The client has gone.
             request.body.append(message.get("body", b""))
             complete = not message.get("more_body", False)
         if complete:
             request.body.set_complete()
-        loop, answering = asyncio.get_running_loop(), asyncio.current_task()
+        self._answering = asyncio.current_task()
         delay = WATCH_AFTER_SECONDS if complete else 0
-        timer = loop.call_later(delay, self._read, request, receive, answering)
+        timer = asyncio.get_running_loop().call_later(delay, self._read, request, receive)
         try:
             await self.handle_request(request, send)
         except asyncio.CancelledError:
-            if not self._client_has_gone or answering is None:
+            if not self._client_has_gone or self._answering is None:
                 raise
-            answering.uncancel()
+            self._answering.uncancel()
         finally:
-            timer.cancel()
-            if self._reader is not None:
-                self._reader.cancel()
+            self._answering = None
+            request.body.clear()
+            if complete:
+                timer.cancel()
+                if self._reader is not None:
+                    self._reader.cancel()
+            # Else it reads to the end: hypercorn waits until all that it received is taken.
 
-    def _read(self, request: Request, receive: Any, answering: Any) -> None:
+    def give_up(self) -> None:
+        """Cancel the answer: its client has gone."""
+        if self._answering is not None and not self._client_has_gone:
+            self._client_has_gone = True
+            self._answering.cancel()
+
+    def _read(self, request: Request, receive: Any) -> None:
         """Take what else the client sends, and cancel the answer where it goes."""
 
         async def read() -> None:
             await self.handle_messages(request, receive)
-            self._client_has_gone = True
-            answering.cancel()
+            self.give_up()
 
         self._reader = asyncio.create_task(read())
 

@@ -9,12 +9,14 @@ from collections.abc import Awaitable, Callable
 from functools import cache, wraps
 from typing import Any, cast
 
-from quart import Quart, current_app, request
+from quart import Quart, current_app, g, request
 from quart.typing import ResponseReturnValue
 from quart_schema.validation import QUART_SCHEMA_REQUEST_ATTRIBUTE as REQUESTS
 from quart_schema.validation import QUART_SCHEMA_RESPONSE_ATTRIBUTE as RESPONSES
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from service.common import limits
+from service.common.admission import Admission
 from service.common.contract_lines import MORE_CONTENT, REQUEST, lines_content
 from service.common.contract_parts import CSV, JSON, NDJSON
 from service.common.database import BULK_SECONDS
@@ -43,6 +45,10 @@ def register(app: Quart, max_bytes: int, max_line_bytes: int) -> None:
         media_types = (NDJSON, CSV)
         limit = max_bytes
 
+    admission = Admission(
+        limits.IMPORTS.value, limits.IMPORTS_WAITING.value, limits.POOL_WAIT_SECONDS.value
+    )
+
     async def open_lines() -> None:
         body: object = current_request().body
         if isinstance(body, StreamedBody) and request.mimetype in more_media_types():
@@ -51,6 +57,9 @@ def register(app: Quart, max_bytes: int, max_line_bytes: int) -> None:
                 raise InvalidContentType("Invalid charset. Only `utf-8` is allowed.")
             if parameters.get("header", "present").lower() != "present":
                 raise InvalidContentType("Invalid header. Only `present` is allowed.")
+            # Before the first byte of the body is read.
+            await admission.enter("imports")
+            g.import_admission = admission
             view = current_app.view_functions[cast("str", request.endpoint)]
             cast("dict[str, Any]", request.view_args)["payload"] = _lines(view, body)
             use_bulk_session()
@@ -66,6 +75,14 @@ def register(app: Quart, max_bytes: int, max_line_bytes: int) -> None:
 
     app.asgi_http_class = Connection
     app.before_request(open_lines)
+    app.teardown_request(leave)
+
+
+async def leave(error: BaseException | None) -> None:
+    """Let another import in."""
+    del error
+    if "import_admission" in g:
+        g.pop("import_admission").leave()
 
 
 def imports(store: Import) -> Callable[[View], View]:

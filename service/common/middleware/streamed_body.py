@@ -1,6 +1,6 @@
-"""A request body that is read while it comes, with backpressure: Quart's has none.
+"""A request body that is read while it comes, with back-pressure: Quart's has none.
 
-Where nobody reads, no more is taken from the client than fits the buffers.
+While nobody reads, no more is taken from the client than fits the buffers.
 """
 
 import asyncio
@@ -13,51 +13,51 @@ from werkzeug.exceptions import RequestEntityTooLarge, RequestTimeout
 from service.common import limits
 from service.common.middleware.body_limits import MeasuredBody
 from service.common.middleware.connection import OneTaskConnection
+from service.common.middleware.peer import on_client_close
 
 MAX_TYPE_BYTES = limits.CONTENT_TYPE_BYTES.value
 # How much waits to be read, and how much of it is read at once: other requests come in between.
-HIGH_WATER = 1 << 18
-PIECE = 1 << 14
+HIGH_WATER = 1 << 16
+PIECE = 1 << 12
 # What has to come in a while for a body to make progress; less than that is a client that rests.
 PROGRESS = 1 << 14
 
 
 class StreamedBody(MeasuredBody):
-    """A body of at most `limit` bytes, of which only a part is in memory."""
+    """A body of at most `limit` bytes, of which little is in memory, and less before it is read."""
 
     def __init__(self, expected: int | None, limit: int | None) -> None:
         super().__init__(expected, limit)
         self._length = 0
-        self._dropping = False
         self._room = asyncio.Event()
-        self._room.set()
+        if self._dropping:
+            self._room.set()
 
     def append(self, data: bytes) -> None:
         """Keep a part of the body until it is read."""
+        if self._dropping:
+            return
         self._length += len(data)
         if self._max_content_length is not None and self._length > self._max_content_length:
-            self._must_raise = RequestEntityTooLarge()
-            self.drop()
-        if not self._dropping:
-            self._data.extend(data)
+            self.give_up(RequestEntityTooLarge())
+            return
+        self._data.extend(data)
         if len(self._data) >= HIGH_WATER:
             self._room.clear()
         self._has_data.set()
 
     async def __anext__(self) -> bytes:
         """Return what has come."""
-        data = await super().__anext__()
         self._room.set()
-        return data
+        return await super().__anext__()
 
     async def room(self) -> None:
         """Wait until more may come."""
         await self._room.wait()
 
-    def drop(self) -> None:
+    def clear(self) -> None:
         """Let the rest come and go: nobody reads it."""
-        self._dropping = True
-        self._data.clear()
+        super().clear()
         self._room.set()
 
     async def pieces(self, seconds: float) -> AsyncIterator[bytes]:
@@ -73,6 +73,9 @@ class StreamedBody(MeasuredBody):
             except TimeoutError as error:
                 raise RequestTimeout from error
             if data is None:
+                # It may have been given up while this waited.
+                if self._must_raise is not None:
+                    raise self._must_raise
                 return
             progress += len(data)
             for start in range(0, len(data), PIECE):
@@ -97,13 +100,15 @@ class StreamingConnection(OneTaskConnection):
         return request
 
     async def handle_messages(self, request: Request, receive: Any) -> None:
-        """Take what comes, where a streamed body has room for it."""
+        """Take what comes, while a streamed body has room for it."""
         body: object = request.body
-        if isinstance(body, StreamedBody):
-            take = receive
+        if not isinstance(body, StreamedBody):
+            await super().handle_messages(request, receive)
+            return
 
-            async def receive() -> Any:
-                await body.room()
-                return await take()
+        async def take() -> Any:
+            await body.room()
+            return await receive()
 
-        await super().handle_messages(request, receive)
+        with on_client_close(self.scope, self.give_up):
+            await super().handle_messages(request, take)

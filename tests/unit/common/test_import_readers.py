@@ -3,7 +3,9 @@
 import csv
 import io
 import json
-from collections.abc import Iterator
+import re
+import tracemalloc
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -17,6 +19,8 @@ from service.common.imports.ndjson import NdjsonReader
 from service.common.imports.splitter import Splitter
 from service.foss.payloads import CreateFoss
 
+# No line is blank.
+NOTHING = re.compile(rb"(?!)")
 LIMIT = 1000
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
 RECORDS = st.lists(st.fixed_dictionaries({"name": TEXTS, "email": TEXTS}), max_size=5)
@@ -63,7 +67,7 @@ def test_ndjson_is_read_as_it_was_written(records: list[dict[str, str]], cuts: l
 
 @given(st.binary(max_size=300), st.lists(st.integers(0, 300), max_size=9))
 def test_any_bytes_are_cut_at_their_line_feeds(data: bytes, cuts: list[int]) -> None:
-    found = read(Splitter(LIMIT), data, cuts)
+    found = read(Splitter(LIMIT, NOTHING), data, cuts)
 
     assert [text for _, text in found] == data.removesuffix(b"\n").split(b"\n") * bool(data)
     assert [number for number, _ in found] == [*range(1, len(found) + 1)]
@@ -82,7 +86,7 @@ def test_any_bytes_are_read_as_csv_or_told(data: bytes, cuts: list[int]) -> None
 def test_a_line_is_kept_up_to_the_limit(length: int) -> None:
     data = b"x" * length + b"\nnext\n" + b"y" * length
     for step in (1, 7, 4 * LIMIT):
-        found = read(Splitter(LIMIT), data, [*range(0, len(data), step)])
+        found = read(Splitter(LIMIT, NOTHING), data, [*range(0, len(data), step)])
         kept = length <= LIMIT
 
         assert found == [
@@ -113,3 +117,79 @@ def test_a_record_in_csv_has_at_most_so_many_fields(field: str) -> None:
 def test_a_line_of_carriage_returns_names_no_fields() -> None:
     with pytest.raises(InvalidAPIRequest, match="a carriage return is where none may be"):
         read(CsvReader(LIMIT, CreateFoss), b"\r\r\nname,email\n", [])
+
+
+@pytest.mark.parametrize("blank", [b"\n", b"\r\n", b" \t\n", b"\r \n"])
+def test_blank_lines_of_ndjson_are_passed_over_many_at_once(blank: bytes) -> None:
+    record = b'{"name":"ab","email":"a@b.co"}\n'
+    data = blank * 5000 + record + blank * 5000 + record
+    reader = NdjsonReader(LIMIT)
+    looked_at = count_lines(reader)
+    found = [*reader.feed(data), *reader.close()]
+
+    assert [number for number, _, _ in found] == [5001, 10_002]
+    assert looked_at() == 2
+
+
+@pytest.mark.parametrize("blank", [b"\n", b"\r\n", b",\n", b",,,,\r\n"])
+def test_blank_lines_of_csv_are_passed_over_many_at_once(blank: bytes) -> None:
+    data = blank * 5000 + b"name,email\n" + blank * 5000 + b'ab,"a@b.co"\n' + blank * 5000
+    reader = CsvReader(LIMIT, CreateFoss)
+    looked_at = count_lines(reader)
+    found = [*reader.feed(data), *reader.close()]
+
+    assert found == [(10_002, {"name": "ab", "email": "a@b.co"}, [])]
+    assert looked_at() == 2
+
+
+@given(st.text(' ,\n\r"ab', max_size=60), st.lists(st.integers(0, 60), max_size=9))
+def test_what_is_passed_over_does_not_depend_on_where_it_is_cut(text: str, cuts: list[int]) -> None:
+    data = text.encode()
+    for reader in (NdjsonReader, lambda limit: CsvReader(limit, CreateFoss)):
+        head = b"name,email\n" if reader is not NdjsonReader else b""
+        whole = read(reader(LIMIT), head + data, [])
+
+        assert read(reader(LIMIT), head + data, cuts) == whole
+        assert read(reader(LIMIT), head + data, [*range(len(head + data))]) == whole
+
+
+def test_a_record_of_csv_with_very_many_lines_takes_no_more_than_its_bytes() -> None:
+    limit = 1 << 17
+    reader = CsvReader(limit, CreateFoss)
+    assert [*reader.feed(b'name,email\n"')] == []
+    tracemalloc.start()
+    try:
+        for _ in range(40):
+            assert [*reader.feed(b"ab\n" * 1000)] == []
+    finally:
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+
+    assert peak < 2 * limit
+
+
+def test_lines_of_a_text_of_csv_are_taken_many_at_once() -> None:
+    text = b"ab\n" * 300 + b"\n" * 300
+    reader = CsvReader(LIMIT * 10, CreateFoss)
+    looked_at = count_lines(reader)
+    found = [*reader.feed(b'name,email\n"' + text + b'",a@b.co\n\nab,a@b.co\n')]
+
+    assert [(number, value) for number, value, _ in found] == [
+        (2, {"name": text.decode(), "email": "a@b.co"}),
+        (604, {"name": "ab", "email": "a@b.co"}),
+    ]
+    assert looked_at() == 5
+
+
+def count_lines(reader: Any) -> Callable[[], int]:
+    """Have a reader tell how many lines it looked at."""
+    lines, count = reader._lines, 0
+    line = lines._line
+
+    def counted() -> Any:
+        nonlocal count
+        count += 1
+        return line()
+
+    lines._line = counted
+    return lambda: count

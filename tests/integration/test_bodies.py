@@ -1,0 +1,161 @@
+"""Bodies that are not finished, all together: what is kept of them, and who is refused."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+from pydantic import SecretStr
+from quart import Quart
+
+from service import create_app
+from service.common import limits
+from service.common.middleware import body_limits
+from service.common.middleware.body_budget import Budget
+from service.settings import Settings
+from tests.factories import foss
+from tests.integration.test_connection import GONE, Exchange, part
+
+LIMIT = 10_000
+ALL = 3 * LIMIT
+KEY = "k" * 16
+NDJSON = "application/x-ndjson"
+JSON = {"content_type": "application/json", "content_length": str(LIMIT), "x_api_key": KEY}
+LINES = {
+    "content_type": NDJSON,
+    "transfer_encoding": "chunked",
+    "x_api_key": KEY,
+}
+
+
+@pytest.fixture
+async def running(
+    settings: Settings, empty_database: None, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Quart]:
+    """Return an application with a small budget, which waits for no rest of a body."""
+    monkeypatch.setattr(body_limits, "LINGER_SECONDS", 0)
+    changes = {"max_bodies_bytes": ALL, "secure_api_key": SecretStr(KEY)}
+    app = create_app(settings.model_copy(update=changes))
+    async with app.test_app():
+        yield app
+
+
+def budget(app: Quart) -> Budget:
+    """Return the budget of an application."""
+    found: Budget = app.request_class.body_class.budget  # type: ignore[attr-defined]  # Ours.
+    return found
+
+
+async def settle() -> None:
+    """Let every task go on until it waits for somebody else."""
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Return once something holds."""
+    async with asyncio.timeout(30):
+        while not holds():  # noqa: ASYNC110  # Nobody else is told.
+            await asyncio.sleep(0)
+
+
+@pytest.mark.limit("BODIES_BYTES")
+async def test_bodies_beyond_the_budget_are_refused_and_small_ones_are_not(running: Quart) -> None:
+    # As the limit that they share: three of them fit.
+    large = [Exchange(running, "/foss", "POST", **JSON) for _ in range(10)]
+    tasks = []
+    for exchange in large:
+        tasks.append(asyncio.create_task(exchange.run(part(b" " * LIMIT, more=True))))
+        await until(lambda: budget(running).held > 0)
+        await settle()
+        assert budget(running).held <= ALL
+    await until(lambda: sum(bool(exchange.sent) for exchange in large) == len(large) - 3)
+    body = json.dumps(foss()).encode()
+    small = Exchange(running, "/foss", "POST", **JSON | {"content_length": str(len(body))})
+    await small.run(part(body))
+    for exchange in large:
+        exchange.received.put_nowait(GONE)
+    await asyncio.gather(*tasks)
+
+    refused = [exchange for exchange in large if exchange.sent]
+    assert {exchange.status for exchange in refused} == {503}
+    assert json.loads(refused[0].body)["error"]["type"] == "Unavailable"
+    headers = dict(refused[0].sent[0]["headers"])
+    assert (headers[b"retry-after"], headers[b"connection"]) == (b"1", b"close")
+    assert small.status == 201
+    assert budget(running).held == 0
+
+
+@pytest.mark.parametrize(
+    ("status", "method", "path", "headers"),
+    [
+        (401, "POST", "/foss", {"x_api_key": "wrong"}),
+        (404, "POST", "/elsewhere", {}),
+        (405, "POST", "/foss/1", {}),
+        (415, "POST", "/foss", {"content_type": "text/plain"}),
+        (415, "POST", "/foss", {"content_encoding": "gzip"}),
+        (415, "POST", "/foss", {"content_type": NDJSON, "content_encoding": "gzip"}),
+        (415, "POST", "/foss", {"content_type": "text/csv; header=absent"}),
+        (413, "POST", "/foss", {"content_length": str(LIMIT + 1)}),
+    ],
+)
+async def test_what_is_answered_without_its_body_keeps_nothing_of_it(
+    running: Quart,
+    monkeypatch: pytest.MonkeyPatch,
+    status: int,
+    method: str,
+    path: str,
+    headers: dict[str, str],
+) -> None:
+    monkeypatch.setattr(body_limits, "LINGER_SECONDS", 30)
+    exchange = Exchange(running, path, method, **JSON | headers)
+    task = asyncio.create_task(exchange.run(part(b" " * 1000, more=True)))
+    # It waits for the rest, and drops that.
+    for _ in range(20):
+        exchange.received.put_nowait(part(b" " * 1000, more=True))
+        await until(lambda: exchange.received.empty() and not budget(running).held)
+    exchange.received.put_nowait(part())
+    await task
+
+    assert exchange.status == status
+
+
+async def test_a_client_that_leaves_releases_what_it_sent(running: Quart) -> None:
+    early = Exchange(running, "/foss", "POST", **JSON)
+    await early.run(part(b" " * 1000, more=True), GONE)
+    late = Exchange(running, "/foss", "POST", **JSON)
+    task = asyncio.create_task(late.run(part(b" " * 1000, more=True)))
+    await until(lambda: budget(running).held > 0)
+    held = budget(running).held
+    late.received.put_nowait(GONE)
+    await task
+
+    assert (held, budget(running).held) == (1000, 0)
+    assert early.sent == late.sent == []
+
+
+@pytest.mark.limit("IMPORTS", "IMPORTS_WAITING")
+async def test_no_byte_of_an_import_is_read_before_its_turn(running: Quart) -> None:
+    most = limits.IMPORTS.value, limits.IMPORTS_WAITING.value
+    exchanges = [Exchange(running, "/foss", "POST", **LINES) for _ in range(sum(most))]
+    tasks = [asyncio.create_task(one.run()) for one in exchanges]
+    await settle()
+    for exchange in exchanges:
+        for _ in range(20):
+            exchange.received.put_nowait(part(b"\n" * 100, more=True))
+    await until(lambda: all(one.received.empty() for one in exchanges[: most[0]]))
+    await settle()
+    unread = [exchange.received.qsize() for exchange in exchanges]
+    one_more = Exchange(running, "/foss", "POST", **LINES)
+    await one_more.run(part(b"\n", more=True))
+    # Who leaves makes room for the next, and what that sent is read then.
+    exchanges[0].received.put_nowait(GONE)
+    await tasks[0]
+    await until(exchanges[most[0]].received.empty)
+    for exchange in exchanges[1:]:
+        exchange.received.put_nowait(part())
+    await asyncio.gather(*tasks)
+
+    assert unread == [0] * most[0] + [20] * most[1]
+    assert one_more.status == 503
+    assert {exchange.status for exchange in exchanges[1:]} == {201}

@@ -1,0 +1,48 @@
+"""Who gets in, who waits, and who is refused."""
+
+import asyncio
+
+import pytest
+
+from service.common.admission import Admission
+from service.common.exceptions import Unavailable
+
+
+async def test_who_leaves_lets_in_who_waited_longest() -> None:
+    admission = Admission(running=1, waiting=2, seconds=30)
+    await admission.enter("jobs")
+    first, second = (asyncio.create_task(admission.enter("jobs")) for _ in range(2))
+    await asyncio.sleep(0)
+    with pytest.raises(Unavailable):
+        await admission.enter("jobs")
+    admission.leave()
+    await first
+
+    assert not second.done()
+
+    admission.leave()
+    await second
+
+
+async def test_who_waited_too_long_is_refused_and_takes_no_place() -> None:
+    admission = Admission(running=1, waiting=1, seconds=0)
+    await admission.enter("jobs")
+    for _ in range(3):
+        with pytest.raises(Unavailable):
+            await admission.enter("jobs")
+    admission.leave()
+
+    await admission.enter("jobs")
+
+
+async def test_who_gives_up_waiting_takes_no_place() -> None:
+    admission = Admission(running=1, waiting=1, seconds=30)
+    await admission.enter("jobs")
+    for _ in range(3):
+        waiting = asyncio.create_task(admission.enter("jobs"))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.wait([waiting])
+    admission.leave()
+
+    await admission.enter("jobs")
