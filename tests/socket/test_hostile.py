@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from service.common.limits import HEAD_BYTES, HEADER_FIELDS
 from service.common.request_ids import WELL_FORMED
 from tests.factories import foss
 from tests.socket.conftest import KEY, Service, running
@@ -166,6 +167,25 @@ def test_an_odd_request_id_is_replaced(service: Service, id_: bytes) -> None:
     assert WELL_FORMED.fullmatch(answered)
     assert answered not in id_.decode("latin-1")
     assert "evil" not in head.lower()
+
+
+@pytest.mark.limit("HEAD_BYTES")
+@pytest.mark.parametrize(("more", "status"), [(0, 200), (1, 431)])
+def test_a_head_is_as_large_as_the_limit(service: Service, more: int, status: int) -> None:
+    empty = len(request(b"GET /foss", b"X: "))
+    sent = request(b"GET /foss", b"X: " + b"x" * (HEAD_BYTES.value - empty + more))
+    exchange(service.port, Row(sent, status, None, closes=status == 431))
+
+    assert len(sent) == HEAD_BYTES.value + more
+
+
+@pytest.mark.limit("HEADER_FIELDS")
+def test_a_request_has_as_many_header_fields_as_the_limit(service: Service) -> None:
+    # With those that every request here has.
+    own = request(b"GET /foss").count(b": ")
+    fields = [b"a: 1"] * (HEADER_FIELDS.value - own)
+    exchange(service.port, Row(request(b"GET /foss", *fields), 200, None))
+    exchange(service.port, Row(request(b"GET /foss", *fields, b"b: 2"), 431, closes=True))
 
 
 def test_a_head_of_16_kib_may_come_in_pieces(service: Service) -> None:
