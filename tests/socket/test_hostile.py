@@ -230,3 +230,14 @@ def test_the_table_over_and_over_leaves_no_memory_behind(
     after = min(memory_after(PASSES)[-3:])
 
     assert after - before < BYTES_A_REQUEST * (PASSES - 2) * len(TABLE)
+
+
+def test_no_hostile_row_has_left_its_key_its_query_or_a_traceback_in_the_log(
+    service: Service,
+) -> None:
+    log = service.log.read_text()
+
+    assert '"event":"request"' in log
+    assert KEY not in log
+    assert "q=x" not in log
+    assert "Traceback" not in log
