@@ -27,7 +27,7 @@ from service import create_app, idle_connections, single_write
 from service.common import limits
 from service.common.engine import COMMAND_GRACE_SECONDS, database_url
 from service.common.failures import OperatorError
-from service.common.logs import AccessLog, configure_logs
+from service.common.logs import AccessLog, configure_logs, log_unraisable
 from service.common.middleware.drain import begin_drain
 from service.common.validation import SchemaError
 from service.settings import Settings, SettingsError, load_settings
@@ -41,6 +41,7 @@ def main() -> int:
     try:
         settings = load_settings()
         configure_logs(settings)
+        sys.unraisablehook = log_unraisable
         single_write.register()
         idle_connections.register()
         app = create_app(settings)

@@ -1,15 +1,29 @@
-"""One write for the head and the beginning of the body of an answer, where hypercorn makes two.
+"""HTTP/1.1 alone, with one write for the head and the beginning of the body of an answer.
 
-Between the two a client, or nginx, may see half an answer: of a replica that is killed just then
-it could not be told from a whole one, nor asked of another replica. It also saves a system call.
+hypercorn makes two writes. Between them a client, or nginx, may see half an answer: of a replica
+that is killed just then it could not be told from a whole one, nor asked of another replica. One
+write also saves a system call.
+
+hypercorn also switches to HTTP/2 or WebSocket when a client asks for it. `Upgrade` is ignored here
+(RFC 9110, section 7.8), and other versions are refused: HTTP/2 ends where TLS ends.
 """
 
 from typing import Any
 
 import h11
 import hypercorn.protocol
-from hypercorn.events import RawData
-from hypercorn.protocol.h11 import H11Protocol
+import orjson
+import structlog
+from hypercorn.events import Closed, RawData
+from hypercorn.protocol.events import Request
+from hypercorn.protocol.h11 import STREAM_ID, H11Protocol
+from hypercorn.protocol.http_stream import HTTPStream
+
+from service.bounded_http1 import BAD_REQUEST, BoundedConnection
+from service.common.exceptions import InvalidAPIRequest
+from service.common.request_ids import choose_request_id
+
+log = structlog.get_logger("service")
 
 LARGE = 1 << 14
 
@@ -17,7 +31,68 @@ LARGE = 1 << 14
 class SingleWriteProtocol(H11Protocol):
     """HTTP/1.1, as hypercorn speaks it, with a head that waits for what follows it."""
 
+    connection: BoundedConnection
     _head = b""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.connection = BoundedConnection()
+
+    async def _check_protocol(self, event: h11.Request) -> None:
+        """Ignore `Upgrade: h2c`."""
+
+    async def _create_stream(self, request: h11.Request) -> None:
+        """Hand a request to the application; hypercorn's own method also looks for WebSockets."""
+        if not request.http_version.startswith(b"1."):
+            await self._send_error_response(BAD_REQUEST)
+            await self.send(Closed())
+            return
+        self.stream = HTTPStream(
+            self.app,
+            self.config,
+            self.context,
+            self.task_group,
+            self.ssl,
+            self.client,
+            self.server,
+            self.stream_send,
+            STREAM_ID,
+        )
+        await self.stream.handle(
+            Request(
+                stream_id=STREAM_ID,
+                headers=list(request.headers),
+                http_version=request.http_version.decode(),
+                method=request.method.decode("ascii").upper(),
+                raw_path=request.target,
+                state=self.connection_state,
+            )
+        )
+        self.keep_alive_requests += 1
+        await self.context.mark_request()
+
+    async def _send_error_response(self, status_code: int) -> None:
+        """Answer what is not a request: with the envelope if there is something to tell."""
+        refusal = self.connection.refusal
+        if refusal is None:
+            await super()._send_error_response(status_code)
+            return
+        error = InvalidAPIRequest(refusal.message, status_code=refusal.status)
+        request_id = choose_request_id(refusal.request_id)
+        body = orjson.dumps({"error": error.to_dict() | {"request_id": request_id}})
+        client = (self.client or ("-",))[0]
+        log.info("request refused", status=error.code, client=client, request_id=request_id)
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(body)),
+            (b"cache-control", b"no-store"),
+            (b"x-request-id", request_id.encode()),
+            (b"connection", b"close"),
+            *self.config.response_headers("h11"),
+        ]
+        await self._send_h11_event(h11.Response(status_code=error.code, headers=headers))
+        await self._send_h11_event(h11.Data(data=body))
+        await self._send_h11_event(h11.EndOfMessage())
 
     async def _send_h11_event(self, event: Any) -> None:
         try:

@@ -37,7 +37,7 @@ KNOWS_WEB = {
     "service": "assembles the application",
     "service.__main__": "serves the application with hypercorn",
     "service.idle_connections": "has hypercorn keep a task for a connection",
-    "service.single_write": "has hypercorn write an answer at once",
+    "service.single_write": "has hypercorn speak HTTP/1.1 alone, and write an answer at once",
     "service.common.logs": "writes hypercorn's access log",
 }
 STATEMENTS = {

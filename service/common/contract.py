@@ -10,7 +10,7 @@ from urllib.parse import urljoin
 
 from service.common.contract_parts import (
     ALWAYS,
-    BY_NGINX,
+    BEFORE_THE_APPLICATION,
     ERRORS,
     EVERYWHERE,
     FIRST_ERROR,
@@ -135,7 +135,7 @@ def _error(status: int, answer: Answer) -> Document:
         JSON: content("Error")[JSON] | {"example": {"error": envelope | facts}},
         PROBLEM: content("Problem")[JSON] | {"example": problem | facts},
     }
-    if status == BY_NGINX:
+    if status in BEFORE_THE_APPLICATION:
         del forms[PROBLEM]
     return {
         "description": answer.description,

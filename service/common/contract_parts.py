@@ -62,6 +62,7 @@ ERRORS: Mapping[int, Answer] = {
         "Too many requests come from this address.",
         ("Retry-After",),
     ),
+    431: Answer("HeadTooLarge", INVALID, "There are too many header fields, or they are too long."),
     500: Answer(
         "InternalError",
         "InternalError",
@@ -76,9 +77,9 @@ ERRORS: Mapping[int, Answer] = {
     504: Answer("DeadlineExceeded", "DeadlineExceeded", "The request took too long."),
 }
 FIRST_ERROR = 400
-# The proxy alone answers it, and knows one form of an error.
-BY_NGINX = 429
-EVERYWHERE = (400, 413, 415, 429, 500, 503, 504)
+# What the proxy or the server answers without the application has one form.
+BEFORE_THE_APPLICATION = (429, 431)
+EVERYWHERE = (400, 413, 415, 429, 431, 500, 503, 504)
 WITH_BODY = (408,)
 
 # The headers of every answer.

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import re
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -12,10 +11,11 @@ import structlog
 from hypercorn.config import Config
 from hypercorn.logging import Logger
 from hypercorn.typing import ResponseSummary, WWWScope
-from structlog.typing import EventDict, Processor
+from structlog.typing import EventDict, ExcInfo, Processor
 
 from service.common.exceptions import cut
 from service.common.request_ids import choose_request_id
+from service.common.tracebacks import summary_of, traceback_of
 from service.settings import Settings
 
 # Libraries that tell at INFO what only their own developers ask.
@@ -28,9 +28,8 @@ def configure_logs(settings: Settings) -> None:
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        # Without the values of variables, which may be secrets.
-        structlog.processors.format_exc_info,
-        _drop_details,
+        _drop_quotations,
+        structlog.processors.ExceptionRenderer(_render),
     ]
     render: list[Processor]
     if settings.json_logs:
@@ -47,6 +46,7 @@ def configure_logs(settings: Settings) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
+            pass_foreign_args=True,
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render],
         )
     )
@@ -72,12 +72,35 @@ def _name(request: WWWScope) -> str:
     return choose_request_id(inbound.decode("latin-1"))
 
 
-def _drop_details(logger: object, method: str, event: EventDict) -> EventDict:
-    """Leave out what PostgreSQL quotes of a record behind `DETAIL:`."""
+def _render(exc_info: ExcInfo) -> str:
+    return traceback_of(exc_info[1])
+
+
+def _drop_quotations(logger: object, method: str, event: EventDict) -> EventDict:
+    """Leave out of a library's line what may quote a request: bytes, and messages of exceptions."""
     del logger, method
-    if isinstance(event.get("exception"), str):
-        event["exception"] = re.sub(r"(?m)^DETAIL: .*\n?", "", event["exception"])
+    if "_record" not in event:
+        return event
+    arguments = event.pop("positional_args", ())
+    values = [*(arguments.values() if isinstance(arguments, Mapping) else arguments)]
+    values += [error for error in (event.get("exc_info") or ()) if isinstance(error, BaseException)]
+    # asyncio describes tasks and their exceptions in the lines that follow.
+    text = str(event["event"]).split("\n", 1)[0]
+    for value in values:
+        if isinstance(value, BaseException):
+            for quoted in filter(None, (repr(value), str(value))):
+                text = text.replace(quoted, summary_of(value))
+        elif isinstance(value, bytes | bytearray):
+            text = text.replace(repr(value), "(bytes withheld)").replace(
+                str(value), "(bytes withheld)"
+            )
+    event["event"] = text
     return event
+
+
+def log_unraisable(unraisable: Any) -> None:
+    """Log an exception that nobody could catch; a replacement for `sys.unraisablehook`."""
+    structlog.get_logger("service").error("exception ignored", exc_info=unraisable.exc_value)
 
 
 class AccessLog(Logger):

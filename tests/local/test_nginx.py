@@ -222,6 +222,38 @@ def head(line: bytes, *more: bytes) -> bytes:
     return b"\r\n".join([line, b"Host: localhost", b"Connection: close", *more, b"", b""])
 
 
+REFUSED = {
+    "too many header fields": ((b"X: 1",) * 101, 431),
+    "a vertical tab": ((b"X: \v",), 400),
+    "a form feed": ((b"X: \f",), 400),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_only_the_service_refuses_has_the_envelope_too(front: "Proxy", name: str) -> None:
+    more, status = REFUSED[name]
+    headers = check_error(
+        front.raw(head(b"GET /livez HTTP/1.1", *more)), status, "InvalidAPIRequest"
+    )
+
+    assert front.wait_for_log(headers["X-Request-ID"])["status"] == status
+
+
+def test_a_url_that_is_not_ascii_has_the_envelope_too(front: "Proxy") -> None:
+    answer = front.raw(head(b"GET /\xff HTTP/1.1"))
+    check_error(answer, 400, "InvalidAPIRequest")
+
+    assert b"not ASCII" in parse(answer)[2]
+
+
+def test_an_upgrade_to_http_2_is_ignored(front: "Proxy") -> None:
+    upgrade = (b"Upgrade: h2c", b"HTTP2-Settings: AAMAAABkAAQAAP__")
+
+    assert parse(front.raw(head(b"GET /livez HTTP/1.1", *upgrade)))[0] == 200
+    preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+    check_error(front.raw(preface), 400, "InvalidAPIRequest")
+
+
 @pytest.fixture(scope="module")
 def answering(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Proxy, Replica]]:
     """Return nginx before a replica that answers."""

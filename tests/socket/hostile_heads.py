@@ -66,6 +66,75 @@ SMUGGLING = {
     "a second request in a body": Row(request(POST, JSON, body=SMUGGLED), 400),
 }
 
+SPACES = b" " * 30_000
+FIELDS = [b"a: 1"] * 10_000
+
+
+def in_chunks(framing: bytes, status: int = 400, type_: str | None = None) -> Row:
+    """Return a row whose body is refused for what frames its chunks."""
+    return Row(request(POST, JSON, CHUNKED) + framing + SMUGGLED, status, type_, closes=True)
+
+
+# What an expression that backtracks takes quadratic time for.
+COSTLY = {
+    "spaces and a NUL": refused(b"X:" + SPACES + b"\0"),
+    "spaces, a letter and a NUL": refused(b"X:" + SPACES + b"a\0"),
+    "spaces and a vertical tab": refused(b"X:" + SPACES + b"\v"),
+    "spaces and a form feed": refused(b"X:" + SPACES + b"\f"),
+    "spaces and a bare CR": refused(b"X:" + SPACES + b"\ra"),
+    "tabs and a NUL": refused(b"X:" + b"\t" * 30_000 + b"\0"),
+    "words and a NUL": refused(b"X:" + b" a" * 15_000 + b"\0"),
+    "spaces and a NUL in a folded line": refused(b"X:" + SPACES, b" \0"),
+    "spaces without a name": refused(SPACES + b"\0"),
+    "a chunk's extension of spaces and a line feed": in_chunks(b"2;" + SPACES + b"\n\r\n{}\r\n"),
+    "a chunk's size, spaces and a line feed": in_chunks(b"2" + SPACES + b"\n\r\n{}\r\n"),
+    "spaces and a NUL in a trailer": in_chunks(b"0\r\nX:" + SPACES + b"\0\r\n\r\n"),
+    "100 header fields": Row(request(b"GET /foss", *FIELDS[:98]), 200, None),
+    "101 header fields": Row(request(b"GET /foss", *FIELDS[:99]), 431, closes=True),
+    "101 header fields that begin a body": Row(
+        request(POST, JSON, CHUNKED, *FIELDS[:97]) + chunked(b"[]") + SMUGGLED, 431, closes=True
+    ),
+    "10 000 header fields": Row(request(b"GET /foss", *FIELDS), 431, closes=True),
+    "10 000 lines of one header field": Row(
+        request(b"GET /foss", b"X:" + b"\r\n a" * 10_000), 431, closes=True
+    ),
+    "10 000 trailers": in_chunks(
+        b"0\r\n" + b"\r\n".join(FIELDS) + b"\r\n\r\n", 431, "InvalidAPIRequest"
+    ),
+}
+
+UPGRADE = (b"Connection: Upgrade, HTTP2-Settings", b"HTTP2-Settings: AAMAAABkAAQAAP__")
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+WEBSOCKET = (
+    *(b"Connection: Upgrade", b"Upgrade: websocket"),
+    *(b"Sec-WebSocket-Version: 13", b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="),
+)
+
+PROTOCOLS = {
+    "an upgrade to h2c": Row(request(b"GET /foss?q=x", *UPGRADE, b"Upgrade: h2c"), 200, None),
+    "an upgrade to h2c with a body": Row(
+        request(POST, JSON, *UPGRADE, b"Upgrade: h2c", body=b"[]"), 422
+    ),
+    "an upgrade to h2c with wrong settings": Row(
+        request(b"GET /foss", b"Upgrade: h2c", b"HTTP2-Settings: *"), 200, None
+    ),
+    "an upgrade to a WebSocket": Row(request(b"GET /foss", *WEBSOCKET), 200, None),
+    "an upgrade to a WebSocket with a body": Row(
+        request(b"GET /foss", JSON, *WEBSOCKET, body=b"{}"), 200, None
+    ),
+    "an upgrade to half a WebSocket": Row(request(b"GET /foss", *WEBSOCKET[:2]), 200, None),
+    "the preface of HTTP/2": Row(PREFACE, 400, None, closes=True),
+    "the preface of HTTP/2 and a frame": Row(
+        PREFACE + b"\0\0\0\4\0\0\0\0\0", 400, None, closes=True
+    ),
+    "a second preface": Row(PREFACE + PREFACE + SMUGGLED, 400, None, closes=True),
+} | {
+    f"a request of HTTP/{version.decode()}": Row(
+        b"GET /foss HTTP/%b\r\nHost: x\r\n\r\n" % version + SMUGGLED, 400, None, closes=True
+    )
+    for version in (b"0.9", b"2.0", b"3.7")
+}
+
 METHODS = {
     "TRACE": Row(request(b"TRACE /foss"), 405),
     "TRACE to nothing": Row(request(b"TRACE /nope"), 404),
@@ -174,6 +243,8 @@ REQUEST_IDS = {
 
 HEADS = (
     SMUGGLING
+    | COSTLY
+    | PROTOCOLS
     | METHODS
     | LINES
     | LONG

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from service.common.limits import HEAD_BYTES, HEADER_FIELDS
 from service.common.request_ids import WELL_FORMED
 from tests.factories import foss
 from tests.socket.conftest import KEY, Service, running
@@ -168,6 +169,25 @@ def test_an_odd_request_id_is_replaced(service: Service, id_: bytes) -> None:
     assert "evil" not in head.lower()
 
 
+@pytest.mark.limit("HEAD_BYTES")
+@pytest.mark.parametrize(("more", "status"), [(0, 200), (1, 431)])
+def test_a_head_is_as_large_as_the_limit(service: Service, more: int, status: int) -> None:
+    empty = len(request(b"GET /foss", b"X: "))
+    sent = request(b"GET /foss", b"X: " + b"x" * (HEAD_BYTES.value - empty + more))
+    exchange(service.port, Row(sent, status, None, closes=status == 431))
+
+    assert len(sent) == HEAD_BYTES.value + more
+
+
+@pytest.mark.limit("HEADER_FIELDS")
+def test_a_request_has_as_many_header_fields_as_the_limit(service: Service) -> None:
+    # With those that every request here has.
+    own = request(b"GET /foss").count(b": ")
+    fields = [b"a: 1"] * (HEADER_FIELDS.value - own)
+    exchange(service.port, Row(request(b"GET /foss", *fields), 200, None))
+    exchange(service.port, Row(request(b"GET /foss", *fields, b"b: 2"), 431, closes=True))
+
+
 def test_a_head_of_16_kib_may_come_in_pieces(service: Service) -> None:
     sent = request(b"GET /foss?q=" + b"x" * 16_384)
     with (
@@ -210,3 +230,14 @@ def test_the_table_over_and_over_leaves_no_memory_behind(
     after = min(memory_after(PASSES)[-3:])
 
     assert after - before < BYTES_A_REQUEST * (PASSES - 2) * len(TABLE)
+
+
+def test_no_hostile_row_has_left_its_key_its_query_or_a_traceback_in_the_log(
+    service: Service,
+) -> None:
+    log = service.log.read_text()
+
+    assert '"event":"request"' in log
+    assert KEY not in log
+    assert "q=x" not in log
+    assert "Traceback" not in log

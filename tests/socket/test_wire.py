@@ -85,7 +85,7 @@ def test_the_host_plays_no_part(service: Service, host: bytes) -> None:
 
 def test_a_websocket_handshake_is_answered_like_a_get(service: Service) -> None:
     answer = service.raw(
-        b"GET /foss HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        b"GET /foss HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, close\r\nUpgrade: websocket\r\n"
         b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
     )
 

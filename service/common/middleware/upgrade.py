@@ -1,7 +1,7 @@
 """Upgrade: a request to become a WebSocket is answered as the plain GET that it also is.
 
-RFC 9110, section 7.8, lets a server ignore `Upgrade`. hypercorn does not: it hands such a
-request over as a WebSocket, which would pass by every hook.
+RFC 9110, section 7.8, lets a server ignore `Upgrade`, as `python -m service` does. Other ASGI
+servers hand such a request over as a WebSocket, which would pass by every hook.
 """
 
 from typing import Any

@@ -1,18 +1,23 @@
 """Log lines: one JSON object each in production, readable ones in development."""
 
+import asyncio
 import json
 import logging
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
+import h11
 import pytest
 import structlog
 from hypercorn.config import Config
 from hypercorn.typing import HTTPScope
 from structlog.contextvars import bound_contextvars
 
-from service.common.logs import AccessLog, configure_logs
+from service.common.exceptions import RecordAlreadyExists
+from service.common.logs import AccessLog, configure_logs, log_unraisable
 from service.settings import Settings
 
 
@@ -105,6 +110,121 @@ def test_a_traceback_is_inside_the_one_line_and_shows_no_variables(output: Outpu
         assert "RuntimeError: it failed\nin two lines" in line["exception"]
         assert "ValueError" in line["exception"]
     assert PASSWORD not in output.getvalue()
+
+
+SECRET = "s3cret-part-of-a-request"
+
+
+class Quoting(Exception):  # noqa: N818
+    """An error of PostgreSQL, as its drivers have them."""
+
+    def __init__(self, message: str, sqlstate: str) -> None:
+        super().__init__(message)
+        self.sqlstate = sqlstate
+
+
+def quote_a_header() -> None:
+    connection = h11.Connection(h11.SERVER)
+    connection.receive_data(f"GET / HTTP/1.1\r\nX API-Key: {SECRET}\r\n\r\n".encode())
+    connection.next_event()
+
+
+def quote_a_text() -> None:
+    int(SECRET)
+
+
+def quote_a_key() -> None:
+    os.environ[SECRET]
+
+
+def quote_bytes() -> None:
+    f"{SECRET}\ud800".encode()
+
+
+def quote_an_answer() -> None:
+    try:
+        raise RecordAlreadyExists(f"Email `{SECRET}` has already been taken")  # noqa: TRY301
+    except RecordAlreadyExists as error:
+        raise RuntimeError("fixed text") from error
+
+
+def quote_a_parameter() -> None:
+    raise ValueError(f"Unknown fields: {SECRET}.")
+
+
+def quote_a_value() -> None:
+    raise Quoting(f'invalid input syntax for type bigint: "{SECRET}"', "22P02")
+
+
+def quote_a_record() -> None:
+    raise Quoting(f"duplicate key\nDETAIL:  Key (email)=({SECRET}) already exists.", "23505")
+
+
+def quote_in_a_group() -> None:
+    try:
+        quote_a_text()
+    except ValueError as error:
+        raise ExceptionGroup("two at once", [error, OSError(2, "No such file")]) from error
+
+
+@pytest.mark.parametrize(
+    ("fail_with", "told"),
+    [
+        (quote_a_header, "h11._util.RemoteProtocolError: (message withheld"),
+        (quote_a_text, "ValueError: (message withheld"),
+        (quote_a_key, "KeyError: (message withheld"),
+        (quote_bytes, "UnicodeEncodeError: (message withheld"),
+        (quote_an_answer, "RuntimeError: fixed text"),
+        (quote_a_parameter, "ValueError: (message withheld"),
+        (quote_a_value, "Quoting: (message withheld"),
+        (quote_a_record, "Quoting: duplicate key (SQLSTATE 23505)"),
+        (quote_in_a_group, "FileNotFoundError: [Errno 2] No such file"),
+    ],
+)
+@pytest.mark.parametrize("settings", [Settings(log_format="json"), Settings()])
+def test_an_exception_is_logged_without_what_it_quotes_of_a_request(
+    output: Output, fail_with: Callable[[], None], told: str, settings: Settings
+) -> None:
+    configure_logs(settings)
+    try:
+        fail_with()
+    except Exception as error:
+        structlog.get_logger("service").error("InternalError", exc_info=error)
+        logger = logging.getLogger("some.library")
+        logger.exception("as well")
+        logger.exception(f"failed: {error} {error!r}")  # noqa: G004, TRY401
+        logger.warning("failed: %s, %r", error, error)
+        logger.warning("%(error)s", {"error": error})
+        logger.warning("received %r, %s", SECRET.encode(), bytearray(SECRET.encode()))
+        loop = asyncio.new_event_loop()
+        loop.call_exception_handler({"message": "unretrieved", "exception": error, "x": SECRET})
+        loop.close()
+    found = output.getvalue()
+
+    # Where a frame is, its line of code is too, which names the variable.
+    assert SECRET not in found
+    assert told in found
+    assert f"in {fail_with.__name__}" in found
+    assert "unretrieved" in found
+
+
+def test_a_chain_of_exceptions_that_is_a_circle_is_logged(output: Output) -> None:
+    json_logs()
+    first, second = ValueError(), KeyError()
+    first.__context__, second.__context__ = second, first
+    structlog.get_logger("service").error("InternalError", exc_info=first)
+
+    [line] = lines(output)
+    assert "KeyError" in line["exception"]
+    assert "During handling of the above exception" in line["exception"]
+
+
+def test_an_exception_that_nobody_can_catch_is_logged_as_any_other(output: Output) -> None:
+    json_logs()
+    log_unraisable(SimpleNamespace(exc_value=ValueError(SECRET)))
+
+    [line] = lines(output)
+    assert line["exception"].startswith("ValueError: (message withheld")
 
 
 @pytest.mark.parametrize(
