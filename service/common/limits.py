@@ -76,6 +76,13 @@ PAGE_RECORDS = Limit(
     200, "records", "a page has 200", "A page is in memory as a whole; exports have no such bound."
 )
 
+WALKED_RECORDS = Limit(
+    1_000_000,
+    "records read in the order of a page",
+    "the index finds the rest",
+    "Of a search, each step is a statement of its own, which no statement timeout ends.",
+)
+
 # Time.
 REQUEST_SECONDS = Limit(
     30, "seconds", "504, or 408 while the body arrives", "No request holds its resources for ever.",
