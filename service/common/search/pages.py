@@ -17,7 +17,7 @@ from service.common.models import Base
 from service.common.ordering import Order
 from service.common.pages import Page, Selection
 from service.common.search.backend import Target, Ways, weigh
-from service.common.search.weights import MOST, Search
+from service.common.search.weights import Search
 
 # The filter that is a part of a text.
 PART = "q"
@@ -28,11 +28,11 @@ NEAR, STEP = 1000, 4000
 def affordable(search: Search, seen: float) -> float:
     """Return how many records may be read in order before they are looked up.
 
-    For each record that the index names it costs half of reading one in order, to twice that. It
-    is not asked for more than `MOST`. `seen` is the share of matches so far.
+    For each record that the index names it costs from half of reading one in order to twice that.
+    `seen` is the share of matches so far.
     """
-    share = min(max(search.share, seen), MOST)
-    return min(share * search.records / 2, limits.WALKED_RECORDS.value)
+    share = max(search.share, seen)
+    return min(share * search.records * 2 / 3, limits.WALKED_RECORDS.value)
 
 
 async def search_page(

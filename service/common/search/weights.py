@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from service.common.search.trigrams import Sample, narrow
 
 # If the index names more than this share of the records, reading all of them is cheaper.
-MOST = 1 / 3
+MOST = 2 / 3
 
 
 class Search:
