@@ -125,6 +125,13 @@ SEND_BUFFER_BYTES = Limit(
     "The kernel would take up to 4 MB for each client that does not read.",
 )
 
+WALKED_RECORDS = Limit(
+    1_000_000,
+    "records read in the order of a page",
+    "the index finds the rest",
+    "Of a search, each step is a statement of its own, which no statement timeout ends.",
+)
+
 # Time.
 REQUEST_SECONDS = Limit(
     30, "seconds", "504, or 408 while the body arrives", "No request holds its resources for ever.",

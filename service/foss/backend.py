@@ -33,9 +33,12 @@ from service.common.imports.backend import insert_lines
 from service.common.models import MAX_BIGINT
 from service.common.pages import Page, Selection
 from service.common.records import Record
-from service.common.search.backend import contains
+from service.common.search.backend import condition_of, weigh
+from service.common.search.pages import PART, search_page
 from service.foss.models import Foss
 
+# What `q` is looked for in.
+SEARCHED = ("name", "email")
 INSERT_BATCH = insert_batch(Foss, "email")
 UPDATE_BATCH = update_batch(Foss)
 
@@ -83,6 +86,8 @@ def _by_id(fields: tuple[str, ...] | None) -> Select[Any]:
 @shared
 async def select_foss_page(session: AsyncSession, selection: Selection) -> Page:
     """Return the page that a selection names."""
+    if PART in dict(selection.filters):
+        return await search_page(session, Foss, selection, SEARCHED)
     conditions = await _conditions(session, selection.filters)
     return await select_page(session, Foss, selection, conditions)
 
@@ -133,10 +138,11 @@ async def delete_foss(session: AsyncSession, id: int, versions: Versions | None)
 
 
 async def _conditions(session: AsyncSession, filters: Filters) -> list[ColumnElement[bool]]:
+    columns = Foss.__table__.c
     return [
-        await contains(session, (Foss.name, Foss.email), text)
-        if name == "q"
-        else Foss.__table__.c[name] == text
+        condition_of(await weigh(session, Foss, SEARCHED, text), columns)
+        if name == PART
+        else columns[name] == text
         for name, text in filters
     ]
 

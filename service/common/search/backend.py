@@ -1,53 +1,230 @@
-"""A part of a text, found by an index on trigrams, however common some of them are.
+"""The statements of a search for a part of a text, in capitals or not.
 
-Such an index knows, for each three letters, which records have them, and reads all of that for all
-trigrams of a pattern: of a whole e-mail address also those of a domain that half of the records
-have. So the pattern for the index leaves out what is common in the sample of a column that
-PostgreSQL keeps for its planner, and the whole text is looked for in what is left.
+There are two ways to a page. `walk` reads records in the order of the page: cheap if matches are
+many. `look_up` sorts what the index on trigrams names: cheap if that is little. PostgreSQL can't
+know which is cheaper, and is not asked to choose: the subqueries are such that it has no choice.
 """
 
-import re
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, or_, text
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Select,
+    Text,
+    and_,
+    bindparam,
+    func,
+    literal_column,
+    null,
+    or_,
+    select,
+    text,
+    union_all,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import InstrumentedAttribute
 
-from service.common.search.trigrams import rare_parts
+from service.common.exports.backend import json_object
+from service.common.keyset import Columns, beyond, order_by
+from service.common.models import Base
+from service.common.ordering import Order
+from service.common.search.trigrams import Sample
+from service.common.search.weights import Search, pattern
 
-# Up to this length a pattern has too few trigrams for it to matter.
-SHORT = 5
+# The keys of a record that a page is behind, if any.
+Start = Sequence[Any] | None
+
 SAMPLES = text("""
-SELECT attname, coalesce(histogram_bounds::text::text[] || most_common_vals::text::text[], '{}')
-FROM pg_stats WHERE schemaname = current_schema() AND tablename = :name
+SELECT attname,
+       most_common_vals::text::text[] AS common,
+       most_common_freqs AS shares,
+       histogram_bounds::text::text[] AS others,
+       -- As the planner does it: the density of the last time, and the size of now.
+       pg_relation_size(pg_class.oid) * coalesce(reltuples / nullif(relpages, 0) / 8192, 0.01)
+       AS records
+FROM pg_class
+LEFT JOIN pg_stats
+    ON schemaname = current_schema() AND tablename = relname AND attname = ANY(:names)
+WHERE relname = :table AND relnamespace = to_regnamespace(current_schema())
 """)
 
-Column = InstrumentedAttribute[str]
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a search is in: a table, the columns that may have the text, and what must be equal.
+
+    `order` is the order to read in, and `fields` are those of the records that are found.
+    """
+
+    model: type[Base]
+    names: tuple[str, ...]
+    equal: tuple[str, ...]
+    order: Order
+    fields: tuple[str, ...]
 
 
-async def contains(
-    session: AsyncSession, columns: Sequence[Column], part: str
+async def weigh(
+    session: AsyncSession, model: type[Base], names: tuple[str, ...], part: str
+) -> Search:
+    """Return a search, weighed by PostgreSQL's statistics."""
+    values = {"table": model.__tablename__, "names": list(names)}
+    rows = (await session.execute(SAMPLES, values)).all()
+    samples = {row.attname: _sample(row) for row in rows if row.attname}
+    return Search(names, part, samples, rows[0].records if rows else 0)
+
+
+def _sample(row: Any) -> Sample:
+    common = list(zip(row.common or (), row.shares or (), strict=True))
+    others = row.others or ()
+    left = max(0, 1 - sum(share for _, share in common))
+    return [*common, *((one, left / len(others)) for one in others)]
+
+
+class Ways:
+    """Both ways to the records of a target that have a text."""
+
+    def __init__(
+        self, session: AsyncSession, target: Target, part: str, equal: Mapping[str, Any]
+    ) -> None:
+        self._session, self._target = session, target
+        self._values = {f"equal_{name}": value for name, value in equal.items()}
+        self._values["q"] = pattern([part])
+
+    async def walk(self, start: Start, step: int, wanted: int) -> Sequence[Any]:
+        """Look through the `step` records behind `start`, in order, and return the matches.
+
+        These are up to `wanted`. If they are fewer, and there may be more behind, a last row whose
+        `record` is NULL has the keys to start from.
+        """
+        statement = _walk(self._target, step, start is not None)
+        return await self._rows(statement, _starts(start), wanted)
+
+    async def look_up(self, search: Search, start: Start, wanted: int) -> Sequence[Any]:
+        """Find all matches behind `start`, and return the first of them."""
+        form = (search.uses_index, search.is_exact)
+        statement = _look_up(self._target, form, start is not None)
+        return await self._rows(statement, {**_starts(start), **search.patterns}, wanted)
+
+    async def _rows(self, statement: Any, values: Mapping[str, Any], wanted: int) -> Sequence[Any]:
+        values = {**self._values, **values, "wanted": wanted}
+        return (await self._session.execute(statement, values)).all()
+
+
+# A statement takes longer to put together than to look up.
+@lru_cache
+def _walk(target: Target, step: int, is_started: bool) -> Any:
+    order = target.order
+    walked = (
+        _readable(target, is_started)
+        .order_by(*order_by(target.model.__table__.columns, order))
+        # In the text: a plan for whatever number of records would sort all of them.
+        .limit(literal_column(str(step)))
+        .cte("walked")
+    )
+    found = (
+        select(walked)
+        .where(_whole(walked.c, target.names))
+        .order_by(*order_by(walked.c, order))
+        .limit(bindparam("wanted", type_=BigInteger))
+        .cte("found")
+    )
+    end = (
+        select(*_keys(walked.c, order))
+        .order_by(*order_by(walked.c, order))
+        .offset(literal_column(str(step - 1)))
+        .subquery("end_of_step")
+    )
+    few = select(func.count()).select_from(found).scalar_subquery() < bindparam("wanted")
+    rows = union_all(
+        _records(found.c, target),
+        select(null().cast(Text).label("record"), *_keys(end.c, order)).where(few),
+    ).subquery("rows")
+    return select(rows).order_by(*order_by(rows.c, order), rows.c.record.is_(None))
+
+
+@lru_cache
+def _look_up(target: Target, form: tuple[bool, bool], is_started: bool) -> Any:
+    columns = target.model.__table__.columns
+    hits = (
+        _readable(target, is_started)
+        .where(_condition(columns, target.names, form))
+        # Planned by itself: not as something of which the first rows are enough.
+        .offset(literal_column("0"))
+        .subquery("hits")
+    )
+    first = (
+        select(hits)
+        .order_by(*order_by(hits.c, target.order))
+        .limit(bindparam("wanted", type_=BigInteger))
+        .subquery("first")
+    )
+    return _records(first.c, target).order_by(*order_by(first.c, target.order))
+
+
+def _readable(target: Target, is_started: bool) -> Select[Any]:
+    """Return what a search needs of the records behind its start."""
+    columns = target.model.__table__.columns
+    keys = [key.name for key in target.order]
+    needed = dict.fromkeys([*target.fields, *keys, *target.names])
+    statement = select(*(columns[name] for name in needed))
+    for name in target.equal:
+        statement = statement.where(columns[name] == bindparam(f"equal_{name}"))
+    if not is_started:
+        return statement
+    starts = [bindparam(f"start_{at}", type_=columns[name].type) for at, name in enumerate(keys)]
+    return statement.where(beyond(columns, target.order, starts))
+
+
+def _records(columns: Columns, target: Target) -> Select[Any]:
+    record = json_object([columns[name] for name in target.fields]).label("record")
+    return select(record, *_keys(columns, target.order))
+
+
+def _keys(columns: Columns, order: Order) -> list[ColumnElement[Any]]:
+    return [columns[key.name] for key in order]
+
+
+def _starts(start: Start) -> dict[str, Any]:
+    return {f"start_{at}": value for at, value in enumerate(start or ())}
+
+
+def condition_of(search: Search, columns: Columns) -> ColumnElement[bool]:
+    """Return the condition that a record has the text, for the index if it is of use."""
+    form = (search.uses_index, search.is_exact)
+    return _condition(columns, search.names, form, {**search.patterns, "q": pattern([search.part])})
+
+
+def _condition(
+    columns: Columns,
+    names: Sequence[str],
+    form: tuple[bool, bool],
+    values: Mapping[str, str] | None = None,
 ) -> ColumnElement[bool]:
-    """Return the condition that one of a table's columns has this part, in capitals or not."""
-    samples: dict[str, Collection[str]] = {}
-    if len(part) > SHORT:
-        table: Any = columns[0].table
-        found = await session.execute(SAMPLES, {"name": table.name})
-        samples = {row[0]: row[1] for row in found}
-    return or_(*(_has(column, part, samples.get(column.key, ())) for column in columns))
+    uses_index, is_exact = form
+    if not uses_index:
+        return _whole(columns, names, values)
+    indexed = _any(columns, {name: f"q_{name}" for name in names}, values)
+    return indexed if is_exact else and_(indexed, _whole(columns, names, values))
 
 
-def _has(column: Column, part: str, sample: Collection[str]) -> ColumnElement[bool]:
-    whole = column.ilike(_pattern([part]), escape="/")
-    parts = rare_parts(part, sample)
-    if parts in ([part], []):
-        return whole
-    # In `coalesce` the index does not see the whole, and the planner takes it for likely.
-    return and_(column.ilike(_pattern(parts), escape="/"), func.coalesce(whole, False))
+def _whole(
+    columns: Columns, names: Sequence[str], values: Mapping[str, str] | None = None
+) -> ColumnElement[bool]:
+    # In `coalesce` no index sees it, and the planner takes it for likely.
+    return func.coalesce(_any(columns, dict.fromkeys(names, "q"), values), False)
 
 
-def _pattern(parts: Sequence[str]) -> str:
-    # `%`, `_` and the escape itself are plain characters.
-    escaped = [re.sub(r"([%_/])", r"/\1", part) for part in parts]
-    return f"%{'%'.join(escaped)}%"
+def _any(
+    columns: Columns, patterns: Mapping[str, str], values: Mapping[str, str] | None
+) -> ColumnElement[bool]:
+    """Return the condition that one of the columns is like its pattern, by the parameter's name."""
+    parameters = {
+        one: bindparam(one, type_=Text) if values is None else bindparam(one, values[one], Text)
+        for one in patterns.values()
+    }
+    return or_(
+        *(columns[name].ilike(parameters[one], escape="/") for name, one in patterns.items())
+    )

@@ -1,33 +1,69 @@
-"""The trigrams of a text that is looked for, and which of them are worth looking for."""
+"""What an index on trigrams is asked for, and how many records it is likely to name."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 LENGTH = 3
-# A trigram that more than this part of the records have narrows nothing.
+# A trigram that more than this share of the records have narrows the search too little,
 COMMON = 1 / 20
-# PostgreSQL's trigrams are of letters and digits; of less than this there may be none.
+# if another one of the text has less than half as many.
+COMMONER = 2
+# PostgreSQL's trigrams are of letters and digits; whatever else there is only separates words.
+OTHER = re.compile(r"[\W_]")
+# Of fewer letters in a row there may be no trigram.
 WORD = re.compile(r"[^\W_]{2}")
 
+# Texts of a column, each with the share of the records that it stands for.
+Sample = Sequence[tuple[str, float]]
 
-def rare_parts(text: str, sample: Collection[str]) -> list[str]:
-    """Return `text` without what is common among the texts of `sample`, as parts in their order.
 
-    That is the text itself where nothing is common, and no part where everything is.
+@dataclass(frozen=True, slots=True)
+class Narrowed:
+    """The parts of a text, in their order, that an index on trigrams is asked for.
+
+    `share` is the share of the records that the index is likely to name.
     """
-    lower = text.lower()
-    if len(lower) != len(text):
-        return [text]  # As of `İ`, which is two characters then.
-    # A word begins and ends also where a text does.
-    texts = [f" {one.lower()} " for one in sample]
-    joined = "\n".join(texts)
-    kept = [False] * len(text)
-    for start in range(len(lower) - LENGTH + 1):
-        trigram = lower[start : start + LENGTH]
-        if not WORD.search(trigram):
-            continue
-        # Most that are rare are in none.
-        if trigram not in joined or sum(trigram in one for one in texts) <= COMMON * len(texts):
-            kept[start : start + LENGTH] = [True] * LENGTH
-    marked = "".join(letter if keep else "\0" for letter, keep in zip(text, kept, strict=True))
+
+    parts: tuple[str, ...]
+    share: float
+
+
+def narrow(text: str, sample: Sample) -> Narrowed:
+    """Return the parts of `text` whose trigrams are the rare ones in the sample.
+
+    A text without trigrams has no parts: the index names every record.
+    """
+    lower = _normal(text)
+    trigrams = [lower[start : start + LENGTH] for start in range(len(lower) - LENGTH + 1)]
+    usable = [position for position, one in enumerate(trigrams) if WORD.search(one)]
+    if not usable:
+        return Narrowed((), 1)
+    # The beginning and the end of a text are also those of a word.
+    texts = [(f" {_normal(one)} ", share) for one, share in sample]
+    joined = "\n".join(one for one, _ in texts)
+
+    def share_of(*positions: int) -> float:
+        wanted = {trigrams[position] for position in positions}
+        if not all(one in joined for one in wanted):
+            return 0
+        return sum(share for one, share in texts if all(part in one for part in wanted))
+
+    shares = {position: share_of(position) for position in usable}
+    most = max(COMMON, COMMONER * min(shares.values()))
+    rare = [position for position, share in shares.items() if share <= most]
+    if len(rare) == len(usable) or len(lower) != len(text):
+        # Characters such as `İ` are two in lower case, so that positions do not agree.
+        return Narrowed((text,), share_of(*usable))
+    return Narrowed(tuple(_parts(text, rare)), share_of(*rare))
+
+
+def _normal(text: str) -> str:
+    return OTHER.sub(" ", text.lower())
+
+
+def _parts(text: str, positions: Sequence[int]) -> list[str]:
+    """Return what the trigrams at `positions` cover, as one part for each gap-free run."""
+    kept = {position + offset for position in positions for offset in range(LENGTH)}
+    marked = "".join(letter if at in kept else "\0" for at, letter in enumerate(text))
     return [part for part in marked.split("\0") if part]

@@ -1,30 +1,47 @@
-"""Which parts of a text are worth looking for."""
+"""Which parts of a text the index is asked for, and how many records it is likely to name."""
 
 import pytest
 
-from service.common.search.trigrams import rare_parts
+from service.common.search.trigrams import narrow
 
-SAMPLE = [f"Project {number} of {number * 7919:x}" for number in range(100)]
+SAMPLE = [(f"Project {number} of {number * 7919:x}", 0.01) for number in range(100)]
 
 
 @pytest.mark.parametrize(
-    ("text", "parts"),
+    ("text", "parts", "share"),
     [
-        ("zzzqqq", ["zzzqqq"]),
-        ("Project 77 ", [" 77 "]),
-        ("PROJECT 77 of", [" 77 "]),
-        ("project", []),
-        ("x77 of project 78y", ["x77 ", " 78y"]),
-        ("Project - of", []),
-        ("Project - - 77", [" 77"]),
-        ("\u0130 project", ["\u0130 project"]),
-        ("ab", []),
-        ("", []),
+        ("zzzqqq", ["zzzqqq"], 0),
+        ("Project 77 ", [" 77 "], 0.01),
+        ("PROJECT 77 of", [" 77 "], 0.01),
+        ("x77 of project 78y", ["x77 ", " 78y"], 0),
+        ("Project - - 77", [" 77"], 0.02),
+        ("project", ["project"], 1),
+        ("Project - of", ["Project - of"], 1),
+        ("ject-of", ["ject-of"], 1),
+        ("\u0130 project", ["\u0130 project"], 1),
+        ("ab", [], 1),
+        ("- a.b", [], 1),
+        ("", [], 1),
     ],
 )
-def test_what_is_common_is_left_out(text: str, parts: list[str]) -> None:
-    assert rare_parts(text, SAMPLE) == parts
+def test_the_index_is_asked_for_what_is_rare(text: str, parts: list[str], share: float) -> None:
+    narrowed = narrow(text, SAMPLE)
+
+    assert list(narrowed.parts) == parts
+    assert narrowed.share == pytest.approx(share)
+
+
+def test_what_is_twice_as_common_as_the_rarest_narrows_nothing() -> None:
+    sample = [("one", 0.3), ("one more", 0.1), ("others", 0.6)]
+
+    assert narrow("one more", sample).parts == (" more",)
+    assert narrow("one more", [*sample[1:], ("one thing", 0.1)]).parts == ("one more",)
 
 
 def test_without_a_sample_nothing_is_common() -> None:
-    assert rare_parts("Project 77", []) == ["Project 77"]
+    assert narrow("Project 77", []).parts == ("Project 77",)
+    assert narrow("Project 77", []).share == 0
+
+
+def test_a_common_value_counts_for_all_records_that_have_it() -> None:
+    assert narrow("postgres", [("PostgreSQL", 0.7), ("KeyDB", 0.3)]).share == 0.7

@@ -1,0 +1,81 @@
+"""The page of a search, for about twice the work of the cheaper way to it.
+
+Reading in the order of the page is cheap if matches are many, an index on trigrams if they are
+few; which of both holds depends on where in the order the matches are, and nobody knows that. So
+the search reads in order for as long as that costs less than the index is expected to, and then
+asks the index for the rest.
+"""
+
+from functools import cache
+from typing import Any
+
+from sqlalchemy import PrimaryKeyConstraint, UniqueConstraint
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from service.common import limits
+from service.common.models import Base
+from service.common.ordering import Order
+from service.common.pages import Page, Selection
+from service.common.search.backend import Target, Ways, weigh
+from service.common.search.weights import Search
+
+# The filter that is a part of a text.
+PART = "q"
+# Records that the first statement looks through, and each that follows.
+NEAR, STEP = 1000, 4000
+
+
+def affordable(search: Search, seen: float) -> float:
+    """Return how many records may be read in order before they are looked up.
+
+    For each record that the index names it costs from half of reading one in order to twice that.
+    `seen` is the share of matches so far.
+    """
+    share = max(search.share, seen)
+    return min(share * search.records * 2 / 3, limits.WALKED_RECORDS.value)
+
+
+async def search_page(
+    session: AsyncSession, model: type[Base], selection: Selection, names: tuple[str, ...]
+) -> Page:
+    """Return the page of a selection, one of whose filters is for a part of one of the columns.
+
+    Its statements see several moments: a record that moves in the order meanwhile may be there
+    twice, or not at all, as between two pages.
+    """
+    equal = dict(selection.filters)
+    part, way = equal.pop(PART), selection.way
+    target = Target(model, names, tuple(equal), way, selection.fields)
+    ways = Ways(session, target, part, equal)
+    missing = (selection.limit or 0) + 1
+    found: list[Any] = []
+    start: Any = selection.beyond
+    walked, step = 0, NEAR
+    indexed = is_indexed(model, way)
+    search = None if indexed else await weigh(session, model, names, part)
+    while search is None or walked < affordable(search, len(found) / max(walked, 1)):
+        rows = await ways.walk(start, step, missing)
+        matches = [row for row in rows if row.record is not None]
+        found += matches
+        if len(rows) == len(matches):
+            return selection.page(found)
+        missing -= len(matches)
+        start = rows[-1][1:]
+        walked, step = walked + step, STEP
+        search = search or await weigh(session, model, names, part)
+        if not indexed:
+            break  # Every step sorts all records.
+    return selection.page([*found, *await ways.look_up(search, start, missing)])
+
+
+@cache
+def is_indexed(model: type[Base], order: Order) -> bool:
+    """Return whether an index has this order, so that the next record is found at once."""
+    table: Any = model.__table__
+    trees = [one for one in table.indexes if not one.dialect_options["postgresql"]["using"]]
+    kinds = PrimaryKeyConstraint | UniqueConstraint
+    unique = [one for one in table.constraints if isinstance(one, kinds)]
+    names = [key.name for key in order]
+    return len({key.descending for key in order}) == 1 and any(
+        [column.name for column in one.columns][: len(names)] == names for one in [*trees, *unique]
+    )

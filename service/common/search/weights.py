@@ -1,0 +1,38 @@
+"""What a search is likely to cost, by PostgreSQL's statistics."""
+
+import re
+from collections.abc import Mapping, Sequence
+
+from service.common.search.trigrams import Sample, narrow
+
+# If the index names more than this share of the records, reading all of them is cheaper.
+MOST = 2 / 3
+
+
+class Search:
+    """A text to look for in some columns, of which samples are known."""
+
+    def __init__(
+        self, names: tuple[str, ...], part: str, samples: Mapping[str, Sample], records: float
+    ) -> None:
+        narrowed = {name: narrow(part, samples.get(name, ())) for name in names}
+        self.names, self.part, self.records = names, part, records
+        # The share of the records that the index is likely to name.
+        self.share = min(1, sum(one.share for one in narrowed.values()))
+        # Whether that takes the whole text, so that nothing has to be looked for once more.
+        self.is_exact = all(one.parts == (part,) for one in narrowed.values())
+        self.patterns = {
+            f"q_{name}": pattern(one.parts) for name, one in narrowed.items() if self.uses_index
+        }
+
+    @property
+    def uses_index(self) -> bool:
+        """Whether the index is of use."""
+        return self.share <= MOST
+
+
+def pattern(parts: Sequence[str]) -> str:
+    """Return the pattern, for ILIKE with `/` as the escape, of texts that have these parts."""
+    # `%`, `_` and the escape itself are plain characters.
+    escaped = [re.sub(r"([%_/])", r"/\1", part) for part in parts]
+    return f"%{'%'.join(escaped)}%"

@@ -1,0 +1,206 @@
+"""Searches: the right pages, and never much more work than the cheaper way to them."""
+
+import json
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from quart import Quart
+from sqlalchemy import event, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from service.common import limits
+from service.common.search.pages import NEAR, STEP, affordable
+from service.common.search.weights import Search
+from tests.integration.test_collection import links
+
+RECORDS = 20_000
+# By id, name and time the order is the same, so that each has matches first and last.
+FILL = f"""
+INSERT INTO foss (name, email, created_at)
+SELECT lpad(to_hex(n), 5, '0') || ' Project ' || md5(n::text)
+       || CASE WHEN n % 5000 = 7 THEN ' rarely' ELSE '' END
+       || CASE WHEN n % 10 = 5 THEN ' spread' ELSE '' END
+       || CASE WHEN n <= {RECORDS} / 10 THEN ' atfirst' ELSE '' END
+       || CASE WHEN n > {RECORDS} - {RECORDS} / 10 THEN ' toolate' ELSE '' END,
+       'u' || n || '@host.example.org', timestamptz '2026-01-01' + n * interval '1 s'
+FROM generate_series(1, {RECORDS}) AS n
+"""  # noqa: S608  # Of constants.
+# How many records the index names.
+NAMED = {
+    "zqxjkv": 0,
+    "rarely": RECORDS // 5000,
+    "spread": RECORDS // 10,
+    "project spread": RECORDS // 10,
+    "atfirst": RECORDS // 10,
+    "toolate": RECORDS // 10,
+    "host.example": RECORDS,
+    "xample host": RECORDS,
+    "zq": RECORDS,
+}
+SORTS = ("id", "-id", "-name", "created_at", "name,-email")
+
+
+@dataclass(frozen=True)
+class Statement:
+    """What the service sent."""
+
+    sql: str
+    values: Any
+
+
+@contextmanager
+def statements(app: Quart) -> Iterator[list[Statement]]:
+    """Yield the list of the statements that the application sends meanwhile."""
+    sent: list[Statement] = []
+
+    def note(*facts: Any) -> None:
+        sent.append(Statement(facts[2], facts[3]))
+
+    engine = app.extensions["database"].engine.sync_engine
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        yield sent
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+
+
+@pytest.fixture(scope="module")
+async def filled(app: Quart, engine: AsyncEngine) -> AsyncIterator[list[dict[str, Any]]]:
+    """Return the records of a table that the planner knows; it is empty afterwards."""
+    async with engine.connect() as connection:
+        await connection.execution_options(isolation_level="AUTOCOMMIT")
+        await connection.execute(text("TRUNCATE foss RESTART IDENTITY"))
+        await connection.execute(text(FILL))
+        await connection.execute(text("VACUUM ANALYZE foss"))
+        found = await connection.execute(text("SELECT id, name, email, created_at FROM foss"))
+        yield [dict(row) for row in found.mappings()]
+        await connection.execute(text("TRUNCATE foss"))
+
+
+def in_order(records: list[dict[str, Any]], sort: str) -> list[dict[str, Any]]:
+    found = list(records)
+    for key in reversed([*sort.split(","), "id"]):
+        name = key.removeprefix("-")
+        found.sort(key=lambda record: record[name], reverse=key.startswith("-"))
+    return found
+
+
+def has(record: Mapping[str, Any], q: str) -> bool:
+    return q in record["name"].lower() or q in record["email"].lower()
+
+
+async def read(engine: AsyncEngine, sent: list[Statement]) -> int:
+    """Return how many records of the table statements read."""
+    async with engine.connect() as connection:
+        total = 0
+        for one in sent:
+            explained = f"EXPLAIN (ANALYZE, FORMAT JSON) {one.sql}"
+            plan = (await connection.exec_driver_sql(explained, one.values)).scalar_one()
+            total += _read((json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"])
+    return total
+
+
+def _read(node: dict[str, Any]) -> int:
+    own = 0
+    if node.get("Relation Name") == "foss":
+        lost = sum(value for name, value in node.items() if name.startswith("Rows Removed"))
+        own = round((node["Actual Rows"] + lost) * node["Actual Loops"])
+    return own + sum(_read(child) for child in node.get("Plans", ()))
+
+
+@pytest.mark.parametrize("sort", SORTS)
+@pytest.mark.parametrize("limit", [1, 200])
+async def test_a_search_reads_little_more_than_the_cheaper_way(
+    app: Quart, engine: AsyncEngine, filled: list[dict[str, Any]], sort: str, limit: int
+) -> None:
+    client = app.test_client()
+    ordered = in_order(filled, sort)
+    for q, named in NAMED.items():
+        with statements(app) as sent:
+            query = urlencode({"q": q, "sort": sort, "limit": limit})
+            page = await (await client.get(f"/foss?{query}")).get_json()
+        places = [place for place, record in enumerate(ordered, 1) if has(record, q)]
+        walked = places[limit] if len(places) > limit else RECORDS
+
+        assert [one["id"] for one in page] == [ordered[place - 1]["id"] for place in places[:limit]]
+        assert await read(engine, sent) <= 2 * min(walked, named) + NEAR + STEP, q
+
+
+@pytest.mark.parametrize("q", ["spread", "toolate", "rarely", "zqxjkv", "zq", "20"])
+async def test_the_pages_of_a_search_lead_to_each_match_and_back(
+    app: Quart, filled: list[dict[str, Any]], q: str
+) -> None:
+    client = app.test_client()
+    for sort in ("-id", "name,-email"):
+        expected = [record["id"] for record in in_order(filled, sort) if has(record, q)]
+        pages = []
+        url: str | None = f"/foss?{urlencode({'q': q, 'sort': sort, 'limit': 199})}"
+        while url:
+            response = await client.get(url)
+            pages.append([record["id"] for record in await response.get_json()])
+            last, url = response, links(response).get("next")
+
+        assert [number for page in pages for number in page] == expected
+
+        for page in reversed(pages[:-1]):
+            last = await client.get(links(last)["prev"])
+
+            assert [record["id"] for record in await last.get_json()] == page
+
+
+async def test_exact_filters_narrow_a_search(app: Quart, filled: list[dict[str, Any]]) -> None:
+    client = app.test_client()
+    record = next(one for one in filled if has(one, "rarely"))
+    for name, q in product(("name", "email"), ("rarely", "zqxjkv", "ra")):
+        query = urlencode({name: record[name], "q": q})
+        found = await (await client.get(f"/foss?{query}")).get_json()
+
+        assert [one["id"] for one in found] == ([] if q == "zqxjkv" else [record["id"]])
+
+
+async def test_what_clients_search_for_makes_no_new_statements(
+    app: Quart, filled: list[dict[str, Any]]
+) -> None:
+    client = app.test_client()
+    texts = set()
+    for q in ("spread", "toolate", "zqxjkv", "Project a1", "%_/", "x" * 200, "zq", "u17@host.e"):
+        for limit in (1, 7, 200):
+            with statements(app) as sent:
+                await client.get(f"/foss?{urlencode({'q': q, 'limit': limit})}")
+            texts |= {one.sql for one in sent}
+
+    # Two steps in order, each from the first record or a later one; the statistics; the index,
+    # with the text or parts of it; all records.
+    assert len(texts) <= 8
+
+
+@pytest.mark.limit("WALKED_RECORDS")
+def test_a_search_reads_so_many_records_in_order_at_most() -> None:
+    most = limits.WALKED_RECORDS.value
+
+    def of(records: float) -> float:
+        return affordable(Search(("name",), "zq", {}, records), 0)
+
+    assert of(1.5 * most) == most
+    assert of(1.5 * most - 3) == most - 2
+    assert of(20 * most) == most
+
+
+async def test_counts_and_exports_use_the_index_if_it_is_of_use(
+    app: Quart, engine: AsyncEngine, filled: list[dict[str, Any]]
+) -> None:
+    client = app.test_client()
+    for q, most in {"rarely": 10, "zqxjkv": 0, "xample host": RECORDS}.items():
+        with statements(app) as sent:
+            response = await client.get(
+                f"/foss?{urlencode({'q': q, 'limit': 1})}", headers={"Prefer": "count=exact"}
+            )
+        counts = [one for one in sent if "count(*)" in one.sql and "walked" not in one.sql]
+
+        assert int(response.headers["X-Total-Count"]) == sum(has(one, q) for one in filled)
+        assert await read(engine, counts) <= most
