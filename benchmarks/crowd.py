@@ -5,7 +5,6 @@ import random
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from statistics import quantiles
 from typing import cast
@@ -32,7 +31,7 @@ class Tally:
         """Return below which time this part of the good answers was."""
         if len(self.seconds) < 2:  # noqa: PLR2004  # Fewer have no quantiles.
             return max(self.seconds, default=LIMIT)
-        return quantiles(self.seconds, n=100)[percent - 1]
+        return quantiles(self.seconds, n=100, method="inclusive")[percent - 1]
 
 
 def mixed(weights: dict[str, int]) -> Iterator[bytes]:
@@ -58,13 +57,51 @@ def mixed(weights: dict[str, int]) -> Iterator[bytes]:
                 yield request("GET", "/docs/swagger-ui-bundle.js")
 
 
-class Client(asyncio.Protocol):
+class Connection(asyncio.Protocol):
+    """A connection of a client, which may have given it up already."""
+
+    def __init__(self, client: "Client") -> None:
+        self._client = client
+        self.transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport, unless the client waits for it no longer."""
+        self.transport = cast("asyncio.Transport", transport)
+        if self._client.connection is not self:
+            self.transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        """Pass the bytes on."""
+        self._client.receive(self, data)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Tell the client."""
+        del error
+        self._client.lose(self)
+
+    @property
+    def is_usable(self) -> bool:
+        """Return whether a request can be sent."""
+        return self.transport is not None and not self.transport.is_closing()
+
+    def send(self, request: bytes) -> None:
+        """Send a request on a usable connection."""
+        assert self.transport is not None  # noqa: S101  # It is usable.
+        self.transport.write(request)
+
+    def hang_up(self) -> None:
+        """Close it at once."""
+        if self.transport is not None:
+            self.transport.abort()
+
+
+class Client:
     """One of the crowd: it keeps its connection while the server does."""
 
     def __init__(self, crowd: "Crowd", address: str) -> None:
         self._crowd = crowd
         self._address = address
-        self._transport: asyncio.Transport | None = None
+        self.connection: Connection | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._answer: Answer | None = None
@@ -90,26 +127,31 @@ class Client(asyncio.Protocol):
         self._answer = Answer()
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(LIMIT, self._finish, "late")
-        if self._transport is None:
-            self._connecting = loop.create_task(self._connect())
+        if self.connection is not None and self.connection.is_usable:
+            self.connection.send(self._sent)
         else:
-            self._transport.write(self._sent)
+            self.connection = Connection(self)
+            self._connecting = loop.create_task(self._connect(self.connection))
 
-    async def _connect(self) -> None:
+    async def _connect(self, connection: Connection) -> None:
         try:
             await asyncio.get_running_loop().create_connection(
-                lambda: self, "127.0.0.1", self._crowd.port, local_addr=(self._address, 0)
+                lambda: connection,
+                "127.0.0.1",
+                self._crowd.port,
+                local_addr=(self._address, 0),
             )
         except OSError:
+            self.connection = None
             self._finish("refused by TCP")
+            return
+        if connection.is_usable:
+            connection.send(self._sent)
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Send what waited for the connection."""
-        self._transport = cast("asyncio.Transport", transport)
-        self._transport.write(self._sent)
-
-    def data_received(self, data: bytes) -> None:
+    def receive(self, connection: Connection, data: bytes) -> None:
         """Read on; answers that nobody asked for close the connection."""
+        if connection is not self.connection:
+            return
         if self._answer is None:
             self._hang_up()
         elif self._answer.feed(data):
@@ -118,10 +160,11 @@ class Client(asyncio.Protocol):
                 self._hang_up()
             self._finish("" if status in SUCCESSES else str(status))
 
-    def connection_lost(self, error: Exception | None) -> None:
+    def lose(self, connection: Connection) -> None:
         """Note that the next request needs a new connection."""
-        del error
-        self._transport = None
+        if connection is not self.connection:
+            return
+        self.connection = None
         if self._answer is not None:
             self._finish("closed by the server")
 
@@ -144,9 +187,9 @@ class Client(asyncio.Protocol):
         self.begin(max(0.0, self._due + pause - now))
 
     def _hang_up(self) -> None:
-        if self._transport is not None:
-            self._transport.abort()
-            self._transport = None
+        if self.connection is not None:
+            self.connection.hang_up()
+            self.connection = None
 
 
 class Crowd:
@@ -178,39 +221,3 @@ class Crowd:
         """Have all leave at once."""
         for client in self._clients:
             client.end()
-
-
-async def seconds_of_health(port: int, limit: float) -> float:
-    """Return the seconds that `/livez` takes on a new connection, at most `limit`."""
-    began = time.perf_counter()
-    writer = None
-    with suppress(OSError, TimeoutError):
-        async with asyncio.timeout(limit):
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.write(request("GET", "/livez"))
-            if (await reader.readline()).split()[1:2] == [b"200"]:
-                limit = time.perf_counter() - began
-    if writer is not None:
-        writer.transport.abort()
-    return limit
-
-
-async def watch(port: int, limit: float, found: list[float], pause: float) -> None:
-    """Note how long `/livez` takes, until cancelled."""
-    while True:
-        found.append(await seconds_of_health(port, limit))
-        await asyncio.sleep(pause)
-
-
-async def recovery(port: int, quick: float, longest: float, *, in_a_row: int = 3) -> float:
-    """Return after how many seconds `/livez` answers quickly, and goes on to."""
-    began = time.perf_counter()
-    since, answers = 0.0, 0
-    while answers < in_a_row and time.perf_counter() < began + longest:
-        asked = time.perf_counter() - began
-        if await seconds_of_health(port, quick) < quick:
-            since = since if answers else asked
-            answers += 1
-        else:
-            answers = 0
-    return since if answers == in_a_row else longest

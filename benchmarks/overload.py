@@ -25,7 +25,8 @@ from tempfile import TemporaryDirectory
 
 import uvloop
 
-from benchmarks.crowd import COMMON, LIMIT, REFUSALS, WHOLE, Crowd, Tally, mixed, recovery, watch
+from benchmarks.crowd import COMMON, LIMIT, REFUSALS, WHOLE, Crowd, Tally, mixed
+from benchmarks.health import recovery, watch
 from benchmarks.processes import running
 from benchmarks.rates import machine
 from benchmarks.records import clean, fill
@@ -89,36 +90,38 @@ class Found:
     def holds(self, best: float) -> bool:
         """Return whether no threshold is passed."""
         return (
-            self.good >= GOOD * best
+            # At load 1, no more is asked for than what was the best rate then.
+            self.good >= GOOD * min(best, self.clients)
             and self.tally.quantile(99) < P99
             and self.health < HEALTH
             and self.recovery < RECOVERY
         )
 
 
-async def saturate(port: int, weights: dict[str, int], crowds: tuple[int, ...]) -> float:
+async def saturate(server: Server, weights: dict[str, int], crowds: tuple[int, ...]) -> float:
     """Return the most good answers a second."""
     rates = []
     for size in crowds:
-        crowd = Crowd(port, mixed(weights), size, pause=0)
+        crowd = Crowd(server.port, mixed(weights), size, pause=0)
         tally = await crowd.run(SETTLE, SATURATING_SECONDS)
         crowd.end()
         rates.append(len(tally.seconds) / SATURATING_SECONDS)
-        await recovery(port, QUICK, LONGEST_RECOVERY)
+        await recovery(server.port, server.first_path, QUICK, LONGEST_RECOVERY)
     return max(rates)
 
 
 async def burden(
-    port: int, weights: dict[str, int], load: int, clients: int, seconds: float
+    server: Server, weights: dict[str, int], load: int, clients: int, seconds: float
 ) -> Found:
     """Let a crowd ask, then leave."""
+    port, path = server.port, server.first_path
     crowd = Crowd(port, mixed(weights), clients, pause=1)
     health: list[float] = []
-    watching = asyncio.create_task(watch(port, LIMIT, health, HEALTH_PAUSE))
+    watching = asyncio.create_task(watch(port, path, LIMIT, health, HEALTH_PAUSE))
     tally = await crowd.run(SETTLE_LOADED, seconds)
     watching.cancel()
     crowd.end()
-    back = await recovery(port, QUICK, LONGEST_RECOVERY)
+    back = await recovery(port, path, QUICK, LONGEST_RECOVERY)
     worst = Tally(seconds=health).quantile(99)
     return Found(load, clients, seconds, tally, worst, back, crowd.lag)
 
@@ -130,12 +133,12 @@ def measure(server: Server, weights: dict[str, int], *, quick: bool) -> bool:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         crowds = QUICK_SATURATING if quick else SATURATING
         # Without a load: what the machine itself adds to every recovery.
-        idle = runner.run(recovery(server.port, QUICK, LONGEST_RECOVERY))
-        saturation = runner.run(saturate(server.port, weights, crowds))
+        idle = runner.run(recovery(server.port, server.first_path, QUICK, LONGEST_RECOVERY))
+        saturation = runner.run(saturate(server, weights, crowds))
         found = []
         for load in loads:
             clients = min(round(load * saturation), most)
-            found.append(runner.run(burden(server.port, weights, load, clients, seconds)))
+            found.append(runner.run(burden(server, weights, load, clients, seconds)))
             print(f"{server.name}, load {load}: {found[-1].good:.0f}/s", file=sys.stderr)
     best = max(saturation, *(one.good for one in found))
     print(f"| {server.name} | best | - | {best:.0f} |{' |' * 7} {idle:.2f} | |")
@@ -195,7 +198,8 @@ def main() -> int:
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
     print(
-        f"On {machine()}; the mix is {_described(WHOLE)}; peers know only {_described(COMMON)}.\n"
+        f"On {machine()}; the mix is {_described(WHOLE)}; peers know only"
+        f" {_described(COMMON)}, and for `/livez` get `/foss/1`.\n"
     )
     print(HEAD, flush=True)
     peers = [one for one in SERVERS if one.name in PEERS]
