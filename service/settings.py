@@ -93,6 +93,7 @@ class Settings(BaseSettings):
         Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)
     ] = "INFO"
     max_body_bytes: int = Field(default=limits.BODY_BYTES.value, ge=1)
+    max_connections: int = Field(default=limits.CONNECTIONS.value, ge=10, le=100_000)
     max_import_bytes: int = Field(default=limits.IMPORT_BYTES.value, ge=1)
     metrics_bind: str = ""
     path_prefix: str = ""
