@@ -9,6 +9,7 @@ if __name__ == "__main__":
 import asyncio
 import gc
 import os
+import resource
 import socket
 import sys
 import threading
@@ -19,21 +20,24 @@ from pathlib import Path
 from wsgiref.handlers import format_date_time
 
 import structlog
-import uvloop
 from hypercorn.asyncio import serve
 from hypercorn.config import Config, Sockets
 
 from service import create_app, idle_connections, single_write
+from service.accepting import new_event_loop
 from service.common import limits
 from service.common.engine import COMMAND_GRACE_SECONDS, database_url
 from service.common.failures import OperatorError
 from service.common.logs import AccessLog, configure_logs, log_unraisable
 from service.common.middleware.drain import begin_drain
 from service.common.validation import SchemaError
+from service.connections import Connections
 from service.settings import Settings, SettingsError, load_settings
 
 log = structlog.get_logger("service")
 BACKLOG = 2048
+# The pools of connections to the database, logs, libraries.
+OTHER_FILES = 1100
 
 
 def main() -> int:
@@ -43,7 +47,9 @@ def main() -> int:
         configure_logs(settings)
         sys.unraisablehook = log_unraisable
         single_write.register()
-        idle_connections.register()
+        connections = Connections(settings.max_connections)
+        idle_connections.register(connections)
+        reserve_descriptors(settings.max_connections)
         app = create_app(settings)
         # Here a failure is one line, and the start of an embedded PostgreSQL holds up nobody.
         database_url(settings)
@@ -53,7 +59,7 @@ def main() -> int:
         # What is there by now stays: the collector of garbage need not look at it again.
         gc.collect()
         gc.freeze()
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        with asyncio.Runner(loop_factory=partial(new_event_loop, connections)) as runner:
             stop = Stop(partial(begin_drain, app), settings)
             runner.run(serve(app, config, shutdown_trigger=stop))
     except (OperatorError, SchemaError) as error:
@@ -93,6 +99,20 @@ def server_config(settings: Settings) -> Config:
     # What is read at once: a head that comes in pieces has the same limit as one that does not.
     config.h11_max_incomplete_size = limits.HEAD_BYTES.value
     return config
+
+
+def reserve_descriptors(connections: int) -> None:
+    """Raise the limit of open files if need be. Raises SettingsError: the system allows no more."""
+    needed = connections + limits.WAITING_CONNECTIONS.value + OTHER_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+        except ValueError as error:
+            raise SettingsError(
+                f"MAX_CONNECTIONS: {connections} need {needed} open files, the limit is {hard}: "
+                "raise it (`ulimit -Hn`, `LimitNOFILE`), or set fewer."
+            ) from error
 
 
 def open_sockets(binds: Sequence[str]) -> Sockets:

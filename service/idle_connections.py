@@ -5,18 +5,21 @@ client to read what it was sent.
 """
 
 import asyncio
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
+import h11
 import hypercorn.asyncio.run
 import structlog
-from hypercorn.asyncio.tcp_server import TCPServer
+from hypercorn.asyncio.tcp_server import MAX_RECV, TCPServer
 from hypercorn.events import Closed, RawData, Updated
 from hypercorn.typing import LifespanState
 
 from service.common import limits
 from service.common.middleware.peer import WATCH, on_close
+from service.connections import Connections
 
 # A client that does not take a piece of an answer in so long makes no progress. The total time is
 # not limited: it depends on the size and on the client's network.
@@ -27,17 +30,54 @@ log = structlog.get_logger("service")
 
 
 class PatientServer(TCPServer):
-    """hypercorn's server of a connection, with a note of how long it has been idle."""
+    """hypercorn's server of a connection, with a place among those that the process has."""
 
+    connections = Connections(limits.CONNECTIONS.value)
     _busy = False
-    _idle_since = 0.0
+    _idle_since = _opened_at = 0.0
+    _reading_since: float | None = None
+    _writing_since: float | None = None
+    _has_place = True
 
     async def run(self) -> None:
-        """Serve the connection; a write waits until the kernel has taken all of the one before."""
-        self.writer.transport.set_write_buffer_limits(high=0)
+        """Serve the connection; one without a place is closed behind its first answer."""
+        self._transport: Any = self.writer.transport
+        # A write waits until the kernel has taken all of the one before.
+        self._transport.set_write_buffer_limits(high=0)
+        self._opened_at = self._idle_since = self.loop.time()
         # Its requests learn from it when the client closes the connection.
         self.state = LifespanState({**self.state, WATCH: self._watch})
-        await super().run()
+        descriptor = self.writer.get_extra_info("socket").fileno()
+        self._has_place = self.connections.enter(descriptor, self)
+        try:
+            await super().run()
+        finally:
+            self.connections.leave(descriptor, self)
+
+    def opened_at(self) -> float:
+        """Return when it began."""
+        return self._opened_at
+
+    def waits_since(self) -> float | None:
+        """Return since when it waits for its client: for a request, a body, or to read."""
+        if not self._busy:
+            return self._idle_since
+        protocol: Any = self.protocol.protocol
+        if protocol.connection.their_state is h11.SEND_BODY and self._reading_since is not None:
+            return self._reading_since
+        return self._writing_since
+
+    def oust(self) -> None:
+        """Close the connection, for another one that waits."""
+        if self._busy:
+            self._transport.abort()
+        else:
+            self.writer.close()
+
+    def close_after_answer(self) -> None:
+        """Close the connection behind its next answer."""
+        protocol: Any = self.protocol.protocol
+        protocol.keep_alive_requests = sys.maxsize
 
     def _watch(self, call: Callable[[], object]) -> AbstractContextManager[None]:
         """End the request and call `call` if the client closes the connection."""
@@ -71,25 +111,39 @@ class PatientServer(TCPServer):
         view = data if len(data) <= PIECE else memoryview(data)
         async with self.send_lock:
             for start in range(0, len(data), PIECE):
-                if self.writer.transport.is_closing():
+                if self._transport.is_closing():
                     raise ConnectionResetError
                 self.writer.write(view[start : start + PIECE])
-                if self.writer.transport.get_write_buffer_size():
+                if self._transport.get_write_buffer_size():
                     await self._wait_for_reader()
 
     async def _wait_for_reader(self) -> None:
+        self._writing_since = self.loop.time()
         try:
             async with asyncio.timeout(PROGRESS_SECONDS):
                 await self.writer.drain()
         except TimeoutError as error:
             cause = f"nobody read from it for {PROGRESS_SECONDS} s"
             log.warning("answer ended", cause=cause)
-            self.writer.transport.abort()
+            self._transport.abort()
             raise ConnectionAbortedError(cause) from error
+        finally:
+            self._writing_since = None
 
     async def _read_data(self) -> None:
         """Read until the client goes; then nobody waits any more for it to use the connection."""
-        await super()._read_data()
+        if not self._has_place:
+            self.close_after_answer()
+        while not self.reader.at_eof():
+            self._reading_since = self.loop.time()
+            try:
+                data = await self.reader.read(MAX_RECV)
+            except OSError:
+                break
+            finally:
+                self._reading_since = None
+            await self.protocol.handle(RawData(data))
+        await self.protocol.handle(Closed())
         await self.idle_task.stop()
 
     async def _close(self) -> None:
@@ -98,7 +152,7 @@ class PatientServer(TCPServer):
             # It takes the end of the time for that of the connection.
             await super()._close()
         if limit.expired():
-            self.writer.transport.abort()
+            self._transport.abort()
 
     async def _idle_timeout(self) -> None:
         """Close the connection where it was idle for too long, or the service stops."""
@@ -117,7 +171,8 @@ class PatientServer(TCPServer):
             await asyncio.shield(self._initiate_server_close())
 
 
-def register() -> None:
+def register(connections: Connections) -> None:
     """Have hypercorn do so, from the next connection on."""
+    PatientServer.connections = connections
     # It has no setting for this.
     vars(hypercorn.asyncio.run)["TCPServer"] = PatientServer

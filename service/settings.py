@@ -94,6 +94,7 @@ class Settings(BaseSettings):
     ] = "INFO"
     max_bodies_bytes: int = Field(default=limits.BODIES_BYTES.value, ge=1)
     max_body_bytes: int = Field(default=limits.BODY_BYTES.value, ge=1)
+    max_connections: int = Field(default=limits.CONNECTIONS.value, ge=10, le=100_000)
     max_import_bytes: int = Field(default=limits.IMPORT_BYTES.value, ge=1)
     metrics_bind: str = ""
     path_prefix: str = ""

@@ -170,6 +170,37 @@ IMPORTS_WAITING = Limit(
     "503, as after the time to wait for a connection",
     "Each holds what the buffers of its connection have received.",
 )
+CONNECTIONS = Limit(
+    500,
+    "connections of the process",
+    "a new connection waits for a place",
+    "Each holds memory and a file descriptor, whether its client does anything or not.",
+    "MAX_CONNECTIONS",
+)
+WAITING_CONNECTIONS = Limit(
+    2000,
+    "connections that wait for a place",
+    "503, the one that has waited longest",
+    "Nothing is kept for one but the beginning of its first request.",
+)
+QUEUE_SECONDS = Limit(
+    1,
+    "seconds that a connection, or a request, waits for its turn",
+    "503",
+    "A late answer is worth less than an early refusal.",
+)
+OUSTED_SECONDS = Limit(
+    5,
+    "seconds for which nobody can take the place of a connection",
+    "if another waits, an idle or stalled one is closed, and one in use behind its answer",
+    "A client may just be sending the next request; nginx uses an idle one for 3 seconds.",
+)
+REQUESTS_IN_PROGRESS = Limit(
+    50,
+    "requests in progress",
+    "the request waits for its turn, but for health checks",
+    "Each step of a request waits for a step of all the others.",
+)
 BULK_TRANSFERS = Limit(
     4,
     "imports and exports at once",

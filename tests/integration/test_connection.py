@@ -9,6 +9,8 @@ from quart import Quart, request
 from quart.wrappers import Response
 
 from service import create_app
+from service.common import admission
+from service.common.limits import REQUESTS_IN_PROGRESS
 from service.docs.domain import ASSETS, FOLDER
 from service.settings import Settings
 
@@ -70,9 +72,11 @@ class Views:
 
     def __init__(self) -> None:
         self.begun = asyncio.Event()
+        self.entered = 0
         self.cancelled = False
 
     async def wait(self) -> str:
+        self.entered += 1
         self.begun.set()
         try:
             await asyncio.Event().wait()
@@ -260,3 +264,45 @@ async def test_what_the_server_hands_on_after_the_answer_is_taken(running: Quart
             await asyncio.sleep(0)
 
     assert exchange.status == 404
+
+
+@pytest.mark.limit("REQUESTS_IN_PROGRESS")
+async def test_only_so_many_views_run_at_a_time_and_health_is_answered_meanwhile(
+    running: Quart, views: Views, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(admission, "WAIT_SECONDS", 0.05)
+    many = REQUESTS_IN_PROGRESS.value
+    requests = [Exchange(running, "/wait").run(part()) for _ in range(many)]
+    running_ones = [asyncio.create_task(request) for request in requests]
+    while views.entered < many:  # noqa: ASYNC110  # Each view is told of its own beginning alone.
+        await asyncio.sleep(0)
+    beyond, health = Exchange(running, "/wait", x_request_id="mine"), Exchange(running, "/livez")
+    await asyncio.gather(beyond.run(part()), health.run(part()))
+    entered = views.entered
+    for task in running_ones:
+        task.cancel()
+    await asyncio.wait(running_ones)
+    after = Exchange(running, "/address")
+    await after.run(part())
+
+    assert entered == many
+    assert beyond.status == 503
+    assert (b"retry-after", b"1") in beyond.sent[0]["headers"]
+    assert b'"type":"Unavailable"' in beyond.body
+    assert b'"request_id":"mine"' in beyond.body
+    assert health.status == after.status == 200
+
+
+async def test_clients_that_are_slow_to_send_a_body_take_no_place(running: Quart) -> None:
+    slow = []
+    for _ in range(REQUESTS_IN_PROGRESS.value + 1):
+        exchange = Exchange(running, "/foss", "POST", content_length="9", x_api_key="k", **JSON)
+        slow.append(asyncio.create_task(exchange.run()))
+    await asyncio.sleep(0.1)  # Each waits for its body by then.
+    other = Exchange(running, "/address")
+    await other.run(part())
+    for task in slow:
+        task.cancel()
+    await asyncio.wait(slow)
+
+    assert other.status == 200

@@ -241,6 +241,7 @@ async def test_a_write_that_nobody_reads_ends_the_connection(
 def test_hypercorn_has_the_place_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     names = vars(hypercorn.asyncio.run)
     monkeypatch.setitem(names, "TCPServer", names["TCPServer"])
-    idle_connections.register()
+    monkeypatch.setattr(PatientServer, "connections", PatientServer.connections)
+    idle_connections.register(PatientServer.connections)
 
     assert names["TCPServer"] is PatientServer

@@ -31,6 +31,7 @@ DEFAULTS: dict[str, Any] = {
     "log_level": "INFO",
     "max_bodies_bytes": 64 * 1024**2,
     "max_body_bytes": 1024**2,
+    "max_connections": 500,
     "max_import_bytes": 1024**3,
     "metrics_bind": "",
     "path_prefix": "",

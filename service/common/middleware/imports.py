@@ -33,6 +33,7 @@ from service.common.payloads import CreatedCount
 from service.common.validation import Payload
 
 CREATED = 201
+BUSY = "Too many imports run at the moment. Try again shortly."
 
 View = Callable[..., Awaitable[ResponseReturnValue]]
 Import = Callable[[AsyncSession, Lines], Awaitable[int]]
@@ -45,9 +46,7 @@ def register(app: Quart, max_bytes: int, max_line_bytes: int) -> None:
         media_types = (NDJSON, CSV)
         limit = max_bytes
 
-    admission = Admission(
-        limits.IMPORTS.value, limits.IMPORTS_WAITING.value, limits.POOL_WAIT_SECONDS.value
-    )
+    admission = Admission(limits.IMPORTS.value, limits.IMPORTS_WAITING.value)
 
     async def open_lines() -> None:
         body: object = current_request().body
@@ -58,7 +57,7 @@ def register(app: Quart, max_bytes: int, max_line_bytes: int) -> None:
             if parameters.get("header", "present").lower() != "present":
                 raise InvalidContentType("Invalid header. Only `present` is allowed.")
             # Before the first byte of the body is read.
-            await admission.enter("imports")
+            await admission.enter(BUSY, limits.POOL_WAIT_SECONDS.value)
             g.import_admission = admission
             view = current_app.view_functions[cast("str", request.endpoint)]
             cast("dict[str, Any]", request.view_args)["payload"] = _lines(view, body)

@@ -17,6 +17,7 @@ from werkzeug.datastructures import Headers
 
 from service.common.exceptions import Fault, InvalidAPIRequest
 from service.common.faults import MAX_NAMES, quote
+from service.common.middleware.admission import admit
 from service.common.middleware.body_limits import read_body
 from service.common.middleware.connection import current_request
 from service.common.middleware.guard import PUBLIC_PATHS
@@ -55,6 +56,7 @@ async def check_schemas() -> None:
 
 async def _read_body(model: type[Payload]) -> Payload:
     body = await read_body()
+    await admit()
     value = parse_json(body)
     # Only an escape can bring a character that UTF-8 or PostgreSQL does not have.
     faults = text_faults(value) if b"\\u" in body else []

@@ -1,0 +1,67 @@
+"""More clients than the service has places for, over real connections."""
+
+import resource
+import socket
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from service.__main__ import reserve_descriptors
+from service.common.secret_files import SettingsError
+from tests.socket.conftest import KEY, Service, running
+
+PLACES = 10
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory, database_url: str) -> Iterator[Service]:
+    """Return a service with few places."""
+    directory = tmp_path_factory.mktemp("small")
+    with running(directory, database_url, MAX_CONNECTIONS=str(PLACES)) as service:
+        yield service
+
+
+@pytest.mark.limit("CONNECTIONS", "QUEUE_SECONDS")
+def test_beyond_the_limit_a_request_is_refused_and_health_is_answered(small: Service) -> None:
+    headers = {"X-API-Key": KEY}
+    clients = [httpx.Client(base_url=small.url, headers=headers) for _ in range(PLACES)]
+    served = [client.get("/foss").status_code for client in clients]
+    beyond = httpx.get(f"{small.url}/foss", headers={**headers, "X-Request-ID": "beyond"})
+    health = [httpx.get(f"{small.url}{path}").status_code for path in ("/livez", "/readyz")]
+    clients[0].close()
+    again = httpx.get(f"{small.url}/foss", headers=headers)
+    for client in clients:
+        client.close()
+
+    assert served == [200] * PLACES
+    assert beyond.status_code == 503
+    assert beyond.headers["Retry-After"] == "1"
+    assert beyond.json()["error"]["type"] == "Unavailable"
+    assert beyond.json()["error"]["request_id"] == beyond.headers["X-Request-ID"] == "beyond"
+    assert health == [200, 200]
+    assert again.status_code == 200
+
+
+def test_a_connection_that_sends_nothing_makes_room(small: Service) -> None:
+    silent = [socket.create_connection(("127.0.0.1", small.port)) for _ in range(PLACES)]
+    for one in silent[:5]:
+        one.sendall(b"GET / HT")
+    answers = []
+    while 200 not in answers:
+        answers.append(httpx.get(f"{small.url}/foss", headers={"X-API-Key": KEY}).status_code)
+
+    assert answers.count(503) < 8
+    silent[0].settimeout(5)
+    assert silent[0].recv(1) == b""
+    for one in silent:
+        one.close()
+
+
+def test_a_limit_of_open_files_that_is_too_low_is_told() -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard == resource.RLIM_INFINITY:
+        pytest.skip("The system has no such limit.")
+
+    with pytest.raises(SettingsError, match="MAX_CONNECTIONS"):
+        reserve_descriptors(hard)
