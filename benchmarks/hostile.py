@@ -71,7 +71,7 @@ ENOUGH_SECONDS = 1.0
 # machine too, where it takes few turns.
 DIED = "the service has died"
 IDLE_SECONDS, LEAST_TURNS, LOOK_SECONDS = 0.0005, 10, 0.1
-PLAIN = request(b"GET /foss")
+PLAIN = request(b"GET /foss?limit=200")
 QUICK_NAMES = (
     *(
         "NUL in a field",
