@@ -48,7 +48,7 @@ async def do(database: Database) -> bool:
     deleted = 0
     try:
         while True:
-            async with database.writer() as session:
+            async with database.bulk() as session:
                 found = await backend.delete_expired(session)
                 await commit(session)
             deleted += found

@@ -1,9 +1,11 @@
 """The connections of an application, its sessions and the unit of work."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from enum import StrEnum
+from functools import partial
+from typing import Any, cast
 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
@@ -12,14 +14,51 @@ from service.common import limits
 from service.common.batching.autocommit import Autocommit
 from service.common.batching.batches import Connections
 from service.common.engine import create_engine, database_url
+from service.common.work_pool import WorkPool
 from service.settings import Settings
 
 POOL_WAIT_SECONDS = limits.POOL_WAIT_SECONDS.value
-# What moves a file's worth of records has connections of its own, so that it never takes those of
-# the other requests, and longer statements: it ends where one makes no progress for so long.
+# What moves a file's worth of records has longer statements: it ends where one makes no progress
+# for so long.
 BULK_CONNECTIONS = limits.BULK_TRANSFERS.value
-BULK_SECONDS = limits.PROGRESS_SECONDS.value
+BULK_SECONDS = 30
+# A statement that stands alone does not wait for a lock on a connection that others need.
+LOCK_WAIT = "10ms"
 NOT_OPEN = "The database is not open: it opens with the application."
+
+
+class Work(StrEnum):
+    """The kinds of work that have connections of their own: none of them takes another's."""
+
+    READS = "reads"
+    # Single statements that don't wait for locks.
+    WRITES = "writes"
+    # What may wait for another's lock: transactions, and writes that have met one.
+    TRANSACTIONS = "transactions"
+    # Reads whose cost grows with the table.
+    COSTLY = "costly reads"
+    # `/readyz`.
+    HEALTH = "health"
+    # Files in and out.
+    BULK = "bulk"
+
+
+# A statement has one processor: parallel workers would take those of cheap requests.
+SESSION_SETTINGS = {"max_parallel_workers_per_gather": "0"}
+LOCK_TIMEOUTS = {Work.WRITES: LOCK_WAIT, Work.TRANSACTIONS: f"{limits.LOCK_SECONDS.value}s"}
+
+
+def pool_sizes(connections: int) -> dict[Work, int]:
+    """Divide the connections of a process among the kinds of work, at least one for each."""
+    fifth = max(1, connections // 5)
+    return {
+        Work.READS: max(1, connections - 3 * fifth),
+        Work.WRITES: fifth,
+        Work.TRANSACTIONS: fifth,
+        Work.COSTLY: fifth,
+        Work.HEALTH: 1,
+        Work.BULK: BULK_CONNECTIONS,
+    }
 
 
 class Database:
@@ -27,74 +66,106 @@ class Database:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._engine: AsyncEngine | None = None
-        self._bulk: AsyncEngine | None = None
-        self._alone_engine: AsyncEngine | None = None
-        self._autocommit = Autocommit(Connections(self._alone, self._has_room))
+        self._engines: dict[Work, AsyncEngine] = {}
+        self._alone_engines: dict[Work, AsyncEngine] = {}
+        costly = Autocommit(self._connections(Work.COSTLY))
+        self._reader = Autocommit(self._connections(Work.READS), costly=costly)
+        self._autocommit = Autocommit(
+            self._connections(Work.WRITES),
+            patient=partial(self._alone, Work.TRANSACTIONS),
+            costly=costly,
+        )
+        self._health = Autocommit(self._connections(Work.HEALTH))
 
     async def open(self) -> None:
-        """Make the pool; no connection is made before the first is needed."""
+        """Make the pools; no connection is made before the first is needed."""
         url = await asyncio.to_thread(database_url, self._settings)
-        self._engine = create_engine(
-            url,
-            statement_timeout=self._settings.database_statement_timeout,
-            pool_size=self._settings.database_pool_size,
-            max_overflow=0,
-            pool_timeout=POOL_WAIT_SECONDS,
-            pool_use_lifo=True,
-        )
-        self._bulk = create_engine(
-            url,
-            statement_timeout=BULK_SECONDS,
-            pool_size=1,
-            max_overflow=BULK_CONNECTIONS - 1,
-            pool_timeout=POOL_WAIT_SECONDS,
-        )
-        # The same pool.
-        self._alone_engine = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        sizes = pool_sizes(self._settings.database_pool_size)
+        for work in Work:
+            # Few have files to move: what they need is made then, and closed behind them.
+            size = 1 if work is Work.BULK else sizes[work]
+            engine = create_engine(
+                url,
+                statement_timeout=self._statement_timeout(work),
+                session_settings=_session_settings(work),
+                poolclass=WorkPool,
+                pool_size=size,
+                max_overflow=sizes[work] - size,
+                pool_timeout=POOL_WAIT_SECONDS,
+                pool_use_lifo=True,
+            )
+            pool = cast("WorkPool", engine.pool)
+            pool.name = work
+            if work is Work.COSTLY:
+                pool.most_waiting = limits.COSTLY_READS.value
+            self._engines[work] = engine
+            # The same pool.
+            self._alone_engines[work] = engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    def _statement_timeout(self, work: Work) -> float:
+        return BULK_SECONDS if work is Work.BULK else self._settings.database_statement_timeout
 
     async def close(self) -> None:
         """Close every connection."""
-        if self._engine is not None and self._bulk is not None:
-            await self._engine.dispose()
-            await self._bulk.dispose()
-            self._engine = self._alone_engine = self._bulk = None
+        engines, self._engines, self._alone_engines = self._engines, {}, {}
+        for engine in engines.values():
+            await engine.dispose()
 
     @property
     def engine(self) -> AsyncEngine:
-        """The open engine."""
-        if self._engine is None:
-            raise RuntimeError(NOT_OPEN)
-        return self._engine
+        """The open engine of reads."""
+        return _opened(self._engines, Work.READS)
 
     def writer(self) -> AsyncSession:
         """Return a session whose work is rolled back unless `commit` is called for it."""
-        return AsyncSession(self.engine, expire_on_commit=False)
+        return AsyncSession(_opened(self._engines, Work.TRANSACTIONS), expire_on_commit=False)
+
+    def bulk(self) -> AsyncSession:
+        """Return a session as a writer's, for many records at once."""
+        return AsyncSession(_opened(self._engines, Work.BULK), expire_on_commit=False)
+
+    def reader(self) -> AsyncSession:
+        """Return what runs reads that stand alone."""
+        return self._reader
 
     def autocommit(self) -> AsyncSession:
-        """Return what runs statements that stand alone, each durable when it returns."""
+        """Return what runs writes that stand alone, each durable when it returns."""
         return self._autocommit
 
+    def health(self) -> AsyncSession:
+        """Return what asks the database how it is, on a connection that nobody else uses."""
+        return self._health
+
+    def _connections(self, work: Work) -> Connections:
+        return Connections(
+            partial(self._alone, work),
+            partial(self._has_room, work),
+            lambda: str(_opened(self._engines, work).pool),
+        )
+
     @asynccontextmanager
-    async def _alone(self) -> AsyncIterator[AsyncSession]:
-        if self._alone_engine is None:
-            raise RuntimeError(NOT_OPEN)
-        session = AsyncSession(self._alone_engine, expire_on_commit=False)
+    async def _alone(self, work: Work) -> AsyncIterator[AsyncSession]:
+        session = AsyncSession(_opened(self._alone_engines, work), expire_on_commit=False)
         try:
             yield session
         finally:
             await release(session)
 
-    def _has_room(self) -> bool:
+    def _has_room(self, work: Work) -> bool:
         """Return whether nobody waits for a connection: some are left, or not yet made."""
-        pool: Any = self.engine.pool
+        pool: Any = _opened(self._engines, work).pool
         return bool(pool.checkedout() < pool.size())
 
-    def bulk(self) -> AsyncSession:
-        """Return a session as a writer's, for many records at once."""
-        if self._bulk is None:
-            raise RuntimeError(NOT_OPEN)
-        return AsyncSession(self._bulk, expire_on_commit=False)
+
+def _opened(engines: Mapping[Work, AsyncEngine], work: Work) -> AsyncEngine:
+    if work not in engines:
+        raise RuntimeError(NOT_OPEN)
+    return engines[work]
+
+
+def _session_settings(work: Work) -> Mapping[str, str]:
+    lock_timeout = {"lock_timeout": LOCK_TIMEOUTS[work]} if work in LOCK_TIMEOUTS else {}
+    return SESSION_SETTINGS | lock_timeout
 
 
 async def commit(session: AsyncSession) -> None:

@@ -15,6 +15,7 @@ from service.common.database_tls import tls_attempts
 from service.common.exceptions import DatabaseError
 from service.common.libpq_files import password_for
 from service.common.unreachable import explain
+from service.common.waits import waiting_for
 
 CANT_REACH = "The database can't be reached: try again soon."
 # The driver gives up a statement so long after the server should have.
@@ -64,23 +65,30 @@ class Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg has no ty
         return not (self.read_only or self.is_closed() or self._poll(0))
 
 
-async def connect(address: Address, *, statement_timeout: float) -> Connection:
+async def connect(
+    address: Address, *, statement_timeout: float, session_settings: Mapping[str, str]
+) -> Connection:
     """Connect; `statement_timeout` in seconds, 0 is none. Raises DatabaseError."""
-    settings = {"statement_timeout": str(round(statement_timeout * 1000))}
+    settings = {
+        **address.settings,
+        "statement_timeout": str(round(statement_timeout * 1000)),
+        **session_settings,
+    }
     reasons: list[str] = []
     last: Exception | None = None
     for attribute, host in _attempts(address):
         try:
-            async with asyncio.timeout(address.connect_seconds):
-                connection = await _connect_to(
-                    address,
-                    host,
-                    target_session_attrs=attribute,
-                    command_timeout=statement_timeout + COMMAND_GRACE_SECONDS
-                    if statement_timeout
-                    else None,
-                )
-                return await _start_session(connection, address, {**address.settings, **settings})
+            with waiting_for(f"a new connection to {host}"):
+                async with asyncio.timeout(address.connect_seconds):
+                    connection = await _connect_to(
+                        address,
+                        host,
+                        target_session_attrs=attribute,
+                        command_timeout=statement_timeout + COMMAND_GRACE_SECONDS
+                        if statement_timeout
+                        else None,
+                    )
+                    return await _start_session(connection, address, settings)
         except UNREACHABLE as error:
             last = error
             reasons.append(explain(error, host, address))

@@ -21,6 +21,7 @@ CONFLICT = "The change conflicts with another record."
 GONE = "The database is not available: try again soon."
 READ_ONLY_STATE = "25006"
 READ_ONLY = "The database takes no changes at the moment: try again soon."
+LOCKED_STATE = "55P03"  # lock_not_available
 BUSY = "Other changes are in the way: try again soon."
 BEHIND = "The database is not migrated to what this build needs: run `just migrate`."
 SLOW = "The database took too long to answer."
@@ -44,17 +45,19 @@ MEANINGS: tuple[tuple[str, Callable[[str], JSONException], str], ...] = (
     ("28", DatabaseError, GONE),  # invalid_authorization_specification
     ("58", DatabaseError, GONE),  # system_error
     ("40", Unavailable, BUSY),  # serialization_failure, deadlock_detected
-    ("55P03", Unavailable, BUSY),  # lock_not_available
+    (LOCKED_STATE, Unavailable, BUSY),
 )
 # Beginnings of the states that tell of a value, a transaction, a lock or a time limit in the way.
-REFUSALS = ("22", "23", "40", "55P03", "57014")
+REFUSALS = ("22", "23", "40", LOCKED_STATE, "57014")
 
 
 def translate(error: BaseException) -> JSONException | None:
     """Return what a client is told of an error; None where the database has no part in it."""
     match error:
         case PoolTimeoutError():
-            return Unavailable("Every database connection is in use: try again soon.")
+            return Unavailable(
+                "All database connections for such requests are in use: try again soon."
+            )
         case TimeoutError():
             return DeadlineExceeded(SLOW)
         case InterfaceError() | asyncpg.InterfaceError() | ConnectionError():
@@ -70,6 +73,11 @@ def translate(error: BaseException) -> JSONException | None:
 def is_stale_plan(error: BaseException) -> bool:
     """Return whether a statement failed as it was prepared before a migration."""
     return isinstance(error, DBAPIError) and "InvalidCachedStatement" in type(error.orig).__name__
+
+
+def is_locked(error: DBAPIError) -> bool:
+    """Return whether a statement did nothing, for it did not get a lock in time."""
+    return sqlstate_of(error) == LOCKED_STATE
 
 
 def is_refused(error: BaseException) -> bool:

@@ -1,6 +1,8 @@
 """From the settings to an engine."""
 
+from collections.abc import Mapping
 from functools import partial
+from types import MappingProxyType
 
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -8,6 +10,7 @@ from service.common import embedded
 from service.common.database_address import parse_address
 from service.common.database_connection import COMMAND_GRACE_SECONDS, connect
 from service.common.pool_events import Fitness
+from service.common.work_pool import watch_waits
 from service.settings import Settings
 
 __all__ = ["COMMAND_GRACE_SECONDS", "create_engine", "database_url"]
@@ -20,15 +23,31 @@ def database_url(settings: Settings) -> str:
     return embedded.start(settings.state_dir / "postgres")
 
 
-def create_engine(url: str, *, statement_timeout: float, **options: object) -> AsyncEngine:
-    """Return an engine for a URL as libpq reads it; the timeout in seconds, 0 is none."""
+def create_engine(
+    url: str,
+    *,
+    statement_timeout: float,
+    session_settings: Mapping[str, str] = MappingProxyType({}),
+    **options: object,
+) -> AsyncEngine:
+    """Return an engine for a URL as libpq reads it; the timeout in seconds, 0 is none.
+
+    `session_settings` win over those that the URL has.
+    """
     address = parse_address(url)
     engine = create_async_engine(
         "postgresql+asyncpg://",
-        async_creator=partial(connect, address, statement_timeout=statement_timeout),
+        async_creator=partial(
+            connect,
+            address,
+            statement_timeout=statement_timeout,
+            session_settings=session_settings,
+        ),
         # An error's text goes to the log, where values of records have no place.
         hide_parameters=True,
         **options,
     )
+    # First, for `Fitness` may close the connection.
+    watch_waits(engine)
     Fitness().watch(engine)
     return engine

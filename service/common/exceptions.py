@@ -147,12 +147,20 @@ class DeadlineExceeded(JSONException):
 
 
 def cause_of(error: BaseException) -> str:
-    """Return why an error happened: its reason, or the first line of what lies at its bottom."""
-    while error.__cause__ is not None:
-        if isinstance(error, DatabaseError) and error.reason:
-            return error.reason
+    """Return why an error happened: its reason, or the first line of what lies at its bottom.
+
+    What was waited for follows, if the error ended a wait: its notes.
+    """
+    notes: list[str] = []
+    while True:
+        notes += getattr(error, "__notes__", ())
+        if (isinstance(error, DatabaseError) and error.reason) or error.__cause__ is None:
+            break
         error = error.__cause__
-    return f"{type(error).__name__}: {error}".split("\n", 1)[0]
+    reason = error.reason if isinstance(error, DatabaseError) else None
+    text = reason or f"{type(error).__name__}: {error}".split("\n", 1)[0]
+    # Timeouts and cancellations have no text.
+    return "; ".join([*([text] if str(error) or not notes else []), *notes])
 
 
 def cut(text: str) -> str:

@@ -143,6 +143,12 @@ STATEMENT_SECONDS = Limit(
 POOL_WAIT_SECONDS = Limit(
     2, "seconds", "503", "Whoever waits for a connection of the pool holds memory meanwhile."
 )
+LOCK_SECONDS = Limit(
+    1,
+    "seconds",
+    "503",
+    "A write that waits for a row or a unique value of another transaction holds a connection.",
+)
 PROGRESS_SECONDS = Limit(
     30,
     "seconds without progress",
@@ -200,6 +206,13 @@ REQUESTS_IN_PROGRESS = Limit(
     "requests in progress",
     "the request waits for its turn, but for health checks",
     "Each step of a request waits for a step of all the others.",
+)
+COSTLY_READS = Limit(
+    16,
+    "costly reads that wait for a connection",
+    "503",
+    "A fifth of the connections is for reads whose cost grows with the table: counts, searches for "
+    "less than three characters, and orders without an index. More would not get one in time.",
 )
 BULK_TRANSFERS = Limit(
     4,

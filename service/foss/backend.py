@@ -16,9 +16,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from service.common.batching import batched, shared
+from service.common.batching import batched, costly, shared
 from service.common.batching.backend import any_of, insert_batch, update_batch
 from service.common.collection.backend import (
+    is_costly,
     of_versions,
     record_columns,
     select_page,
@@ -83,11 +84,16 @@ def _by_id(fields: tuple[str, ...] | None) -> Select[Any]:
     return select(*record_columns(Foss, fields)).where(any_of(Foss.__table__.c.id))
 
 
-@shared
 async def select_foss_page(session: AsyncSession, selection: Selection) -> Page:
     """Return the page that a selection names."""
+    session = costly(session) if is_costly(selection) else session
     if PART in dict(selection.filters):
         return await search_page(session, Foss, selection, SEARCHED)
+    return await _select_page(session, selection)
+
+
+@shared
+async def _select_page(session: AsyncSession, selection: Selection) -> Page:
     conditions = await _conditions(session, selection.filters)
     return await select_page(session, Foss, selection, conditions)
 
@@ -101,9 +107,13 @@ async def stream_foss(
         yield lines
 
 
-@shared
 async def count_foss(session: AsyncSession, filters: Filters) -> int:
     """Return how many records pass the filters."""
+    return await _count(costly(session), filters)
+
+
+@shared
+async def _count(session: AsyncSession, filters: Filters) -> int:
     conditions = await _conditions(session, filters)
     statement = select(func.count()).select_from(Foss).where(*conditions)
     return (await session.scalars(statement)).one()

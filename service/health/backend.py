@@ -4,6 +4,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from service.common.batching import shared
 from service.common.database_errors import sqlstate_of
 from service.common.exceptions import DatabaseError
 
@@ -13,6 +14,7 @@ STATE = text(
 )
 
 
+@shared
 async def select_revisions(session: AsyncSession) -> frozenset[str]:
     """Return the revisions that the schema is at; none if it was never migrated.
 

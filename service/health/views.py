@@ -5,7 +5,7 @@ from quart.typing import ResponseReturnValue
 from quart_schema import document_response
 
 from service.common.middleware.drain import is_draining
-from service.common.middleware.unit_of_work import session
+from service.common.middleware.unit_of_work import health
 from service.health import domain
 from service.health.payloads import Status
 
@@ -23,4 +23,4 @@ async def livez() -> ResponseReturnValue:
 @document_response(Status)
 async def readyz() -> ResponseReturnValue:
     """Return whether the service can do its work."""
-    return {"status": await domain.check_ready(session(), draining=is_draining())}
+    return {"status": await domain.check_ready(health(), draining=is_draining())}

@@ -86,7 +86,7 @@ async def test_a_read_sees_what_was_committed_before_it_came_whatever_is_in_flig
     async with engine.begin() as connection:
         await connection.execute(text("UPDATE kept SET name = 'new'"))
     late = [asyncio.create_task(client.get(path)) for _ in range(5)]
-    waiting = vars(app.extensions["database"].autocommit().batches)["_batches"]
+    waiting = vars(app.extensions["database"].reader().batches)["_batches"]
     # A batch tells nobody who waits.
     while sum(len(vars(batch)["_waiting"]) for batch in waiting.values()) < len(late):  # noqa: ASYNC110
         await asyncio.sleep(0)

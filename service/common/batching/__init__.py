@@ -60,6 +60,15 @@ def shared(
     return read_shared
 
 
+def costly(session: AsyncSession) -> AsyncSession:
+    """Return the session for a read whose cost grows with the table.
+
+    Such reads have connections of their own, so that they wait for each other alone. In a
+    transaction it is the transaction's session.
+    """
+    return session.costly if isinstance(session, Autocommit) else session
+
+
 def batched_write(
     run: Callable[[AsyncSession, Mapping[K, V], *A], Awaitable[Mapping[K, R]]],
 ) -> Callable[[AsyncSession, K, V, *A], Awaitable[R | None]]:

@@ -1,10 +1,16 @@
 """Autocommit: statements that stand alone, each durable when it returns."""
 
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Any, NoReturn
 
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.common.batching.batches import Batches, Connections
+from service.common.database_errors import is_locked
+
+Sessions = Callable[[], AbstractAsyncContextManager[AsyncSession]]
 
 
 class Autocommit(AsyncSession):
@@ -14,25 +20,45 @@ class Autocommit(AsyncSession):
     Whatever takes more than a statement is refused, for it takes a transaction.
     """
 
-    def __init__(self, connections: Connections) -> None:
+    def __init__(
+        self,
+        connections: Connections,
+        *,
+        patient: Sessions | None = None,
+        costly: "Autocommit | None" = None,
+    ) -> None:
+        """Take connections for statements, and those for statements that are in others' way.
+
+        A statement that another's lock stops goes again by `patient`, where it may wait for it.
+        `costly` runs reads whose cost grows with the table.
+        """
         # Not that of AsyncSession: nothing is kept between two statements.
         self._session = connections.session
+        self._patient = patient
+        self.costly = costly or self
         self.batches = Batches(connections)
 
     async def execute(self, *args: Any, **options: Any) -> Any:
         """Run a statement and return its result."""
-        async with self._session() as session:
-            return await session.execute(*args, **options)
+        return await self._run(AsyncSession.execute, args, options)
 
     async def scalar(self, *args: Any, **options: Any) -> Any:
         """Run a statement and return its first value."""
-        async with self._session() as session:
-            return await session.scalar(*args, **options)
+        return await self._run(AsyncSession.scalar, args, options)
 
     async def scalars(self, *args: Any, **options: Any) -> Any:
         """Run a statement and return the first value of each row."""
-        async with self._session() as session:
-            return await session.scalars(*args, **options)
+        return await self._run(AsyncSession.scalars, args, options)
+
+    async def _run(self, run: Any, args: Any, options: Any) -> Any:
+        try:
+            async with self._session() as session:
+                return await run(session, *args, **options)
+        except DBAPIError as error:
+            if self._patient is None or not is_locked(error):
+                raise
+        async with self._patient() as session:
+            return await run(session, *args, **options)
 
     def in_transaction(self) -> bool:
         """Return that there is none."""

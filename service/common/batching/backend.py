@@ -16,9 +16,6 @@ from service.common.collection.backend import record_columns
 from service.common.models import Base
 from service.common.records import Record
 
-# How long a batch waits where another transaction is about to store the same.
-LOCK_WAIT = "10ms"
-
 Values = Mapping[str, Any]
 Batch = Callable[[AsyncSession, Any, Values], Awaitable[Record | None]]
 
@@ -85,13 +82,10 @@ def _given(model: type[Base], names: Sequence[str]) -> Any:
 @cache
 def _insert(model: Any, unique: str, names: tuple[str, ...]) -> Any:
     given = _given(model, names)
-    # For this statement alone.
-    patience = select(func.set_config("lock_timeout", LOCK_WAIT, True).label("set")).cte("patience")
-    rows = select(*given.c).select_from(given.join(patience, patience.c.set.is_not(None)))
     table = model.__table__
     return (
         insert(table)
-        .from_select(names, rows)
+        .from_select(names, select(*given.c))
         .on_conflict_do_nothing(index_elements=[unique])
         .returning(*record_columns(model), table.c[unique])
     )

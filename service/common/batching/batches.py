@@ -6,9 +6,12 @@ from contextlib import AbstractAsyncContextManager
 from contextvars import Context
 from dataclasses import dataclass, field
 from functools import partial
+from time import monotonic
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
+
+from service.common.waits import note
 
 # How many keys share a statement at most.
 MOST = 256
@@ -22,10 +25,11 @@ Run = Callable[[AsyncSession, Mapping[Any, Any]], Awaitable[Mapping[Any, Any]]]
 
 @dataclass(frozen=True, slots=True)
 class Connections:
-    """Where a batch gets a session, and whether others may still get one beside it."""
+    """Where a batch gets a session, whether others may still get one, and the state for the log."""
 
     session: Callable[[], AbstractAsyncContextManager[AsyncSession]]
     has_room: Callable[[], bool] = lambda: True
+    state: Callable[[], str] = lambda: "no pool"
 
 
 @dataclass(slots=True, eq=False)
@@ -56,13 +60,16 @@ class Batch:
 
     async def call(self, key: Any, value: Any) -> Any:
         """Return the result of one call."""
+        since = monotonic()
         call = Call(key, value, asyncio.get_running_loop().create_future())
         self._waiting.append(call)
         if self._flight is None:
             self._start()
         try:
             return await call.result
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as error:
+            awaited = "a shared statement" + ("" if call.flight else " that was not sent yet")
+            note(error, f"{awaited}; {self._connections.state()}", since)
             flight = call.flight or self._flight
             if flight and all(one.result.done() for one in flight.aboard or self._waiting):
                 # All who asked have gone.

@@ -12,6 +12,7 @@ from service.common.exports.backend import LineForm, json_object, stream_lines
 from service.common.keyset import beyond, order_by
 from service.common.models import Base
 from service.common.pages import Page, Selection
+from service.common.search.trigrams import LENGTH
 
 Conditions = Collection[ColumnElement[bool]]
 
@@ -41,6 +42,17 @@ def of_versions(model: Any, versions: Versions | None) -> list[ColumnElement[boo
 
 def _array(column: Any, values: Collection[Any]) -> ColumnElement[Any]:
     return literal([*values], ARRAY(column.type))
+
+
+def is_costly(selection: Selection) -> bool:
+    """Return whether PostgreSQL may have to read every record to find a page.
+
+    A text of less than a trigram has no index, nor has an order of several columns or directions.
+    """
+    short = any(name == "q" and len(text) < LENGTH for name, text in selection.filters)
+    columns = [key.name for key in selection.order if key.name != "id"]
+    directions = {key.descending for key in selection.order}
+    return short or len(columns) > 1 or len(directions) > 1
 
 
 async def select_page(

@@ -11,6 +11,7 @@ from sqlalchemy.schema import CreateTable
 
 from service.common.exceptions import MAX_FAULTS
 from service.common.models import Base
+from service.common.waits import waiting_for
 
 # The number of the line that a record comes from.
 LINE = "line"
@@ -34,7 +35,8 @@ async def insert_lines(
     raw = await (await session.connection()).get_raw_connection()
     connection: Any = raw.driver_connection
     rows = ((line, *(values[name] for name in names)) for line, values in lines)
-    await connection.copy_records_to_table(table.name, records=rows, columns=[LINE, *names])
+    with waiting_for("COPY"):
+        await connection.copy_records_to_table(table.name, records=rows, columns=[LINE, *names])
     found = await session.execute(_statement(model, table, unique))
     return [(row[0], row[1]) for row in found]
 

@@ -20,9 +20,12 @@ def register(app: Quart) -> None:
 
 def session() -> AsyncSession:
     """Return the request's session: a transaction's, but for GET and HEAD one that needs none."""
-    if current_request().method not in SAFE_METHODS and "session" not in g:
+    if "session" not in g:
+        if current_request().method in SAFE_METHODS:
+            return _database().reader()
         g.session = _database().writer()
-    return autocommit()
+    current: AsyncSession = g.session
+    return current
 
 
 def autocommit() -> AsyncSession:
@@ -32,6 +35,11 @@ def autocommit() -> AsyncSession:
     """
     current: AsyncSession | None = g.get("session")
     return _database().autocommit() if current is None else current
+
+
+def health() -> AsyncSession:
+    """Return the session of a health check: no other request can take its connection."""
+    return _database().health()
 
 
 def _database() -> Database:

@@ -89,7 +89,7 @@ class Ways:
     def __init__(
         self, session: AsyncSession, target: Target, part: str, equal: Mapping[str, Any]
     ) -> None:
-        self._session, self._target = session, target
+        self.session, self._target = session, target
         self._values = {f"equal_{name}": value for name, value in equal.items()}
         self._values["q"] = pattern([part])
 
@@ -110,7 +110,7 @@ class Ways:
 
     async def _rows(self, statement: Any, values: Mapping[str, Any], wanted: int) -> Sequence[Any]:
         values = {**self._values, **values, "wanted": wanted}
-        return (await self._session.execute(statement, values)).all()
+        return (await self.session.execute(statement, values)).all()
 
 
 # A statement takes longer to put together than to look up.

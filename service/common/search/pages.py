@@ -13,6 +13,7 @@ from sqlalchemy import PrimaryKeyConstraint, UniqueConstraint
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.common import limits
+from service.common.batching import costly
 from service.common.models import Base
 from service.common.ordering import Order
 from service.common.pages import Page, Selection
@@ -63,6 +64,8 @@ async def search_page(
         start = rows[-1][1:]
         walked, step = walked + step, STEP
         search = search or await weigh(session, model, names, part)
+        if affordable(search, len(found) / walked) > STEP:
+            ways.session = costly(session)
         if not indexed:
             break  # Every step sorts all records.
     return selection.page([*found, *await ways.look_up(search, start, missing)])

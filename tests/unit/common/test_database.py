@@ -7,7 +7,7 @@ from sqlalchemy import insert, text
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.common.database import Database, commit
+from service.common.database import Database, Work, commit, pool_sizes
 from service.foss.models import Foss
 from service.settings import Settings
 from tests import factories
@@ -127,8 +127,16 @@ async def test_no_more_connections_are_made_than_the_pool_holds(
 ) -> None:
     # The wait is two seconds for clients; a test need not wait.
     monkeypatch.setattr(database.engine.pool, "_timeout", 0)
-    async with database.writer() as first, database.writer() as second:
-        await first.execute(text("SELECT 1"))
-        await second.execute(text("SELECT 1"))
+    async with database.engine.connect():
         with pytest.raises(PoolTimeoutError):
-            await database.autocommit().execute(text("SELECT 1"))
+            await database.reader().execute(text("SELECT 1"))
+
+
+@pytest.mark.parametrize("connections", [1, 3, 4, 5, 10, 20, 1000])
+def test_connections_are_divided_among_the_kinds_of_work(connections: int) -> None:
+    sizes = pool_sizes(connections)
+    requests = {work: size for work, size in sizes.items() if work not in {Work.HEALTH, Work.BULK}}
+
+    assert min(sizes.values()) >= 1
+    assert sum(requests.values()) == max(connections, 4)
+    assert sizes[Work.READS] == max(requests.values())

@@ -1,0 +1,278 @@
+"""Kinds of work that have connections of their own, on a PostgreSQL as slow as a test wants."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Iterable
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+import pytest
+from quart import Quart
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from service import create_app
+from service.common import limits
+from service.common.database import Database, Work
+from service.common.logs import configure_logs
+from service.common.work_pool import WorkPool
+from service.settings import Settings
+from tests.client import Client
+from tests.envelope import error_of
+from tests.factories import foss
+from tests.integration.test_batching import LOCKED, WAIT, WAITING, before_each_read, held, run
+from tests.waiting import until
+
+# Of the kind that can cost much, whatever they find.
+IS_COSTLY = "current_query() ~* 'ilike|count|by foss.created_at.*, foss.email'"
+# Parts of every record, each another one for the service.
+PAIRS = ("pr", "ro", "oj", "je", "ec", "ct", "ex", "xa", "am", "mp")
+PARTS = [*PAIRS, *map(str.upper, PAIRS)]
+HELD = "INSERT INTO foss (name, email) VALUES ('Held', 'held@example.org')"
+COUNT = {"Prefer": "count=exact"}
+ASLEEP = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+TERMINATE = ASLEEP.replace("count(*)", "pg_terminate_backend(pid, 5000)")
+SLOW_COMMIT = """
+CREATE FUNCTION rest() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    PERFORM pg_sleep(60); RETURN NULL;
+END $$;
+CREATE CONSTRAINT TRIGGER rest AFTER INSERT ON foss DEFERRABLE INITIALLY DEFERRED
+FOR EACH ROW EXECUTE FUNCTION rest()
+"""
+
+
+@asynccontextmanager
+async def running(settings: Settings, **changes: object) -> AsyncIterator[tuple[Quart, Client]]:
+    """Run an application that has a connection for each kind of work, and one more for reads."""
+    app = create_app(settings.model_copy(update={"database_pool_size": 5} | changes))
+    async with app.test_app():
+        yield app, cast("Client", app.test_client())
+
+
+def engine_of(app: Quart, work: Work) -> AsyncEngine:
+    database: Database = app.extensions["database"]
+    engine: AsyncEngine = vars(database)["_engines"][work]
+    return engine
+
+
+def pool_of(app: Quart, work: Work) -> WorkPool:
+    return cast("WorkPool", engine_of(app, work).pool)
+
+
+@pytest.fixture
+async def gate(engine: AsyncEngine, client: Client) -> AsyncIterator[AsyncConnection]:
+    """Have every costly read of `foss` wait until the connection's lock is gone."""
+    for _ in range(3):
+        await client.post("/foss", json=foss())
+    what = f"{WAIT} WHERE {IS_COSTLY}"
+    async with before_each_read(engine, what), engine.connect() as connection:
+        await connection.execute(text("SELECT pg_advisory_lock(42)"))
+        yield connection
+
+
+async def open_gate(gate: AsyncConnection) -> None:
+    await gate.execute(text("SELECT pg_advisory_unlock(42)"))
+
+
+async def codes(answers: Iterable[Awaitable[Any]]) -> list[int]:
+    return [answer.status_code for answer in await asyncio.gather(*answers)]
+
+
+@pytest.mark.parametrize(
+    ("query", "headers"),
+    [
+        ("q={part}", {}),
+        ("q={part}", COUNT),
+        ("limit=1", COUNT),
+        ("sort=created_at,email&limit={number}", {}),
+    ],
+)
+async def test_costly_reads_hang_and_all_others_are_answered(
+    settings: Settings,
+    engine: AsyncEngine,
+    gate: AsyncConnection,
+    query: str,
+    headers: dict[str, str],
+) -> None:
+    async with running(settings) as (app, client):
+        costly = [
+            asyncio.create_task(
+                client.get(f"/foss?{query.format(part=part, number=number)}", headers=headers)
+            )
+            for number, part in enumerate(PARTS[:8], 10)
+        ]
+        await until(engine, WAITING, 1)
+        cheap = ["/foss/1", "/foss", "/foss?sort=-name", "/readyz", "/foss?limit=1"]
+        found = await codes([client.get(path) for path in cheap])
+        await until(engine, WAITING, 1)
+        await open_gate(gate)
+        answered = await codes(costly)
+
+        assert pool_of(app, Work.COSTLY).checkedout() == 0
+
+    assert found == [200] * 5
+    assert set(answered) <= {200, 503}
+    assert 200 in answered
+
+
+@pytest.mark.limit("COSTLY_READS")
+async def test_only_so_many_costly_reads_wait(
+    settings: Settings,
+    engine: AsyncEngine,
+    gate: AsyncConnection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with running(settings, request_timeout=60) as (app, client):
+        pool, most = pool_of(app, Work.COSTLY), limits.COSTLY_READS.value
+        monkeypatch.setattr(pool, "_timeout", 60)
+        costly = [asyncio.create_task(client.get(f"/foss?q={PARTS[0]}"))]
+        await until(engine, WAITING, 1)
+        costly += [asyncio.create_task(client.get(f"/foss?q={x}")) for x in PARTS[1 : 1 + most]]
+        while pool.waiting < most:  # noqa: ASYNC110  # A pool tells nobody who waits.
+            await asyncio.sleep(0)
+        response = await client.get(f"/foss?q={PARTS[1 + most]}")
+        await open_gate(gate)
+        answered = await codes(costly)
+
+    await error_of(response, 503, "Unavailable")
+    assert response.headers["Retry-After"] == "1"
+    assert answered == [200] * (most + 1)
+
+
+async def test_what_waits_for_a_lock_leaves_connections_for_the_others(
+    settings: Settings, engine: AsyncEngine, client: Client
+) -> None:
+    for _ in range(3):
+        await client.post("/foss", json=foss())
+    in_the_way = foss(email="held@example.org")
+    async with running(settings) as (_, small), held(engine, HELD):
+        blocked = [
+            asyncio.create_task(
+                small.post("/foss", json=in_the_way, headers={"Idempotency-Key": f"k{number}"})
+            )
+            for number in range(4)
+        ] + [asyncio.create_task(small.post("/foss", json=in_the_way)) for _ in range(4)]
+        await until(engine, LOCKED, 1)
+        others = await codes(
+            [
+                small.post("/foss", json=foss()),
+                small.put("/foss/1", json={"name": "Ada"}, headers={"If-Match": "*"}),
+                small.delete("/foss/2"),
+                small.get("/foss/3"),
+                small.get("/foss"),
+                small.get("/readyz"),
+            ]
+        )
+        answered = await codes(blocked)
+
+    assert others == [201, 200, 200, 200, 200, 200]
+    assert answered == [503] * 8
+
+
+@pytest.mark.limit("LOCK_SECONDS")
+async def test_a_write_waits_a_short_time_for_a_lock(
+    settings: Settings, engine: AsyncEngine, client: Client
+) -> None:
+    in_the_way = foss(email="held@example.org")
+    location = (await client.post("/foss", json=foss())).headers["Location"]
+    async with held(engine, HELD):
+        in_time = asyncio.create_task(client.post("/foss", json=in_the_way))
+        await until(engine, LOCKED, 1)
+    async with held(engine, "DELETE FROM foss"):
+        late = await client.delete(location)
+
+    assert (await in_time).status_code == 201
+    await error_of(late, 503, "Unavailable")
+    assert late.headers["Retry-After"] == "1"
+    async with running(settings) as (app, _), app.extensions["database"].writer() as session:
+        lock_timeout = await session.scalar(text("SHOW lock_timeout"))
+
+    assert lock_timeout == f"{limits.LOCK_SECONDS.value}s"
+
+
+async def test_no_read_is_run_by_parallel_workers(settings: Settings) -> None:
+    async with running(settings) as (app, _):
+        reader = app.extensions["database"].reader()
+        for session in (reader, reader.costly):
+            assert await session.scalar(text("SHOW max_parallel_workers_per_gather")) == "0"
+
+
+async def test_readiness_needs_no_connection_that_others_hold(settings: Settings) -> None:
+    async with running(settings, database_pool_size=1) as (app, client):
+        works = (Work.READS, Work.WRITES, Work.TRANSACTIONS, Work.COSTLY, Work.BULK)
+        taken = [await engine_of(app, work).connect() for work in works]
+
+        assert (await client.get("/readyz")).status_code == 200
+
+        for connection in taken:
+            await connection.close()
+
+
+async def test_a_deadline_in_the_queue_frees_the_place_and_its_cause_is_told(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure_logs(settings)
+    async with running(settings, request_timeout=0.1) as (app, client):
+        pool = pool_of(app, Work.COSTLY)
+        async with engine_of(app, Work.COSTLY).connect():
+            await error_of(await client.get("/foss?q=a"), 504, "DeadlineExceeded")
+            await asyncio.sleep(0)
+
+            assert pool.waiting == 0
+
+        assert (await client.get("/foss?q=a")).status_code == 200
+
+    log = capsys.readouterr().out
+    assert "CancelledError" not in log
+    assert "s for a shared statement that was not sent yet; pool `costly reads`: 1 of 1" in log
+
+
+async def test_the_cause_of_a_full_pool_is_told(
+    settings: Settings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure_logs(settings)
+    async with running(settings, database_pool_size=1) as (app, client):
+        monkeypatch.setattr(pool_of(app, Work.READS), "_timeout", 0.1)
+        async with engine_of(app, Work.READS).connect():
+            await error_of(await client.get("/foss"), 503, "Unavailable")
+
+    cause = "waited 0.1 s for a connection; pool `reads`: 1 of 1 connections in use, 1 waiting"
+    assert cause in capsys.readouterr().out
+
+
+async def test_the_cause_of_a_statement_that_never_returns_is_told(
+    settings: Settings, gate: AsyncConnection, capsys: pytest.CaptureFixture[str]
+) -> None:
+    del gate
+    configure_logs(settings)
+    async with running(settings, request_timeout=0.2) as (app, client):
+        # So that the time is that of the statement alone.
+        async with engine_of(app, Work.COSTLY).connect():
+            pass
+        await error_of(await client.get("/foss?q=a"), 504, "DeadlineExceeded")
+    async with running(settings, database_statement_timeout=0.1) as (_, client):
+        await error_of(await client.get("/foss?q=a"), 504, "DeadlineExceeded")
+    log = capsys.readouterr().out
+
+    assert "waited 0.2 s for a shared statement; pool `costly reads`: 1 of 1" in log
+    assert "statement timeout; waited 0.1 s for a statement; pool `costly reads`: 1 of 1" in log
+
+
+async def test_the_cause_of_a_commit_that_fails_is_told(
+    settings: Settings,
+    engine: AsyncEngine,
+    client: Client,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    configure_logs(settings)
+    await run(engine, SLOW_COMMIT)
+    try:
+        headers = {"Idempotency-Key": "slow-commit"}
+        posted = asyncio.create_task(client.post("/foss", json=foss(), headers=headers))
+        await until(engine, ASLEEP, 1)
+        await run(engine, TERMINATE)
+        response = await posted
+    finally:
+        await run(engine, "DROP FUNCTION rest CASCADE")
+    await error_of(response, 503, "DatabaseError")
+
+    assert "s for a commit; pool `transactions`: 1 of 2 connections" in capsys.readouterr().out
