@@ -21,14 +21,11 @@ def matches(tag: str, condition: str) -> bool:
     """Return whether `If-None-Match` names the tag, by weak comparison."""
     if condition.strip() == "*":
         return True
-    named = islice(ENTITY_TAG.finditer(condition), MAX_TAGS)
-    return tag.strip('"') in {found[2] for found in named}
+    return tag.strip('"') in {opaque for _, opaque in ENTITY_TAG.findall(condition)}
 
 
-def has_too_many_tags(condition: str | None) -> bool:
+def has_too_many_tags(condition: str) -> bool:
     """Return whether a precondition names more tags than are compared."""
-    if condition is None or len(condition) <= MAX_TAGS:
-        return False
     return any(islice(ENTITY_TAG.finditer(condition), MAX_TAGS, None))
 
 

@@ -44,8 +44,8 @@ CONTENT_TYPE_BYTES = Limit(
 )
 ENTITY_TAGS = Limit(
     100,
-    "entity tags in the precondition of a change",
-    "422; of a read, the others are ignored",
+    "entity tags in a precondition",
+    "422",
     "The database compares each of them.",
 )
 QUERY_BYTES = Limit(
@@ -75,6 +75,12 @@ BODIES_BYTES = Limit(
     "503 for the largest of them",
     "Whatever clients leave unfinished, the process stays below the memory of its container.",
     "MAX_BODIES_BYTES",
+)
+SHORT_CHUNKS = Limit(
+    5000,
+    "chunks of fewer than 16 bytes in a body",
+    "400, empty",
+    "Parsing a chunk takes 25 µs, however short it is.",
 )
 IMPORT_BYTES = Limit(
     1 << 30,

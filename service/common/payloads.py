@@ -2,8 +2,7 @@
 
 from pydantic import Field
 
-from service.common.entity_tags import MAX_TAGS, Versions, has_too_many_tags, versions_of
-from service.common.exceptions import Fault, InvalidAPIRequest
+from service.common.entity_tags import Versions, versions_of
 from service.common.validation import Payload
 
 
@@ -27,18 +26,7 @@ class Preconditions(Payload, schema="common/preconditions.json"):
 
     @property
     def versions(self) -> Versions | None:
-        """The versions of a record that may be changed (None: every version).
-
-        Raises InvalidAPIRequest (422): a condition names too many tags.
-        """
-        conditions = (("If-Match", self.if_match), ("If-None-Match", self.if_none_match))
-        faults = [
-            Fault(f"/{name}", "maxItems", f"'{name}' has more than {MAX_TAGS} entity tags")
-            for name, condition in conditions
-            if has_too_many_tags(condition)
-        ]
-        if faults:
-            raise InvalidAPIRequest(status_code=422, faults=faults)
+        """The versions of a record that may be changed (None: every version)."""
         return versions_of(self.if_match, self.if_none_match)
 
 

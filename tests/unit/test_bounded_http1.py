@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.bounded_http1 import BoundedConnection
-from service.common.limits import HEAD_BYTES, HEADER_FIELDS
+from service.common.limits import HEAD_BYTES, HEADER_FIELDS, SHORT_CHUNKS
 
 HEAD = b"POST /foss HTTP/1.1\r\nHost: x\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -160,3 +160,16 @@ def test_a_client_is_told_why_if_it_sent_http_or_a_proxy_passes_it_on(
     refusal = connection.refusal
 
     assert (refusal and (refusal.status, refusal.request_id)) == told
+
+
+@pytest.mark.limit("SHORT_CHUNKS")
+def test_a_body_has_at_most_so_many_short_chunks() -> None:
+    most = SHORT_CHUNKS.value
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    short, long, end = b"1\r\nx\r\n", b"10\r\n" + b"x" * 16 + b"\r\n", b"0\r\n\r\n"
+
+    whole = events(BoundedConnection(), head + short * (most - 1) + long * 2 + end)
+    refused = events(BoundedConnection(), head + short * most + end)
+
+    assert isinstance(whole[-1], h11.EndOfMessage)
+    assert refused[-1] == 400

@@ -3,7 +3,8 @@
 from quart import Quart
 from quart.wrappers import Response
 
-from service.common.entity_tags import entity_tag, matches
+from service.common.entity_tags import MAX_TAGS, entity_tag, has_too_many_tags, matches
+from service.common.exceptions import Fault, InvalidAPIRequest
 from service.common.middleware.connection import current_request
 
 # An answer that can be asked for again by its tag is kept by its client alone, no other at all.
@@ -13,7 +14,22 @@ WITHOUT_TAG = "no-store"
 
 def register(app: Quart) -> None:
     """Answer 304 if the client has the current representation, and say who may keep an answer."""
+    app.before_request(check_tags)
     app.after_request(send_validators)
+
+
+async def check_tags() -> None:
+    """Raise InvalidAPIRequest (422) if a precondition names too many tags."""
+    headers = current_request().headers
+    if "If-Match" not in headers and "If-None-Match" not in headers:
+        return
+    faults = [
+        Fault(f"/{name}", "maxItems", f"'{name}' has more than {MAX_TAGS} entity tags")
+        for name in ("If-Match", "If-None-Match")
+        if name in headers and has_too_many_tags(", ".join(headers.getlist(name)))
+    ]
+    if faults:
+        raise InvalidAPIRequest(status_code=422, faults=faults)
 
 
 async def send_validators(response: Response) -> Response:
