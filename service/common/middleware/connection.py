@@ -87,8 +87,9 @@ class OneTaskConnection(ASGIHTTPConnection):
             self._answering.uncancel()
         finally:
             self._answering = None
-            request.body.clear()
-            if complete:
+            body: Any = request.body
+            body.clear()
+            if complete or body.received.is_set():
                 timer.cancel()
                 if self._reader is not None:
                     self._reader.cancel()
