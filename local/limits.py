@@ -14,7 +14,12 @@ at its value and one beyond. The value of a setting is its default: see
 [operate.md](operate.md#settings). The bounds of a field, such as the length of a name, are in the
 contract, [openapi.json](openapi.json).
 
-| limit | value | setting | beyond | reason |
+nginx has bounds of its own, which a client of the stack meets first: 10 seconds for a head, 30
+seconds without progress of an answer, a time-out for the body that is longer than the service's,
+and the buffers for a head (nginx's defaults: a line of at most 8 KiB, four such buffers in all).
+Their values and reasons are in [nginx.conf.template](../nginx/nginx.conf.template).
+
+| limit | value | setting | beyond it | reason |
 | --- | --- | --- | --- | --- |
 """
 
@@ -26,8 +31,7 @@ def page() -> str:
 
 def _row(name: str, limit: Limit) -> str:
     setting = f"`{limit.setting}`" if limit.setting else ""
-    title = name.lower().replace("_", " ")
-    cells = [title, f"{limit.value:,} {limit.unit}", setting, limit.beyond, limit.reason]
+    cells = [f"`{name}`", f"{limit.value:,} {limit.unit}", setting, limit.beyond, limit.reason]
     return f"| {' | '.join(cells)} |\n"
 
 

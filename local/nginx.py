@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local.executables import find_executable
-from service.common.database import BULK_SECONDS
 from service.common.engine import COMMAND_GRACE_SECONDS
+from service.common.limits import PROGRESS_SECONDS
 from service.common.private_directories import make_private
 from service.settings import ROOT, Settings
 
@@ -106,7 +106,7 @@ def prepare(settings: Settings, state: Path, front: Iterable[str], service: str)
 def values(settings: Settings) -> dict[str, str]:
     """Return what the template has from the settings, whoever runs nginx."""
     request = settings.request_timeout + settings.database_statement_timeout
-    seconds = max(request, BULK_SECONDS) + COMMAND_GRACE_SECONDS
+    seconds = max(request, PROGRESS_SECONDS.value) + COMMAND_GRACE_SECONDS
     return {
         "NGINX_CONNECTION_LIMIT": str(settings.connection_limit),
         "NGINX_KEEP_ALIVE": str(settings.keep_alive_timeout),

@@ -55,6 +55,7 @@ STATEMENTS = {
 FOR_MODELS = {"text", "func"}
 MAX_LINES = 250
 LONG = {
+    "service.common.limits": "holds every limit",
     "service.settings": "holds every setting",
     "service.common.limits": "holds every limit",
 }

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Limit(NamedTuple):
-    """A bound: the largest value that is served, in `unit`.
+    """A bound: the largest value that is served, in `unit`; the smallest if that says "at least".
 
     `beyond` is the status code of the answer, or what happens instead of an answer. If an operator
     may change the value, `setting` is the name of the setting, and the value is its default.
@@ -29,36 +29,46 @@ HEADER_FIELDS = Limit(
 )
 HEADER_ITEMS = Limit(
     50,
-    "items of `Accept`, `Prefer` and other lists of what a client would like",
+    "items of a list of preferences, such as `Accept` and `Prefer`",
     "the others are ignored",
-    "Parsing an item takes some 10 µs, in the answer to an error too.",
+    "Parsing an item takes about 10 µs, even if the request is answered with an error.",
 )
 HEADER_LIST_BYTES = Limit(
     2048,
-    "bytes of such a list",
+    "bytes of a list of preferences",
     "the rest is ignored",
-    "An item has any number of parameters, and parsing each takes as long as an item.",
+    "An item can have any number of parameters, and parsing each takes as long as an item.",
 )
 CONTENT_TYPE_BYTES = Limit(
-    1024, "bytes of `Content-Type`", "415", "It has any number of parameters."
+    1024, "bytes of `Content-Type`", "415", "It can have any number of parameters."
 )
 ENTITY_TAGS = Limit(
     100,
     "entity tags in a precondition",
     "422",
-    "The database compares each of them.",
+    "The database compares the version of the record with each of them.",
 )
 QUERY_BYTES = Limit(
     1 << 14,
     "bytes of a query string",
     "422",
-    "Decoding it takes 200 times its memory if it is full of `%`.",
+    "Decoding it takes 200 times its size in memory if it consists of `%`.",
 )
 RECORD_ID_DIGITS = Limit(
     100,
-    "digits",
-    "404, as for any id without a record",
+    "digits of an id in a path that are converted",
+    "404, as for any other id without a record",
     "Converting digits to a number takes quadratic time.",
+)
+
+IDEMPOTENCY_KEY_CHARACTERS = Limit(
+    255, "characters of `Idempotency-Key`", "422", "A key is stored, in an index."
+)
+IDEMPOTENCY_KEY_HOURS = Limit(
+    24,
+    "hours for which an `Idempotency-Key` is kept",
+    "the key counts as unused",
+    "The answer is stored with it, and a client repeats a request within hours.",
 )
 
 # The body of a request.
@@ -66,14 +76,14 @@ BODY_BYTES = Limit(
     1 << 20,
     "bytes",
     "413",
-    "A body is in memory as a whole, and parsed in one go.",
+    "A body is kept in memory as a whole, and nothing else runs while it is parsed.",
     "MAX_BODY_BYTES",
 )
 BODIES_BYTES = Limit(
     64 << 20,
-    "bytes of bodies that are not read yet, all together",
+    "bytes of all bodies that are not read yet",
     "503 for the largest of them",
-    "Whatever clients leave unfinished, the process stays below the memory of its container.",
+    "Unfinished bodies must not exceed the memory of the container.",
     "MAX_BODIES_BYTES",
 )
 SHORT_CHUNKS = Limit(
@@ -89,8 +99,14 @@ IMPORT_BYTES = Limit(
     "An import is read as it arrives, but is one transaction.",
     "MAX_IMPORT_BYTES",
 )
+IMPORT_PROGRESS_BYTES = Limit(
+    1 << 14,
+    "bytes of an import at least, within the time of `PROGRESS_SECONDS`",
+    "408",
+    "An import has no deadline, and holds a connection to the database and a transaction.",
+)
 JSON_DEPTH = Limit(
-    64, "levels", "400", "Parsers and validators of JSON recurse, and others accept no more."
+    64, "levels", "400", "Parsers and validators of JSON recurse; other parsers accept no more."
 )
 JSON_VALUES = Limit(
     5000,
@@ -107,13 +123,22 @@ CSV_FIELDS = Limit(
 
 # The answer.
 FAULTS = Limit(
-    100, "faults", "the others are not reported", "An error is not larger than it is useful."
+    100,
+    "faults in an answer",
+    "the others are not reported",
+    "A small request must not cause a large answer.",
 )
 FAULT_NAMES = Limit(
-    10, "names in a message", "the others are cut", "An error is not larger than it is useful."
+    10,
+    "names in a message",
+    "the others are left out",
+    "A small request must not cause a large answer.",
 )
 QUOTED_CHARACTERS = Limit(
-    80, "characters", "the rest is cut", "An error does not repeat what it refuses."
+    80,
+    "characters of a value that a message quotes",
+    "the rest is left out",
+    "The value is the client's own and can have any length.",
 )
 LIST_ITEMS = Limit(
     100,
@@ -122,48 +147,66 @@ LIST_ITEMS = Limit(
     "The validator takes up to 10 µs for a wrong item.",
 )
 PAGE_RECORDS = Limit(
-    200, "records", "a page has 200", "A page is in memory as a whole; exports have no such bound."
+    200,
+    "records of a page",
+    "a page has 200",
+    "A page is kept in memory as a whole. Exports have no such bound.",
 )
 SEND_BUFFER_BYTES = Limit(
     1 << 16,
     "bytes of an answer in the kernel",
-    "the rest waits until the client reads",
+    "the rest is sent when the client has read",
     "The kernel would take up to 4 MB for each client that does not read.",
 )
-
 WALKED_RECORDS = Limit(
     1_000_000,
     "records read in the order of a page",
-    "the index finds the rest",
-    "Of a search, each step is a statement of its own, which no statement timeout ends.",
+    "the rest is searched by the index",
+    "Each step of a search is a statement of its own, so no statement timeout ends the search.",
 )
 
 # Time.
 REQUEST_SECONDS = Limit(
-    30, "seconds", "504, or 408 while the body arrives", "No request holds its resources for ever.",
+    30,
+    "seconds",
+    "504, or 408 while the body arrives",
+    "A request holds memory and a place among those in progress.",
     "REQUEST_TIMEOUT",
-)  # fmt: skip
+)
 STATEMENT_SECONDS = Limit(
-    5, "seconds", "504", "A slow statement holds a connection.", "DATABASE_STATEMENT_TIMEOUT"
+    5,
+    "seconds",
+    "504",
+    "A statement holds a connection to the database.",
+    "DATABASE_STATEMENT_TIMEOUT",
 )
 POOL_WAIT_SECONDS = Limit(
-    2, "seconds", "503", "Whoever waits for a connection of the pool holds memory meanwhile."
+    2,
+    "seconds for which a request waits for a connection to the database",
+    "503",
+    "A waiting request holds memory and a place among those in progress.",
 )
 LOCK_SECONDS = Limit(
     1,
-    "seconds",
+    "second for which a write waits for another transaction",
     "503",
-    "A write that waits for a row or a unique value of another transaction holds a connection.",
+    "It holds a connection to the database meanwhile.",
 )
 PROGRESS_SECONDS = Limit(
     30,
     "seconds without progress",
-    "the connection is closed",
-    "A client that reads or sends nothing holds what the server keeps for it.",
+    "the connection is closed, or 408 while an import arrives",
+    "The server keeps memory for a client that neither reads nor sends.",
+)
+LINGER_SECONDS = Limit(
+    1,
+    "second for which an answer waits for the rest of a body that is not needed",
+    "the connection is closed after the answer",
+    "If a connection is closed while its client still sends, the client loses the answer.",
 )
 KEEP_ALIVE_SECONDS = Limit(
     75,
-    "seconds",
+    "seconds for which a connection is idle",
     "the connection is closed",
     "An idle connection holds memory and a file descriptor.",
     "KEEP_ALIVE_TIMEOUT",
@@ -174,80 +217,86 @@ IMPORTS = Limit(
     8,
     "imports whose bodies are read at once",
     "others wait",
-    "Each holds a batch of records; it takes a connection only when it has one.",
+    "Each holds a batch of records in memory before it takes a connection to the database.",
 )
 IMPORTS_WAITING = Limit(
     32,
     "imports that wait for their turn",
-    "503, as after the time to wait for a connection",
+    "503, as after the time of `POOL_WAIT_SECONDS`",
     "Each holds what the buffers of its connection have received.",
 )
 CONNECTIONS = Limit(
     500,
     "connections of the process",
-    "a new connection waits for a place",
-    "Each holds memory and a file descriptor, whether its client does anything or not.",
+    "a new connection waits",
+    "Each holds memory and a file descriptor, even if its client does nothing.",
     "MAX_CONNECTIONS",
 )
 WAITING_CONNECTIONS = Limit(
     2000,
-    "connections that wait for a place",
-    "503, the one that has waited longest",
-    "Nothing is kept for one but the beginning of its first request.",
+    "connections that wait for one of these to be closed",
+    "503 for the one that has waited longest",
+    "Each holds a file descriptor, and nothing else is kept for it.",
 )
 QUEUE_SECONDS = Limit(
     1,
-    "seconds that a connection, or a request, waits for its turn",
+    "second for which a connection, or a request, waits to be admitted",
     "503",
-    "A late answer is worth less than an early refusal.",
+    "The client, or a load balancer, can try elsewhere before its own time-out.",
 )
 OUSTED_SECONDS = Limit(
     5,
-    "seconds for which nobody can take the place of a connection",
-    "if another waits, an idle or stalled one is closed, and one in use behind its answer",
-    "A client may just be sending the next request; nginx uses an idle one for 3 seconds.",
+    "seconds for which a connection is kept although others wait",
+    "one that is idle or stalled is closed, else one in use is closed after its answer",
+    "Its client may be about to send a request: nginx reuses an idle connection for 3 seconds.",
 )
 REQUESTS_IN_PROGRESS = Limit(
     80,
     "requests in progress, or twice `DATABASE_POOL_SIZE` if that is more",
-    "the request waits, but for health checks",
-    "Each step of a request waits for a step of all the others.",
+    "the request waits; health checks do not",
+    "They share one event loop: each request in progress delays all the others.",
 )
 COSTLY_READS = Limit(
     16,
     "costly reads that wait for a connection",
     "503",
-    "A fifth of the connections is for reads whose cost grows with the table: counts, searches "
-    "that read many records, and orders without an index. More would not get one in time.",
+    "A fifth of the connections to the database is for reads whose cost grows with the table: "
+    "counts, searches that read many records, and orders without an index. More such reads would "
+    "not get a connection within the time of `POOL_WAIT_SECONDS`.",
 )
 WAITING_TRANSACTIONS = Limit(
     24,
     "transactions that wait for a connection",
     "503",
-    "A transaction, and a write that another transaction blocks, may take long.",
+    "A transaction, and a write that another transaction blocks, may take long. All that may wait "
+    "for slow work must be fewer than `REQUESTS_IN_PROGRESS`.",
 )
 WAITING_TRANSFERS = Limit(
     4,
     "imports and exports that wait for a connection",
     "503",
-    "An import or an export may take long.",
+    "They may take long, as transactions may.",
 )
 BULK_TRANSFERS = Limit(
     4,
     "imports and exports at once",
     "503",
-    "Each holds a connection and a transaction for as long as it takes.",
+    "Each holds a connection to the database and a transaction until its end.",
 )
 
 # nginx, for each client.
 RATE = Limit(
-    1000, "requests a second", "429", "One client does not take the share of others.", "RATE_LIMIT"
+    1000,
+    "requests a second",
+    "429",
+    "One client must not take all of the capacity.",
+    "RATE_LIMIT",
 )
 CLIENT_REQUESTS = Limit(
     256,
     "requests at once",
     "429",
-    "One client does not take the share of others.",
+    "One client must not take all of the capacity.",
     "CONNECTION_LIMIT",
 )
 

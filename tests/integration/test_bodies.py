@@ -18,6 +18,8 @@ from tests.integration.test_connection import GONE, Exchange, part
 
 LIMIT = 10_000
 ALL = 3 * LIMIT
+# As it is, before a test changes it.
+LINGER_SECONDS = body_limits.LINGER_SECONDS
 KEY = "k" * 16
 NDJSON = "application/x-ndjson"
 JSON = {"content_type": "application/json", "content_length": str(LIMIT), "x_api_key": KEY}
@@ -57,6 +59,33 @@ async def until(holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(30):
         while not holds():  # noqa: ASYNC110  # Nobody else is told.
             await asyncio.sleep(0)
+
+
+@pytest.mark.limit("BODIES_BYTES")
+async def test_bodies_fill_the_budget_and_one_byte_more_has_the_largest_refused(
+    running: Quart,
+) -> None:
+    sizes = (LIMIT - 2, LIMIT, LIMIT - 1, 2)
+    exchanges = [Exchange(running, "/foss", "POST", **JSON) for _ in sizes]
+    bodies = [part(b" " * size, more=True) for size in sizes]
+    pairs = zip(exchanges, bodies, strict=True)
+    tasks = [asyncio.create_task(exchange.run(body)) for exchange, body in pairs]
+    await until(lambda: budget(running).held >= ALL - 1)
+    exchanges[3].received.put_nowait(part(b" ", more=True))
+    await until(lambda: budget(running).held == ALL)
+    await settle()
+    before = [bool(exchange.sent) for exchange in exchanges]
+    exchanges[3].received.put_nowait(part(b" ", more=True))
+    await until(lambda: bool(exchanges[1].sent))
+    await settle()
+    after = [bool(exchange.sent) for exchange in exchanges]
+    for exchange in exchanges:
+        exchange.received.put_nowait(GONE)
+    await asyncio.gather(*tasks)
+
+    assert before == [False] * 4
+    assert after == [False, True, False, False]
+    assert exchanges[1].status == 503
 
 
 @pytest.mark.limit("BODIES_BYTES")
@@ -118,6 +147,25 @@ async def test_what_is_answered_without_its_body_keeps_nothing_of_it(
     await task
 
     assert exchange.status == status
+
+
+@pytest.mark.limit("LINGER_SECONDS")
+@pytest.mark.parametrize("in_time", [True, False])
+async def test_an_answer_waits_a_moment_for_the_rest_of_a_body(
+    running: Quart, monkeypatch: pytest.MonkeyPatch, in_time: bool
+) -> None:
+    monkeypatch.setattr(body_limits, "LINGER_SECONDS", 30 if in_time else 0.01)
+    exchange = Exchange(running, "/elsewhere", "POST", **JSON)
+    task = asyncio.create_task(exchange.run(part(b" ", more=True)))
+    if in_time:
+        await settle()
+        before = [*exchange.sent]
+        exchange.received.put_nowait(part())
+    await task
+
+    assert not in_time or before == []
+    assert ((b"connection", b"close") in exchange.sent[0]["headers"]) == (not in_time)
+    assert limits.LINGER_SECONDS.value == LINGER_SECONDS
 
 
 async def test_a_client_that_leaves_releases_what_it_sent(running: Quart) -> None:

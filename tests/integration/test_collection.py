@@ -102,7 +102,7 @@ async def test_a_deleted_record_does_not_disturb_the_pages(client: Client) -> No
 
 @pytest.mark.limit("PAGE_RECORDS")
 @pytest.mark.parametrize(
-    ("limit", "count"), [("1", 1), ("007", 7), ("999999999", 200), ("201", 200)]
+    ("limit", "count"), [("1", 1), ("007", 7), ("999999999", 200), ("200", 200), ("201", 200)]
 )
 async def test_a_limit_is_read_as_at_most_200(client: Client, limit: str, count: int) -> None:
     await fill(client, 201)

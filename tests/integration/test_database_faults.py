@@ -1,5 +1,6 @@
 """A database that is down, busy, slow or refuses, and health."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -11,12 +12,16 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service import create_app
+from service.common import limits
 from service.common.logs import configure_logs
 from service.common.middleware.drain import begin_drain
+from service.common.work_pool import WorkPool
 from service.settings import Settings
 from tests.client import Client
 from tests.envelope import error_of
 from tests.factories import foss
+from tests.integration.test_batching import WAIT, WAITING, before_each_read
+from tests.waiting import until
 
 
 @asynccontextmanager
@@ -53,13 +58,51 @@ async def test_the_process_lives_without_a_database(settings: Settings) -> None:
 
 
 @pytest.mark.limit("POOL_WAIT_SECONDS")
-async def test_an_exhausted_pool_is_a_503(settings: Settings) -> None:
+async def test_a_request_waits_for_a_connection_and_is_a_503_if_it_gets_none(
+    settings: Settings,
+) -> None:
     app = create_app(settings.model_copy(update={"database_pool_size": 1}))
-    async with app.test_app(), app.extensions["database"].engine.connect():
-        response = await app.test_client().get("/foss")
-    await error_of(response, 503, "Unavailable")
+    async with app.test_app():
+        engines = vars(app.extensions["database"])["_engines"].values()
+        pools = [cast("WorkPool", engine.pool) for engine in engines]
+        reads = app.extensions["database"].engine
+        connection = await reads.connect()
+        waiter = asyncio.create_task(app.test_client().get("/foss"))
+        async with asyncio.timeout(30):
+            while not any(pool.waiting for pool in pools):  # noqa: ASYNC110  # Nobody else is told.
+                await asyncio.sleep(0)
+        await connection.close()
+        in_time = await waiter
+        async with reads.connect():
+            late = await app.test_client().get("/foss")
+    await error_of(late, 503, "Unavailable")
 
-    assert response.headers["Retry-After"] == "1"
+    assert in_time.status_code == 200
+    assert late.headers["Retry-After"] == "1"
+    assert {pool.timeout() for pool in pools} == {limits.POOL_WAIT_SECONDS.value}
+
+
+@pytest.mark.limit("STATEMENT_SECONDS")
+async def test_a_statement_that_ends_in_time_is_answered(
+    settings: Settings, engine: AsyncEngine, client: Client
+) -> None:
+    seconds = limits.STATEMENT_SECONDS.value
+    await client.post("/foss", json=foss())
+    async with (
+        before_each_read(engine, WAIT),
+        engine.connect() as gate,
+        client_with(settings, database_statement_timeout=seconds) as patient,
+    ):
+        await gate.execute(text("SELECT pg_advisory_lock(42)"))
+        reading = asyncio.create_task(patient.get("/foss"))
+        await until(engine, WAITING, 1)
+        await gate.execute(text("SELECT pg_advisory_unlock(42)"))
+        response = await reading
+        reader = patient.app.extensions["database"].reader()
+        timeout = await reader.scalar(text("SHOW statement_timeout"))
+
+    assert response.status_code == 200
+    assert timeout == f"{seconds}s"
 
 
 @pytest.mark.limit("STATEMENT_SECONDS")

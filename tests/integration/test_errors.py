@@ -1,16 +1,19 @@
 """Every row of the error table that a request can reach by itself, and the order of the checks."""
 
+import asyncio
 from typing import Any
 
 import pytest
-from quart import Quart
+from quart import Quart, g
 from quart.wrappers import Response
 
 from service import create_app
+from service.common import limits
 from service.settings import Settings
 from tests.client import Client
 from tests.envelope import error_of
 from tests.factories import foss
+from tests.integration.test_connection import Exchange, part
 
 JSON = {"Content-Type": "application/json"}
 URLS = ["/", "/nope", "/foss/", "/foss/abc", "/foss/-1", "/foss/01", "/foss/1.0", "/foss/1/"]
@@ -178,6 +181,27 @@ async def test_a_hook_that_fails_behind_the_view_has_the_envelope_too(
     error = await error_of(await app.test_client().get("/livez"), status, type_)
 
     assert "secret" not in str(error)
+
+
+@pytest.mark.limit("REQUEST_SECONDS")
+async def test_a_view_that_returns_in_time_is_answered(settings: Settings) -> None:
+    seconds = limits.REQUEST_SECONDS.value
+    app = create_app(settings.model_copy(update={"request_timeout": seconds}))
+    begun, goes_on = asyncio.Event(), asyncio.Event()
+
+    @app.get("/slow")
+    async def slow() -> dict[str, Any]:
+        begun.set()
+        await goes_on.wait()
+        return {"deadline": g.limit.when() == g.deadline}
+
+    exchange = Exchange(app, "/slow")
+    answered = asyncio.create_task(exchange.run(part()))
+    await begun.wait()
+    goes_on.set()
+    await answered
+
+    assert (exchange.status, exchange.body) == (200, b'{"deadline":true}')
 
 
 @pytest.mark.limit("REQUEST_SECONDS")

@@ -9,8 +9,10 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service import chores
+from service.common import limits
 from service.common.database import Database
 from service.common.idempotency import backend
+from service.common.payloads import IdempotencyKeyHeader
 from tests.client import Client
 from tests.envelope import error_of
 from tests.factories import foss
@@ -170,12 +172,36 @@ async def test_while_the_first_is_running_its_twin_is_told_to_wait(
     assert await count(engine) == 1
 
 
+@pytest.mark.limit("IDEMPOTENCY_KEY_CHARACTERS")
+async def test_a_key_of_the_most_characters_is_taken(client: Client) -> None:
+    most = limits.IDEMPOTENCY_KEY_CHARACTERS.value
+
+    statuses = [
+        (
+            await client.post("/foss", json=foss(), headers={"Idempotency-Key": "k" * length})
+        ).status_code
+        for length in (most, most + 1)
+    ]
+
+    assert statuses == [201, 422]
+
+
+def test_the_contract_tells_the_limits_of_a_key() -> None:
+    key = IdempotencyKeyHeader.contract().document["properties"]["Idempotency-Key"]
+
+    assert key["maxLength"] == limits.IDEMPOTENCY_KEY_CHARACTERS.value
+    assert f"Up to {key['maxLength']} visible ASCII characters" in key["description"]
+    assert f"within {limits.IDEMPOTENCY_KEY_HOURS.value} hours" in key["description"]
+
+
+@pytest.mark.limit("IDEMPOTENCY_KEY_HOURS")
 async def test_a_key_is_kept_for_24_hours(client: Client, engine: AsyncEngine) -> None:
+    hours = limits.IDEMPOTENCY_KEY_HOURS.value
     json = foss()
     await client.post("/foss", json=json, headers=KEY)
-    await age(engine, "23:59:50")
+    await age(engine, f"{hours - 1}:59:50")
     replayed = await client.post("/foss", json=json, headers=KEY)
-    await age(engine, "24:00:01")
+    await age(engine, f"{hours}:00:01")
     new = await client.post("/foss", json=foss(), headers=KEY)
     again = await client.post("/foss", json=foss(), headers=KEY)
 

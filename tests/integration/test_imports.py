@@ -276,7 +276,7 @@ async def test_a_file_over_the_limit_is_refused(settings: Settings, empty_databa
     line = ndjson_of([foss()])
     async with app.test_app():
         client = app.test_client()
-        fits = await client.post("/foss", data=line, headers=NDJSON)
+        fits = await client.post("/foss", data=line.ljust(1000), headers=NDJSON)
         refused = await client.post("/foss", data=line.ljust(1001), headers=NDJSON)
 
     assert await fits.get_json() == {"created": 1}

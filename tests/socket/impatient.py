@@ -21,9 +21,9 @@ SEND_BUFFER = 1 << 14
 
 def main() -> int:
     """Serve, with less patience."""
-    for module in (database, imports):
-        vars(module)["BULK_SECONDS"] = SECONDS
-    vars(idle_connections)["PROGRESS_SECONDS"] = SECONDS
+    vars(database)["BULK_SECONDS"] = SECONDS
+    for module in (idle_connections, imports):
+        vars(module)["PROGRESS_SECONDS"] = SECONDS
     vars(program)["open_sockets"] = partial(open_sockets, program.open_sockets)
     return program.main()
 

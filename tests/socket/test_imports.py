@@ -155,6 +155,7 @@ async def test_what_a_killed_service_did_not_finish_is_not_stored(
     await until(engine, STORED, 0)
 
 
+@pytest.mark.limit("PROGRESS_SECONDS")
 async def test_a_body_that_rests_is_a_408(
     tmp_path: Path, database_url: str, engine: AsyncEngine, empty_database: None
 ) -> None:
@@ -184,6 +185,7 @@ async def test_nobody_waits_for_a_client_that_has_not_sent_its_records(
     assert created.json() == {"created": 1}
 
 
+@pytest.mark.limit("PROGRESS_SECONDS", "IMPORT_PROGRESS_BYTES")
 def test_a_trickle_is_no_progress(tmp_path: Path, database_url: str, empty_database: None) -> None:
     with (
         running(tmp_path, database_url, ("-m", "tests.socket.impatient")) as impatient,
@@ -202,6 +204,7 @@ def test_a_trickle_is_no_progress(tmp_path: Path, database_url: str, empty_datab
     assert answered.startswith(b"HTTP/1.1 408 ")
 
 
+@pytest.mark.limit("PROGRESS_SECONDS")
 def test_a_body_that_comes_slowly_outlives_the_deadline(
     tmp_path: Path, database_url: str, empty_database: None
 ) -> None:

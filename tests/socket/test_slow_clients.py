@@ -43,6 +43,7 @@ def is_open(service: Service, connection: socket.socket) -> bool:
     return any(end.raddr and end.raddr.port == port for end in ends)
 
 
+@pytest.mark.limit("PROGRESS_SECONDS")
 def test_a_slow_client_gets_all_of_a_large_answer(impatient: Service) -> None:
     with connect(impatient, BUNDLE) as connection:
         found = bytearray()

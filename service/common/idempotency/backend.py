@@ -8,9 +8,10 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from service.common import limits
 from service.common.idempotency.models import IdempotencyKey
 
-KEPT = timedelta(hours=24)
+KEPT = timedelta(hours=limits.IDEMPOTENCY_KEY_HOURS.value)
 BATCH = 10_000
 
 

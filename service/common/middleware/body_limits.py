@@ -21,7 +21,7 @@ from service.common.exceptions import InvalidAPIRequest
 from service.common.middleware.body_budget import Budget
 from service.common.middleware.connection import current_request
 
-LINGER_SECONDS = 1
+LINGER_SECONDS = limits.LINGER_SECONDS.value
 
 
 class MeasuredBody(Body):

@@ -19,7 +19,6 @@ from service.common import limits
 from service.common.admission import Admission
 from service.common.contract_lines import MORE_CONTENT, REQUEST, lines_content
 from service.common.contract_parts import CSV, JSON, NDJSON
-from service.common.database import BULK_SECONDS
 from service.common.exceptions import InvalidContentType
 from service.common.imports.csv_reader import CsvReader
 from service.common.imports.lines import Lines, Reader
@@ -33,6 +32,7 @@ from service.common.payloads import CreatedCount
 from service.common.validation import Payload
 
 CREATED = 201
+PROGRESS_SECONDS = limits.PROGRESS_SECONDS.value
 BUSY = "Too many imports run at the moment. Try again shortly."
 
 View = Callable[..., Awaitable[ResponseReturnValue]]
@@ -70,7 +70,7 @@ def register(app: Quart, max_bytes: int, max_line_bytes: int) -> None:
             reader = NdjsonReader(max_line_bytes)
         else:
             reader = CsvReader(max_line_bytes, model, ignored)
-        return Lines(body.pieces(BULK_SECONDS), reader, model, ignored)
+        return Lines(body.pieces(PROGRESS_SECONDS), reader, model, ignored)
 
     app.asgi_http_class = Connection
     app.before_request(open_lines)

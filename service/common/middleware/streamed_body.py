@@ -19,8 +19,7 @@ MAX_TYPE_BYTES = limits.CONTENT_TYPE_BYTES.value
 # How much waits to be read, and how much of it is read at once: other requests come in between.
 HIGH_WATER = 1 << 16
 PIECE = 1 << 12
-# What has to come in a while for a body to make progress; less than that is a client that rests.
-PROGRESS = 1 << 14
+PROGRESS = limits.IMPORT_PROGRESS_BYTES.value
 
 
 class StreamedBody(MeasuredBody):
