@@ -57,7 +57,6 @@ MAX_LINES = 250
 LONG = {
     "service.common.limits": "holds every limit",
     "service.settings": "holds every setting",
-    "service.common.limits": "holds every limit",
 }
 
 

@@ -22,7 +22,11 @@ GONE = "The database is not available: try again soon."
 READ_ONLY_STATE = "25006"
 READ_ONLY = "The database takes no changes at the moment: try again soon."
 LOCKED_STATE = "55P03"  # lock_not_available
-BUSY = "Other changes are in the way: try again soon."
+AGAIN = "Try again after the time in `Retry-After`."
+LOCKED = f"Another transaction holds a lock that this change needs. {AGAIN}"
+CONCURRENT = f"The change conflicts with a concurrent one. {AGAIN}"
+ENDED = f"The database ended the transaction because it took too long. {AGAIN}"
+MIGRATED = f"The database was migrated during the request. {AGAIN}"
 BEHIND = "The database is not migrated to what this build needs: run `just migrate`."
 SLOW = "The database took too long to answer."
 BEYOND = "A value is beyond what the database can hold."
@@ -41,18 +45,19 @@ MEANINGS: tuple[tuple[str, Callable[[str], JSONException], str], ...] = (
     (READ_ONLY_STATE, DatabaseError, READ_ONLY),  # A standby, in a failover.
     ("53", DatabaseError, GONE),  # insufficient_resources
     ("57P0", DatabaseError, GONE),  # admin_shutdown, crash_shutdown, cannot_connect_now
-    ("25P0", Unavailable, BUSY),  # A transaction that the server ended: idle or too long.
+    ("25P0", Unavailable, ENDED),  # A transaction that the server ended: idle or too long.
     ("28", DatabaseError, GONE),  # invalid_authorization_specification
     ("58", DatabaseError, GONE),  # system_error
-    ("40", Unavailable, BUSY),  # serialization_failure, deadlock_detected
-    (LOCKED_STATE, Unavailable, BUSY),
+    ("40", Unavailable, CONCURRENT),  # serialization_failure, deadlock_detected
+    (LOCKED_STATE, Unavailable, LOCKED),
 )
-# Beginnings of the states that tell of a value, a transaction, a lock or a time limit in the way.
+# Beginnings of the states after which a statement has changed nothing: values, constraints,
+# concurrent transactions, locks and timeouts.
 REFUSALS = ("22", "23", "40", LOCKED_STATE, "57014")
 
 
 def translate(error: BaseException) -> JSONException | None:
-    """Return what a client is told of an error; None where the database has no part in it."""
+    """Return what a client is told of an error; None if it is not an error of the database."""
     match error:
         case PoolTimeoutError():
             return Unavailable(
@@ -64,24 +69,24 @@ def translate(error: BaseException) -> JSONException | None:
             return DatabaseError(GONE)
         case DBAPIError():
             return _by_state(error)
-        # What COPY raises, which SQLAlchemy has no part in.
+        # COPY raises it without SQLAlchemy.
         case asyncpg.PostgresError():
             return _meaning(error.sqlstate or "")
     return None
 
 
 def is_stale_plan(error: BaseException) -> bool:
-    """Return whether a statement failed as it was prepared before a migration."""
+    """Return whether a statement failed because it was prepared before a migration."""
     return isinstance(error, DBAPIError) and "InvalidCachedStatement" in type(error.orig).__name__
 
 
 def is_locked(error: DBAPIError) -> bool:
-    """Return whether a statement did nothing, for it did not get a lock in time."""
+    """Return whether a statement changed nothing because it did not get a lock in time."""
     return sqlstate_of(error) == LOCKED_STATE
 
 
 def is_refused(error: BaseException) -> bool:
-    """Return whether a statement did nothing, for something was in its way."""
+    """Return whether a statement changed nothing because it was refused."""
     return isinstance(error, DBAPIError) and (
         is_stale_plan(error) or sqlstate_of(error).startswith(REFUSALS)
     )
@@ -110,7 +115,7 @@ def sqlstate_of(error: DBAPIError) -> str:
 
 def _by_state(error: DBAPIError) -> JSONException | None:
     if is_stale_plan(error):
-        return Unavailable(BUSY)
+        return Unavailable(MIGRATED)
     gone = DatabaseError(GONE) if error.connection_invalidated else None
     return _meaning(sqlstate_of(error)) or gone
 

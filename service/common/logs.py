@@ -99,7 +99,7 @@ def _drop_quotations(logger: object, method: str, event: EventDict) -> EventDict
 
 
 def log_unraisable(unraisable: Any) -> None:
-    """Log an exception that nobody could catch; a replacement for `sys.unraisablehook`."""
+    """Log an exception that no code could catch; a replacement for `sys.unraisablehook`."""
     structlog.get_logger("service").error("exception ignored", exc_info=unraisable.exc_value)
 
 

@@ -1,4 +1,4 @@
-"""Bodies that are not finished, all together: what is kept of them, and who is refused."""
+"""Unfinished bodies: how much is kept of them, and which requests are refused."""
 
 import asyncio
 import json
@@ -196,7 +196,7 @@ async def test_no_byte_of_an_import_is_read_before_its_turn(running: Quart) -> N
     unread = [exchange.received.qsize() for exchange in exchanges]
     one_more = Exchange(running, "/foss", "POST", **LINES)
     await one_more.run(part(b"\n", more=True))
-    # Who leaves makes room for the next, and what that sent is read then.
+    # When a client leaves, the next import is read.
     exchanges[0].received.put_nowait(GONE)
     await tasks[0]
     await until(exchanges[most[0]].received.empty)

@@ -108,18 +108,18 @@ async def test_an_id_of_many_digits_names_no_record(client: Client, more: int) -
 
 
 @pytest.mark.limit("HEADER_ITEMS")
-@pytest.mark.parametrize(("path", "wish"), [("/foss", "text/csv"), ("/nope", PROBLEM)])
-async def test_a_wish_counts_if_it_is_among_the_first_items(
-    client: Client, path: str, wish: str
+@pytest.mark.parametrize(("path", "preferred"), [("/foss", "text/csv"), ("/nope", PROBLEM)])
+async def test_a_preference_counts_if_it_is_among_the_first_items(
+    client: Client, path: str, preferred: str
 ) -> None:
     most = limits.HEADER_ITEMS.value
 
     last, beyond = [
-        await client.get(path, headers={"Accept": ", ".join(["a/b;q=0.1"] * more + [wish])})
+        await client.get(path, headers={"Accept": ", ".join(["a/b;q=0.1"] * more + [preferred])})
         for more in (most - 1, most)
     ]
 
-    assert last.mimetype == wish
+    assert last.mimetype == preferred
     assert beyond.mimetype == "application/json"
 
 

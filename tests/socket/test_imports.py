@@ -100,7 +100,7 @@ async def test_what_a_client_did_not_finish_is_not_stored(
 async def test_an_import_ends_when_its_client_leaves_although_nobody_reads_its_body(
     tmp_path: Path, database_url: str, engine: AsyncEngine, empty_database: None
 ) -> None:
-    """Behind what it has sent, and nobody reads, the end of the connection is hidden."""
+    """Unread data precedes the end of the connection, so reading would not notice it."""
     first = lines(6000)
     rival = {"email": json.loads(first.splitlines()[0])["email"]}
     insert = text("INSERT INTO foss (name, email) VALUES ('rival', :email)")
@@ -208,7 +208,7 @@ def test_a_trickle_is_no_progress(tmp_path: Path, database_url: str, empty_datab
 def test_a_body_that_comes_slowly_outlives_the_deadline(
     tmp_path: Path, database_url: str, empty_database: None
 ) -> None:
-    """Whoever sends on is read on, however long that takes."""
+    """A body that makes progress is read to its end, however long that takes."""
 
     def body() -> Iterator[bytes]:
         for _ in range(10):

@@ -27,10 +27,10 @@ class Autocommit(AsyncSession):
         patient: Sessions | None = None,
         costly: "Autocommit | None" = None,
     ) -> None:
-        """Take connections for statements, and those for statements that are in others' way.
+        """Take connections for statements, and those for statements that wait for locks.
 
-        A statement that another's lock stops goes again by `patient`, where it may wait for it.
-        `costly` runs reads whose cost grows with the table.
+        A statement that fails because another transaction holds a lock is repeated by `patient`,
+        where it may wait for the lock. `costly` runs reads whose cost grows with the table.
         """
         # Not that of AsyncSession: nothing is kept between two statements.
         self._session = connections.session

@@ -1,7 +1,7 @@
 """The budget of the process for bodies that are not read yet.
 
-If the bodies hold more than it, the largest is given up. So a body is refused only while none is
-larger: small ones get in, however many large ones are unfinished.
+If the bodies hold more than it, the largest is given up. So a body is refused only if none is
+larger: small ones are accepted, however many large ones are unfinished.
 """
 
 from typing import Protocol
@@ -10,7 +10,7 @@ from service.common.exceptions import Unavailable
 
 
 class Holder(Protocol):
-    """What holds bytes of a budget."""
+    """A body that holds bytes of a budget."""
 
     def give_up(self, error: Exception) -> None:
         """Release everything, and answer the request with the error."""
@@ -36,5 +36,5 @@ class Budget:
             )
 
     def release(self, body: Holder) -> None:
-        """Count a body no more."""
+        """Stop counting a body."""
         self.held -= self._sizes.pop(body, 0)

@@ -1,10 +1,10 @@
 """Body limits: 413 if a body is too large, 408 if it is too slow, 503 if all hold too much.
 
-If a body has two ends by its headers, it is a 400.
+A request with both `Content-Length` and `Transfer-Encoding` is a 400.
 
-A connection that is closed while its client still sends loses the answer, and through a proxy
-the requests of others. So an answer waits a moment for the rest of the body, or says that the
-connection closes (RFC 9112, section 9.6).
+If a connection is closed while its client still sends, the client loses the answer, and a proxy
+loses the requests of others. So an answer waits for the rest of the body for a short time, and then
+says that the connection closes (RFC 9112, section 9.6).
 """
 
 import asyncio
@@ -32,7 +32,7 @@ class MeasuredBody(Body):
     def __init__(self, expected: int | None, limit: int | None) -> None:
         super().__init__(expected, limit)
         self.received = asyncio.Event()
-        # A body that is announced as too large is an error before its first byte.
+        # If the announced length is too large, it is an error before the first byte.
         self._dropping = self._must_raise is not None
 
     def append(self, data: bytes) -> None:
@@ -52,13 +52,13 @@ class MeasuredBody(Body):
         self.received.set()
 
     def give_up(self, error: Exception) -> None:
-        """Keep nothing of the body, and raise `error` in whoever reads it."""
+        """Drop the body, and raise `error` when it is read."""
         self.clear()
         self._must_raise = error
         super().set_complete()
 
     def clear(self) -> None:
-        """Keep nothing, neither of what has come nor of what still comes: nobody reads it."""
+        """Drop what was received, and what is still to be received: it is not read."""
         if not self._dropping:
             self._dropping = True
             self._data.clear()
@@ -109,7 +109,7 @@ async def read_body() -> bytes:
 
 
 async def check_framing() -> None:
-    """Raise InvalidAPIRequest where two headers tell where the body ends, or it is too long.
+    """Raise InvalidAPIRequest if the request has two lengths, or announces a body that is too long.
 
     A view that reads no body would not notice.
     """
@@ -119,26 +119,27 @@ async def check_framing() -> None:
     length, limit = asked.content_length, asked.max_content_length
     if limit is not None and (length or 0) > limit:
         raise RequestEntityTooLarge
-    if has_two_ends(asked):
+    if has_two_lengths(asked):
         raise InvalidAPIRequest(
             "The request has both `Content-Length` and `Transfer-Encoding`: send one of them."
         )
 
 
-def has_two_ends(asked: Request) -> bool:
-    """Return whether a server in front may have seen the body end elsewhere.
+def has_two_lengths(asked: Request) -> bool:
+    """Return whether the request has both `Content-Length` and `Transfer-Encoding`.
 
-    That is how requests are smuggled; such a connection is to be closed (RFC 9112, section 6.1).
+    A server in front may have used the other, and so another end of the body: request smuggling.
+    Such a connection is to be closed (RFC 9112, section 6.1).
     """
-    # werkzeug knows no length where there are chunks.
+    # werkzeug gives no length if the body is chunked.
     return "Content-Length" in asked.headers and asked.content_length is None
 
 
 async def finish_body(response: Response) -> Response:
-    """Wait a moment for the rest of the body, or close the connection."""
+    """Wait for the rest of the body for a short time, then have the connection closed."""
     asked = current_request()
     body = cast("MeasuredBody", asked.body)
-    if has_two_ends(asked):
+    if has_two_lengths(asked):
         response.headers["Connection"] = "close"
     body.clear()
     if body.received.is_set() or "Connection" in response.headers:

@@ -1,7 +1,7 @@
-"""The peer of a connection: notice that it closes, although nobody reads from the connection.
+"""The peer of a connection: notice that it closes, even if nothing is read from the connection.
 
-What a client sent before hides the end of the connection from whoever reads slowly. Only Linux
-tells of it; elsewhere the end is noticed when all of that is read.
+A reader notices the end of a connection only after all data that precedes it. Linux reports the end
+by itself; on other systems it is noticed when the data is read.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ def on_close(socket: Any, call: Callable[[], object]) -> Iterator[None]:
         yield
         return
     loop = asyncio.get_running_loop()
-    # An epoll of its own: that of the loop tells when there is something to read, and no more.
+    # An epoll of its own: the loop's reports only whether there is something to read.
     with select.epoll() as closing:
         closing.register(socket.fileno(), select.EPOLLRDHUP)
 

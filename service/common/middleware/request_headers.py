@@ -13,8 +13,8 @@ from service.common import limits
 
 MAX_ITEMS = limits.HEADER_ITEMS.value
 MAX_BYTES = limits.HEADER_LIST_BYTES.value
-# Lists of what a client would like. Whoever reads one finds its first items alone.
-WISHES = frozenset(
+# Lists of what a client prefers. Only their first items are kept.
+PREFERENCE_LISTS = frozenset(
     {
         *("accept", "accept-charset", "accept-encoding", "accept-language"),
         *("access-control-request-headers", "prefer"),
@@ -36,7 +36,7 @@ class RequestHeaders(ImmutableHeadersMixin, Headers):  # type: ignore[misc]  # A
         self._index: dict[str, list[str]] = {}
         for name, value in self._list:
             self._index.setdefault(name.lower(), []).append(value)
-        for name in WISHES.intersection(self._index):
+        for name in PREFERENCE_LISTS.intersection(self._index):
             lines = self._index[name]
             if len(lines) > 1 or len(lines[0]) > MAX_ITEMS:
                 self._keep_first_items(name)
@@ -49,7 +49,7 @@ class RequestHeaders(ImmutableHeadersMixin, Headers):  # type: ignore[misc]  # A
             return
         items = text[: MAX_BYTES + 1].split(",")
         if len(text) > MAX_BYTES:
-            # This one may go on.
+            # The last item may be incomplete.
             items.pop()
         kept = ",".join(items[:MAX_ITEMS])
         self._index[name] = [kept]

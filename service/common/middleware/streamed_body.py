@@ -1,6 +1,6 @@
-"""A request body that is read while it comes, with back-pressure: Quart's has none.
+"""A request body that is read as it arrives, with back-pressure: Quart's has none.
 
-While nobody reads, no more is taken from the client than fits the buffers.
+If the application does not read, no more is received than fits the buffers.
 """
 
 import asyncio
@@ -16,14 +16,14 @@ from service.common.middleware.connection import OneTaskConnection
 from service.common.middleware.peer import on_client_close
 
 MAX_TYPE_BYTES = limits.CONTENT_TYPE_BYTES.value
-# How much waits to be read, and how much of it is read at once: other requests come in between.
+# How much is kept unread, and how much is read at once; other requests run in between.
 HIGH_WATER = 1 << 16
 PIECE = 1 << 12
 PROGRESS = limits.IMPORT_PROGRESS_BYTES.value
 
 
 class StreamedBody(MeasuredBody):
-    """A body of at most `limit` bytes, of which little is in memory, and less before it is read."""
+    """A body of at most `limit` bytes, of which at most the buffers are in memory."""
 
     def __init__(self, expected: int | None, limit: int | None) -> None:
         super().__init__(expected, limit)
@@ -46,21 +46,25 @@ class StreamedBody(MeasuredBody):
         self._has_data.set()
 
     async def __anext__(self) -> bytes:
-        """Return what has come."""
+        """Return what has been received."""
         self._room.set()
         return await super().__anext__()
 
     async def room(self) -> None:
-        """Wait until more may come."""
+        """Wait until more may be received."""
         await self._room.wait()
 
     def clear(self) -> None:
-        """Let the rest come and go: nobody reads it."""
+        """Drop the body, and receive the rest without keeping it."""
         super().clear()
         self._room.set()
 
     async def pieces(self, seconds: float) -> AsyncIterator[bytes]:
-        """Yield the body. Raises what is answered 408 where it makes no progress, or 413."""
+        """Yield the body in pieces.
+
+        Raises RequestTimeout (408) if fewer than `PROGRESS` bytes arrive within `seconds`, and
+        RequestEntityTooLarge (413).
+        """
         loop = asyncio.get_running_loop()
         progress = PROGRESS
         while True:
@@ -72,7 +76,7 @@ class StreamedBody(MeasuredBody):
             except TimeoutError as error:
                 raise RequestTimeout from error
             if data is None:
-                # It may have been given up while this waited.
+                # It may have been given up meanwhile.
                 if self._must_raise is not None:
                     raise self._must_raise
                 return
@@ -99,7 +103,7 @@ class StreamingConnection(OneTaskConnection):
         return request
 
     async def handle_messages(self, request: Request, receive: Any) -> None:
-        """Take what comes, while a streamed body has room for it."""
+        """Receive the body while it has room for more."""
         body: object = request.body
         if not isinstance(body, StreamedBody):
             await super().handle_messages(request, receive)

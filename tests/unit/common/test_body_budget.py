@@ -1,4 +1,4 @@
-"""Who is given up when all bodies together hold too much."""
+"""Which body is given up when all bodies together hold too much."""
 
 import pytest
 
@@ -47,7 +47,7 @@ async def test_one_byte_beyond_the_budget_the_largest_body_is_given_up(budget: B
     assert len(await small) == 401
 
 
-async def test_a_small_body_gets_in_whatever_large_ones_hold(budget: Budget) -> None:
+async def test_a_small_body_is_accepted_whatever_large_ones_hold(budget: Budget) -> None:
     large = [body(100) for _ in range(10)]
     small = [body(10) for _ in range(50)]
     for one in small:
@@ -58,7 +58,7 @@ async def test_a_small_body_gets_in_whatever_large_ones_hold(budget: Budget) -> 
     assert sum(one.received.is_set() for one in large) == 0
 
 
-async def test_a_body_that_is_given_up_keeps_nothing_of_what_still_comes(budget: Budget) -> None:
+async def test_a_body_that_is_given_up_keeps_nothing_of_its_rest(budget: Budget) -> None:
     one = body(LIMIT + 1)
     one.append(b"x" * 10)
     one.set_complete()
