@@ -14,10 +14,10 @@ at its value and one beyond. The value of a setting is its default: see
 [operate.md](operate.md#settings). The bounds of a field, such as the length of a name, are in the
 contract, [openapi.json](openapi.json).
 
-nginx has bounds of its own, which a client of the stack meets first: 10 seconds for a head, 30
-seconds without progress of an answer, a time-out for the body that is longer than the service's,
-and the buffers for a head (nginx's defaults: a line of at most 8 KiB, four such buffers in all).
-Their values and reasons are in [nginx.conf.template](../nginx/nginx.conf.template).
+nginx has bounds of its own, which a client of the stack meets first. It waits 10 seconds for a
+head, 30 seconds for progress of an answer, and for a body longer than the service does: see
+[nginx.conf.template](../nginx/nginx.conf.template). Its buffers for a head are the default: a line
+of at most 8 KiB, and 32 KiB of long lines.
 
 | limit | value | setting | beyond it | reason |
 | --- | --- | --- | --- | --- |

@@ -72,7 +72,7 @@ class SingleWriteProtocol(H11Protocol):
         await self.context.mark_request()
 
     async def _send_error_response(self, status_code: int) -> None:
-        """Answer what is not a request: with the envelope if there is something to tell."""
+        """Answer what is not a request; with the envelope if a head was refused."""
         refusal = self.connection.refusal
         if refusal is None:
             await super()._send_error_response(status_code)

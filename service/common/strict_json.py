@@ -23,7 +23,7 @@ def decode(body: bytes) -> object:
     """Return the value of a JSON text.
 
     Raises ValueError: no UTF-8, wrong syntax, NaN, an infinity or a number that overflows to it,
-    or a property that is there twice.
+    or a property that is given twice.
     """
     return _decoder.decode(body.decode())
 
@@ -31,18 +31,17 @@ def decode(body: bytes) -> object:
 def excess_of(body: bytes) -> str | None:
     """Return what is wrong with the size of a JSON text: its depth, or the number of its values.
 
-    It tells before the text is read, from brackets and commas alone: that takes a fraction of the
-    time.
+    It looks at brackets and commas alone, which takes a fraction of the time of reading the text.
     """
     brackets = body.count(b"[") + body.count(b"{")
-    # No value is shorter than two bytes, with its comma.
+    # A value and its comma take at least two bytes.
     if brackets <= MAX_DEPTH and len(body) <= 2 * MAX_VALUES:
         return None
     unescaped = body.replace(rb"\\", b"").replace(rb"\"", b"")
-    # A value has two quotation marks, and its name two more.
+    # A value has up to two quotation marks, and its name two more.
     if unescaped.count(b'"') > 4 * MAX_VALUES:
         return TOO_MANY
-    # Every second part between quotation marks is outside of a text.
+    # Every second part between quotation marks is outside of a string.
     steps = b"".join(unescaped.split(b'"')[::2]).translate(STEPS, OTHERS)
     if steps.count(b"\0") + steps.count(b"\x01") + 1 > MAX_VALUES:
         return TOO_MANY

@@ -42,7 +42,8 @@ def of_versions(model: Any, versions: Versions | None) -> list[ColumnElement[boo
     if versions is None:
         return []
     version, conditions = model.__table__.columns.version, []
-    # An array is one parameter, however many they are: `IN` makes another statement of each number.
+    # An array is one parameter, so the statement is the same for any number of values; with `IN` it
+    # is not.
     if versions.accepted is not None:
         conditions.append(version == any_(_array(version, versions.accepted)))
     if versions.refused is None:
@@ -59,7 +60,7 @@ def _array(column: Any, values: Collection[Any]) -> ColumnElement[Any]:
 def is_costly(model: type[Base], selection: Selection) -> bool:
     """Return whether PostgreSQL may have to read every record to find a page.
 
-    A text of less than a trigram has no index, nor have most orders of several columns.
+    No index serves a text without a trigram, nor most orders of several columns.
     """
     short = any(name == "q" and len(text) < LENGTH for name, text in selection.filters)
     return short or not is_indexed(model, selection.order)

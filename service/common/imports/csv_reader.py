@@ -22,7 +22,7 @@ MAX_FIELDS = limits.CSV_FIELDS.value
 TEXT = "string"
 # The keywords of a schema that are about the names of properties.
 OF_NAMES = frozenset({"required", "additionalProperties"})
-# Lines of nothing but commas.
+# Lines that consist of commas.
 BLANK = re.compile(rb"(?:,*+\r?\n)++")
 # The grammar of a record that has quotation marks, and of one whose last field goes on behind the
 # line. Nothing in them is tried twice, however long a line is.
@@ -52,8 +52,8 @@ class CsvReader:
         self._names: list[str] = []
         # The JSON types of the fields that are no text.
         self._types: dict[str, str] = {}
-        # The text of a record that is not complete, and the number of its first line. It grows in
-        # place: there may be very many lines.
+        # The text of an incomplete record, and the number of its first line. It grows in place: a
+        # record may have very many lines.
         self._begun = bytearray()
         self._start = 1
 

@@ -9,8 +9,8 @@ from service.common.exceptions import MAX_FAULTS, Fault, InvalidAPIRequest
 from service.common.imports.ndjson import Record
 from service.common.validation import Payload
 
-# How many records go to the database at once, and from how many bytes of the body; so many are in
-# memory, and not many more.
+# How many records are sent to the database at once, and from how many bytes of the body. About as
+# many are in memory.
 BATCH = 5000
 BATCH_BYTES = 1 << 20
 

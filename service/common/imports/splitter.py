@@ -1,4 +1,4 @@
-"""Bytes to lines, as they come: none is kept longer than it has to be."""
+"""Bytes to lines, as they arrive: none is kept longer than necessary."""
 
 import codecs
 import re
@@ -11,9 +11,9 @@ class Splitter:
     """Cuts bytes at each line feed, and numbers the lines from 1. Drops a byte order mark.
 
     A line of more than `limit` bytes is yielded as None, and its text is dropped. Lines that
-    `blank` matches are passed over, many at once; not each of them is: what comes in pieces is
-    yielded. While `quoted` is set, none is, and lines before the next quotation mark may be yielded
-    as one, with its last number.
+    `blank` matches are skipped, many at once, unless they arrive in several pieces. While `quoted`
+    is set, no line is skipped, and the lines before the next quotation mark may be yielded as one,
+    with the number of the last.
     """
 
     def __init__(self, limit: int, blank: re.Pattern[bytes]) -> None:
@@ -21,7 +21,7 @@ class Splitter:
         self._limit = limit
         self._blank = blank
         self._number = 0
-        # Grown in place: a long line may come in very small pieces.
+        # Grown in place: a long line may arrive in very small pieces.
         self._rest = bytearray()
         self._too_long = False
 
@@ -39,7 +39,7 @@ class Splitter:
         self._keep(data[start:])
 
     def close(self) -> Iterator[Line]:
-        """Yield the last line, where no line feed ends it."""
+        """Yield the last line if no line feed ends it."""
         if self._rest or self._too_long:
             yield self._line()
 
