@@ -15,7 +15,7 @@ from service.common import limits
 from service.common.refusals import RefusalLog, refusal
 from service.common.request_ids import choose_request_id
 
-OUSTED_SECONDS = limits.OUSTED_SECONDS.value
+IDLE_SECONDS_FOR_OTHERS = limits.IDLE_SECONDS_FOR_OTHERS.value
 LOOK_SECONDS = 1
 # These are answered, whatever else waits.
 HEALTH = tuple(
@@ -42,11 +42,11 @@ class Connection(Protocol):
     def opened_at(self) -> float:
         """Return when it began."""
 
-    def oust(self) -> None:
+    def close_for_another(self) -> None:
         """Close the connection."""
 
     def close_after_answer(self) -> None:
-        """Close the connection behind its next answer."""
+        """Close the connection after its next answer."""
 
 
 class Connections:
@@ -162,16 +162,16 @@ class Connections:
             if self._places.get(descriptor) is not one:
                 continue
             if _is_stalled(one, now):
-                one.oust()
+                one.close_for_another()
                 return
-            if now - one.opened_at() >= OUSTED_SECONDS:
+            if now - one.opened_at() >= IDLE_SECONDS_FOR_OTHERS:
                 one.close_after_answer()
                 return
 
 
 def _is_stalled(connection: Connection, now: float) -> bool:
     since = connection.waits_since()
-    return since is not None and now - since >= OUSTED_SECONDS
+    return since is not None and now - since >= IDLE_SECONDS_FOR_OTHERS
 
 
 def refuse(request: bytes) -> bytes:

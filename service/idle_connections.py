@@ -29,7 +29,7 @@ PIECE = 1 << 16
 log = structlog.get_logger("service")
 
 
-class PatientServer(TCPServer):
+class ConnectionServer(TCPServer):
     """hypercorn's server of a connection, with a place among those that the process has."""
 
     connections = Connections(limits.CONNECTIONS.value)
@@ -40,7 +40,7 @@ class PatientServer(TCPServer):
     _has_place = True
 
     async def run(self) -> None:
-        """Serve the connection; one without a place is closed behind its first answer."""
+        """Serve the connection; one without a place is closed after its first answer."""
         self._transport: Any = self.writer.transport
         # A write waits until the kernel has taken all of the one before.
         self._transport.set_write_buffer_limits(high=0)
@@ -67,7 +67,7 @@ class PatientServer(TCPServer):
             return self._reading_since
         return self._writing_since
 
-    def oust(self) -> None:
+    def close_for_another(self) -> None:
         """Close the connection, for another one that waits."""
         if self._busy:
             self._transport.abort()
@@ -75,7 +75,7 @@ class PatientServer(TCPServer):
             self.writer.close()
 
     def close_after_answer(self) -> None:
-        """Close the connection behind its next answer."""
+        """Close the connection after its next answer."""
         protocol: Any = self.protocol.protocol
         protocol.keep_alive_requests = sys.maxsize
 
@@ -166,13 +166,13 @@ class PatientServer(TCPServer):
                 await asyncio.wait_for(self.context.terminated.wait(), left)
             except TimeoutError:
                 continue
-        # One in use is closed behind its answer.
+        # One in use is closed after its answer.
         if not self._busy:
             await asyncio.shield(self._initiate_server_close())
 
 
 def register(connections: Connections) -> None:
     """Have hypercorn do so, from the next connection on."""
-    PatientServer.connections = connections
+    ConnectionServer.connections = connections
     # It has no setting for this.
-    vars(hypercorn.asyncio.run)["TCPServer"] = PatientServer
+    vars(hypercorn.asyncio.run)["TCPServer"] = ConnectionServer

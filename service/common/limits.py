@@ -201,10 +201,10 @@ QUEUE_SECONDS = Limit(
     "503",
     "A late answer is worth less than an early refusal.",
 )
-OUSTED_SECONDS = Limit(
+IDLE_SECONDS_FOR_OTHERS = Limit(
     5,
-    "seconds for which nobody can take the place of a connection",
-    "if another waits, an idle or stalled one is closed, and one in use behind its answer",
+    "seconds before a connection without a request may be closed for another client",
+    "if one waits, it is closed; one in use that is as old is closed after its answer",
     "A client may just be sending the next request; nginx uses an idle one for 3 seconds.",
 )
 REQUESTS_IN_PROGRESS = Limit(

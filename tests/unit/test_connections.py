@@ -28,11 +28,11 @@ class Served:
     def opened_at(self) -> float:
         return self._opened_at
 
-    def oust(self) -> None:
-        self.fate = "ousted"
+    def close_for_another(self) -> None:
+        self.fate = "closed"
 
     def close_after_answer(self) -> None:
-        self.fate = "closes behind its answer"
+        self.fate = "closes after its answer"
 
 
 class Door:
@@ -147,14 +147,18 @@ async def test_a_client_that_leaves_while_it_waits_is_forgotten(door: Door) -> N
     assert len(door.served) == 3
 
 
-@pytest.mark.limit("OUSTED_SECONDS")
+@pytest.mark.limit("IDLE_SECONDS_FOR_OTHERS")
 @pytest.mark.parametrize(
     ("waits", "opened", "fate"),
     [
-        (module.OUSTED_SECONDS, 60, "ousted"),
-        (module.OUSTED_SECONDS - 1, module.OUSTED_SECONDS, "closes behind its answer"),
-        (None, module.OUSTED_SECONDS, "closes behind its answer"),
-        (module.OUSTED_SECONDS - 1, module.OUSTED_SECONDS - 1, ""),
+        (module.IDLE_SECONDS_FOR_OTHERS, 60, "closed"),
+        (
+            module.IDLE_SECONDS_FOR_OTHERS - 1,
+            module.IDLE_SECONDS_FOR_OTHERS,
+            "closes after its answer",
+        ),
+        (None, module.IDLE_SECONDS_FOR_OTHERS, "closes after its answer"),
+        (module.IDLE_SECONDS_FOR_OTHERS - 1, module.IDLE_SECONDS_FOR_OTHERS - 1, ""),
     ],
 )
 async def test_a_connection_makes_room_for_one_that_waits(
@@ -176,7 +180,7 @@ async def test_a_stalled_connection_goes_before_an_older_one_in_use(door: Door) 
     door.begin(stalled)
     door.arrive()
 
-    assert (used.fate, stalled.fate) == ("", "ousted")
+    assert (used.fate, stalled.fate) == ("", "closed")
 
 
 async def test_all_connections_are_looked_at_once_for_many_that_wait(door: Door) -> None:

@@ -12,7 +12,7 @@ from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
 from service import idle_connections
-from service.idle_connections import PIECE, PatientServer
+from service.idle_connections import PIECE, ConnectionServer
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 ANSWER = b"HTTP/1.1 200 \r\n"
@@ -65,7 +65,7 @@ def service() -> Service:
 
 @pytest.fixture
 def serving(service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setitem(vars(hypercorn.asyncio.run), "TCPServer", PatientServer)
+    monkeypatch.setitem(vars(hypercorn.asyncio.run), "TCPServer", ConnectionServer)
 
     @asynccontextmanager
     async def serving(seconds: float) -> AsyncIterator[Connect]:
@@ -133,7 +133,7 @@ async def test_a_connection_that_is_used_again_stays_open(serving: Any) -> None:
             assert (await used.readuntil(b"0\r\n\r\n")).startswith(ANSWER)
 
 
-async def test_at_the_stop_an_idle_connection_is_closed_and_one_in_use_behind_its_answer(
+async def test_at_the_stop_an_idle_connection_is_closed_and_one_in_use_after_its_answer(
     service: Service, serving: Any
 ) -> None:
     service.may_answer.clear()
@@ -241,7 +241,7 @@ async def test_a_write_that_nobody_reads_ends_the_connection(
 def test_hypercorn_has_the_place_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     names = vars(hypercorn.asyncio.run)
     monkeypatch.setitem(names, "TCPServer", names["TCPServer"])
-    monkeypatch.setattr(PatientServer, "connections", PatientServer.connections)
-    idle_connections.register(PatientServer.connections)
+    monkeypatch.setattr(ConnectionServer, "connections", ConnectionServer.connections)
+    idle_connections.register(ConnectionServer.connections)
 
-    assert names["TCPServer"] is PatientServer
+    assert names["TCPServer"] is ConnectionServer
