@@ -56,6 +56,7 @@ FOR_MODELS = {"text", "func"}
 MAX_LINES = 250
 LONG = {
     "service.settings": "holds every setting",
+    "service.common.limits": "holds every limit",
 }
 
 

@@ -193,7 +193,19 @@ WAITING_CONNECTIONS = Limit(
     2000,
     "connections that wait for a place",
     "503, the one that has waited longest",
-    "Nothing is kept for one but the beginning of its first request.",
+    "Each holds a file descriptor; fewer can wait if the system allows fewer open files.",
+)
+HEALTH_CONNECTIONS = Limit(
+    20,
+    "connections without a place, for health checks",
+    "the health check waits, as any request",
+    "A client that claims to check the health takes no more than others.",
+)
+REFUSED_CONNECTIONS = Limit(
+    100,
+    "connections that have their 503 and are closed a second later",
+    "the first of them is closed at once",
+    "A client that is still sending may lose the answer if its connection is closed at once.",
 )
 QUEUE_SECONDS = Limit(
     1,

@@ -3,6 +3,7 @@
 import resource
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -43,6 +44,20 @@ def test_beyond_the_limit_a_request_is_refused_and_health_is_answered(small: Ser
     assert again.status_code == 200
 
 
+def test_unfinished_health_checks_take_no_more_than_other_connections(small: Service) -> None:
+    unfinished = [socket.create_connection(("127.0.0.1", small.port)) for _ in range(100)]
+    for one in unfinished:
+        one.sendall(b"GET /livez ")
+    health = [httpx.get(f"{small.url}/livez").status_code for _ in range(5)]
+    beyond = httpx.get(f"{small.url}/foss", headers={"X-API-Key": KEY}).status_code
+    for one in unfinished:
+        one.close()
+
+    assert health == [200] * 5
+    assert beyond == 503
+    assert "Traceback" not in small.log.read_text()
+
+
 def test_a_connection_that_sends_nothing_makes_room(small: Service) -> None:
     silent = [socket.create_connection(("127.0.0.1", small.port)) for _ in range(PLACES)]
     for one in silent[:5]:
@@ -58,10 +73,43 @@ def test_a_connection_that_sends_nothing_makes_room(small: Service) -> None:
         one.close()
 
 
-def test_a_limit_of_open_files_that_is_too_low_is_told() -> None:
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard == resource.RLIM_INFINITY:
-        pytest.skip("The system has no such limit.")
+def test_the_service_starts_where_few_open_files_are_allowed(
+    tmp_path: Path, database_url: str
+) -> None:
+    start = (
+        "import resource, sys\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (256, 1024))\n"
+        "from service.__main__ import main\n"
+        "sys.exit(main())\n"
+    )
+    with running(tmp_path, database_url, ("-c", start)) as service:
+        assert httpx.get(f"{service.url}/readyz").status_code == 200
 
-    with pytest.raises(SettingsError, match="MAX_CONNECTIONS"):
-        reserve_descriptors(hard)
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "waiting"),
+    [
+        (1024, 1 << 20, 2000),
+        (1024, resource.RLIM_INFINITY, 2000),
+        (1 << 20, 1 << 20, 2000),
+        (resource.RLIM_INFINITY, resource.RLIM_INFINITY, 2000),
+        (1024, 1024, 234),
+        (256, 890, 100),
+    ],
+)
+def test_as_many_connections_can_wait_as_open_files_allow(
+    monkeypatch: pytest.MonkeyPatch, soft: int, hard: int, waiting: int
+) -> None:
+    allowed = [soft]
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (soft, hard))
+    monkeypatch.setattr(resource, "setrlimit", lambda _, limit: allowed.append(limit[0]))
+
+    assert reserve_descriptors(500, 10) == waiting
+    assert allowed[-1] == resource.RLIM_INFINITY or allowed[-1] >= 500 + waiting
+
+
+def test_a_limit_of_open_files_that_is_too_low_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (256, 889))
+
+    with pytest.raises(SettingsError, match="MAX_CONNECTIONS: 500 need 890 open files"):
+        reserve_descriptors(500, 10)
