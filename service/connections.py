@@ -19,7 +19,8 @@ IDLE_SECONDS_FOR_OTHERS = limits.IDLE_SECONDS_FOR_OTHERS.value
 LOOK_SECONDS = 1
 TURN_SECONDS = 0.25
 END_OF_HEAD = re.compile(rb"\n\r?\n")
-HEALTH_HEAD_BYTES = 1 << 14
+# A health check with a longer head waits, as any request.
+HEALTH_HEAD_BYTES = 1 << 12
 
 Serve = Callable[[socket.socket], None]
 
