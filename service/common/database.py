@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from enum import StrEnum
 from functools import partial
+from math import inf
 from typing import Any, cast
 
 from sqlalchemy.exc import DBAPIError
@@ -14,6 +15,7 @@ from service.common import limits
 from service.common.batching.autocommit import Autocommit
 from service.common.batching.batches import Connections
 from service.common.engine import create_engine, database_url
+from service.common.pool_events import Fitness
 from service.common.work_pool import WorkPool
 from service.settings import Settings
 
@@ -21,7 +23,7 @@ POOL_WAIT_SECONDS = limits.POOL_WAIT_SECONDS.value
 # What moves a file's worth of records has longer statements: it ends where one makes no progress
 # for so long.
 BULK_CONNECTIONS = limits.BULK_TRANSFERS.value
-BULK_SECONDS = 30
+BULK_SECONDS = limits.PROGRESS_SECONDS.value
 # A statement that stands alone does not wait for a lock on a connection that others need.
 LOCK_WAIT = "10ms"
 NOT_OPEN = "The database is not open: it opens with the application."
@@ -45,6 +47,13 @@ class Work(StrEnum):
 
 # A statement has one processor: parallel workers would take those of cheap requests.
 SESSION_SETTINGS = {"max_parallel_workers_per_gather": "0"}
+# These kinds may take long. What is in use and what waits of all of them together is less than the
+# requests in progress, so that there is always room for others.
+MOST_WAITING = {
+    Work.COSTLY: limits.COSTLY_READS.value,
+    Work.TRANSACTIONS: limits.WAITING_TRANSACTIONS.value,
+    Work.BULK: limits.WAITING_TRANSFERS.value,
+}
 LOCK_TIMEOUTS = {Work.WRITES: LOCK_WAIT, Work.TRANSACTIONS: f"{limits.LOCK_SECONDS.value}s"}
 
 
@@ -81,6 +90,7 @@ class Database:
         """Make the pools; no connection is made before the first is needed."""
         url = await asyncio.to_thread(database_url, self._settings)
         sizes = pool_sizes(self._settings.database_pool_size)
+        fitness = Fitness()
         for work in Work:
             # Few have files to move: what they need is made then, and closed behind them.
             size = 1 if work is Work.BULK else sizes[work]
@@ -88,6 +98,7 @@ class Database:
                 url,
                 statement_timeout=self._statement_timeout(work),
                 session_settings=_session_settings(work),
+                fitness=fitness,
                 poolclass=WorkPool,
                 pool_size=size,
                 max_overflow=sizes[work] - size,
@@ -96,8 +107,7 @@ class Database:
             )
             pool = cast("WorkPool", engine.pool)
             pool.name = work
-            if work is Work.COSTLY:
-                pool.most_waiting = limits.COSTLY_READS.value
+            pool.most_waiting = MOST_WAITING.get(work, inf)
             self._engines[work] = engine
             # The same pool.
             self._alone_engines[work] = engine.execution_options(isolation_level="AUTOCOMMIT")

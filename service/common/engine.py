@@ -28,11 +28,13 @@ def create_engine(
     *,
     statement_timeout: float,
     session_settings: Mapping[str, str] = MappingProxyType({}),
+    fitness: Fitness | None = None,
     **options: object,
 ) -> AsyncEngine:
     """Return an engine for a URL as libpq reads it; the timeout in seconds, 0 is none.
 
-    `session_settings` win over those that the URL has.
+    `session_settings` win over those that the URL has. Engines with the same `fitness` drop their
+    idle connections together when one of them loses a connection.
     """
     address = parse_address(url)
     engine = create_async_engine(
@@ -49,5 +51,5 @@ def create_engine(
     )
     # First, for `Fitness` may close the connection.
     watch_waits(engine)
-    Fitness().watch(engine)
+    (fitness or Fitness()).watch(engine)
     return engine

@@ -220,17 +220,29 @@ IDLE_SECONDS_FOR_OTHERS = Limit(
     "A client may just be sending the next request; nginx uses an idle one for 3 seconds.",
 )
 REQUESTS_IN_PROGRESS = Limit(
-    50,
-    "requests in progress",
-    "the request waits for its turn, but for health checks",
+    80,
+    "requests in progress, or twice `DATABASE_POOL_SIZE` if that is more",
+    "the request waits, but for health checks",
     "Each step of a request waits for a step of all the others.",
 )
 COSTLY_READS = Limit(
     16,
     "costly reads that wait for a connection",
     "503",
-    "A fifth of the connections is for reads whose cost grows with the table: counts, searches for "
-    "less than three characters, and orders without an index. More would not get one in time.",
+    "A fifth of the connections is for reads whose cost grows with the table: counts, searches "
+    "that read many records, and orders without an index. More would not get one in time.",
+)
+WAITING_TRANSACTIONS = Limit(
+    24,
+    "transactions that wait for a connection",
+    "503",
+    "A transaction, and a write that another transaction blocks, may take long.",
+)
+WAITING_TRANSFERS = Limit(
+    4,
+    "imports and exports that wait for a connection",
+    "503",
+    "An import or an export may take long.",
 )
 BULK_TRANSFERS = Limit(
     4,

@@ -86,7 +86,7 @@ def _by_id(fields: tuple[str, ...] | None) -> Select[Any]:
 
 async def select_foss_page(session: AsyncSession, selection: Selection) -> Page:
     """Return the page that a selection names."""
-    session = costly(session) if is_costly(selection) else session
+    session = costly(session) if is_costly(Foss, selection) else session
     if PART in dict(selection.filters):
         return await search_page(session, Foss, selection, SEARCHED)
     return await _select_page(session, selection)

@@ -90,9 +90,10 @@ async def test_when_a_firewall_forgets_connections_one_request_fails_and_those_b
         firewall(server) as (wall, url),
         open_on(url, database_statement_timeout=0.4) as client,
     ):
-        # A connection each.
+        # Of each kind of connection some.
         created = await asyncio.gather(
-            *(client.post("/foss", json=foss(), headers=key(n)) for n in range(5))
+            *(client.post("/foss", json=foss(), headers=key(n)) for n in range(4)),
+            client.post("/foss", json=foss()),
         )
         wall.forget()
         await error_of(await client.post("/foss", json=foss()), 504, "DeadlineExceeded")

@@ -20,10 +20,11 @@ def test_connections_over_tls_are_kept_and_replaced_unseen_when_the_server_close
         running(tmp_path, url, DATABASE_POOL_SIZE="2") as service,
         httpx.Client(base_url=service.url, headers={"X-API-Key": KEY}) as http,
     ):
+        http.get("/readyz")
         first = [http.post("/foss", json=foss()).status_code for _ in range(3)]
-        kept = tls_server.sql(f"SELECT pid {SESSIONS}")
+        kept = tls_server.sql(f"SELECT pid {SESSIONS} ORDER BY pid")
         second = [http.get("/readyz").status_code for _ in range(3)]
-        still = tls_server.sql(f"SELECT pid {SESSIONS}")
+        still = tls_server.sql(f"SELECT pid {SESSIONS} ORDER BY pid")
         tls_server.sql(f"SELECT pg_terminate_backend(pid, 5000) {SESSIONS}")
         third = [http.post("/foss", json=foss()).status_code for _ in range(3)]
 

@@ -17,6 +17,7 @@ from quart import Quart
 
 from service import create_app
 from service.common import limits
+from service.common.entity_tags import has_too_many_tags
 from service.common.exceptions import InvalidAPIRequest, JSONException
 from service.common.imports.csv_reader import CsvReader
 from service.common.imports.lines import Lines, Reader
@@ -96,7 +97,7 @@ class NoDatabase:
     def session(self) -> NoReturn:
         raise InvalidAPIRequest("There is no database.")
 
-    bulk = writer = autocommit = session
+    bulk = writer = autocommit = reader = health = session
 
 
 @contextmanager
@@ -361,6 +362,8 @@ async def _drop(_message: Any) -> None:
 
 def _read_preconditions(data: bytes) -> object:
     text = data.decode("latin-1")
+    if has_too_many_tags(text):
+        return None
     return Preconditions.check({"If-Match": text, "If-None-Match": text}).versions
 
 

@@ -9,8 +9,8 @@ from quart import Quart, request
 from quart.wrappers import Response
 
 from service import create_app
-from service.common import admission
 from service.common.limits import REQUESTS_IN_PROGRESS
+from service.common.middleware import admission
 from service.docs.domain import ASSETS, FOLDER
 from service.settings import Settings
 

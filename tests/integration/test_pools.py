@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, cast
 
 import pytest
@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from service import create_app
 from service.common import limits
-from service.common.database import Database, Work
+from service.common.database import MOST_WAITING, Database, Work, pool_sizes
 from service.common.logs import configure_logs
 from service.common.work_pool import WorkPool
 from service.settings import Settings
@@ -137,6 +137,34 @@ async def test_only_so_many_costly_reads_wait(
     await error_of(response, 503, "Unavailable")
     assert response.headers["Retry-After"] == "1"
     assert answered == [200] * (most + 1)
+
+
+@pytest.mark.limit("WAITING_TRANSACTIONS", "WAITING_TRANSFERS")
+@pytest.mark.parametrize(
+    ("work", "status"), [(Work.TRANSACTIONS, 201), (Work.BULK, 200)], ids=["transactions", "bulk"]
+)
+async def test_only_so_many_transactions_and_transfers_wait(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, work: Work, status: int
+) -> None:
+    def ask(client: Client, number: int) -> Awaitable[Any]:
+        if work is Work.BULK:
+            return client.get("/foss", headers={"Accept": "text/csv"})
+        return client.post("/foss", json=foss(), headers={"Idempotency-Key": f"w{number}"})
+
+    most = MOST_WAITING[work]
+    async with running(settings, request_timeout=60) as (app, client):
+        pool = pool_of(app, work)
+        monkeypatch.setattr(pool, "_timeout", 60)
+        async with AsyncExitStack() as taken:
+            for _ in range(pool_sizes(5)[work]):
+                await taken.enter_async_context(engine_of(app, work).connect())
+            waiting = [asyncio.ensure_future(ask(client, number)) for number in range(most)]
+            while pool.waiting < most:  # noqa: ASYNC110  # A pool tells nobody who waits.
+                await asyncio.sleep(0)
+            await error_of(await ask(client, most), 503, "Unavailable")
+        answered = await codes(waiting)
+
+    assert answered == [status] * most
 
 
 async def test_what_waits_for_a_lock_leaves_connections_for_the_others(

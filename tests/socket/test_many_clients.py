@@ -8,7 +8,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.__main__ import reserve_descriptors
+from service.__main__ import FEWEST_WAITING, reserve_descriptors
+from service.common.limits import WAITING_CONNECTIONS
 from service.common.secret_files import SettingsError
 from tests.socket.conftest import KEY, Service, running
 
@@ -87,29 +88,44 @@ def test_the_service_starts_where_few_open_files_are_allowed(
 
 
 @pytest.mark.parametrize(
-    ("soft", "hard", "waiting"),
+    ("soft", "hard"),
     [
-        (1024, 1 << 20, 2000),
-        (1024, resource.RLIM_INFINITY, 2000),
-        (1 << 20, 1 << 20, 2000),
-        (resource.RLIM_INFINITY, resource.RLIM_INFINITY, 2000),
-        (1024, 1024, 234),
-        (256, 890, 100),
+        (1024, 1 << 20),
+        (1024, resource.RLIM_INFINITY),
+        (1 << 20, 1 << 20),
+        (resource.RLIM_INFINITY, resource.RLIM_INFINITY),
     ],
 )
-def test_as_many_connections_can_wait_as_open_files_allow(
-    monkeypatch: pytest.MonkeyPatch, soft: int, hard: int, waiting: int
+def test_with_enough_open_files_as_many_connections_can_wait_as_the_limit_says(
+    monkeypatch: pytest.MonkeyPatch, soft: int, hard: int
 ) -> None:
+    allowed = allow(monkeypatch, soft, hard)
+
+    assert reserve_descriptors(500, 10) == WAITING_CONNECTIONS.value
+    assert allowed[-1] == resource.RLIM_INFINITY or allowed[-1] > 500 + WAITING_CONNECTIONS.value
+
+
+def test_with_fewer_open_files_fewer_connections_can_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    allowed = allow(monkeypatch, 256, 1024)
+    waiting = reserve_descriptors(500, 10)
+    # So many less, and the fewest can wait.
+    spare = waiting - FEWEST_WAITING
+    allow(monkeypatch, 256, 1024 - spare)
+    fewest = reserve_descriptors(500, 10)
+
+    assert spare > 0
+    assert allowed == [256, 1024]
+    assert fewest == FEWEST_WAITING
+
+    allow(monkeypatch, 256, 1024 - spare - 1)
+
+    with pytest.raises(SettingsError, match=f"500 need {1024 - spare} open files, the limit is"):
+        reserve_descriptors(500, 10)
+
+
+def allow(monkeypatch: pytest.MonkeyPatch, soft: int, hard: int) -> list[int]:
+    """Have the system allow so many open files; return the soft limits that are set."""
     allowed = [soft]
     monkeypatch.setattr(resource, "getrlimit", lambda _: (soft, hard))
     monkeypatch.setattr(resource, "setrlimit", lambda _, limit: allowed.append(limit[0]))
-
-    assert reserve_descriptors(500, 10) == waiting
-    assert allowed[-1] == resource.RLIM_INFINITY or allowed[-1] >= 500 + waiting
-
-
-def test_a_limit_of_open_files_that_is_too_low_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resource, "getrlimit", lambda _: (256, 889))
-
-    with pytest.raises(SettingsError, match="MAX_CONNECTIONS: 500 need 890 open files"):
-        reserve_descriptors(500, 10)
+    return allowed

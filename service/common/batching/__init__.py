@@ -8,6 +8,7 @@ What a client may see must be decided by the arguments, for the result goes to a
 """
 
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import wraps
 from typing import Any, TypeVar, TypeVarTuple
 
@@ -67,6 +68,14 @@ def costly(session: AsyncSession) -> AsyncSession:
     transaction it is the transaction's session.
     """
     return session.costly if isinstance(session, Autocommit) else session
+
+
+def hold_costly(session: AsyncSession) -> AbstractAsyncContextManager[AsyncSession]:
+    """Return a connection for several reads that belong together: they wait for it once."""
+    costly_session = costly(session)
+    if isinstance(costly_session, Autocommit):
+        return costly_session.hold()
+    return nullcontext(costly_session)
 
 
 def batched_write(

@@ -38,6 +38,10 @@ class Autocommit(AsyncSession):
         self.costly = costly or self
         self.batches = Batches(connections)
 
+    def hold(self) -> AbstractAsyncContextManager[AsyncSession]:
+        """Return a connection for several statements, each of which stands alone."""
+        return self._session()
+
     async def execute(self, *args: Any, **options: Any) -> Any:
         """Run a statement and return its result."""
         return await self._run(AsyncSession.execute, args, options)

@@ -4,13 +4,25 @@ from collections.abc import AsyncIterator, Collection
 from functools import cache, lru_cache
 from typing import Any
 
-from sqlalchemy import ARRAY, ColumnElement, Select, all_, any_, false, literal, select
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    PrimaryKeyConstraint,
+    Select,
+    UniqueConstraint,
+    all_,
+    any_,
+    false,
+    literal,
+    select,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.common.entity_tags import Versions
 from service.common.exports.backend import LineForm, json_object, stream_lines
 from service.common.keyset import beyond, order_by
 from service.common.models import Base
+from service.common.ordering import Order
 from service.common.pages import Page, Selection
 from service.common.search.trigrams import LENGTH
 
@@ -44,15 +56,26 @@ def _array(column: Any, values: Collection[Any]) -> ColumnElement[Any]:
     return literal([*values], ARRAY(column.type))
 
 
-def is_costly(selection: Selection) -> bool:
+def is_costly(model: type[Base], selection: Selection) -> bool:
     """Return whether PostgreSQL may have to read every record to find a page.
 
-    A text of less than a trigram has no index, nor has an order of several columns or directions.
+    A text of less than a trigram has no index, nor have most orders of several columns.
     """
     short = any(name == "q" and len(text) < LENGTH for name, text in selection.filters)
-    columns = [key.name for key in selection.order if key.name != "id"]
-    directions = {key.descending for key in selection.order}
-    return short or len(columns) > 1 or len(directions) > 1
+    return short or not is_indexed(model, selection.order)
+
+
+@cache
+def is_indexed(model: type[Base], order: Order) -> bool:
+    """Return whether an index has this order, so that the next record is found at once."""
+    table: Any = model.__table__
+    trees = [one for one in table.indexes if not one.dialect_options["postgresql"]["using"]]
+    kinds = PrimaryKeyConstraint | UniqueConstraint
+    unique = [one for one in table.constraints if isinstance(one, kinds)]
+    names = [key.name for key in order]
+    return len({key.descending for key in order}) == 1 and any(
+        [column.name for column in one.columns][: len(names)] == names for one in [*trees, *unique]
+    )
 
 
 async def select_page(

@@ -7,6 +7,7 @@ commit is the first thing after a view, the request id the last.
 from quart import Quart
 
 from service.common.middleware import (
+    admission,
     body_limits,
     conditional,
     connection,
@@ -49,6 +50,7 @@ def register_middleware(app: Quart, settings: Settings) -> None:
         app, settings.max_body_bytes, settings.max_bodies_bytes, settings.request_timeout
     )
     imports.register(app, settings.max_import_bytes, settings.max_body_bytes)
+    admission.register(app, settings.database_pool_size)
     schemas.register(app)
     conditional.register(app)
     stale_plans.register(app)

@@ -1,13 +1,54 @@
-"""Admission of a request whose body arrived after its head: it took no place while it was sent."""
+"""Admission: a bound on the requests in progress; the others wait for a short time, then get 503.
 
-from quart import current_app
+Each step of a request runs after a step of all the others that can run. So with a thousand requests
+in progress every answer takes as long as all of them together, and health checks fail.
+"""
 
-from service.common.admission import MESSAGE
-from service.common.exceptions import Unavailable
+from quart import Quart, current_app, g
+from quart.wrappers import Response
+
+from service.common import limits
+from service.common.admission import Admission
 from service.common.middleware.connection import current_request
+
+HEALTH = frozenset({"/livez", "/readyz"})
+WAIT_SECONDS = limits.QUEUE_SECONDS.value
+BUSY = "The service has more requests than it can answer. Try again shortly."
+
+
+def register(app: Quart, pool_size: int) -> None:
+    """Bound the requests in progress of a service with so many connections to its database."""
+    app.extensions["admission"] = Admission(requests_in_progress(pool_size))
+    app.after_request(finish)
+    app.teardown_request(leave)
+
+
+def requests_in_progress(pool_size: int) -> int:
+    """Return how many requests are in progress at most."""
+    return max(limits.REQUESTS_IN_PROGRESS.value, 2 * pool_size)
 
 
 async def admit() -> None:
-    """Wait until the request may be in progress. Raises Unavailable: that takes too long."""
-    if not await current_app.extensions["admission"].enter(current_request().scope):
-        raise Unavailable(MESSAGE)
+    """Wait until the request may be in progress. Raises Unavailable: that takes too long.
+
+    The `schemas` hook calls it, when the body has arrived: a client that is slow to send holds up
+    nobody.
+    """
+    if current_request().path in HEALTH:
+        return
+    admission: Admission = current_app.extensions["admission"]
+    await admission.enter(BUSY, WAIT_SECONDS)
+    g.admission = admission
+
+
+async def finish(response: Response) -> Response:
+    """Let another request in: what follows waits for the client alone."""
+    await leave(None)
+    return response
+
+
+async def leave(error: BaseException | None) -> None:
+    """Let another request in."""
+    del error
+    if "admission" in g:
+        g.pop("admission").leave()

@@ -17,10 +17,7 @@ from quart.utils import encode_headers
 from quart.wrappers import Request
 from quart.wrappers.response import DataBody
 
-from service.common.admission import MESSAGE, RequestAdmission
 from service.common.middleware.request_headers import RequestHeaders
-from service.common.refusals import refusal
-from service.common.request_ids import choose_request_id
 
 # Most requests are answered before.
 WATCH_AFTER_SECONDS = 0.05
@@ -29,7 +26,6 @@ WATCH_AFTER_SECONDS = 0.05
 def register(app: Quart) -> None:
     """Have every request take this way."""
     app.asgi_http_class = OneTaskConnection
-    app.extensions["admission"] = RequestAdmission()
     # Quart looks at each hook, at each request, whether it is a coroutine.
     app.ensure_async = lru_cache(app.ensure_async)  # type: ignore[method-assign]
     app.session_interface = NoSessions()  # type: ignore[assignment]  # Quart means any interface.
@@ -76,11 +72,7 @@ class OneTaskConnection(ASGIHTTPConnection):
         delay = WATCH_AFTER_SECONDS if complete else 0
         timer = asyncio.get_running_loop().call_later(delay, self._read, request, receive)
         try:
-            # A body that is still to come takes no place: see `admit`.
-            if not complete or await self.app.extensions["admission"].enter(self.scope):
-                await self.handle_request(request, send)
-            else:
-                await self._refuse(request, send)
+            await self.handle_request(request, send)
         except asyncio.CancelledError:
             if not self._client_has_gone or self._answering is None:
                 raise
@@ -131,22 +123,9 @@ class OneTaskConnection(ASGIHTTPConnection):
             send_push_promise=partial(self._send_push_promise, send),
         )
 
-    async def _refuse(self, request: Request, send: Any) -> None:
-        scope: Any = self.scope
-        name = choose_request_id(request.headers.get("X-Request-ID", ""))
-        scope.setdefault("state", {})["request_id"] = name
-        headers, body = refusal(name, MESSAGE)
-        encoded = [(field.encode(), value.encode()) for field, value in headers.items()]
-        await send({"type": "http.response.start", "status": 503, "headers": encoded})
-        await send({"type": "http.response.body", "body": body})
-
     async def handle_request(self, request: Request, send: Any) -> None:
         """Answer the request; `send` returns as soon as the client has taken so much."""
-        try:
-            response: Any = await self.app.handle_request(request)
-        finally:
-            # The client may take its time to read.
-            self.app.extensions["admission"].leave(self.scope)
+        response: Any = await self.app.handle_request(request)
         body, headers = response.response, encode_headers(response.headers)
         await send(
             {"type": "http.response.start", "status": response.status_code, "headers": headers}

@@ -42,9 +42,13 @@ async def check_schemas() -> None:
     asked = current_request()
     view = current_app.view_functions[cast("str", asked.endpoint)]
     arguments = cast("dict[str, Any]", asked.view_args)
-    # A body of lines is there already, and is read later.
-    if "payload" not in arguments and (declared := getattr(view, REQUEST, None)):
-        arguments["payload"] = await _read_body(declared[0])
+    # A body of lines is there already, and is read later: imports have a limit of their own.
+    if "payload" not in arguments:
+        declared = getattr(view, REQUEST, None)
+        body = await read_body() if declared else b""
+        await admit()
+        if declared:
+            arguments["payload"] = _read_payload(declared[0], body)
     if model := getattr(view, HEADERS, None):
         arguments["headers"] = _read_headers(model, asked.headers)
     if model := getattr(view, QUERY, None):
@@ -54,9 +58,7 @@ async def check_schemas() -> None:
         raise _unexpected(parse_query(asked.query_string, {})[0])
 
 
-async def _read_body(model: type[Payload]) -> Payload:
-    body = await read_body()
-    await admit()
+def _read_payload(model: type[Payload], body: bytes) -> Payload:
     value = parse_json(body)
     # Only an escape can bring a character that UTF-8 or PostgreSQL does not have.
     faults = text_faults(value) if b"\\u" in body else []

@@ -6,16 +6,15 @@ the search reads in order for as long as that costs less than the index is expec
 asks the index for the rest.
 """
 
-from functools import cache
+from contextlib import AsyncExitStack
 from typing import Any
 
-from sqlalchemy import PrimaryKeyConstraint, UniqueConstraint
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.common import limits
-from service.common.batching import costly
+from service.common.batching import hold_costly
+from service.common.collection.backend import is_indexed
 from service.common.models import Base
-from service.common.ordering import Order
 from service.common.pages import Page, Selection
 from service.common.search.backend import Target, Ways, weigh
 from service.common.search.weights import Search
@@ -54,31 +53,20 @@ async def search_page(
     walked, step = 0, NEAR
     indexed = is_indexed(model, way)
     search = None if indexed else await weigh(session, model, names, part)
-    while search is None or walked < affordable(search, len(found) / max(walked, 1)):
-        rows = await ways.walk(start, step, missing)
-        matches = [row for row in rows if row.record is not None]
-        found += matches
-        if len(rows) == len(matches):
-            return selection.page(found)
-        missing -= len(matches)
-        start = rows[-1][1:]
-        walked, step = walked + step, STEP
-        search = search or await weigh(session, model, names, part)
-        if affordable(search, len(found) / walked) > STEP:
-            ways.session = costly(session)
-        if not indexed:
-            break  # Every step sorts all records.
-    return selection.page([*found, *await ways.look_up(search, start, missing)])
-
-
-@cache
-def is_indexed(model: type[Base], order: Order) -> bool:
-    """Return whether an index has this order, so that the next record is found at once."""
-    table: Any = model.__table__
-    trees = [one for one in table.indexes if not one.dialect_options["postgresql"]["using"]]
-    kinds = PrimaryKeyConstraint | UniqueConstraint
-    unique = [one for one in table.constraints if isinstance(one, kinds)]
-    names = [key.name for key in order]
-    return len({key.descending for key in order}) == 1 and any(
-        [column.name for column in one.columns][: len(names)] == names for one in [*trees, *unique]
-    )
+    async with AsyncExitStack() as stack:
+        while search is None or walked < affordable(search, len(found) / max(walked, 1)):
+            rows = await ways.walk(start, step, missing)
+            matches = [row for row in rows if row.record is not None]
+            found += matches
+            if len(rows) == len(matches):
+                return selection.page(found)
+            missing -= len(matches)
+            start = rows[-1][1:]
+            search = search or await weigh(session, model, names, part)
+            # One connection for all that follows: a long search does not wait for each statement.
+            if walked == 0 and affordable(search, len(found) / step) > STEP:
+                ways.session = await stack.enter_async_context(hold_costly(session))
+            walked, step = walked + step, STEP
+            if not indexed:
+                break  # Every step sorts all records.
+        return selection.page([*found, *await ways.look_up(search, start, missing)])
