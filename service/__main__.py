@@ -26,6 +26,7 @@ from hypercorn.config import Config, Sockets
 from service import create_app, idle_connections, single_write
 from service.accepting import new_event_loop
 from service.common import limits
+from service.common.database import pool_sizes
 from service.common.engine import COMMAND_GRACE_SECONDS, database_url
 from service.common.failures import OperatorError
 from service.common.logs import AccessLog, configure_logs, log_unraisable
@@ -36,8 +37,9 @@ from service.settings import Settings, SettingsError, load_settings
 
 log = structlog.get_logger("service")
 BACKLOG = 2048
-# The pools of connections to the database, logs, libraries.
-OTHER_FILES = 1100
+# Logs, libraries, the event loop, the sockets that listen.
+OTHER_FILES = 50
+FEWEST_WAITING = 100
 
 
 def main() -> int:
@@ -47,9 +49,9 @@ def main() -> int:
         configure_logs(settings)
         sys.unraisablehook = log_unraisable
         single_write.register()
-        connections = Connections(settings.max_connections)
+        waiting = reserve_descriptors(settings.max_connections, settings.database_pool_size)
+        connections = Connections(settings.max_connections, waiting, settings.path_prefix)
         idle_connections.register(connections)
-        reserve_descriptors(settings.max_connections)
         app = create_app(settings)
         # Here a failure is one line, and the start of an embedded PostgreSQL holds up nobody.
         database_url(settings)
@@ -93,6 +95,7 @@ def server_config(settings: Settings) -> Config:
     config.graceful_timeout = settings.request_timeout
     # A proxy in front must close an idle connection first: see docs/deploy.md.
     config.keep_alive_timeout = settings.keep_alive_timeout
+    # `close_after_answer` of a connection relies on this number.
     config.keep_alive_max_requests = sys.maxsize
     # What waits for the application: the body of most requests, and its end.
     config.max_app_queue_size = 2
@@ -101,18 +104,33 @@ def server_config(settings: Settings) -> Config:
     return config
 
 
-def reserve_descriptors(connections: int) -> None:
-    """Raise the limit of open files if need be. Raises SettingsError: the system allows no more."""
-    needed = connections + limits.WAITING_CONNECTIONS.value + OTHER_FILES
+def reserve_descriptors(connections: int, pool_size: int) -> int:
+    """Raise the limit of open files if need be; return how many connections can wait for a place.
+
+    Raises SettingsError: the system allows too few open files.
+    """
+    # Each connection to the database may need another one, to cancel its statement.
+    database = 2 * sum(pool_sizes(pool_size).values())
+    # Each request that streams its body has one, to notice that its client closes the connection.
+    bodies = (limits.IMPORTS, limits.IMPORTS_WAITING, limits.REQUESTS_IN_PROGRESS)
+    clients = (limits.HEALTH_CONNECTIONS, limits.REFUSED_CONNECTIONS)
+    other = OTHER_FILES + database + sum(limit.value for limit in bodies + clients)
+    most_waiting = limits.WAITING_CONNECTIONS.value
+    needed = connections + other + most_waiting
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != resource.RLIM_INFINITY and soft < needed:
-        try:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
-        except ValueError as error:
-            raise SettingsError(
-                f"MAX_CONNECTIONS: {connections} need {needed} open files, the limit is {hard}: "
-                "raise it (`ulimit -Hn`, `LimitNOFILE`), or set fewer."
-            ) from error
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return most_waiting
+    allowed = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+    waiting = allowed - connections - other
+    if waiting < FEWEST_WAITING:
+        least = connections + other + FEWEST_WAITING
+        raise SettingsError(
+            f"MAX_CONNECTIONS: {connections} need {least} open files, the limit is {hard}: raise "
+            "the limit (`ulimit -Hn`, `LimitNOFILE`), or lower MAX_CONNECTIONS or "
+            "DATABASE_POOL_SIZE."
+        )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    return waiting
 
 
 def open_sockets(binds: Sequence[str]) -> Sockets:

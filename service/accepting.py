@@ -8,11 +8,16 @@ import asyncio
 import socket
 from typing import Any
 
+import structlog
 import uvloop
 
 from service.connections import Connections
 
 ACCEPTS = 64
+# As asyncio's own servers.
+RETRY_SECONDS = 1
+
+log = structlog.get_logger("service")
 
 
 class AcceptingLoop(uvloop.Loop):
@@ -36,7 +41,7 @@ class Acceptor:
         self._factory = factory
         self._tasks: set[asyncio.Task[None]] = set()
         listening.setblocking(False)
-        loop.add_reader(listening, self._accept)
+        self._listen()
 
     def close(self) -> None:
         """Accept no more."""
@@ -47,11 +52,24 @@ class Acceptor:
     async def wait_closed(self) -> None:
         """Return at once: hypercorn waits for the open connections itself."""
 
+    def _listen(self) -> None:
+        # It may have been closed meanwhile.
+        if self._listening.fileno() >= 0:
+            self._loop.add_reader(self._listening, self._accept)
+
     def _accept(self) -> None:
         for _ in range(ACCEPTS):
             try:
                 client, _address = self._listening.accept()
-            except (BlockingIOError, ConnectionAbortedError):
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                # Such as no free descriptor: it would fail again at once.
+                log.warning(
+                    "connections not accepted", cause=str(error), retry_seconds=RETRY_SECONDS
+                )
+                self._loop.remove_reader(self._listening)
+                self._loop.call_later(RETRY_SECONDS, self._listen)
                 return
             client.setblocking(False)
             self._loop.connections.arrive(client, self._serve)
@@ -65,10 +83,12 @@ class Acceptor:
         descriptor = client.fileno()
         try:
             await self._loop.connect_accepted_socket(self._factory, client)
-        except OSError:
-            # The client has gone.
+        except BaseException as error:
             client.close()
             self._loop.connections.leave(descriptor, None)
+            # Else the client has gone.
+            if not isinstance(error, OSError):
+                raise
 
 
 def new_event_loop(connections: Connections) -> AcceptingLoop:

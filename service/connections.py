@@ -12,23 +12,15 @@ from collections.abc import Callable
 from typing import Protocol
 
 from service.common import limits
-from service.common.refusals import RefusalLog, refusal
-from service.common.request_ids import choose_request_id
+from service.refused_connections import RefusedConnections
 
-OUSTED_SECONDS = limits.OUSTED_SECONDS.value
+IDLE_SECONDS_FOR_OTHERS = limits.IDLE_SECONDS_FOR_OTHERS.value
+# How often all places are looked at, and how often those that wait, while any do.
 LOOK_SECONDS = 1
-# These are answered, whatever else waits.
-HEALTH = tuple(
-    f"{method} {path}{end}".encode()
-    for method in ("GET", "HEAD")
-    for path in ("/livez", "/readyz")
-    for end in (" ", "?")
-)
-LONGEST_HEALTH = max(map(len, HEALTH))
-# A header of the client, in what has arrived of its request.
-REQUEST_ID = re.compile(rb"\nX-Request-ID:[ \t]*([A-Za-z0-9._-]{1,64})[ \t]*\r?\n", re.IGNORECASE)
-READ_BYTES = 1 << 14
-MESSAGE = "The service has no room for another connection. Try again shortly."
+TURN_SECONDS = 0.25
+END_OF_HEAD = re.compile(rb"\n\r?\n")
+# A health check with a longer head waits, as any request.
+HEALTH_HEAD_BYTES = 1 << 12
 
 Serve = Callable[[socket.socket], None]
 
@@ -36,148 +28,202 @@ Serve = Callable[[socket.socket], None]
 class Connection(Protocol):
     """What a connection with a place can be asked and told."""
 
-    def waits_since(self) -> float | None:
-        """Return since when it waits for its client; None while it works for it."""
+    def closable_at(self) -> float | None:
+        """Return from when on it may be closed for another client; None while it is in use."""
 
     def opened_at(self) -> float:
         """Return when it began."""
 
-    def oust(self) -> None:
+    def close_for_another(self) -> None:
         """Close the connection."""
 
     def close_after_answer(self) -> None:
-        """Close the connection behind its next answer."""
+        """Close the connection after its next answer."""
 
 
 class Connections:
-    """At most `limit` connections with a place; the others wait, in the order of their arrival."""
+    """At most `limit` connections with a place; `waiting` others wait, in order of arrival.
 
-    def __init__(self, limit: int) -> None:
+    Health checks, also below the path `prefix`, are served without a place.
+    """
+
+    def __init__(self, limit: int, waiting: int, prefix: str = "") -> None:
         self._limit = limit
+        self._most_waiting = waiting
+        self._health = health_requests(prefix)
         # By file descriptor. Between its arrival and its beginning there is no connection yet.
         self._places: dict[int, Connection | None] = {}
-        self._without_place: set[int] = set()
+        self._without_place: dict[int, Connection | None] = {}
         self._waiting: dict[socket.socket, tuple[float, Serve]] = {}
+        # Of those that wait: whose request is for health, and whose may become one.
+        self._checks: dict[socket.socket, None] = {}
+        self._unfinished: set[socket.socket] = set()
         self._timer: asyncio.TimerHandle | None = None
-        self._candidates: deque[tuple[int, Connection]] = deque()
         self._next_look = 0.0
-        self._log = RefusalLog(f"MAX_CONNECTIONS: {limit} connections are in use")
+        self._idle: deque[tuple[int, Connection]] = deque()
+        self._in_use: deque[tuple[int, Connection]] = deque()
+        # What was told to close, at once or after its next answer, and has not left yet.
+        self._closing: set[int] = set()
+        self._finishing: set[int] = set()
+        # How many that wait have had no other told to close.
+        self._unhelped = 0
+        self._refused = RefusedConnections(f"MAX_CONNECTIONS: {limit} connections are in use")
 
     def arrive(self, client: socket.socket, serve: Serve) -> None:
         """Serve a client that has just connected, or let it wait."""
         if len(self._places) < self._limit and not self._waiting:
-            self._places[client.fileno()] = None
-            serve(client)
+            self._give_place(client, serve)
             return
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + limits.QUEUE_SECONDS.value
-        self._waiting[client] = deadline, serve
+        self._waiting[client] = loop.time() + limits.QUEUE_SECONDS.value, serve
         loop.add_reader(client, self._look_at, client)
-        if self._timer is None:
-            self._timer = loop.call_at(deadline, self._refuse_late)
+        self._unhelped += 1
         self._make_room()
-        if len(self._waiting) > limits.WAITING_CONNECTIONS.value:
+        if len(self._waiting) > self._most_waiting:
             self._refuse(next(iter(self._waiting)))
+        self._set_timer()
 
     def enter(self, descriptor: int, connection: Connection) -> bool:
         """Note that a connection begins; return whether it has a place."""
-        if descriptor in self._without_place:
-            self._without_place.remove(descriptor)
+        if self._without_place.get(descriptor, self) is None:
+            self._without_place[descriptor] = connection
             return False
         self._places[descriptor] = connection
         return True
 
     def leave(self, descriptor: int, connection: Connection | None) -> None:
-        """Give the place to the client that has waited longest."""
+        """Give its place to who has waited longest. None: the connection never began."""
         # The system may have given the number to a new one already.
+        if self._without_place.get(descriptor, self) is connection:
+            del self._without_place[descriptor]
+            self._serve_checks()
         if self._places.get(descriptor, self) is connection:
             del self._places[descriptor]
+            self._closing.discard(descriptor)
+            self._finishing.discard(descriptor)
         while self._waiting and len(self._places) < self._limit:
             client = next(iter(self._waiting))
-            serve = self._call(client)
-            self._places[client.fileno()] = None
-            serve(client)
+            self._give_place(client, self._call(client))
 
     def close(self) -> None:
         """Refuse all that wait."""
         for client in list(self._waiting):
             self._refuse(client)
 
+    def _give_place(self, client: socket.socket, serve: Serve) -> None:
+        descriptor = client.fileno()
+        self._places[descriptor] = None
+        self._closing.discard(descriptor)
+        self._finishing.discard(descriptor)
+        serve(client)
+
     def _call(self, client: socket.socket) -> Serve:
         _, serve = self._waiting.pop(client)
+        self._checks.pop(client, None)
+        self._unfinished.discard(client)
         asyncio.get_running_loop().remove_reader(client)
         return serve
 
     def _look_at(self, client: socket.socket) -> None:
-        """Serve a client that asks for health; let others wait on."""
+        """See whether a client that waits asks for health, as far as its request has arrived."""
         try:
-            begin = client.recv(LONGEST_HEALTH, socket.MSG_PEEK)
+            begin = client.recv(HEALTH_HEAD_BYTES, socket.MSG_PEEK)
+        except (BlockingIOError, InterruptedError):
+            return
         except OSError:
             begin = b""
-        if begin.startswith(HEALTH):
-            serve = self._call(client)
-            self._without_place.add(client.fileno())
-            serve(client)
-        elif begin:
-            asyncio.get_running_loop().remove_reader(client)
-        else:
+        if not begin:
             self._call(client)
             client.close()
+            return
+        # It would call again at once, for what is not read.
+        asyncio.get_running_loop().remove_reader(client)
+        self._unfinished.discard(client)
+        health = begin.startswith(self._health)
+        if health and END_OF_HEAD.search(begin):
+            self._checks[client] = None
+            self._serve_checks()
+        elif health or any(one.startswith(begin) for one in self._health):
+            self._unfinished.add(client)
 
-    def _refuse_late(self) -> None:
-        loop = asyncio.get_running_loop()
+    def _serve_checks(self) -> None:
+        """Serve those that ask for health: the whole head is there, so none of them stays long."""
+        while self._checks and len(self._without_place) < limits.HEALTH_CONNECTIONS.value:
+            client = next(iter(self._checks))
+            serve = self._call(client)
+            self._without_place[client.fileno()] = None
+            serve(client)
+
+    def _set_timer(self) -> None:
+        if self._waiting and self._timer is None:
+            loop = asyncio.get_running_loop()
+            deadline, _ = next(iter(self._waiting.values()))
+            self._timer = loop.call_at(min(deadline, loop.time() + TURN_SECONDS), self._take_turn)
+
+    def _take_turn(self) -> None:
+        """Do what is due for those that wait."""
         self._timer = None
-        while self._waiting:
-            client = next(iter(self._waiting))
-            deadline, _ = self._waiting[client]
-            if deadline > loop.time():
-                self._timer = loop.call_at(deadline, self._refuse_late)
-                return
+        for client in list(self._unfinished):
+            self._look_at(client)
+        self._make_room()
+        now = asyncio.get_running_loop().time()
+        for client, (deadline, _) in list(self._waiting.items()):
+            if deadline > now:
+                break
             self._refuse(client)
+        self._set_timer()
 
     def _refuse(self, client: socket.socket) -> None:
-        """Answer 503 to what the client has sent, and close."""
         self._call(client)
-        self._log.note()
-        with client:
-            try:
-                client.send(refuse(client.recv(READ_BYTES)))
-            except OSError:
-                # It has sent nothing, or has gone.
-                return
+        self._refused.refuse(client)
 
     def _make_room(self) -> None:
-        """Have one connection close: one that waits for its client, or else that is open longest.
-
-        All of them are looked at only once a second.
-        """
+        """Have a connection close for each that waits: an idle one, or else the oldest in use."""
         now = asyncio.get_running_loop().time()
-        if not self._candidates and now >= self._next_look:
+        if now >= self._next_look:
             self._next_look = now + LOOK_SECONDS
-            begun = [(number, one) for number, one in self._places.items() if one is not None]
-            # What is not stalled stays in the order in which it was opened.
-            self._candidates.extend(sorted(begun, key=lambda one: not _is_stalled(one[1], now)))
-        while self._candidates:
-            descriptor, one = self._candidates.popleft()
-            if self._places.get(descriptor) is not one:
-                continue
-            if _is_stalled(one, now):
-                one.oust()
-                return
-            if now - one.opened_at() >= OUSTED_SECONDS:
+            self._look_at_places(now)
+        self._unhelped = min(self._unhelped, len(self._waiting))
+        while self._idle and len(self._closing) < len(self._waiting):
+            descriptor, one = self._idle.popleft()
+            if self._places.get(descriptor) is one and _is_closable(one, now):
+                self._closing.add(descriptor)
+                self._unhelped = max(0, self._unhelped - 1)
+                one.close_for_another()
+        while self._in_use and self._unhelped:
+            descriptor, one = self._in_use.popleft()
+            if self._places.get(descriptor) is one:
+                self._finishing.add(descriptor)
+                self._unhelped -= 1
                 one.close_after_answer()
-                return
+
+    def _look_at_places(self, now: float) -> None:
+        self._idle.clear()
+        self._in_use.clear()
+        for descriptor, one in self._places.items():
+            if one is None or descriptor in self._closing:
+                continue
+            if _is_closable(one, now):
+                self._idle.append((descriptor, one))
+            elif (
+                descriptor not in self._finishing
+                and now - one.opened_at() >= IDLE_SECONDS_FOR_OTHERS
+            ):
+                # In the order in which they were opened.
+                self._in_use.append((descriptor, one))
 
 
-def _is_stalled(connection: Connection, now: float) -> bool:
-    since = connection.waits_since()
-    return since is not None and now - since >= OUSTED_SECONDS
+def _is_closable(connection: Connection, now: float) -> bool:
+    since = connection.closable_at()
+    return since is not None and now >= since
 
 
-def refuse(request: bytes) -> bytes:
-    """Return the answer to a request that gets no place, of which this much has arrived."""
-    found = REQUEST_ID.search(request)
-    headers, body = refusal(choose_request_id(found[1].decode() if found else ""), MESSAGE)
-    lines = "".join(f"{field}: {value}\r\n" for field, value in headers.items())
-    head = f"HTTP/1.1 503 \r\n{lines}connection: close\r\n\r\n".encode()
-    return head if request.startswith(b"HEAD ") else head + body
+def health_requests(prefix: str) -> tuple[bytes, ...]:
+    """Return how requests begin that are answered, whatever else waits."""
+    return tuple(
+        f"{method} {below}{path}{end}".encode()
+        for method in ("GET", "HEAD")
+        for below in dict.fromkeys(("", prefix))
+        for path in ("/livez", "/readyz")
+        for end in (" ", "?")
+    )

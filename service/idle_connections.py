@@ -19,7 +19,7 @@ from hypercorn.typing import LifespanState
 
 from service.common import limits
 from service.common.middleware.peer import WATCH, on_close
-from service.connections import Connections
+from service.connections import IDLE_SECONDS_FOR_OTHERS, Connections
 
 # A client that does not take a piece of an answer in so long makes no progress. The total time is
 # not limited: it depends on the size and on the client's network.
@@ -29,10 +29,10 @@ PIECE = 1 << 16
 log = structlog.get_logger("service")
 
 
-class PatientServer(TCPServer):
+class ConnectionServer(TCPServer):
     """hypercorn's server of a connection, with a place among those that the process has."""
 
-    connections = Connections(limits.CONNECTIONS.value)
+    connections = Connections(limits.CONNECTIONS.value, limits.WAITING_CONNECTIONS.value)
     _busy = False
     _idle_since = _opened_at = 0.0
     _reading_since: float | None = None
@@ -40,34 +40,41 @@ class PatientServer(TCPServer):
     _has_place = True
 
     async def run(self) -> None:
-        """Serve the connection; one without a place is closed behind its first answer."""
+        """Serve the connection; one without a place is closed after its first answer."""
+        descriptor = self.writer.get_extra_info("socket").fileno()
+        self._has_place = self.connections.enter(descriptor, self)
+        try:
+            await self._run()
+        finally:
+            self.connections.leave(descriptor, self)
+
+    async def _run(self) -> None:
         self._transport: Any = self.writer.transport
         # A write waits until the kernel has taken all of the one before.
         self._transport.set_write_buffer_limits(high=0)
         self._opened_at = self._idle_since = self.loop.time()
         # Its requests learn from it when the client closes the connection.
         self.state = LifespanState({**self.state, WATCH: self._watch})
-        descriptor = self.writer.get_extra_info("socket").fileno()
-        self._has_place = self.connections.enter(descriptor, self)
-        try:
-            await super().run()
-        finally:
-            self.connections.leave(descriptor, self)
+        await super().run()
 
     def opened_at(self) -> float:
         """Return when it began."""
         return self._opened_at
 
-    def waits_since(self) -> float | None:
-        """Return since when it waits for its client: for a request, a body, or to read."""
-        if not self._busy:
-            return self._idle_since
-        protocol: Any = self.protocol.protocol
-        if protocol.connection.their_state is h11.SEND_BODY and self._reading_since is not None:
-            return self._reading_since
-        return self._writing_since
+    def closable_at(self) -> float | None:
+        """Return from when on it may be closed for another client; None while it is in use.
 
-    def oust(self) -> None:
+        A client has less time for the next request than for a body, and to read an answer.
+        """
+        if not self._busy:
+            return self._idle_since + IDLE_SECONDS_FOR_OTHERS
+        protocol: Any = self.protocol.protocol
+        since = self._writing_since
+        if protocol.connection.their_state is h11.SEND_BODY and self._reading_since is not None:
+            since = self._reading_since
+        return None if since is None else since + PROGRESS_SECONDS
+
+    def close_for_another(self) -> None:
         """Close the connection, for another one that waits."""
         if self._busy:
             self._transport.abort()
@@ -75,7 +82,11 @@ class PatientServer(TCPServer):
             self.writer.close()
 
     def close_after_answer(self) -> None:
-        """Close the connection behind its next answer."""
+        """Close the connection after its next answer.
+
+        hypercorn does so once a connection has had `keep_alive_max_requests` requests: in
+        `server_config` that is sys.maxsize, which no connection reaches by itself.
+        """
         protocol: Any = self.protocol.protocol
         protocol.keep_alive_requests = sys.maxsize
 
@@ -166,13 +177,13 @@ class PatientServer(TCPServer):
                 await asyncio.wait_for(self.context.terminated.wait(), left)
             except TimeoutError:
                 continue
-        # One in use is closed behind its answer.
+        # One in use is closed after its answer.
         if not self._busy:
             await asyncio.shield(self._initiate_server_close())
 
 
 def register(connections: Connections) -> None:
     """Have hypercorn do so, from the next connection on."""
-    PatientServer.connections = connections
+    ConnectionServer.connections = connections
     # It has no setting for this.
-    vars(hypercorn.asyncio.run)["TCPServer"] = PatientServer
+    vars(hypercorn.asyncio.run)["TCPServer"] = ConnectionServer

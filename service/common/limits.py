@@ -234,9 +234,21 @@ CONNECTIONS = Limit(
 )
 WAITING_CONNECTIONS = Limit(
     2000,
-    "connections that wait for one of these to be closed",
+    "connections that wait for one of these to be closed; fewer if the limit of open files is low",
     "503 for the one that has waited longest",
     "Each holds a file descriptor, and nothing else is kept for it.",
+)
+HEALTH_CONNECTIONS = Limit(
+    20,
+    "connections for health checks, beside those of `CONNECTIONS`",
+    "the health check waits, as any other request",
+    "Health checks are answered under load, but clients must not pass all requests off as such.",
+)
+REFUSED_CONNECTIONS = Limit(
+    100,
+    "connections that are closed a second after their 503",
+    "the first of them is closed at once",
+    "If a connection is closed while its client still sends, the client loses the answer.",
 )
 QUEUE_SECONDS = Limit(
     1,
@@ -244,10 +256,10 @@ QUEUE_SECONDS = Limit(
     "503",
     "The client, or a load balancer, can try elsewhere before its own time-out.",
 )
-OUSTED_SECONDS = Limit(
+IDLE_SECONDS_FOR_OTHERS = Limit(
     5,
-    "seconds for which a connection is kept although others wait",
-    "one that is idle or stalled is closed, else one in use is closed after its answer",
+    "seconds for which an idle connection is kept although another client waits",
+    "it is closed; if none is idle, one in use that is as old is closed after its answer",
     "Its client may be about to send a request: nginx reuses an idle connection for 3 seconds.",
 )
 REQUESTS_IN_PROGRESS = Limit(

@@ -3,11 +3,13 @@
 import resource
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
 
-from service.__main__ import reserve_descriptors
+from service.__main__ import FEWEST_WAITING, reserve_descriptors
+from service.common.limits import WAITING_CONNECTIONS
 from service.common.secret_files import SettingsError
 from tests.socket.conftest import KEY, Service, running
 
@@ -43,6 +45,20 @@ def test_beyond_the_limit_a_request_is_refused_and_health_is_answered(small: Ser
     assert again.status_code == 200
 
 
+def test_unfinished_health_checks_take_no_more_than_other_connections(small: Service) -> None:
+    unfinished = [socket.create_connection(("127.0.0.1", small.port)) for _ in range(100)]
+    for one in unfinished:
+        one.sendall(b"GET /livez ")
+    health = [httpx.get(f"{small.url}/livez").status_code for _ in range(5)]
+    beyond = httpx.get(f"{small.url}/foss", headers={"X-API-Key": KEY}).status_code
+    for one in unfinished:
+        one.close()
+
+    assert health == [200] * 5
+    assert beyond == 503
+    assert "Traceback" not in small.log.read_text()
+
+
 def test_a_connection_that_sends_nothing_makes_room(small: Service) -> None:
     silent = [socket.create_connection(("127.0.0.1", small.port)) for _ in range(PLACES)]
     for one in silent[:5]:
@@ -58,10 +74,58 @@ def test_a_connection_that_sends_nothing_makes_room(small: Service) -> None:
         one.close()
 
 
-def test_a_limit_of_open_files_that_is_too_low_is_told() -> None:
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard == resource.RLIM_INFINITY:
-        pytest.skip("The system has no such limit.")
+def test_the_service_starts_where_few_open_files_are_allowed(
+    tmp_path: Path, database_url: str
+) -> None:
+    start = (
+        "import resource, sys\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (256, 1024))\n"
+        "from service.__main__ import main\n"
+        "sys.exit(main())\n"
+    )
+    with running(tmp_path, database_url, ("-c", start)) as service:
+        assert httpx.get(f"{service.url}/readyz").status_code == 200
 
-    with pytest.raises(SettingsError, match="MAX_CONNECTIONS"):
-        reserve_descriptors(hard)
+
+@pytest.mark.parametrize(
+    ("soft", "hard"),
+    [
+        (1024, 1 << 20),
+        (1024, resource.RLIM_INFINITY),
+        (1 << 20, 1 << 20),
+        (resource.RLIM_INFINITY, resource.RLIM_INFINITY),
+    ],
+)
+def test_with_enough_open_files_as_many_connections_can_wait_as_the_limit_says(
+    monkeypatch: pytest.MonkeyPatch, soft: int, hard: int
+) -> None:
+    allowed = allow(monkeypatch, soft, hard)
+
+    assert reserve_descriptors(500, 10) == WAITING_CONNECTIONS.value
+    assert allowed[-1] == resource.RLIM_INFINITY or allowed[-1] > 500 + WAITING_CONNECTIONS.value
+
+
+def test_with_fewer_open_files_fewer_connections_can_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    allowed = allow(monkeypatch, 256, 1024)
+    waiting = reserve_descriptors(500, 10)
+    # So many less, and the fewest can wait.
+    spare = waiting - FEWEST_WAITING
+    allow(monkeypatch, 256, 1024 - spare)
+    fewest = reserve_descriptors(500, 10)
+
+    assert spare > 0
+    assert allowed == [256, 1024]
+    assert fewest == FEWEST_WAITING
+
+    allow(monkeypatch, 256, 1024 - spare - 1)
+
+    with pytest.raises(SettingsError, match=f"500 need {1024 - spare} open files, the limit is"):
+        reserve_descriptors(500, 10)
+
+
+def allow(monkeypatch: pytest.MonkeyPatch, soft: int, hard: int) -> list[int]:
+    """Have the system allow so many open files; return the soft limits that are set."""
+    allowed = [soft]
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (soft, hard))
+    monkeypatch.setattr(resource, "setrlimit", lambda _, limit: allowed.append(limit[0]))
+    return allowed

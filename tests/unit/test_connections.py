@@ -2,14 +2,15 @@
 
 import asyncio
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 
 import orjson
 import pytest
 
 from service import connections as module
 from service.common import limits
-from service.connections import Connections, refuse
+from service.connections import Connections
+from service.refused_connections import refuse
 
 REQUEST = b"GET /foss HTTP/1.1\r\nHost: a\r\nX-Request-ID: mine\r\n\r\n"
 
@@ -17,35 +18,35 @@ REQUEST = b"GET /foss HTTP/1.1\r\nHost: a\r\nX-Request-ID: mine\r\n\r\n"
 class Served:
     """A connection as the server has it."""
 
-    def __init__(self, *, waits_since: float | None = None, opened_at: float = 0) -> None:
-        self._waits_since = waits_since
+    def __init__(self, *, closable_at: float | None = None, opened_at: float = 0) -> None:
+        self.closable_from = closable_at
         self._opened_at = opened_at
         self.fate = ""
 
-    def waits_since(self) -> float | None:
-        return self._waits_since
+    def closable_at(self) -> float | None:
+        return self.closable_from
 
     def opened_at(self) -> float:
         return self._opened_at
 
-    def oust(self) -> None:
-        self.fate = "ousted"
+    def close_for_another(self) -> None:
+        self.fate = "closed"
 
     def close_after_answer(self) -> None:
-        self.fate = "closes behind its answer"
+        self.fate = "closes after its answer"
 
 
 class Door:
     """Clients that come, and those of them that are served."""
 
-    def __init__(self, limit: int) -> None:
-        self.connections = Connections(limit)
+    def __init__(self, limit: int, waiting: int = 2000) -> None:
+        self.connections = Connections(limit, waiting, "/api")
         self.served: list[socket.socket] = []
-        self._open: list[socket.socket] = []
+        self._open: list[tuple[socket.socket, socket.socket]] = []
 
     def arrive(self, sent: bytes = b"") -> tuple[socket.socket, socket.socket]:
         client, server = socket.socketpair()
-        self._open += [client, server]
+        self._open.append((client, server))
         server.setblocking(False)
         client.sendall(sent)
         self.connections.arrive(server, self.served.append)
@@ -57,19 +58,24 @@ class Door:
         assert self.connections.enter(server.fileno(), connection)
         return server.fileno()
 
-    def close(self) -> None:
+    async def close(self) -> None:
         self.connections.close()
-        for one in self._open:
-            one.close()
+        for client, _ in self._open:
+            client.close()
+        # Those that were refused are closed when it is noticed that their clients have gone.
+        refused = vars(vars(self.connections)["_refused"])["_timers"]
+        while refused:  # noqa: ASYNC110  # Nobody else is told.
+            await asyncio.sleep(0.001)
+        for _, server in self._open:
+            server.close()
 
 
 @pytest.fixture
-def door() -> Iterator[Door]:
-    door = Door(2)
+async def door(request: pytest.FixtureRequest) -> AsyncIterator[Door]:
+    """Return a door to two places, with room for as many to wait as the parameter says."""
+    door = Door(2, getattr(request, "param", 2000))
     yield door
-    # The loop has ended by now.
-    vars(door.connections)["_waiting"].clear()
-    door.close()
+    await door.close()
 
 
 async def test_beyond_the_limit_a_client_waits_until_one_leaves(door: Door) -> None:
@@ -103,12 +109,43 @@ async def test_a_client_that_has_waited_for_too_long_is_refused(
     assert len(door.served) == 2
 
 
-@pytest.mark.limit("WAITING_CONNECTIONS")
-async def test_if_too_many_wait_the_first_of_them_is_refused(
+async def test_what_a_client_sends_after_its_refusal_does_not_take_the_answer_from_it(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    few = limits.WAITING_CONNECTIONS._replace(value=2)
-    monkeypatch.setattr(limits, "WAITING_CONNECTIONS", few)
+    monkeypatch.setattr(limits, "QUEUE_SECONDS", limits.QUEUE_SECONDS._replace(value=0))
+    door.arrive()
+    door.arrive()
+    client, server = door.arrive(REQUEST)
+    await asyncio.sleep(0.01)
+    client.sendall(b"more")
+    await asyncio.sleep(0.01)
+
+    assert client.recv(4096).startswith(b"HTTP/1.1 503 ")
+    assert server.fileno() >= 0
+
+    client.close()
+    await asyncio.sleep(0.01)
+
+    assert server.fileno() < 0
+
+
+@pytest.mark.limit("REFUSED_CONNECTIONS")
+async def test_of_too_many_that_are_refused_the_first_is_closed(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = limits.REFUSED_CONNECTIONS._replace(value=2)
+    monkeypatch.setattr(limits, "REFUSED_CONNECTIONS", few)
+    door.arrive()
+    door.arrive()
+    refused = [door.arrive(REQUEST)[1] for _ in range(3)]
+    door.connections.close()
+
+    assert [server.fileno() < 0 for server in refused] == [True, False, False]
+
+
+@pytest.mark.limit("WAITING_CONNECTIONS")
+@pytest.mark.parametrize("door", [2], indirect=True)
+async def test_if_too_many_wait_the_first_of_them_is_refused(door: Door) -> None:
     door.arrive()
     door.arrive()
     waiting = [door.arrive(REQUEST)[0] for _ in range(2)]
@@ -123,7 +160,9 @@ async def test_if_too_many_wait_the_first_of_them_is_refused(
         waiting[1].recv(1)
 
 
-@pytest.mark.parametrize("target", ["GET /livez HTTP/1.1", "HEAD /readyz?x HTTP/1.1"])
+@pytest.mark.parametrize(
+    "target", ["GET /livez HTTP/1.1", "HEAD /readyz?x HTTP/1.1", "GET /api/livez HTTP/1.1"]
+)
 async def test_health_is_served_without_a_place(door: Door, target: str) -> None:
     door.arrive()
     door.arrive()
@@ -132,6 +171,65 @@ async def test_health_is_served_without_a_place(door: Door, target: str) -> None
 
     assert door.served[2:] == [server]
     assert not door.connections.enter(server.fileno(), Served())
+
+
+async def test_a_health_check_is_not_served_before_its_head_is_complete(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "TURN_SECONDS", 0.01)
+    door.arrive()
+    door.arrive()
+    client, server = door.arrive(b"GET /li")
+    await asyncio.sleep(0.05)
+    client.sendall(b"vez HTTP/1.1\r\nHost: a\r\n")
+    await asyncio.sleep(0.05)
+    before = len(door.served)
+    client.sendall(b"\r\n")
+    await asyncio.sleep(0.05)
+
+    assert before == 2
+    assert door.served[2:] == [server]
+
+
+@pytest.mark.limit("HEALTH_CONNECTIONS")
+async def test_health_checks_beyond_the_limit_wait_until_one_leaves(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = limits.HEALTH_CONNECTIONS._replace(value=2)
+    monkeypatch.setattr(limits, "HEALTH_CONNECTIONS", few)
+    door.arrive()
+    door.arrive()
+    checks = [door.arrive(b"GET /livez HTTP/1.1\r\n\r\n")[1] for _ in range(4)]
+    await asyncio.sleep(0.01)
+    at_first = door.served[2:]
+    one = Served()
+    door.connections.enter(checks[0].fileno(), one)
+    door.connections.leave(checks[0].fileno(), one)
+    # This one has gone before it began.
+    door.connections.leave(checks[1].fileno(), None)
+
+    assert at_first == checks[:2]
+    assert door.served[2:] == checks
+
+
+async def test_a_wake_up_without_data_changes_nothing(door: Door) -> None:
+    first = Served()
+    number = door.begin(first)
+    door.arrive()
+    _, server = door.arrive()
+    vars(Connections)["_look_at"](door.connections, server)
+    door.connections.leave(number, first)
+
+    assert door.served[2:] == [server]
+
+
+async def test_the_place_of_a_connection_that_never_began_is_given_away(door: Door) -> None:
+    _, first = door.arrive()
+    door.arrive()
+    _, third = door.arrive()
+    door.connections.leave(first.fileno(), None)
+
+    assert door.served[2:] == [third]
 
 
 async def test_a_client_that_leaves_while_it_waits_is_forgotten(door: Door) -> None:
@@ -147,22 +245,22 @@ async def test_a_client_that_leaves_while_it_waits_is_forgotten(door: Door) -> N
     assert len(door.served) == 3
 
 
-@pytest.mark.limit("OUSTED_SECONDS")
+@pytest.mark.limit("IDLE_SECONDS_FOR_OTHERS")
 @pytest.mark.parametrize(
-    ("waits", "opened", "fate"),
+    ("closable", "opened", "fate"),
     [
-        (module.OUSTED_SECONDS, 60, "ousted"),
-        (module.OUSTED_SECONDS - 1, module.OUSTED_SECONDS, "closes behind its answer"),
-        (None, module.OUSTED_SECONDS, "closes behind its answer"),
-        (module.OUSTED_SECONDS - 1, module.OUSTED_SECONDS - 1, ""),
+        (0, 60, "closed"),
+        (1, module.IDLE_SECONDS_FOR_OTHERS, "closes after its answer"),
+        (None, module.IDLE_SECONDS_FOR_OTHERS, "closes after its answer"),
+        (1, module.IDLE_SECONDS_FOR_OTHERS - 1, ""),
     ],
 )
 async def test_a_connection_makes_room_for_one_that_waits(
-    door: Door, waits: int | None, opened: int, fate: str
+    door: Door, closable: int | None, opened: int, fate: str
 ) -> None:
     now = asyncio.get_running_loop().time()
-    since = None if waits is None else now - waits
-    old, new = Served(waits_since=since, opened_at=now - opened), Served(opened_at=now)
+    at = None if closable is None else now + closable
+    old, new = Served(closable_at=at, opened_at=now - opened), Served(opened_at=now)
     door.begin(new)
     door.begin(old)
     door.arrive()
@@ -170,22 +268,55 @@ async def test_a_connection_makes_room_for_one_that_waits(
     assert (old.fate, new.fate) == (fate, "")
 
 
-async def test_a_stalled_connection_goes_before_an_older_one_in_use(door: Door) -> None:
-    used, stalled = Served(opened_at=-60), Served(waits_since=-60, opened_at=-30)
+async def test_an_idle_connection_goes_before_an_older_one_in_use(door: Door) -> None:
+    used, idle = Served(opened_at=-60), Served(closable_at=-60, opened_at=-30)
     door.begin(used)
-    door.begin(stalled)
+    door.begin(idle)
     door.arrive()
 
-    assert (used.fate, stalled.fate) == ("", "ousted")
+    assert (used.fate, idle.fate) == ("", "closed")
+
+
+async def test_a_connection_that_becomes_idle_makes_room_for_one_that_waits_already(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(module, "TURN_SECONDS", 0.01)
+    now = asyncio.get_running_loop().time()
+    first, second = Served(opened_at=now), Served(opened_at=now)
+    door.begin(first)
+    door.begin(second)
+    door.arrive()
+    second.closable_from = now
+    await asyncio.sleep(0.1)
+
+    assert (first.fate, second.fate) == ("", "closed")
+
+
+async def test_one_that_takes_long_for_its_last_answer_does_not_keep_others_from_closing(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOOK_SECONDS", 0)
+    now = asyncio.get_running_loop().time()
+    first, second = Served(opened_at=now - 60), Served(opened_at=now - 30)
+    door.begin(first)
+    door.begin(second)
+    door.arrive()
+    before = second.fate
+    door.arrive()
+
+    assert (first.fate, before, second.fate) == (
+        "closes after its answer", "", "closes after its answer"
+    )  # fmt: skip
 
 
 async def test_all_connections_are_looked_at_once_for_many_that_wait(door: Door) -> None:
     looks: list[int] = []
 
     class Looked(Served):
-        def waits_since(self) -> float | None:
+        def closable_at(self) -> float | None:
             looks.append(1)
-            return super().waits_since()
+            return super().closable_at()
 
     now = asyncio.get_running_loop().time()
     door.begin(Looked(opened_at=now))

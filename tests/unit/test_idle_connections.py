@@ -12,7 +12,7 @@ from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
 from service import idle_connections
-from service.idle_connections import PIECE, PatientServer
+from service.idle_connections import PIECE, ConnectionServer
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 ANSWER = b"HTTP/1.1 200 \r\n"
@@ -65,7 +65,7 @@ def service() -> Service:
 
 @pytest.fixture
 def serving(service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setitem(vars(hypercorn.asyncio.run), "TCPServer", PatientServer)
+    monkeypatch.setitem(vars(hypercorn.asyncio.run), "TCPServer", ConnectionServer)
 
     @asynccontextmanager
     async def serving(seconds: float) -> AsyncIterator[Connect]:
@@ -133,7 +133,7 @@ async def test_a_connection_that_is_used_again_stays_open(serving: Any) -> None:
             assert (await used.readuntil(b"0\r\n\r\n")).startswith(ANSWER)
 
 
-async def test_at_the_stop_an_idle_connection_is_closed_and_one_in_use_behind_its_answer(
+async def test_at_the_stop_an_idle_connection_is_closed_and_one_in_use_after_its_answer(
     service: Service, serving: Any
 ) -> None:
     service.may_answer.clear()
@@ -241,7 +241,96 @@ async def test_a_write_that_nobody_reads_ends_the_connection(
 def test_hypercorn_has_the_place_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     names = vars(hypercorn.asyncio.run)
     monkeypatch.setitem(names, "TCPServer", names["TCPServer"])
-    monkeypatch.setattr(PatientServer, "connections", PatientServer.connections)
-    idle_connections.register(PatientServer.connections)
+    monkeypatch.setattr(ConnectionServer, "connections", ConnectionServer.connections)
+    idle_connections.register(ConnectionServer.connections)
 
-    assert names["TCPServer"] is PatientServer
+    assert names["TCPServer"] is ConnectionServer
+
+
+class Seen:
+    """What a server tells of its connections."""
+
+    def __init__(self) -> None:
+        self.entered: list[ConnectionServer] = []
+        self.left: list[ConnectionServer] = []
+
+    def enter(self, _descriptor: int, connection: ConnectionServer) -> bool:
+        self.entered.append(connection)
+        return True
+
+    def leave(self, _descriptor: int, connection: ConnectionServer) -> None:
+        self.left.append(connection)
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
+    seen = Seen()
+    monkeypatch.setattr(ConnectionServer, "connections", seen)
+    monkeypatch.setattr(idle_connections, "IDLE_SECONDS_FOR_OTHERS", 0)
+    monkeypatch.setattr(idle_connections, "PROGRESS_SECONDS", 1000)
+    return seen
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET / HT"])
+async def test_an_idle_connection_may_soon_be_closed_for_another_client(
+    serving: Any, seen: Seen, sent: bytes
+) -> None:
+    async with serving(60) as connect:
+        _, writer = await connect()
+        writer.write(sent)
+        await asyncio.sleep(0.1)
+        [server] = seen.entered
+        at = server.closable_at()
+
+        assert at is not None
+        assert at < asyncio.get_running_loop().time()
+
+
+async def test_one_in_use_may_not(service: Service, serving: Any, seen: Seen) -> None:
+    service.may_answer.clear()
+    async with serving(60) as connect:
+        _, writer = await connect()
+        writer.write(REQUEST)
+        await service.asked.wait()
+
+        assert [one.closable_at() for one in seen.entered] == [None]
+
+        service.may_answer.set()
+
+
+@pytest.mark.parametrize(
+    "request_", [REQUEST, b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc"]
+)
+async def test_one_whose_client_is_slow_to_read_or_to_send_a_body_may_much_later(
+    service: Service, serving: Any, seen: Seen, request_: bytes
+) -> None:
+    service.parts = [b"x" * PIECE] * 100
+    if request_ is not REQUEST:
+        service.may_answer.clear()
+    async with serving(60) as connect:
+        _, writer = await connect()
+        writer.transport.pause_reading()
+        writer.write(request_)
+        await service.asked.wait()
+        [server] = seen.entered
+        while (at := server.closable_at()) is None:  # noqa: ASYNC110  # Nobody else is told.
+            await asyncio.sleep(0.01)
+
+        assert at > asyncio.get_running_loop().time() + 500
+
+        writer.transport.abort()
+
+
+async def test_a_connection_leaves_even_if_it_fails_at_once(
+    serving: Any, seen: Seen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_self: ConnectionServer) -> None:
+        raise RuntimeError("no")
+
+    monkeypatch.setattr(ConnectionServer, "_run", fail)
+    async with serving(60) as connect:
+        reader, _ = await connect()
+
+        assert await reader.read() == b""
+        assert seen.left == seen.entered
+        assert len(seen.left) == 1

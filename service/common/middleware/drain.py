@@ -8,7 +8,7 @@ from quart.wrappers import Response
 
 
 def begin_drain(app: Quart) -> None:
-    """Fail `/readyz`, and close every connection behind its next answer."""
+    """Fail `/readyz`, and close every connection after its next answer."""
     if not app.extensions.get("draining"):
         app.extensions["draining"] = True
         # Registered only now, it costs nothing before; the decorator is for the set-up alone.

@@ -1,0 +1,69 @@
+"""Connections that get no place: each is answered 503, and closed a moment later.
+
+Closing one at once, while its client is still sending, resets it: the client may lose the answer.
+"""
+
+import asyncio
+import re
+import socket
+
+from service.common import limits
+from service.common.refusals import RefusalLog, refusal
+from service.common.request_ids import choose_request_id
+
+LINGER_SECONDS = 1
+# A header of the client, in what has arrived of its request.
+REQUEST_ID = re.compile(rb"\nX-Request-ID:[ \t]*([A-Za-z0-9._-]{1,64})[ \t]*\r?\n", re.IGNORECASE)
+READ_BYTES = 1 << 14
+MESSAGE = "The service has no room for another connection. Try again shortly."
+
+
+class RefusedConnections:
+    """Those that have their answer and are open still."""
+
+    def __init__(self, cause: str) -> None:
+        self._timers: dict[socket.socket, asyncio.TimerHandle] = {}
+        self._log = RefusalLog(cause)
+
+    def refuse(self, client: socket.socket) -> None:
+        """Answer 503 to what the client has sent; close when it has closed too, or after a while.
+
+        What it sends meanwhile is dropped.
+        """
+        self._log.note()
+        try:
+            client.send(refuse(client.recv(READ_BYTES)))
+            client.shutdown(socket.SHUT_WR)
+        except OSError:
+            # It has sent nothing, or has gone.
+            client.close()
+            return
+        loop = asyncio.get_running_loop()
+        loop.add_reader(client, self._read, client)
+        self._timers[client] = loop.call_later(LINGER_SECONDS, self._close, client)
+        if len(self._timers) > limits.REFUSED_CONNECTIONS.value:
+            self._close(next(iter(self._timers)))
+
+    def _read(self, client: socket.socket) -> None:
+        try:
+            data = client.recv(READ_BYTES)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._close(client)
+
+    def _close(self, client: socket.socket) -> None:
+        self._timers.pop(client).cancel()
+        asyncio.get_running_loop().remove_reader(client)
+        client.close()
+
+
+def refuse(request: bytes) -> bytes:
+    """Return the answer to a request that gets no place, of which this much has arrived."""
+    found = REQUEST_ID.search(request)
+    headers, body = refusal(choose_request_id(found[1].decode() if found else ""), MESSAGE)
+    lines = "".join(f"{field}: {value}\r\n" for field, value in headers.items())
+    head = f"HTTP/1.1 503 \r\n{lines}connection: close\r\n\r\n".encode()
+    return head if request.startswith(b"HEAD ") else head + body

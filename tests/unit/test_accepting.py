@@ -1,0 +1,94 @@
+"""What the service does if the system gives it no connection."""
+
+import asyncio
+import errno
+import os
+import socket
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from service import accepting
+from service.accepting import new_event_loop
+from service.connections import Connections
+
+
+class Listening(socket.socket):
+    """A socket whose first connections are not accepted."""
+
+    failures = 0
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        if self.failures:
+            self.failures -= 1
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return super().accept()
+
+
+@pytest.fixture
+def listening() -> Iterator[Listening]:
+    with Listening() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        yield listening
+
+
+def test_without_a_descriptor_it_tries_again_a_while_later(
+    listening: Listening, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accepting, "RETRY_SECONDS", 0.05)
+    listening.failures = 2
+
+    async def serve() -> bytes:
+        loop = asyncio.get_running_loop()
+
+        class Greeting(asyncio.Protocol):
+            def connection_made(self, transport: Any) -> None:
+                transport.write(b"hello")
+                transport.close()
+
+        server = await loop.create_server(Greeting, sock=listening)
+        reader, writer = await asyncio.open_connection(*listening.getsockname())
+        answer = await reader.read()
+        writer.close()
+        server.close()
+        return answer
+
+    with capture_logs() as logs:
+        answer = run(Connections(10, 10), serve())
+
+    assert answer == b"hello"
+    assert [one["event"] for one in logs] == ["connections not accepted"] * 2
+    assert "Too many open files" in logs[0]["cause"]
+
+
+@pytest.mark.parametrize("error", [OSError, RuntimeError])
+def test_a_connection_that_can_not_be_made_has_no_place(
+    listening: Listening, error: type[Exception]
+) -> None:
+    connections = Connections(10, 10)
+
+    async def serve() -> bytes:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda *_: None)
+
+        def fail() -> asyncio.Protocol:
+            raise error
+
+        server = await loop.create_server(fail, sock=listening)
+        reader, writer = await asyncio.open_connection(*listening.getsockname())
+        answer = await reader.read()
+        writer.close()
+        server.close()
+        return answer
+
+    assert run(connections, serve()) == b""
+    assert not vars(connections)["_places"]
+
+
+def run(connections: Connections, main: Any) -> Any:
+    with asyncio.Runner(loop_factory=partial(new_event_loop, connections)) as runner:
+        return runner.run(main)
