@@ -11,10 +11,10 @@ import socket
 import sys
 import threading
 import time
-
-import uvloop
+from typing import Any
 
 from service import __main__ as program
+from service import accepting
 
 TURN_SECONDS = 0.002
 
@@ -27,9 +27,9 @@ class Watchdog:
         self._longest = 0.0
         self._turns = 0
 
-    def new_event_loop(self) -> asyncio.AbstractEventLoop:
-        """Return a loop that is watched from its first turn on."""
-        loop = uvloop.Loop()
+    def new_event_loop(self, *arguments: Any) -> asyncio.AbstractEventLoop:
+        """Return the service's loop, which is watched from its first turn on."""
+        loop = accepting.new_event_loop(*arguments)
         loop.call_soon(self._begin, loop)
         return loop
 
@@ -59,7 +59,7 @@ def main() -> int:
     watchdog = Watchdog()
     channel = socket.socket(fileno=int(sys.argv[1]))
     threading.Thread(target=watchdog.answer, args=(channel,), daemon=True).start()
-    vars(uvloop)["new_event_loop"] = watchdog.new_event_loop
+    vars(program)["new_event_loop"] = watchdog.new_event_loop
     return program.main()
 
 
