@@ -42,14 +42,20 @@ def narrow(text: str, sample: Sample) -> Narrowed:
     # The beginning and the end of a text are also those of a word.
     texts = [(f" {_normal(one)} ", share) for one, share in sample]
     joined = "\n".join(one for one, _ in texts)
+    # Which texts have a trigram: each trigram is looked for once, however often the text has it.
+    having = {
+        trigram: {at for at, (one, _) in enumerate(texts) if trigram in one}
+        if trigram in joined
+        else set()
+        for trigram in {trigrams[position] for position in usable}
+    }
 
     def share_of(*positions: int) -> float:
-        wanted = {trigrams[position] for position in positions}
-        if not all(one in joined for one in wanted):
-            return 0
-        return sum(share for one, share in texts if all(part in one for part in wanted))
+        every = set.intersection(*(having[trigrams[position]] for position in positions))
+        return sum(texts[at][1] for at in every)
 
-    shares = {position: share_of(position) for position in usable}
+    by_trigram = {one: sum(texts[at][1] for at in found) for one, found in having.items()}
+    shares = {position: by_trigram[trigrams[position]] for position in usable}
     most = max(COMMON, COMMONER * min(shares.values()))
     rare = [position for position, share in shares.items() if share <= most]
     if len(rare) == len(usable) or len(lower) != len(text):
