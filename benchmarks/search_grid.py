@@ -132,7 +132,8 @@ class Grid:
     def __init__(self, database: Database, connection: AsyncConnection, records: int) -> None:
         self._database, self._connection, self._records = database, connection, records
         self._statements = 0
-        event.listen(database.engine.sync_engine, "before_cursor_execute", self._count)
+        for engine in vars(database)["_alone_engines"].values():
+            event.listen(engine.sync_engine, "before_cursor_execute", self._count)
 
     def _count(self, *_: object) -> None:
         self._statements += 1

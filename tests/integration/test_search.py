@@ -61,12 +61,17 @@ def statements(app: Quart) -> Iterator[list[Statement]]:
     def note(*facts: Any) -> None:
         sent.append(Statement(facts[2], facts[3]))
 
-    engine = app.extensions["database"].engine.sync_engine
-    event.listen(engine, "before_cursor_execute", note)
+    engines = [
+        one.sync_engine for one in vars(app.extensions["database"])["_alone_engines"].values()
+    ]
+    for engine in engines:
+        event.listen(engine, "before_cursor_execute", note)
     try:
         yield sent
     finally:
-        event.remove(engine, "before_cursor_execute", note)
+        for engine in engines:
+            event.remove(engine, "before_cursor_execute", note)
+    assert sent, "No statement was seen."
 
 
 @pytest.fixture(scope="module")
