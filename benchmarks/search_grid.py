@@ -140,7 +140,7 @@ class Grid:
 
     async def cells(self) -> list[Cell]:
         """Measure every cell."""
-        service = await self._database.autocommit().scalar(text("SELECT pg_backend_pid()"))
+        service = await self._database.reader().scalar(text("SELECT pg_backend_pid()"))
         other = await self._connection.scalar(text("SELECT pg_backend_pid()"))
         found = []
         for sort, depth in product(SORTS, DEPTHS):
@@ -153,7 +153,7 @@ class Grid:
 
                     async def call(query: ListFoss = query) -> None:
                         self._statements = 0
-                        await domain.list_foss(self._database.autocommit(), query)
+                        await domain.list_foss(self._database.reader(), query)
 
                     chosen = await measure(call, service)
                     statements = self._statements

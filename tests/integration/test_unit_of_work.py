@@ -10,6 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from service import create_app
+from service.common.database import Work
 from service.settings import Settings
 from tests.envelope import error_of
 from tests.factories import foss
@@ -174,7 +175,7 @@ async def test_every_connection_is_given_back(settings: Settings, empty_database
             await client.post("/foss", json=foss(email="ada@example.org"))
             await client.post("/foss", json={})
             await client.get("/foss/99")
-        pool = app.extensions["database"].engine.pool
+        engines = vars(app.extensions["database"])["_engines"].values()
 
-        assert pool.checkedout() == 0
+        assert [engine.pool.checkedout() for engine in engines] == [0] * len(Work)
         assert len(await (await client.get("/foss")).get_json()) == 1
