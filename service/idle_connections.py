@@ -145,7 +145,7 @@ class ConnectionServer(TCPServer):
         """Read until the client goes; then nobody waits any more for it to use the connection."""
         if not self._has_place:
             self.close_after_answer()
-        while not self.reader.at_eof():
+        while not (self.reader.at_eof() or self._transport.is_closing()):
             self._reading_since = self.loop.time()
             try:
                 data = await self.reader.read(MAX_RECV)

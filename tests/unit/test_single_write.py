@@ -1,17 +1,20 @@
 """How an answer is written to its connection."""
 
+import asyncio
 from typing import Any, cast
 
 import h11
 import hypercorn.protocol
 import pytest
 from hypercorn.config import Config
-from hypercorn.events import Event, RawData
+from hypercorn.events import Closed, Event, RawData
 from hypercorn.protocol.events import Body, EndBody, Response
+from hypercorn.protocol.http_stream import HTTPStream
 from hypercorn.typing import ConnectionState
 
 from service import single_write
-from service.single_write import LARGE, SingleWriteProtocol
+from service.bounded_http1 import BoundedConnection
+from service.single_write import LARGE, PARTS_IN_A_ROW, FairStream, SingleWriteProtocol
 
 REQUEST = b"GET /foss HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -110,6 +113,40 @@ async def test_a_large_body_is_not_copied(protocol: SingleWriteProtocol, wire: W
     assert isinstance(rest, memoryview)
     assert rest.obj is body
     assert bytes(rest) == b"x"
+
+
+async def test_no_request_is_served_after_the_client_has_gone(
+    protocol: SingleWriteProtocol,
+) -> None:
+    protocol.connection = BoundedConnection()
+    protocol.connection.receive_data(REQUEST * 3)
+    await protocol.handle(Closed())
+    await protocol._handle_events()
+    await protocol.handle(RawData(REQUEST))
+
+    assert protocol.stream is None
+    assert protocol.keep_alive_requests == 0
+
+
+async def test_others_run_between_the_parts_of_a_body(monkeypatch: pytest.MonkeyPatch) -> None:
+    parts, turns = 10 * PARTS_IN_A_ROW, []
+
+    async def take(_stream: HTTPStream, _event: object) -> None:
+        """Hand nothing on, so that nothing else gives others their turn."""
+
+    async def other() -> None:
+        while True:
+            turns.append(1)
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(HTTPStream, "handle", take)
+    stream = FairStream.__new__(FairStream)
+    task = asyncio.create_task(other())
+    for _ in range(parts):
+        await stream.handle(Body(1, b"x"))
+    task.cancel()
+
+    assert len(turns) == 10
 
 
 def test_the_server_uses_it() -> None:

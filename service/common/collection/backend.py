@@ -24,7 +24,7 @@ from service.common.keyset import beyond, order_by
 from service.common.models import Base
 from service.common.ordering import Order
 from service.common.pages import Page, Selection
-from service.common.search.trigrams import LENGTH
+from service.common.search.trigrams import has_trigrams
 
 Conditions = Collection[ColumnElement[bool]]
 
@@ -62,8 +62,8 @@ def is_costly(model: type[Base], selection: Selection) -> bool:
 
     No index serves a text without a trigram, nor most orders of several columns.
     """
-    short = any(name == "q" and len(text) < LENGTH for name, text in selection.filters)
-    return short or not is_indexed(model, selection.order)
+    parts = [text for name, text in selection.filters if name == "q"]
+    return not (all(map(has_trigrams, parts)) and is_indexed(model, selection.order))
 
 
 @cache

@@ -4,6 +4,7 @@ A view declares with quart-schema's `document_request`, `document_headers` and
 `document_querystring`, and gets a value as its argument `payload`, `headers` or `query`.
 """
 
+import asyncio
 from collections.abc import Iterable
 from functools import cache, lru_cache
 from itertools import islice
@@ -26,11 +27,14 @@ from service.common.validation import Payload, load_schemas
 
 # What is longer is hardly asked again, and is not kept.
 SHORT = 100
+# Parsing more bytes than this may take several milliseconds.
+LARGE = 1 << 14
 
 
 def register(app: Quart) -> None:
     """Compile the schema files, and check every request against what its view declares."""
     load_schemas()
+    app.extensions["large_body"] = asyncio.Lock()
     app.before_request(check_schemas)
 
 
@@ -48,7 +52,7 @@ async def check_schemas() -> None:
         body = await read_body() if declared else b""
         await admit()
         if declared:
-            arguments["payload"] = _read_payload(declared[0], body)
+            arguments["payload"] = await _read_payload(declared[0], body)
     if model := getattr(view, HEADERS, None):
         arguments["headers"] = _read_headers(model, asked.headers)
     if model := getattr(view, QUERY, None):
@@ -58,7 +62,16 @@ async def check_schemas() -> None:
         raise _unexpected(parse_query(asked.query_string, {})[0])
 
 
-def _read_payload(model: type[Payload], body: bytes) -> Payload:
+async def _read_payload(model: type[Payload], body: bytes) -> Payload:
+    if len(body) <= LARGE:
+        return _parse(model, body)
+    # One after another, and others run in between: many may arrive in the same moment.
+    async with current_app.extensions["large_body"]:
+        await asyncio.sleep(0)
+        return _parse(model, body)
+
+
+def _parse(model: type[Payload], body: bytes) -> Payload:
     value = parse_json(body)
     # Only an escape can bring a character that UTF-8 or PostgreSQL does not have.
     faults = text_faults(value) if b"\\u" in body else []

@@ -29,6 +29,12 @@ class Narrowed:
     share: float
 
 
+def has_trigrams(text: str) -> bool:
+    """Return whether an index on trigrams is of use for a text."""
+    normal = _normal(text)
+    return any(WORD.search(normal[at : at + LENGTH]) for at in range(len(normal) - LENGTH + 1))
+
+
 def narrow(text: str, sample: Sample) -> Narrowed:
     """Return the parts of `text` whose trigrams are the rare ones in the sample.
 
