@@ -28,7 +28,7 @@ log = structlog.get_logger("service")
 
 LARGE = 1 << 14
 # Parsing a part takes 25 µs.
-PARTS_IN_A_ROW = 32
+PARTS_IN_A_ROW = 8
 
 
 class FairStream(HTTPStream):
