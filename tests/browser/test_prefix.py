@@ -16,7 +16,8 @@ from local import nginx
 from tests.browser.conftest import HOST, PATIENCE_MS
 from tests.browser.test_docs import RECORD, authorize, operation
 from tests.contract import ELSEWHERE
-from tests.socket.conftest import KEY, START_SECONDS, Service, free_port, running
+from tests.ports import free_port
+from tests.socket.conftest import KEY, START_SECONDS, Service, running
 
 pytestmark = pytest.mark.skipif(nginx.executable() is None, reason="nginx is not installed")
 

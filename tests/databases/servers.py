@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from tests.ports import free_port
+
 SECONDS = 30
 SETTINGS = {
     "fsync": "off",
@@ -81,12 +83,6 @@ def system() -> Path | None:
     """Return the folder of the system's server programs, where Debian has them."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
     return found[-1].parent if found else None
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def run(*command: object) -> str:

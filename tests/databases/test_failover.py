@@ -13,9 +13,10 @@ from service.common.database import Database
 from service.settings import Settings
 from tests.client import Client
 from tests.databases.conftest import Open
-from tests.databases.servers import Server, free_port
+from tests.databases.servers import Server
 from tests.envelope import error_of
 from tests.factories import foss
+from tests.ports import free_port
 
 KEY = {"Idempotency-Key": "k"}
 NDJSON = {"Content-Type": "application/x-ndjson"}

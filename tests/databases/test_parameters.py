@@ -17,7 +17,8 @@ from service.common.engine import create_engine
 from service.common.exceptions import DatabaseError
 from service.settings import SettingsError, load_settings
 from tests.conftest import alembic_config
-from tests.databases.servers import Authority, Server, free_port
+from tests.databases.servers import Authority, Server
+from tests.ports import free_port
 
 SESSION = (
     "SELECT current_user || ' ' || CASE WHEN ssl THEN 'TLS' ELSE 'plain' END"

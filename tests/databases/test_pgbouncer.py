@@ -19,8 +19,9 @@ from service.common.engine import create_engine
 from service.settings import ROOT
 from tests.conftest import alembic_config
 from tests.databases.conftest import Open
-from tests.databases.servers import Server, free_port, give, pgbouncer, process
+from tests.databases.servers import Server, give, pgbouncer, process
 from tests.factories import foss
+from tests.ports import free_port
 
 # What it can't run without; all else is the default.
 CONFIGURATION = """

@@ -2,12 +2,13 @@
 
 import os
 import shutil
-import socket
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
+
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 COPIED = [
@@ -64,13 +65,6 @@ class Project:
             if any(str(self.directory) in text for text in texts):
                 found.append(" ".join(texts))
         return found
-
-
-def free_port() -> int:
-    """Return a port that nobody uses now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def copy_project(directory: Path) -> Project:

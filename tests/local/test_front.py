@@ -9,7 +9,8 @@ import pytest
 from local import executables, front, nginx, ports, programs
 from local.console import CommandError
 from service.settings import Settings
-from tests.local.project import Project, fake_program, free_port, hide_nginx
+from tests.local.project import Project, fake_program, hide_nginx
+from tests.ports import free_port
 
 KEY = "k" * 16
 REFUSING = """case "$*" in

@@ -25,7 +25,7 @@ from service.settings import Settings
 from tests.contract import ELSEWHERE
 from tests.envelope import check_envelope
 from tests.factories import foss
-from tests.local.project import free_port
+from tests.ports import free_port
 from tests.socket.conftest import KEY, Service, running
 
 pytestmark = pytest.mark.skipif(nginx.executable() is None, reason="nginx is not installed")

@@ -17,7 +17,8 @@ import pytest
 
 from local.ports import has_address
 from local.readiness import ask
-from tests.local.project import Project, free_port
+from tests.local.project import Project
+from tests.ports import free_port
 
 
 def eventually(is_true: Callable[[], bool], seconds: float = 30) -> bool:

@@ -10,8 +10,8 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from tests.local.project import free_port
 from tests.machines.checkout import Checkout, copy_sources, succeeded
+from tests.ports import free_port
 
 TESTER = "flusk-tester"
 # Debian's for an ordinary user, who has no /usr/sbin.

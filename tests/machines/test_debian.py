@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from tests.local.project import free_port
+from tests.ports import free_port
 
 pytestmark = pytest.mark.debian
 SYSTEMS = Path("/var/tmp/flusk-debian")  # noqa: S108  # Root's own folder in it.

@@ -15,6 +15,7 @@ import pytest
 
 from service.settings import ROOT
 from tests.contract import check_raw
+from tests.ports import free_port
 
 START_SECONDS = 30
 KEY = "k" * 16
@@ -46,12 +47,6 @@ class Service:
         while text not in self.log.read_text():
             assert time.monotonic() < deadline, self.log.read_text()
             time.sleep(0.01)  # Between two looks, not instead of one.
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

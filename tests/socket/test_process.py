@@ -15,7 +15,8 @@ import pytest
 from service.__main__ import server_config
 from service.settings import ROOT, Settings
 from tests.factories import foss
-from tests.socket.conftest import KEY, free_port, running
+from tests.ports import free_port
+from tests.socket.conftest import KEY, running
 
 AUTH = {"X-API-Key": KEY}
 
