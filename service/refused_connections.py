@@ -8,6 +8,7 @@ import re
 import socket
 
 from service.common import limits
+from service.common.exceptions import Unavailable
 from service.common.refusals import RefusalLog, refusal
 from service.common.request_ids import choose_request_id
 
@@ -63,7 +64,8 @@ class RefusedConnections:
 def refuse(request: bytes) -> bytes:
     """Return the answer to a request that gets no place, of which this much has arrived."""
     found = REQUEST_ID.search(request)
-    headers, body = refusal(choose_request_id(found[1].decode() if found else ""), MESSAGE)
+    request_id = choose_request_id(found[1].decode() if found else "")
+    headers, body = refusal(Unavailable(MESSAGE), request_id)
     lines = "".join(f"{field}: {value}\r\n" for field, value in headers.items())
-    head = f"HTTP/1.1 503 \r\n{lines}connection: close\r\n\r\n".encode()
+    head = f"HTTP/1.1 503 \r\n{lines}\r\n".encode()
     return head if request.startswith(b"HEAD ") else head + body

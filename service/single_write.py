@@ -13,7 +13,6 @@ from typing import Any
 
 import h11
 import hypercorn.protocol
-import orjson
 import structlog
 from hypercorn.events import Closed, Event, RawData
 from hypercorn.protocol.events import Body, Request
@@ -22,6 +21,7 @@ from hypercorn.protocol.http_stream import HTTPStream
 
 from service.bounded_http1 import BAD_REQUEST, BoundedConnection
 from service.common.exceptions import InvalidAPIRequest
+from service.common.refusals import refusal
 from service.common.request_ids import choose_request_id
 
 log = structlog.get_logger("service")
@@ -99,24 +99,18 @@ class SingleWriteProtocol(H11Protocol):
 
     async def _send_error_response(self, status_code: int) -> None:
         """Answer what is not a request; with the envelope if a head was refused."""
-        refusal = self.connection.refusal
-        if refusal is None:
+        refused = self.connection.refusal
+        if refused is None:
             await super()._send_error_response(status_code)
             return
-        error = InvalidAPIRequest(refusal.message, status_code=refusal.status)
-        request_id = choose_request_id(refusal.request_id)
-        body = orjson.dumps({"error": error.to_dict() | {"request_id": request_id}})
+        error = InvalidAPIRequest(refused.message, status_code=refused.status)
+        request_id = choose_request_id(refused.request_id)
+        headers, body = refusal(error, request_id)
         client = (self.client or ("-",))[0]
         log.info("request refused", status=error.code, client=client, request_id=request_id)
-        headers = [
-            (b"content-type", b"application/json"),
-            (b"content-length", b"%d" % len(body)),
-            (b"cache-control", b"no-store"),
-            (b"x-request-id", request_id.encode()),
-            (b"connection", b"close"),
-            *self.config.response_headers("h11"),
-        ]
-        await self._send_h11_event(h11.Response(status_code=error.code, headers=headers))
+        fields = [(name.encode(), value.encode()) for name, value in headers.items()]
+        fields += self.config.response_headers("h11")
+        await self._send_h11_event(h11.Response(status_code=error.code, headers=fields))
         await self._send_h11_event(h11.Data(data=body))
         await self._send_h11_event(h11.EndOfMessage())
 

@@ -1,29 +1,29 @@
-"""Refusals: what is answered, without the application, if the process has no room for a request."""
+"""Refusals: answers that the server writes itself, without the application."""
 
 import asyncio
 
 import orjson
 import structlog
 
-from service.common.exceptions import Unavailable
+from service.common.exceptions import JSONException
 
 SECONDS = 1
 
 log = structlog.get_logger("service")
 
 
-def refusal(request_id: str, message: str) -> tuple[dict[str, str], bytes]:
-    """Return headers and body of a 503. It has the one form that takes no time to choose."""
-    error = Unavailable(message)
+def refusal(error: JSONException, request_id: str) -> tuple[dict[str, str], bytes]:
+    """Return headers and body of an error, as the envelope whatever the client accepts."""
     body = orjson.dumps({"error": error.to_dict() | {"request_id": request_id}})
     headers = {
         "content-type": "application/json",
         "content-length": str(len(body)),
         "cache-control": "no-store",
-        "retry-after": error.response_headers["Retry-After"],
         "vary": "Accept, Origin",
         "x-request-id": request_id,
+        "connection": "close",
     }
+    headers |= {name.lower(): value for name, value in error.response_headers.items()}
     return headers, body
 
 
