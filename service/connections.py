@@ -1,7 +1,9 @@
 """The connections of the process: which have a place, which wait for one, and who makes room.
 
 One that waits is no more than a socket: nobody reads from it, except to see whether it is a health
-check, which needs no place.
+check, which needs no place. One that has waited too long gets no place any more, but a 503. So many
+of these are sent in a second that their cost is bounded: a client that is refused may connect again
+at once.
 """
 
 import asyncio
@@ -9,6 +11,7 @@ import re
 import socket
 from collections import deque
 from collections.abc import Callable
+from itertools import chain, islice
 from typing import Protocol
 
 from service.common import limits
@@ -18,6 +21,7 @@ IDLE_SECONDS_FOR_OTHERS = limits.IDLE_SECONDS_FOR_OTHERS.value
 # How often all places are looked at, and how often those that wait, while any do.
 LOOK_SECONDS = 1
 TURN_SECONDS = 0.25
+REFUSALS_A_TURN = int(limits.REFUSALS.value * TURN_SECONDS)
 END_OF_HEAD = re.compile(rb"\n\r?\n")
 # A health check with a longer head waits, as any request.
 HEALTH_HEAD_BYTES = 1 << 12
@@ -55,6 +59,8 @@ class Connections:
         self._places: dict[int, Connection | None] = {}
         self._without_place: dict[int, Connection | None] = {}
         self._waiting: dict[socket.socket, tuple[float, Serve]] = {}
+        # Those that have waited too long.
+        self._overdue: dict[socket.socket, tuple[float, Serve]] = {}
         # Of those that wait: whose request is for health, and whose may become one.
         self._checks: dict[socket.socket, None] = {}
         self._unfinished: set[socket.socket] = set()
@@ -76,11 +82,13 @@ class Connections:
             return
         loop = asyncio.get_running_loop()
         self._waiting[client] = loop.time() + limits.QUEUE_SECONDS.value, serve
-        loop.add_reader(client, self._look_at, client)
-        self._unhelped += 1
-        self._make_room()
-        if len(self._waiting) > self._most_waiting:
-            self._refuse(next(iter(self._waiting)))
+        if not self._look_at(client):
+            loop.add_reader(client, self._look_at, client)
+        if client in self._waiting:
+            self._unhelped += 1
+            self._make_room()
+        if len(self._waiting) + len(self._overdue) > self._most_waiting:
+            self._refuse(next(chain(self._overdue, self._waiting)))
         self._set_timer()
 
     def enter(self, descriptor: int, connection: Connection) -> bool:
@@ -107,7 +115,7 @@ class Connections:
 
     def close(self) -> None:
         """Refuse all that wait."""
-        for client in list(self._waiting):
+        for client in [*self._overdue, *self._waiting]:
             self._refuse(client)
 
     def _give_place(self, client: socket.socket, serve: Serve) -> None:
@@ -118,24 +126,25 @@ class Connections:
         serve(client)
 
     def _call(self, client: socket.socket) -> Serve:
-        _, serve = self._waiting.pop(client)
+        queue = self._overdue if client in self._overdue else self._waiting
+        _, serve = queue.pop(client)
         self._checks.pop(client, None)
         self._unfinished.discard(client)
         asyncio.get_running_loop().remove_reader(client)
         return serve
 
-    def _look_at(self, client: socket.socket) -> None:
-        """See whether a client that waits asks for health, as far as its request has arrived."""
+    def _look_at(self, client: socket.socket) -> bool:
+        """See whether a client that waits asks for health; return whether anything has arrived."""
         try:
             begin = client.recv(HEALTH_HEAD_BYTES, socket.MSG_PEEK)
         except (BlockingIOError, InterruptedError):
-            return
+            return False
         except OSError:
             begin = b""
         if not begin:
             self._call(client)
             client.close()
-            return
+            return True
         # It would call again at once, for what is not read.
         asyncio.get_running_loop().remove_reader(client)
         self._unfinished.discard(client)
@@ -145,6 +154,7 @@ class Connections:
             self._serve_checks()
         elif health or any(one.startswith(begin) for one in self._health):
             self._unfinished.add(client)
+        return True
 
     def _serve_checks(self) -> None:
         """Serve those that ask for health: the whole head is there, so none of them stays long."""
@@ -155,10 +165,9 @@ class Connections:
             serve(client)
 
     def _set_timer(self) -> None:
-        if self._waiting and self._timer is None:
+        if (self._waiting or self._overdue) and self._timer is None:
             loop = asyncio.get_running_loop()
-            deadline, _ = next(iter(self._waiting.values()))
-            self._timer = loop.call_at(min(deadline, loop.time() + TURN_SECONDS), self._take_turn)
+            self._timer = loop.call_later(TURN_SECONDS, self._take_turn)
 
     def _take_turn(self) -> None:
         """Do what is due for those that wait."""
@@ -170,6 +179,8 @@ class Connections:
         for client, (deadline, _) in list(self._waiting.items()):
             if deadline > now:
                 break
+            self._overdue[client] = self._waiting.pop(client)
+        for client in list(islice(self._overdue, REFUSALS_A_TURN)):
             self._refuse(client)
         self._set_timer()
 

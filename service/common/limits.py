@@ -238,6 +238,12 @@ WAITING_CONNECTIONS = Limit(
     "503 for the one that has waited longest",
     "Each holds a file descriptor, and nothing else is kept for it.",
 )
+REFUSALS = Limit(
+    200,
+    "connections a second that get a 503 as they have waited too long for a place",
+    "the 503 is sent in one of the next seconds",
+    "A client that is refused may connect again at once: so the others pay little for it.",
+)
 HEALTH_CONNECTIONS = Limit(
     20,
     "connections for health checks, beside those of `CONNECTIONS`",
