@@ -4,6 +4,9 @@ h11's expressions for a header field and for the line before a chunk try every d
 spaces if what follows it does not match: quadratic time, 6 s for a head of 30 KiB. What does not
 match there is refused before they see it. Nothing else is refused that h11 accepts, but for the
 limits.
+
+h11 takes 8 µs for a chunk of a body, and what follows up to the view 15 µs for each part. So chunks
+that have arrived whole are joined to one before h11 sees them.
 """
 
 import re
@@ -12,12 +15,12 @@ from typing import NamedTuple
 import h11
 from h11._receivebuffer import ReceiveBuffer
 
-from service.common.limits import HEAD_BYTES, HEADER_FIELDS, SHORT_CHUNKS
+from service.common.limits import HEAD_BYTES, HEADER_FIELDS, JOINED_CHUNKS
 
 BAD_REQUEST = 400
 TOO_LARGE = 431
-# A chunk of fewer bytes is short: parsing it takes as long as for any other.
-SHORT = 16
+# As h11 takes it, in linear time: it has one line feed at most.
+CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,20})(?:;[^\n]*|[ \t]*)\r\n")
 # As nginx writes it: see nginx/nginx.conf.template.
 PROXIED = b"\nX-Forwarded-Proto: "
 REQUEST_ID = re.compile(rb"(?i)\nX-Request-ID: ([A-Za-z0-9._-]{1,64})(?:\n|$)")
@@ -36,7 +39,6 @@ class BoundedBuffer(ReceiveBuffer):
 
     # Only if the client is told: an answer to what is not HTTP/1.1 is empty.
     refusal: Refusal | None = None
-    _short_chunks = 0
 
     def maybe_extract_lines(self) -> list[bytearray] | None:
         """Return the lines of a head, or of trailers, once they are complete."""
@@ -46,7 +48,6 @@ class BoundedBuffer(ReceiveBuffer):
             return lines
         if before - len(self) > HEAD_BYTES.value:
             raise h11.LocalProtocolError("The head is too large.", TOO_LARGE)
-        self._short_chunks = 0
         text = b"\n".join(lines)
         # The first line is that of the request.
         if len(lines) - 1 > HEADER_FIELDS.value:
@@ -64,13 +65,33 @@ class BoundedBuffer(ReceiveBuffer):
     def maybe_extract_next_line(self) -> bytearray | None:
         """Return the line before a chunk, once it is complete."""
         line = super().maybe_extract_next_line()
-        if line is not None and line.index(b"\n") != len(line) - 1:
+        if line is None:
+            return None
+        if line.index(b"\n") != len(line) - 1:
             raise h11.LocalProtocolError("There is a line feed in the line before a chunk.")
-        if line is not None and is_short(line):
-            self._short_chunks += 1
-            if self._short_chunks > SHORT_CHUNKS.value:
-                raise h11.LocalProtocolError("The body has too many short chunks.")
-        return line
+        return self._join(line)
+
+    def _join(self, first: bytearray) -> bytearray:
+        """Join the chunks that have arrived whole, and return the line before the joined one.
+
+        What h11 would refuse stays as it is, and so does the last chunk.
+        """
+        data, start, rest = self._data, 0, 0
+        contents: list[bytearray] = []
+        found = CHUNK_LINE.match(first)
+        while found and len(contents) < JOINED_CHUNKS.value:
+            end = start + int(found[1], 16)
+            if end == start or data[end : end + 2] != b"\r\n":
+                break
+            contents.append(data[start:end])
+            rest = end + 2
+            if found := CHUNK_LINE.match(data, rest):
+                start = found.end()
+        if len(contents) <= 1:
+            return first
+        content = b"".join(contents)
+        data[:rest] = content + b"\r\n"
+        return bytearray(b"%x\r\n" % len(content))
 
     def _refuse(
         self, message: str, text: bytes, status: int = BAD_REQUEST
@@ -80,14 +101,6 @@ class BoundedBuffer(ReceiveBuffer):
             found = REQUEST_ID.search(text)
             self.refusal = Refusal(status, message, found[1].decode() if found else "")
         return h11.LocalProtocolError(message, status)
-
-
-def is_short(line: bytearray) -> bool:
-    """Return whether the chunk behind a line is short, or the line is no chunk's."""
-    try:
-        return int(line.partition(b";")[0], 16) < SHORT
-    except ValueError:
-        return True
 
 
 class BoundedConnection(h11.Connection):

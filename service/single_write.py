@@ -21,28 +21,30 @@ from hypercorn.protocol.http_stream import HTTPStream
 
 from service.bounded_http1 import BAD_REQUEST, BoundedConnection
 from service.common.exceptions import InvalidAPIRequest
+from service.common.limits import BODY_PARTS
 from service.common.refusals import refusal
 from service.common.request_ids import choose_request_id
 
 log = structlog.get_logger("service")
 
 LARGE = 1 << 14
-# Parsing a part takes 25 µs.
-PARTS_IN_A_ROW = 8
 
 
 class FairStream(HTTPStream):
-    """A request, as hypercorn hands it on, that lets others run between the parts of its body."""
+    """A request, as hypercorn hands it on, whose body takes turns with the bodies of others."""
 
+    # Of all connections: the bodies that wait for it go on in the order of their arrival.
+    turn = asyncio.Lock()
     _parts = 0
 
     async def handle(self, event: Any) -> None:
-        """Hand on a part of the request; a body may have thousands of parts in one read."""
+        """Hand on a part of the request; after some parts of a body, wait for the next turn."""
         await super().handle(event)
         if isinstance(event, Body):
             self._parts += 1
-            if self._parts % PARTS_IN_A_ROW == 0:
-                await asyncio.sleep(0)
+            if self._parts % BODY_PARTS.value == 0:
+                async with self.turn:
+                    await asyncio.sleep(0)
 
 
 class SingleWriteProtocol(H11Protocol):

@@ -86,11 +86,17 @@ BODIES_BYTES = Limit(
     "Unfinished bodies must not exceed the memory of the container.",
     "MAX_BODIES_BYTES",
 )
-SHORT_CHUNKS = Limit(
-    5000,
-    "chunks of fewer than 16 bytes in a body",
-    "400, empty",
-    "Parsing a chunk takes 25 µs, however short it is.",
+JOINED_CHUNKS = Limit(
+    100,
+    "chunks that have arrived together and are handed on as one part of a body",
+    "the others are the next part",
+    "Joining takes 1 µs a chunk, however short it is, and nothing else runs meanwhile.",
+)
+BODY_PARTS = Limit(
+    8,
+    "parts of a body that are handed on in a row",
+    "the others wait for their turn, which one body has at a time",
+    "However many bodies arrive, other requests are delayed by a few of them only.",
 )
 IMPORT_BYTES = Limit(
     1 << 30,

@@ -86,6 +86,22 @@ async def test_a_large_file_that_is_read_slowly_takes_no_memory(
     assert process.memory_info().rss - before < 20 * MIB
 
 
+@pytest.mark.parametrize("together", [1, 7, 6000])
+def test_a_line_may_be_a_chunk(service: Service, empty_database: None, together: int) -> None:
+    chunks = [chunk(line) for line in lines(6000).splitlines(keepends=True)]
+    head = HEAD.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    with socket.create_connection(("127.0.0.1", service.port), timeout=30) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.sendall(head)
+        for start in range(0, len(chunks), together):
+            connection.sendall(b"".join(chunks[start : start + together]))
+        connection.sendall(b"0\r\n\r\n")
+        answered = b"".join(iter(lambda: connection.recv(65536), b""))
+
+    assert answered.startswith(b"HTTP/1.1 201 ")
+    assert answered.endswith(b'{"created":6000}')
+
+
 async def test_what_a_client_did_not_finish_is_not_stored(
     service: Service, engine: AsyncEngine, empty_database: None
 ) -> None:

@@ -9,14 +9,35 @@ from h11 import _readers
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.bounded_http1 import BoundedConnection
-from service.common.limits import HEAD_BYTES, HEADER_FIELDS, SHORT_CHUNKS
+from service.bounded_http1 import CHUNK_LINE, BoundedConnection
+from service.common.limits import HEAD_BYTES, HEADER_FIELDS, JOINED_CHUNKS
 
 HEAD = b"POST /foss HTTP/1.1\r\nHost: x\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 # What ends a line, separates, fails or means something in one of h11's expressions.
 PIECES = [b" ", b"\t", b"\r", b"\n", b"\r\n", b"\0", b"\v", b"\f", b"\x85", b":", b";", b"a", b"1"]
 input_ = st.lists(st.sampled_from(PIECES), max_size=12).map(b"".join)
+# Chunks, some of them with an extension, spaces or a fault.
+LINES = [
+    b"1\r\n",
+    b"02;a=b\r\n",
+    b"3 \t\r\n",
+    b"A;\r\r\n",
+    b"0\r\n",
+    b"1\n\r\n",
+    b"0x1\r\n",
+    b"+1\r\n",
+]
+CONTENTS = [b"a", b"ab", b"\r\n1", b"0123456789", b""]
+chunks = st.lists(
+    st.tuples(
+        st.sampled_from(LINES),
+        st.sampled_from(CONTENTS),
+        st.sampled_from([b"\r\n", b"\r\n", b"\n"]),
+    ).map(b"".join),
+    max_size=8,
+).map(b"".join)
+MANY = 1000
 
 
 def events(connection: h11.Connection, *pieces: bytes) -> list[Any]:
@@ -31,6 +52,18 @@ def events(connection: h11.Connection, *pieces: bytes) -> list[Any]:
         except h11.RemoteProtocolError as error:
             return [*found, error.error_status_hint]
     return found
+
+
+def joined(found: list[Any]) -> list[Any]:
+    """Return events with the parts of a body in a row as one."""
+    together: list[Any] = []
+    for event in found:
+        part = bytes(event.data) if isinstance(event, h11.Data) else event
+        if isinstance(part, bytes) and together and isinstance(together[-1], bytes):
+            together[-1] += part
+        else:
+            together.append(part)
+    return together
 
 
 @given(input_)
@@ -48,6 +81,25 @@ def test_every_frame_of_a_chunk_is_taken_as_h11_takes_it(text: bytes) -> None:
     for body in (b"1" + text + b"\r\n[\r\n0\r\n\r\n", b"0\r\n" + text + b"\r\n\r\n", text):
         sent = CHUNKED + body
         assert events(BoundedConnection(), sent) == events(h11.Connection(h11.SERVER), sent)
+
+
+@given(chunks, st.integers(1, 20))
+def test_chunks_are_taken_as_h11_takes_them_however_they_arrive(body: bytes, size: int) -> None:
+    sent = CHUNKED + body + b"0\r\n\r\n"
+    pieces = [sent[start : start + size] for start in range(0, len(sent), size)]
+    expected = joined(events(h11.Connection(h11.SERVER), *pieces))
+
+    assert joined(events(BoundedConnection(), *pieces)) == expected
+    assert joined(events(BoundedConnection(), sent)) == expected
+
+
+@given(st.sampled_from([b"", b"1", b"aF0", b"0" * 21]), input_)
+def test_the_line_before_a_chunk_is_what_it_is_for_h11(size: bytes, text: bytes) -> None:
+    line = size + text.replace(b"\n", b"") + b"\r\n"
+    expected = _readers.chunk_header_re.fullmatch(line)
+    found = CHUNK_LINE.fullmatch(line)
+
+    assert (found and found[1]) == (expected and expected["chunk_size"])
 
 
 @given(input_.map(lambda text: re.sub(rb"[\r\n\0\v\f]", b"", text)))
@@ -162,14 +214,29 @@ def test_a_client_is_told_why_if_it_sent_http_or_a_proxy_passes_it_on(
     assert (refusal and (refusal.status, refusal.request_id)) == told
 
 
-@pytest.mark.limit("SHORT_CHUNKS")
-def test_a_body_has_at_most_so_many_short_chunks() -> None:
-    most = SHORT_CHUNKS.value
-    head = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
-    short, long, end = b"1\r\nx\r\n", b"10\r\n" + b"x" * 16 + b"\r\n", b"0\r\n\r\n"
+def parts(sent: bytes, pieces: int = 1) -> list[bytes]:
+    """Return the parts of a chunked body that a connection hands on."""
+    connection = BoundedConnection()
+    size = -(-len(sent) // pieces)
+    found = events(connection, CHUNKED, *(sent[at : at + size] for at in range(0, len(sent), size)))
+    return [bytes(event.data) for event in found if isinstance(event, h11.Data)]
 
-    whole = events(BoundedConnection(), head + short * (most - 1) + long * 2 + end)
-    refused = events(BoundedConnection(), head + short * most + end)
 
-    assert isinstance(whole[-1], h11.EndOfMessage)
-    assert refused[-1] == 400
+@pytest.mark.limit("JOINED_CHUNKS")
+def test_so_many_chunks_that_arrive_together_are_one_part() -> None:
+    most, chunk = JOINED_CHUNKS.value, b"1\r\nx\r\n"
+
+    assert parts(chunk * most) == [b"x" * most]
+    assert parts(chunk * (most + 1)) == [b"x" * most, b"x"]
+
+
+@pytest.mark.parametrize("extension", [b"", b";", b";a=b", b";\r", b" "])
+@pytest.mark.parametrize("size", [1, 16, 100])
+def test_the_parts_of_a_body_of_short_chunks_are_few(size: int, extension: bytes) -> None:
+    """What comes after this, up to the view, takes time for each part."""
+    chunk = b"%x%b\r\n%b\r\n" % (size, extension, b"x" * size)
+    found = parts(chunk * MANY, pieces=4)
+
+    assert b"".join(found) == b"x" * size * MANY
+    # In each piece there may be the end of a chunk, what is joined, and the beginning of another.
+    assert len(found) <= MANY / JOINED_CHUNKS.value + 4 * 3

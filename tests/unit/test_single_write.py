@@ -1,6 +1,7 @@
 """How an answer is written to its connection."""
 
 import asyncio
+from itertools import pairwise
 from typing import Any, cast
 
 import h11
@@ -14,7 +15,8 @@ from hypercorn.typing import ConnectionState
 
 from service import single_write
 from service.bounded_http1 import BoundedConnection
-from service.single_write import LARGE, PARTS_IN_A_ROW, FairStream, SingleWriteProtocol
+from service.common.limits import BODY_PARTS
+from service.single_write import LARGE, FairStream, SingleWriteProtocol
 
 REQUEST = b"GET /foss HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -128,25 +130,38 @@ async def test_no_request_is_served_after_the_client_has_gone(
     assert protocol.keep_alive_requests == 0
 
 
-async def test_others_run_between_the_parts_of_a_body(monkeypatch: pytest.MonkeyPatch) -> None:
-    parts, turns = 10 * PARTS_IN_A_ROW, []
+@pytest.mark.limit("BODY_PARTS")
+@pytest.mark.parametrize("bodies", [1, 50])
+async def test_others_run_between_the_parts_of_bodies(
+    monkeypatch: pytest.MonkeyPatch, bodies: int
+) -> None:
+    most, taken, rounds = BODY_PARTS.value, [], []
 
     async def take(_stream: HTTPStream, _event: object) -> None:
         """Hand nothing on, so that nothing else gives others their turn."""
+        taken.append(1)
 
     async def other() -> None:
         while True:
-            turns.append(1)
+            rounds.append(len(taken))
             await asyncio.sleep(0)
 
+    async def send() -> None:
+        stream = FairStream.__new__(FairStream)
+        for _ in range(5 * most):
+            await stream.handle(Body(1, b"x"))
+
     monkeypatch.setattr(HTTPStream, "handle", take)
-    stream = FairStream.__new__(FairStream)
+    monkeypatch.setattr(FairStream, "turn", asyncio.Lock())
     task = asyncio.create_task(other())
-    for _ in range(parts):
-        await stream.handle(Body(1, b"x"))
+    await asyncio.gather(*(send() for _ in range(bodies)))
     task.cancel()
 
-    assert len(turns) == 10
+    assert len(taken) == bodies * 5 * most
+    # At first each body has parts in a row; then one body has, until all others have run.
+    steps = [after - before for before, after in pairwise(rounds)]
+    assert max(steps) == bodies * most
+    assert sorted(steps)[-2] <= most
 
 
 def test_the_server_uses_it() -> None:
