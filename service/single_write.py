@@ -22,6 +22,7 @@ from hypercorn.protocol.http_stream import HTTPStream
 from service.bounded_http1 import BAD_REQUEST, BoundedConnection
 from service.common.exceptions import InvalidAPIRequest
 from service.common.limits import BODY_PARTS
+from service.common.middleware.connection import GIVE_UP
 from service.common.refusals import refusal
 from service.common.request_ids import choose_request_id
 
@@ -63,6 +64,8 @@ class SingleWriteProtocol(H11Protocol):
         self._is_closed = self._is_closed or isinstance(event, Closed)
         if not (self._is_closed and isinstance(event, RawData)):
             await super().handle(event)
+        if self._is_closed and (give_up := self.connection_state.get(GIVE_UP)):
+            give_up()
 
     async def _check_protocol(self, event: h11.Request) -> None:
         """Ignore `Upgrade: h2c`."""

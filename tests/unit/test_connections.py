@@ -46,6 +46,7 @@ class Door:
 
     def arrive(self, sent: bytes = b"") -> tuple[socket.socket, socket.socket]:
         client, server = socket.socketpair()
+        client.settimeout(5)
         self._open.append((client, server))
         server.setblocking(False)
         client.sendall(sent)
@@ -94,6 +95,7 @@ async def test_a_client_that_has_waited_for_too_long_is_refused(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "QUEUE_SECONDS", limits.QUEUE_SECONDS._replace(value=0))
+    monkeypatch.setattr(module, "TURN_SECONDS", 0.001)
     door.arrive()
     door.arrive()
     client, _ = door.arrive(REQUEST)
@@ -113,6 +115,7 @@ async def test_what_a_client_sends_after_its_refusal_does_not_take_the_answer_fr
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "QUEUE_SECONDS", limits.QUEUE_SECONDS._replace(value=0))
+    monkeypatch.setattr(module, "TURN_SECONDS", 0.001)
     door.arrive()
     door.arrive()
     client, server = door.arrive(REQUEST)
@@ -127,6 +130,49 @@ async def test_what_a_client_sends_after_its_refusal_does_not_take_the_answer_fr
     await asyncio.sleep(0.01)
 
     assert server.fileno() < 0
+
+
+@pytest.mark.limit("REFUSALS")
+async def test_only_so_many_are_refused_in_a_turn_and_none_of_the_others_gets_a_place(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "QUEUE_SECONDS", limits.QUEUE_SECONDS._replace(value=0))
+    first = Served()
+    number = door.begin(first)
+    door.arrive()
+    a_turn = int(limits.REFUSALS.value * module.TURN_SECONDS)
+    late = [door.arrive(REQUEST)[0] for _ in range(a_turn + 1)]
+    await asyncio.sleep(0)
+    vars(Connections)["_take_turn"](door.connections)
+    late[-1].setblocking(False)
+    with pytest.raises(BlockingIOError):
+        late[-1].recv(1)
+    door.connections.leave(number, first)
+
+    assert all(client.recv(4096).startswith(b"HTTP/1.1 503 ") for client in late[:-1])
+    assert len(door.served) == 2
+
+    _, new = door.arrive(REQUEST)
+
+    assert door.served[2:] == [new]
+
+
+async def test_health_is_served_to_one_that_has_waited_too_long(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "QUEUE_SECONDS", limits.QUEUE_SECONDS._replace(value=0))
+    monkeypatch.setattr(module, "REFUSALS_A_TURN", 0)
+    monkeypatch.setattr(module, "TURN_SECONDS", 0.01)
+    door.arrive()
+    door.arrive()
+    client, server = door.arrive(b"GET /livez HTTP/1.1\r\n")
+    await asyncio.sleep(0.05)
+    before = len(door.served)
+    client.sendall(b"\r\n")
+    await asyncio.sleep(0.05)
+
+    assert before == 2
+    assert door.served[2:] == [server]
 
 
 @pytest.mark.limit("REFUSED_CONNECTIONS")

@@ -1,8 +1,7 @@
 """Connection: a request and its answer in the one task that the server made for them.
 
 Quart makes a task to read, one to answer and one to bound the time of the answer. A request whose
-body has come with it needs no reader, but somebody must notice where its client goes: a reader
-that begins only where the answer takes a while.
+body has come with it needs no reader: the server itself calls `GIVE_UP` when the client goes.
 """
 
 import asyncio
@@ -19,8 +18,8 @@ from quart.wrappers.response import DataBody
 
 from service.common.middleware.request_headers import RequestHeaders
 
-# Most requests are answered before.
-WATCH_AFTER_SECONDS = 0.05
+# Under this name the state of a connection has what ends its request if the client goes.
+GIVE_UP = "give_up"
 
 
 def register(app: Quart) -> None:
@@ -56,7 +55,7 @@ class OneTaskConnection(ASGIHTTPConnection):
     _client_has_gone = False
 
     async def __call__(self, receive: Any, send: Any) -> None:
-        """Answer the request, or give it up where its client goes."""
+        """Answer the request, or give it up if its client goes."""
         request = self._create_request_from_scope(send)
         complete, has_body = False, announces_body(request)
         while not complete and (not has_body or _is_waiting(receive)):
@@ -66,11 +65,13 @@ class OneTaskConnection(ASGIHTTPConnection):
                 return  # The client has gone.
             request.body.append(message.get("body", b""))
             complete = not message.get("more_body", False)
+        self._answering = asyncio.current_task()
+        state = self.scope["state"]
+        state[GIVE_UP] = self.give_up
         if complete:
             request.body.set_complete()
-        self._answering = asyncio.current_task()
-        delay = WATCH_AFTER_SECONDS if complete else 0
-        timer = asyncio.get_running_loop().call_later(delay, self._read, request, receive)
+        else:
+            self._reader = asyncio.create_task(self._read(request, receive))
         try:
             await self.handle_request(request, send)
         except asyncio.CancelledError:
@@ -81,10 +82,11 @@ class OneTaskConnection(ASGIHTTPConnection):
             self._answering = None
             body: Any = request.body
             body.clear()
-            if complete or body.received.is_set():
-                timer.cancel()
-                if self._reader is not None:
-                    self._reader.cancel()
+            # The next request of the connection may have begun.
+            if state[GIVE_UP] == self.give_up:
+                del state[GIVE_UP]
+            if self._reader is not None and body.received.is_set():
+                self._reader.cancel()
             # Else it reads to the end: hypercorn waits until all that it received is taken.
 
     def give_up(self) -> None:
@@ -93,14 +95,10 @@ class OneTaskConnection(ASGIHTTPConnection):
             self._client_has_gone = True
             self._answering.cancel()
 
-    def _read(self, request: Request, receive: Any) -> None:
-        """Take what else the client sends, and cancel the answer where it goes."""
-
-        async def read() -> None:
-            await self.handle_messages(request, receive)
-            self.give_up()
-
-        self._reader = asyncio.create_task(read())
+    async def _read(self, request: Request, receive: Any) -> None:
+        """Take what else the client sends, and cancel the answer if it goes."""
+        await self.handle_messages(request, receive)
+        self.give_up()
 
     def _create_request_from_scope(self, send: Any) -> Request:
         scope: Any = self.scope
