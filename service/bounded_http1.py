@@ -40,6 +40,10 @@ class BoundedBuffer(ReceiveBuffer):
     # Only if the client is told: an answer to what is not HTTP/1.1 is empty.
     refusal: Refusal | None = None
 
+    def clear(self) -> None:
+        """Drop everything."""
+        self._extract(len(self))
+
     def maybe_extract_lines(self) -> list[bytearray] | None:
         """Return the lines of a head, or of trailers, once they are complete."""
         before = len(self)
@@ -110,6 +114,10 @@ class BoundedConnection(h11.Connection):
         super().__init__(h11.SERVER, HEAD_BYTES.value)
         # h11 has no parameter for it. Every line that h11 parses comes from there.
         self._receive_buffer = self._bounded_buffer = BoundedBuffer()
+
+    def drop_received(self) -> None:
+        """Drop what was received and is not parsed yet."""
+        self._bounded_buffer.clear()
 
     @property
     def refusal(self) -> Refusal | None:

@@ -18,6 +18,7 @@ from hypercorn.events import Closed, RawData, Updated
 from hypercorn.typing import LifespanState
 
 from service.common import limits
+from service.common.middleware.connection import GIVE_UP
 from service.common.middleware.peer import WATCH, on_close
 from service.connections import IDLE_SECONDS_FOR_OTHERS, Connections
 
@@ -54,7 +55,7 @@ class ConnectionServer(TCPServer):
         self._transport.set_write_buffer_limits(high=0)
         self._opened_at = self._idle_since = self.loop.time()
         # Its requests learn from it when the client closes the connection.
-        self.state = LifespanState({**self.state, WATCH: self._watch})
+        self.state = LifespanState({**self.state, WATCH: self._watch, GIVE_UP: None})
         await super().run()
 
     def opened_at(self) -> float:

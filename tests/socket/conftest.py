@@ -41,10 +41,10 @@ class Service:
         check_raw(data, answered)
         return answered
 
-    def wait_for(self, text: str) -> None:
-        """Return once the log has the text."""
+    def wait_for(self, text: str, times: int = 1) -> None:
+        """Return once the log has the text, so many times."""
         deadline = time.monotonic() + START_SECONDS
-        while text not in self.log.read_text():
+        while self.log.read_text().count(text) < times:
             assert time.monotonic() < deadline, self.log.read_text()
             time.sleep(0.01)  # Between two looks, not instead of one.
 

@@ -1,6 +1,7 @@
 """Exports over a real connection: memory, clients that leave or stop reading, failures midway."""
 
 import socket
+import struct
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -79,6 +80,30 @@ async def test_the_query_ends_when_the_client_leaves_before_the_answer(
             connection.sendall(waiting)
             await until(engine, COUNT, 1)
         await until(engine, COUNT, 0)
+
+
+async def test_a_client_that_leaves_with_a_request_behind_its_export_leaves_no_task(
+    tmp_path: Path, database_url: str, engine: AsyncEngine, many: None
+) -> None:
+    """A task that waits for ever would delay the stop, and be in the log after it."""
+    with running(tmp_path, database_url) as left:
+        for number in (1, 2):
+            with socket.create_connection(("127.0.0.1", left.port), timeout=10) as connection:
+                connection.sendall(REQUEST + b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                assert connection.recv(1).startswith(b"H")
+                await until(engine, COUNT, 1)
+                reset = struct.pack("ii", 1, 0)
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
+            left.wait_for("status=499", number)
+            await until(engine, COUNT, 0)
+        left.process.terminate()
+        code = left.process.wait(10)
+
+    log = left.log.read_text()
+    assert code == 0
+    assert log.count("path=/foss") == 2
+    assert "Exception" not in log
+    assert "Task was destroyed" not in log
 
 
 async def test_the_query_ends_when_the_client_stops_reading(

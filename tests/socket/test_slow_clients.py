@@ -1,8 +1,10 @@
 """Clients that read slowly, and clients that do not read, over a real connection."""
 
 import socket
+import struct
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 import pytest
@@ -80,6 +82,20 @@ def test_clients_that_do_not_read_cost_no_copy_of_the_answer(service: Service) -
             connection.close()
 
     assert grown < clients * len(CONTENT) / 10
+
+
+def test_a_client_that_goes_unread_has_one_access_line(tmp_path: Path, database_url: str) -> None:
+    with running(tmp_path, database_url) as left:
+        connection = connect(left, BUNDLE)
+        connection.recv(1, socket.MSG_PEEK)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.close()
+        left.wait_for("status=499")
+        left.process.terminate()
+        code = left.process.wait(10)
+
+    assert code == 0
+    assert left.log.read_text().count(BUNDLE) == 1
 
 
 @pytest.mark.limit("SEND_BUFFER_BYTES")

@@ -7,9 +7,10 @@ from typing import Any, cast
 import h11
 import hypercorn.protocol
 import pytest
+from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData
-from hypercorn.protocol.events import Body, EndBody, Response
+from hypercorn.protocol.events import Body, EndBody, Response, StreamClosed
 from hypercorn.protocol.http_stream import HTTPStream
 from hypercorn.typing import ConnectionState
 
@@ -35,13 +36,6 @@ class Wire:
         return [event.data for event in self.events if isinstance(event, RawData)]
 
 
-class Signal:
-    """An event that is never waited for."""
-
-    async def set(self) -> None:
-        pass
-
-
 @pytest.fixture
 def wire() -> Wire:
     return Wire()
@@ -50,11 +44,10 @@ def wire() -> Wire:
 @pytest.fixture
 def protocol(wire: Wire) -> SingleWriteProtocol:
     """Return a protocol that has read a request."""
-    context = type("Context", (), {"event_class": Signal})
     made = SingleWriteProtocol(
         cast("Any", None),
         Config(),
-        cast("Any", context),
+        WorkerContext(None),
         cast("Any", None),
         ConnectionState({}),
         False,  # hypercorn's order.
@@ -128,6 +121,33 @@ async def test_no_request_is_served_after_the_client_has_gone(
 
     assert protocol.stream is None
     assert protocol.keep_alive_requests == 0
+
+
+async def test_nobody_waits_for_an_answer_after_the_client_has_gone(
+    protocol: SingleWriteProtocol,
+) -> None:
+    """Else the connection would be kept for ever: it has a request behind the first."""
+    reading = asyncio.create_task(protocol.handle(RawData(REQUEST)))
+    await asyncio.sleep(0)
+    waited = not reading.done()
+    await protocol.handle(Closed())
+    await asyncio.wait_for(reading, 10)
+
+    assert waited
+
+
+async def test_nobody_waits_for_a_request_after_the_service_has_stopped(
+    protocol: SingleWriteProtocol,
+) -> None:
+    reading = asyncio.create_task(protocol.handle(RawData(REQUEST)))
+    await asyncio.sleep(0)
+    await protocol.context.terminated.set()
+    await protocol.stream_send(response(0))
+    await protocol.stream_send(EndBody(1))
+    await protocol.stream_send(StreamClosed(1))
+    await asyncio.wait_for(reading, 10)
+
+    assert protocol.connection.our_state is not h11.IDLE
 
 
 @pytest.mark.limit("BODY_PARTS")

@@ -1,7 +1,7 @@
 """Connection: a request and its answer in the one task that the server made for them.
 
 Quart makes a task to read, one to answer and one to bound the time of the answer. A request whose
-body has come with it needs no reader: the server itself calls `GIVE_UP` when the client goes.
+body has come with it needs no reader if the server itself tells that the client goes.
 """
 
 import asyncio
@@ -18,7 +18,8 @@ from quart.wrappers.response import DataBody
 
 from service.common.middleware.request_headers import RequestHeaders
 
-# Under this name the state of a connection has what ends its request if the client goes.
+# Under this name the state of a request has what its server calls when the client goes, or None.
+# A server without it tells the reader alone (ASGI's `http.disconnect`).
 GIVE_UP = "give_up"
 
 
@@ -66,10 +67,11 @@ class OneTaskConnection(ASGIHTTPConnection):
             request.body.append(message.get("body", b""))
             complete = not message.get("more_body", False)
         self._answering = asyncio.current_task()
-        state = self.scope["state"]
-        state[GIVE_UP] = self.give_up
+        state: Any = self.scope.get("state", {})
         if complete:
             request.body.set_complete()
+        if complete and GIVE_UP in state:
+            state[GIVE_UP] = self.give_up
         else:
             self._reader = asyncio.create_task(self._read(request, receive))
         try:
@@ -83,9 +85,9 @@ class OneTaskConnection(ASGIHTTPConnection):
             body: Any = request.body
             body.clear()
             # The next request of the connection may have begun.
-            if state[GIVE_UP] == self.give_up:
-                del state[GIVE_UP]
-            if self._reader is not None and body.received.is_set():
+            if state.get(GIVE_UP) == self.give_up:
+                state[GIVE_UP] = None
+            if self._reader is not None and (complete or body.received.is_set()):
                 self._reader.cancel()
             # Else it reads to the end: hypercorn waits until all that it received is taken.
 

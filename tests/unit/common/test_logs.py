@@ -342,6 +342,19 @@ async def test_the_access_log_has_a_line_for_a_request(output: Output) -> None:
     }
 
 
+async def test_a_request_has_one_line_although_it_is_answered_when_its_client_has_left(
+    output: Output,
+) -> None:
+    json_logs()
+    access, request = AccessLog(Config()).access, scope()
+    response = {"type": "http.response.start", "status": 200, "headers": []}
+    await access(request, None, 0.0)
+    await access(request, response, 0.1)  # type: ignore[arg-type]  # A dict serves.
+    await access(scope(), response, 0.1)  # type: ignore[arg-type]  # A dict serves.
+
+    assert [line["status"] for line in lines(output)] == [499, 200]
+
+
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
