@@ -70,7 +70,8 @@ class OneTaskConnection(ASGIHTTPConnection):
         state: Any = self.scope.get("state", {})
         if complete:
             request.body.set_complete()
-        if complete and GIVE_UP in state:
+        # What is waiting now tells that the client has gone already.
+        if complete and GIVE_UP in state and not _is_waiting(receive):
             state[GIVE_UP] = self.give_up
         else:
             self._reader = asyncio.create_task(self._read(request, receive))
