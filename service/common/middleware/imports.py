@@ -56,6 +56,7 @@ def register(app: Quart, max_bytes: int, max_line_bytes: int) -> None:
                 raise InvalidContentType("Invalid charset. Only `utf-8` is allowed.")
             if parameters.get("header", "present").lower() != "present":
                 raise InvalidContentType("Invalid header. Only `present` is allowed.")
+            lift_deadline()
             # Before the first byte of the body is read.
             await admission.enter(BUSY, limits.POOL_WAIT_SECONDS.value)
             g.import_admission = admission
@@ -92,7 +93,6 @@ def imports(store: Import) -> Callable[[View], View]:
         async def one_or_many(payload: Payload | Lines, **arguments: Any) -> ResponseReturnValue:
             if not isinstance(payload, Lines):
                 return await view(payload=payload, **arguments)
-            lift_deadline()
             return {"created": await store(session(), payload)}, CREATED
 
         answer = {JSON: {"schema": {"$ref": f"#/components/schemas/{CreatedCount.__name__}"}}}
