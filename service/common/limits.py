@@ -295,6 +295,20 @@ BULK_TRANSFERS = Limit(
     "503",
     "Each holds a connection to the database and a transaction until its end.",
 )
+TRANSFER_BYTES_FOR_OTHERS = Limit(
+    1 << 19,
+    "bytes that the client of an import or export sends or reads at least, within the time of "
+    "`TRANSFER_SECONDS_FOR_OTHERS`, while another import or export waits",
+    "the slowest one is ended: an import by 408, an export before the end of its message",
+    "Without it, clients that hardly read would keep all others from importing and exporting.",
+)
+TRANSFER_SECONDS_FOR_OTHERS = Limit(
+    5,
+    "seconds for which an import or export waits for its client although another one waits",
+    "it is ended if fewer bytes than `TRANSFER_BYTES_FOR_OTHERS` have been moved",
+    "Packets that are lost stop a client for a few seconds. The time of the database is not "
+    "included.",
+)
 
 # nginx, for each client.
 RATE = Limit(
