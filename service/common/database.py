@@ -95,7 +95,7 @@ class Database:
         sizes = pool_sizes(self._settings.database_pool_size)
         fitness = Fitness()
         for work in Work:
-            # Few have files to move: what they need is made then, and closed behind them.
+            # Imports and exports are rare: their connections are opened when they begin.
             size = 1 if work is Work.BULK else sizes[work]
             engine = create_engine(
                 url,

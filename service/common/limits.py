@@ -242,7 +242,7 @@ HEALTH_CONNECTIONS = Limit(
     20,
     "connections for health checks, beside those of `CONNECTIONS`",
     "the health check waits, as any other request",
-    "Health checks are answered under load, but clients must not pass all requests off as such.",
+    "Health checks are answered under load, and any client can send any number of them.",
 )
 REFUSED_CONNECTIONS = Limit(
     100,
