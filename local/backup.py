@@ -16,8 +16,8 @@ from service.settings import Settings
 
 DUMP = ["pg_dump", "--format=custom", "--schema=public", "--extension=*"]
 LIST = ["pg_restore", "--list"]
-# As SQL. Whoever restores it owns it: the roles of where it comes from may be unknown here. The
-# schema alone: an ordinary role may not touch extensions, nor their comments.
+# As SQL. The role that restores it owns it: the roles of where it comes from may be unknown here.
+# The schema alone: an ordinary role may not touch extensions, nor their comments.
 CONVERT = ["pg_restore", "--schema=public", "--no-owner", "--no-acl", "--file=-"]
 # All or nothing: a restore that fails leaves the database as it was.
 RUN = ["psql", *databases.PSQL, "--output=/dev/null", "--single-transaction", "--file=-"]
@@ -106,7 +106,7 @@ def _literals(contents: str) -> str:
 
 def _forget_transaction_timeout(script: IO[bytes], start: int) -> None:
     """Turn the setting, which an older server refuses, into a comment."""
-    # pg_restore opens what it writes to for appending alone, and so does whoever shares it.
+    # pg_restore opens what it writes to for appending alone, also for the processes that share it.
     flags = fcntl.fcntl(script, fcntl.F_GETFL)
     fcntl.fcntl(script, fcntl.F_SETFL, flags & ~os.O_APPEND)
     script.seek(start)

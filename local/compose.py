@@ -20,7 +20,7 @@ from service.common.env_file import read_env_file
 from service.common.failures import complain
 from service.settings import ENV_FILE, ROOT, SettingsError
 
-# For whoever starts a process by itself; it takes compose's arguments.
+# The command line for other modules that start it as a process; it takes compose's arguments.
 COMMAND = (sys.executable, "-m", "local.compose")
 # `.env` is read by us, in the way of the settings, which is not quite compose's.
 DOCKER_COMPOSE = ("docker", "compose", "--env-file", os.devnull)

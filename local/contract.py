@@ -15,7 +15,7 @@ from service import create_app
 from service.settings import ROOT, Settings
 
 DOCUMENT = ROOT / "docs" / "openapi.json"
-# What the last release served: whoever releases copies DOCUMENT here.
+# What the last release served: copy DOCUMENT here at each release.
 RELEASED = ROOT / "docs" / "openapi-released.json"
 CHANGELOG = ROOT / "CHANGELOG.md"
 LINT = ROOT / "local" / "openapi_lint" / "lint.cjs"

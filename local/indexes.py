@@ -210,7 +210,7 @@ def _is_remote(url: str) -> bool:
 def _host(url: str) -> str:
     try:
         return (_is_remote(url) and urlsplit(url).hostname) or ""
-    except ValueError:  # Whoever uses it says so.
+    except ValueError:  # Reported when it is used.
         return ""
 
 

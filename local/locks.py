@@ -22,7 +22,7 @@ LOCKS = {
     "benchmarks.txt": ["--extra", "development", "--extra", "benchmarks", "pyproject.toml"],
     "tools.txt": ["requirements/tools.in"],
 }
-# The locks name no index, so that whoever installs them uses the one that is set up there.
+# The locks name no index, so that each machine installs from the one that is set up there.
 COMPILE = [
     *("uv", "pip", "compile", "--quiet", "--universal", "--generate-hashes", "--no-header"),
     *("--no-emit-index-url", "--no-emit-find-links", "--python-version", "3.11"),

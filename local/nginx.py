@@ -104,7 +104,7 @@ def prepare(settings: Settings, state: Path, front: Iterable[str], service: str)
 
 
 def values(settings: Settings) -> dict[str, str]:
-    """Return what the template has from the settings, whoever runs nginx."""
+    """Return the values of the template that come from the settings."""
     request = settings.request_timeout + settings.database_statement_timeout
     seconds = max(request, PROGRESS_SECONDS.value) + COMMAND_GRACE_SECONDS
     return {

@@ -68,7 +68,7 @@ def _replace(path: Path, text: str) -> None:
             file.flush()
             os.fsync(file.fileno())
         if owner and os.geteuid() == 0:
-            # It stays the file of whoever it was.
+            # The owner of the file stays the same.
             os.chown(new, owner.st_uid, owner.st_gid)
         new.replace(path)
     finally:

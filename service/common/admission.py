@@ -1,17 +1,27 @@
 """Admission: how many may do something at once; others wait for a while, in order, or get a 503."""
 
 import asyncio
+from collections.abc import Callable
 
 from service.common.exceptions import Unavailable
 
 
 class Admission:
-    """Let so many in at once, and keep so many waiting (None: any number), each for a while."""
+    """Let so many in at once, and keep so many waiting (None: any number), each for a while.
 
-    def __init__(self, running: int, waiting: int | None = None) -> None:
+    `make_room` is called for each that has to wait.
+    """
+
+    def __init__(
+        self,
+        running: int,
+        waiting: int | None = None,
+        make_room: Callable[[], None] | None = None,
+    ) -> None:
         self._slots = asyncio.Semaphore(running)
         self._waiting = 0
         self._most_waiting = waiting
+        self._make_room = make_room
 
     async def enter(self, message: str, seconds: float) -> None:
         """Return when there is room; call `leave` later. Raises Unavailable: there is none."""
@@ -20,6 +30,8 @@ class Admission:
             return
         if self._most_waiting is not None and self._waiting >= self._most_waiting:
             raise Unavailable(message)
+        if self._make_room is not None:
+            self._make_room()
         self._waiting += 1
         try:
             async with asyncio.timeout(seconds):

@@ -1,7 +1,7 @@
 """Cursors: where a page of a collection ended, as an opaque text.
 
 A cursor goes with the order and the filters that it was made under, and with no others. It needs
-no signature: whoever makes one up sees a page that a filter could show as well.
+no signature: a made-up cursor shows a page that a filter could show as well.
 """
 
 import json

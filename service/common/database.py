@@ -16,6 +16,7 @@ from service.common.batching.autocommit import Autocommit
 from service.common.batching.batches import Connections
 from service.common.engine import create_engine, database_url
 from service.common.pool_events import Fitness
+from service.common.transfers import Transfer, end_slowest
 from service.common.work_pool import WorkPool
 from service.settings import Settings
 
@@ -85,6 +86,8 @@ class Database:
             costly=costly,
         )
         self._health = Autocommit(self._connections(Work.HEALTH))
+        # What moves, with the session that it uses.
+        self.transfers: dict[Transfer, AsyncSession] = {}
 
     async def open(self) -> None:
         """Make the pools; no connection is made before the first is needed."""
@@ -92,7 +95,7 @@ class Database:
         sizes = pool_sizes(self._settings.database_pool_size)
         fitness = Fitness()
         for work in Work:
-            # Few have files to move: what they need is made then, and closed behind them.
+            # Imports and exports are rare: their connections are opened when they begin.
             size = 1 if work is Work.BULK else sizes[work]
             engine = create_engine(
                 url,
@@ -108,9 +111,15 @@ class Database:
             pool = cast("WorkPool", engine.pool)
             pool.name = work
             pool.most_waiting = MOST_WAITING.get(work, inf)
+            if work is Work.BULK:
+                pool.make_room = self._end_slowest_transfer
             self._engines[work] = engine
             # The same pool.
             self._alone_engines[work] = engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    def _end_slowest_transfer(self) -> None:
+        # An import takes a connection only when its first records have arrived.
+        end_slowest(one for one, session in self.transfers.items() if session.in_transaction())
 
     def _statement_timeout(self, work: Work) -> float:
         return BULK_SECONDS if work is Work.BULK else self._settings.database_statement_timeout

@@ -1,4 +1,4 @@
-"""Failures that whoever runs the service has to put right, as sentences; the rest goes to a file.
+"""Failures that the operator has to put right, as sentences; the rest goes to a file.
 
 It needs nothing but Python, so that it also serves the first set-up.
 """

@@ -254,7 +254,7 @@ HEALTH_CONNECTIONS = Limit(
     20,
     "connections for health checks, beside those of `CONNECTIONS`",
     "the health check waits, as any other request",
-    "Health checks are answered under load, but clients must not pass all requests off as such.",
+    "Health checks are answered under load, and any client can send any number of them.",
 )
 REFUSED_CONNECTIONS = Limit(
     100,
@@ -306,6 +306,20 @@ BULK_TRANSFERS = Limit(
     "imports and exports at once",
     "503",
     "Each holds a connection to the database and a transaction until its end.",
+)
+TRANSFER_BYTES_FOR_OTHERS = Limit(
+    1 << 19,
+    "bytes that the client of an import or export sends or reads at least, within the time of "
+    "`TRANSFER_SECONDS_FOR_OTHERS`, while another import or export waits",
+    "the slowest one is ended: an import by 408, an export before the end of its message",
+    "Without it, clients that hardly read would keep all others from importing and exporting.",
+)
+TRANSFER_SECONDS_FOR_OTHERS = Limit(
+    5,
+    "seconds for which an import or export waits for its client although another one waits",
+    "it is ended if fewer bytes than `TRANSFER_BYTES_FOR_OTHERS` have been moved",
+    "Packets that are lost stop a client for a few seconds. The time of the database is not "
+    "included.",
 )
 
 # nginx, for each client.

@@ -59,7 +59,7 @@ def require_owner(path: Path, owner: int | None = None) -> None:
 def socket_directory(directory: Path) -> Path:
     """Return where the sockets of a directory go: into it, or below /tmp if its path is too long.
 
-    Whoever puts a socket there makes the directory private first.
+    Make the directory private before you put a socket there.
     """
     if len(os.fsencode(directory)) <= LONGEST_DIRECTORY and PLAIN.fullmatch(str(directory)):
         return directory

@@ -1,6 +1,7 @@
 """A pool of connections for one kind of work, which tells who waits for what."""
 
 from asyncio import CancelledError
+from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
@@ -17,16 +18,22 @@ GIVEN_UP = ("08", "57", "55P03")
 
 
 class WorkPool(AsyncAdaptedQueuePool):
-    """A pool that has a name, counts who waits, and bounds their number by `most_waiting`."""
+    """A pool that has a name, counts who waits, and bounds their number by `most_waiting`.
+
+    `make_room` is called for each request that has to wait.
+    """
 
     name = "connections"
     most_waiting: float = float("inf")
     waiting = 0
+    make_room: Callable[[], None] | None = None
 
     def connect(self) -> PoolProxiedConnection:
         """Return a connection, once there is one. Raises sqlalchemy's TimeoutError."""
         if self.waiting >= self.most_waiting:
             raise PoolTimeoutError(f"too many requests wait already; {self}")
+        if self.make_room is not None and self.checkedout() >= self._most():
+            self.make_room()
         since = monotonic()
         self.waiting += 1
         try:
@@ -40,9 +47,12 @@ class WorkPool(AsyncAdaptedQueuePool):
         finally:
             self.waiting -= 1
 
+    def _most(self) -> int:
+        return self.size() + self._max_overflow
+
     def __str__(self) -> str:
         """Return the pool's state."""
-        used = f"{self.checkedout()} of {self.size() + self._max_overflow} connections in use"
+        used = f"{self.checkedout()} of {self._most()} connections in use"
         return f"pool `{self.name}`: {used}, {self.waiting} waiting"
 
 

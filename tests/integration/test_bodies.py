@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from quart import Quart
 
 from service import create_app
-from service.common import limits
+from service.common import limits, transfers
 from service.common.middleware import body_limits
 from service.common.middleware.body_budget import Budget
 from service.settings import Settings
@@ -207,3 +207,22 @@ async def test_no_byte_of_an_import_is_read_before_its_turn(running: Quart) -> N
     assert unread == [0] * most[0] + [20] * most[1]
     assert one_more.status == 503
     assert {exchange.status for exchange in exchanges[1:]} == {201}
+
+
+@pytest.mark.limit("TRANSFER_SECONDS_FOR_OTHERS")
+async def test_an_import_whose_records_do_not_arrive_ends_when_another_waits(
+    running: Quart, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfers, "SECONDS", 0)
+    resting = [Exchange(running, "/foss", "POST", **LINES) for _ in range(limits.IMPORTS.value)]
+    tasks = [asyncio.create_task(one.run(part(b"\n", more=True))) for one in resting]
+    await until(lambda: all(one.received.empty() for one in resting))
+    await settle()
+    another = Exchange(running, "/foss", "POST", **LINES)
+    await another.run(part(b"\n"))
+    for exchange in resting:
+        exchange.received.put_nowait(part())
+    await asyncio.gather(*tasks)
+
+    assert [another.status, resting[0].status] == [201, 408]
+    assert {exchange.status for exchange in resting[1:]} == {201}

@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Any, cast
 
 import pytest
 from quart import Quart
-from sqlalchemy import text
+from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from service import create_app
@@ -165,6 +166,73 @@ async def test_only_so_many_transactions_and_transfers_wait(
         answered = await codes(waiting)
 
     assert answered == [status] * most
+
+
+async def test_repetitions_of_a_request_in_progress_need_no_connection(
+    settings: Settings, empty_database: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def keyed(client: Client, key: str) -> Awaitable[Any]:
+        return client.post("/foss", json=foss(), headers={"Idempotency-Key": key})
+
+    statements: list[str] = []
+    async with running(settings, request_timeout=60) as (app, client):
+        engine, pool = engine_of(app, Work.TRANSACTIONS), pool_of(app, Work.TRANSACTIONS)
+        monkeypatch.setattr(pool, "_timeout", 10)
+        async with engine.connect():
+            first = asyncio.ensure_future(keyed(client, "one"))
+            while not pool.waiting:  # noqa: ASYNC110  # A pool tells nobody who waits.
+                await asyncio.sleep(0)
+            flood = await asyncio.gather(*(keyed(client, "one") for _ in range(100)))
+            assert {answer.status_code for answer in flood} == {409}
+            assert pool.waiting == 1
+            others = [asyncio.ensure_future(keyed(client, f"k{n}")) for n in range(20)]
+            while pool.waiting < 1 + len(others):  # noqa: ASYNC110  # As above.
+                await asyncio.sleep(0)
+            event.listen(
+                engine.sync_engine, "before_cursor_execute", lambda *e: statements.append(e[2])
+            )
+        answered = await codes([first, *others])
+        count = len(statements)
+        after = await keyed(client, "one")
+
+    for answer in flood:
+        await error_of(answer, 409, "RequestInProgress")
+        assert answer.headers["Retry-After"] == "1"
+    assert answered == [201] * 21
+    # The lock, the look-up, the record, the answer.
+    assert count == 4 * len(answered)
+    await error_of(after, 422, "InvalidAPIRequest")
+
+
+async def test_a_key_is_free_again_when_its_request_was_given_up(
+    settings: Settings, empty_database: None
+) -> None:
+    async with running(settings, request_timeout=60) as (app, client):
+        pool = pool_of(app, Work.TRANSACTIONS)
+        send = partial(client.post, "/foss", json=foss(), headers={"Idempotency-Key": "one"})
+        async with engine_of(app, Work.TRANSACTIONS).connect():
+            given_up = asyncio.create_task(send())
+            while not pool.waiting:  # noqa: ASYNC110  # A pool tells nobody who waits.
+                await asyncio.sleep(0)
+            given_up.cancel()
+            await asyncio.wait([given_up])
+        response = await send()
+
+    assert response.status_code == 201
+
+
+@pytest.mark.limit("REQUEST_SECONDS")
+@pytest.mark.parametrize("mode", ["ACCESS EXCLUSIVE", "SHARE"], ids=["look-up", "answer"])
+async def test_the_statements_of_an_idempotency_key_have_the_deadline_of_the_request(
+    settings: Settings, engine: AsyncEngine, empty_database: None, mode: str
+) -> None:
+    async with (
+        running(settings, request_timeout=0.2) as (_, client),
+        held(engine, f"LOCK TABLE idempotencykey IN {mode} MODE"),
+    ):
+        response = await client.post("/foss", json=foss(), headers={"Idempotency-Key": "one"})
+
+    await error_of(response, 504, "DeadlineExceeded")
 
 
 async def test_what_waits_for_a_lock_leaves_connections_for_the_others(

@@ -4,6 +4,7 @@ import socket
 import struct
 import time
 from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
 import httpx
@@ -17,6 +18,7 @@ from tests.socket.conftest import KEY, Service, running
 from tests.waiting import until
 
 RECORDS = 200_000
+SOME = 20_000
 LINES = {"Accept": "application/x-ndjson"}
 REQUEST = (
     f"GET /foss HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {KEY}\r\nAccept: text/csv\r\n\r\n"
@@ -25,18 +27,32 @@ REQUEST = (
 RUNNING = "FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND query LIKE '%to_char(timezone(%'"
 COUNT = f"SELECT count(*) {RUNNING} AND xact_start IS NOT NULL"
 MIB = 1 << 20
+END = b"\r\n0\r\n\r\n"
 
 
 @pytest.fixture
 async def many(engine: AsyncEngine, empty_database: None) -> AsyncIterator[None]:
     """Store more records than the buffers of a connection hold."""
+    async with stored(engine, RECORDS):
+        yield
+
+
+@pytest.fixture
+async def some(engine: AsyncEngine, empty_database: None) -> AsyncIterator[None]:
+    """Store more records than those of a connection whose client takes little at a time."""
+    async with stored(engine, SOME):
+        yield
+
+
+@asynccontextmanager
+async def stored(engine: AsyncEngine, records: int) -> AsyncIterator[None]:
     async with engine.begin() as connection:
         await connection.execute(
             text(
                 "INSERT INTO foss (name, email) SELECT repeat('n', 100), n || '@example.org'"
                 " FROM generate_series(1, :records) AS n"
             ),
-            {"records": RECORDS},
+            {"records": records},
         )
     yield
     async with engine.begin() as connection:
@@ -119,6 +135,40 @@ async def test_the_query_ends_when_the_client_stops_reading(
 
         assert not rest.endswith(b"0\r\n\r\n")
         assert "Traceback" not in impatient.log.read_text()
+
+
+def ends_whole(connection: socket.socket) -> bool:
+    """Read an answer, and return whether it has the end of its message."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, MIB)
+    last = b""
+    while not last.endswith(END) and (data := connection.recv(MIB)):
+        last = (last + data)[-len(END) :]
+    return last == END
+
+
+@pytest.mark.limit("TRANSFER_SECONDS_FOR_OTHERS")
+def test_an_export_that_is_not_read_ends_when_another_waits(
+    tmp_path: Path, database_url: str, some: None
+) -> None:
+    program = ("-m", "tests.socket.contended", "0")
+    with running(tmp_path, database_url, program) as contended, ExitStack() as stack:
+        connections = []
+        for _ in range(BULK_CONNECTIONS):
+            connection = stack.enter_context(socket.socket())
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            connection.connect(("127.0.0.1", contended.port))
+            connection.sendall(REQUEST)
+            # The first lines are more than the buffers hold: the service waits for its client.
+            connection.recv(1, socket.MSG_PEEK)
+            connections.append(connection)
+        headers = {"X-API-Key": KEY, **LINES}
+        another = httpx.get(f"{contended.url}/foss", headers=headers, timeout=30)
+        whole = [ends_whole(connection) for connection in connections]
+
+        assert another.text.count("\n") == SOME
+        assert whole.count(False) == 1
+        assert contended.log.read_text().count("transfer ended") == 1
+        assert "Traceback" not in contended.log.read_text()
 
 
 async def test_a_failure_midway_is_no_whole_file(

@@ -35,6 +35,7 @@ OPEN = """
 SELECT count(*) FROM pg_stat_activity
 WHERE pid <> pg_backend_pid() AND xact_start IS NOT NULL AND query LIKE '%foss_lines%'
 """
+RESTING = f"{OPEN} AND state = 'idle in transaction' AND query LIKE '%stored%'"
 STORED = "SELECT count(*) FROM foss"
 
 
@@ -139,21 +140,36 @@ async def test_an_import_ends_when_its_client_leaves_although_nobody_reads_its_b
     await until(engine, STORED, 0)
 
 
-@pytest.mark.limit("BULK_TRANSFERS")
-async def test_as_many_files_move_at_once_as_there_are_connections_for_them(
-    service: Service, engine: AsyncEngine, empty_database: None
+@pytest.mark.limit("BULK_TRANSFERS", "TRANSFER_SECONDS_FOR_OTHERS")
+@pytest.mark.parametrize(("seconds", "status"), [(1000, 503), (0, 201)])
+async def test_an_import_whose_client_rests_ends_only_if_another_waits_for_too_long(
+    tmp_path: Path,
+    database_url: str,
+    engine: AsyncEngine,
+    empty_database: None,
+    seconds: int,
+    status: int,
 ) -> None:
-    with ExitStack() as stack:
+    program = ("-m", "tests.socket.contended", str(seconds))
+    with running(tmp_path, database_url, program) as contended, ExitStack() as stack:
+        connections = []
         for _ in range(BULK_CONNECTIONS):
-            connection = socket.create_connection(("127.0.0.1", service.port))
-            stack.enter_context(connection)
-            connection.sendall(HEAD + chunk(lines(6000)))
-        await until(engine, OPEN, BULK_CONNECTIONS)
-        async with httpx.AsyncClient(base_url=service.url, headers=HEADERS) as client:
-            one_more = await client.post("/foss", content=lines(1))
+            connection = socket.create_connection(("127.0.0.1", contended.port), timeout=30)
+            connections.append(stack.enter_context(connection))
+            # As many as are stored at once.
+            connection.sendall(HEAD + chunk(lines(5000)))
+        await until(engine, RESTING, BULK_CONNECTIONS)
+        async with httpx.AsyncClient(base_url=contended.url, headers=HEADERS) as client:
+            one_more = await client.post("/foss", content=lines(1), timeout=30)
+        for connection in connections:
+            connection.sendall(chunk(b""))
+        answers = sorted(connection.recv(12) for connection in connections)
     await until(engine, OPEN, 0)
 
-    assert one_more.status_code == 503
+    assert one_more.status_code == status
+    ended = int(status == 201)
+    assert answers == [b"HTTP/1.1 201"] * (BULK_CONNECTIONS - ended) + [b"HTTP/1.1 408"] * ended
+    await until(engine, STORED, 5000 * (BULK_CONNECTIONS - ended) + ended)
 
 
 async def test_what_a_killed_service_did_not_finish_is_not_stored(

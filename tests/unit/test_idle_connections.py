@@ -12,6 +12,7 @@ from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
 from service import idle_connections
+from service.common.limits import KEEP_ALIVE_SECONDS
 from service.idle_connections import PIECE, ConnectionServer
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -95,6 +96,34 @@ def serving(service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.limit("KEEP_ALIVE_SECONDS")
+async def test_an_idle_connection_is_closed_at_the_limit_and_not_before(
+    serving: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds, loop = KEEP_ALIVE_SECONDS.value, asyncio.get_running_loop()
+
+    async def settle() -> None:
+        for _ in range(100):
+            await asyncio.sleep(0)
+
+    async with serving(seconds) as connect:
+        before = loop.time()
+        reader, writer = await connect()
+        writer.write(REQUEST)
+        await reader.readuntil(b"0\r\n\r\n")
+        await settle()
+        after = now = loop.time()
+        monkeypatch.setattr(loop, "time", lambda: now)
+        now = before + seconds - 0.001
+        await settle()
+        early = reader.at_eof()
+        now = after + seconds + 0.001
+        await settle()
+        late = reader.at_eof()
+        monkeypatch.undo()
+
+    assert (early, late) == (False, True)
+
+
 async def test_a_connection_that_is_idle_is_closed(serving: Any) -> None:
     async with serving(0.05) as connect:
         new, _ = await connect()

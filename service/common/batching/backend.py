@@ -1,6 +1,6 @@
-"""The statements of batches: many records at once, none of which fails or waits for another.
+"""The statements of batches: many records at once, none of which fails because of another.
 
-A write leaves out what is in another's way: whoever asked for it does it alone.
+A write leaves out a record that conflicts or is locked; its request then writes it alone.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence

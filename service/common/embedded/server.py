@@ -155,8 +155,8 @@ class Server:
             *("-k", str(self._socket().parent), "-c", "listen_addresses=", *PRIVATE_LOG, *options),
         ]
         with self._held() as held:
-            # Whoever wrote these is gone. The process id in them may be another program's by now,
-            # for which PostgreSQL would refuse to start.
+            # The process that wrote these has ended. The process id in them may be another
+            # program's by now, for which PostgreSQL would refuse to start.
             lock = self._socket().with_suffix(".5432.lock")
             for left in (self.directory / "postmaster.pid", lock):
                 left.unlink(missing_ok=True)

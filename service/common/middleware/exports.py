@@ -10,7 +10,7 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from functools import wraps
-from typing import Any
+from typing import Any, cast
 
 import structlog
 from quart import Quart, current_app, g, request
@@ -22,11 +22,15 @@ from werkzeug.http import parse_accept_header
 
 from service.common.contract_lines import MORE_CONTENT, lines_content
 from service.common.contract_parts import CSV, JSON, NDJSON
-from service.common.database import release
+from service.common.database import Database, release
 from service.common.exceptions import cause_of
 from service.common.exports.backend import Csv, LineForm, Ndjson
 from service.common.middleware.connection import current_request
 from service.common.middleware.deadline import lift_deadline
+from service.common.transfers import BYTES, Transfer
+
+# So that each shows whether the client makes progress.
+PIECE = BYTES // 4
 
 log = structlog.get_logger("service")
 FORMS: Mapping[str, LineForm | None] = {
@@ -86,8 +90,9 @@ def preferred_form() -> LineForm | None:
 async def answer_lines(export: Export, query: Any, form: LineForm) -> Response:
     """Return the lines as they come; the first of them are there already."""
     lift_deadline()
-    session = current_app.extensions["database"].bulk()
-    lines = g.lines = until_closed(session, export(session, query, form))
+    database: Database = current_app.extensions["database"]
+    session, transfer = database.bulk(), Transfer()
+    lines = g.lines = until_closed(database, transfer, session, export(session, query, form))
     first = await anext(lines, "")
     if request.method == "HEAD":
         await lines.aclose()
@@ -95,27 +100,40 @@ async def answer_lines(export: Export, query: Any, form: LineForm) -> Response:
         # A length here would be that of the lines.
         del response.headers["Content-Length"]
     else:
-        response = Response(whole_or_torn(first, lines), content_type=form.media_type)
+        response = Response(whole_or_torn(first, lines, transfer), content_type=form.media_type)
     return response
 
 
-async def until_closed(session: AsyncSession, lines: AsyncIterator[str]) -> AsyncGenerator[str]:
-    """Yield the lines; whoever stops, the query stops with it."""
+async def until_closed(
+    database: Database, transfer: Transfer, session: AsyncSession, lines: AsyncIterator[str]
+) -> AsyncGenerator[str]:
+    """Yield the lines; closing the generator stops the query."""
+    database.transfers[transfer] = session
     try:
         async for some in lines:
             yield some
     finally:
+        del database.transfers[transfer]
         # Whole, though the client may go at this moment.
         await asyncio.shield(release(session))
 
 
-async def whole_or_torn(first: str, rest: AsyncGenerator[str]) -> AsyncGenerator[bytes]:
-    """Yield the body; where it can't go on, end the request without the end of the message."""
+async def whole_or_torn(
+    first: str, rest: AsyncGenerator[str], transfer: Transfer
+) -> AsyncGenerator[bytes]:
+    """Yield the body; if it can't go on, end the request without the end of the message."""
     some: str | None = first
+    # That of the server, which also sends what is yielded.
+    task = cast("asyncio.Task[None]", asyncio.current_task())
     async with aclosing(rest):
         try:
             while some is not None:
-                yield some.encode()
+                data = some.encode()
+                for start in range(0, len(data), PIECE):
+                    piece = data[start : start + PIECE]
+                    with transfer.waiting(task.cancel):
+                        yield piece
+                    transfer.move(len(piece))
                 some = await anext(rest, None)
         except Exception as error:
             log.warning("export ended", cause=cause_of(error))

@@ -7,13 +7,14 @@ transaction of the record: either both are stored, or neither.
 from hashlib import sha256
 from typing import Any, cast
 
-from quart import Quart, g, request
+from quart import Quart, current_app, g, request
 from quart.wrappers import Response
 
 from service.common.exceptions import Fault, InvalidAPIRequest, RequestInProgress
 from service.common.idempotency import backend
 from service.common.imports.lines import Lines
 from service.common.middleware.connection import current_request
+from service.common.middleware.deadline import in_time
 from service.common.middleware.json_exceptions import answer
 from service.common.middleware.unit_of_work import session
 from service.common.payloads import IdempotencyKeyHeader
@@ -21,12 +22,17 @@ from service.common.validation import Payload
 
 CREATED = 201
 HEADERS = ("Content-Type", "ETag", "Location")
+IN_PROGRESS = "The first request with this key is still running: try again soon."
 
 
 def register(app: Quart) -> None:
     """Answer from what is kept before the view, and keep the answer before the commit."""
+    # The keys of this process's requests in progress. Further requests with one of these need no
+    # connection to the database, so they can't keep requests with other keys from getting one.
+    app.extensions["idempotency_keys"] = set()
     app.before_request(replay)
     app.after_request(keep)
+    app.teardown_request(forget)
 
 
 async def replay() -> Response | None:
@@ -44,13 +50,23 @@ async def replay() -> Response | None:
     if isinstance(arguments["payload"], Lines):
         # No connection waits for a client that has only begun to send.
         await arguments["payload"].read_first()
+    keys: set[str] = current_app.extensions["idempotency_keys"]
+    if key in keys:
+        raise RequestInProgress(IN_PROGRESS)
+    keys.add(key)
+    g.idempotency_key = key
+    return await in_time(_replay(key, arguments["payload"]))
+
+
+async def _replay(key: str, payload: Payload | Lines) -> Response | None:
+    # Another process may have the key.
     if not await backend.lock_key(session(), key):
-        raise RequestInProgress("The first request with this key is still running: try again soon.")
+        raise RequestInProgress(IN_PROGRESS)
     kept = await backend.select_key(session(), key)
     if kept is None:
-        g.idempotency = key, arguments["payload"]
+        g.idempotency = key, payload
         return None
-    if kept.fingerprint != await _fingerprint(arguments["payload"]):
+    if kept.fingerprint != await _fingerprint(payload):
         sentence = "This key was given to another request: use a new one"
         fault = Fault("/Idempotency-Key", "const", sentence)
         raise InvalidAPIRequest(status_code=422, faults=[fault])
@@ -68,10 +84,17 @@ async def keep(response: Response) -> Response:
     facts = {"status": CREATED, "headers": headers, "body": await response.get_data()}
     request_ = {"key": key, "fingerprint": await _fingerprint(payload)}
     try:
-        await backend.insert_key(session(), request_ | facts)
+        await in_time(backend.insert_key(session(), request_ | facts))
     except Exception as error:  # noqa: BLE001  # Whatever it is, it is the answer now.
         return await answer(error)
     return response
+
+
+async def forget(error: BaseException | None) -> None:
+    """Let another request have the key: this one is committed or rolled back."""
+    del error
+    if "idempotency_key" in g:
+        current_app.extensions["idempotency_keys"].remove(g.pop("idempotency_key"))
 
 
 async def _fingerprint(payload: Payload | Lines) -> bytes:

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from quart import Quart, current_app, g, request
 from quart.typing import ResponseReturnValue
+from quart.wrappers import Response
 from quart_schema.validation import QUART_SCHEMA_REQUEST_ATTRIBUTE as REQUESTS
 from quart_schema.validation import QUART_SCHEMA_RESPONSE_ATTRIBUTE as RESPONSES
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -29,6 +30,7 @@ from service.common.middleware.deadline import lift_deadline
 from service.common.middleware.streamed_body import StreamedBody, StreamingConnection
 from service.common.middleware.unit_of_work import session, use_bulk_session
 from service.common.payloads import CreatedCount
+from service.common.transfers import Transfer, end_slowest
 from service.common.validation import Payload
 
 CREATED = 201
@@ -46,7 +48,10 @@ def register(app: Quart, max_bytes: int, max_line_bytes: int) -> None:
         media_types = (NDJSON, CSV)
         limit = max_bytes
 
-    admission = Admission(limits.IMPORTS.value, limits.IMPORTS_WAITING.value)
+    transfers: set[Transfer] = set()
+    admission = Admission(
+        limits.IMPORTS.value, limits.IMPORTS_WAITING.value, lambda: end_slowest(transfers)
+    )
 
     async def open_lines() -> None:
         body: object = current_request().body
@@ -56,32 +61,40 @@ def register(app: Quart, max_bytes: int, max_line_bytes: int) -> None:
                 raise InvalidContentType("Invalid charset. Only `utf-8` is allowed.")
             if parameters.get("header", "present").lower() != "present":
                 raise InvalidContentType("Invalid header. Only `present` is allowed.")
+            lift_deadline()
             # Before the first byte of the body is read.
             await admission.enter(BUSY, limits.POOL_WAIT_SECONDS.value)
-            g.import_admission = admission
+            g.import_transfer = transfer = Transfer()
+            transfers.add(transfer)
             view = current_app.view_functions[cast("str", request.endpoint)]
-            cast("dict[str, Any]", request.view_args)["payload"] = _lines(view, body)
-            use_bulk_session()
+            cast("dict[str, Any]", request.view_args)["payload"] = _lines(view, body, transfer)
+            use_bulk_session(transfer)
 
-    def _lines(view: Any, body: StreamedBody) -> Lines:
+    async def finish(response: Response) -> Response:
+        await leave(None)
+        return response
+
+    async def leave(error: BaseException | None) -> None:
+        """Let another import in."""
+        del error
+        if "import_transfer" in g:
+            transfers.remove(g.pop("import_transfer"))
+            admission.leave()
+
+    def _lines(view: Any, body: StreamedBody, transfer: Transfer) -> Lines:
         model, ignored = getattr(view, REQUESTS)[0], _read_only(view)
         reader: Reader
         if request.mimetype == NDJSON:
             reader = NdjsonReader(max_line_bytes)
         else:
             reader = CsvReader(max_line_bytes, model, ignored)
-        return Lines(body.pieces(PROGRESS_SECONDS), reader, model, ignored)
+        return Lines(body.pieces(PROGRESS_SECONDS, transfer), reader, model, ignored)
 
     app.asgi_http_class = Connection
     app.before_request(open_lines)
+    # The answer may wait for the rest of the body.
+    app.after_request(finish)
     app.teardown_request(leave)
-
-
-async def leave(error: BaseException | None) -> None:
-    """Let another import in."""
-    del error
-    if "import_admission" in g:
-        g.pop("import_admission").leave()
 
 
 def imports(store: Import) -> Callable[[View], View]:
@@ -92,7 +105,6 @@ def imports(store: Import) -> Callable[[View], View]:
         async def one_or_many(payload: Payload | Lines, **arguments: Any) -> ResponseReturnValue:
             if not isinstance(payload, Lines):
                 return await view(payload=payload, **arguments)
-            lift_deadline()
             return {"created": await store(session(), payload)}, CREATED
 
         answer = {JSON: {"schema": {"$ref": f"#/components/schemas/{CreatedCount.__name__}"}}}

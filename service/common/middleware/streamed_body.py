@@ -5,6 +5,7 @@ If the application does not read, no more is received than fits the buffers.
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 from quart.wrappers import Request
@@ -14,6 +15,7 @@ from service.common import limits
 from service.common.middleware.body_limits import MeasuredBody
 from service.common.middleware.connection import OneTaskConnection
 from service.common.middleware.peer import on_client_close
+from service.common.transfers import Transfer
 
 MAX_TYPE_BYTES = limits.CONTENT_TYPE_BYTES.value
 # How much is kept unread, and how much is read at once; other requests run in between.
@@ -59,11 +61,11 @@ class StreamedBody(MeasuredBody):
         super().clear()
         self._room.set()
 
-    async def pieces(self, seconds: float) -> AsyncIterator[bytes]:
+    async def pieces(self, seconds: float, transfer: Transfer) -> AsyncIterator[bytes]:
         """Yield the body in pieces.
 
-        Raises RequestTimeout (408) if fewer than `PROGRESS` bytes arrive within `seconds`, and
-        RequestEntityTooLarge (413).
+        Raises RequestTimeout (408) if fewer than `PROGRESS` bytes arrive within `seconds` or the
+        transfer is ended, and RequestEntityTooLarge (413).
         """
         loop = asyncio.get_running_loop()
         progress = PROGRESS
@@ -71,8 +73,9 @@ class StreamedBody(MeasuredBody):
             if progress >= PROGRESS:
                 progress, deadline = 0, loop.time() + seconds
             try:
-                async with asyncio.timeout_at(deadline):
-                    data = await anext(self, None)
+                async with asyncio.timeout_at(deadline) as limit:
+                    with transfer.waiting(partial(limit.reschedule, 0)):
+                        data = await anext(self, None)
             except TimeoutError as error:
                 raise RequestTimeout from error
             if data is None:
@@ -81,6 +84,7 @@ class StreamedBody(MeasuredBody):
                     raise self._must_raise
                 return
             progress += len(data)
+            transfer.move(len(data))
             for start in range(0, len(data), PIECE):
                 yield data[start : start + PIECE]
                 await asyncio.sleep(0)

@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from service.common.database import Database, commit, release
 from service.common.middleware.connection import current_request
 from service.common.middleware.json_exceptions import answer
+from service.common.transfers import Transfer
 
 SAFE_METHODS = frozenset({"GET", "HEAD"})
 FIRST_ERROR = 400
@@ -47,9 +48,10 @@ def _database() -> Database:
     return database
 
 
-def use_bulk_session() -> None:
+def use_bulk_session(transfer: Transfer) -> None:
     """Give the request a session for many records, before it has another."""
-    g.session = current_app.extensions["database"].bulk()
+    g.transfer, g.session = transfer, _database().bulk()
+    _database().transfers[transfer] = g.session
 
 
 async def finish(response: Response) -> Response:
@@ -70,4 +72,6 @@ async def close(error: BaseException | None) -> None:
     del error
     if "session" not in g:
         return
+    if "transfer" in g:
+        _database().transfers.pop(g.pop("transfer"))
     await release(g.pop("session"))

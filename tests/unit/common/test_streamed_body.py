@@ -7,6 +7,7 @@ from werkzeug.exceptions import RequestTimeout
 
 from service.common.limits import IMPORT_PROGRESS_BYTES, PROGRESS_SECONDS
 from service.common.middleware.streamed_body import StreamedBody
+from service.common.transfers import Transfer
 
 
 @pytest.mark.limit("IMPORT_PROGRESS_BYTES", "PROGRESS_SECONDS")
@@ -21,7 +22,7 @@ async def test_the_deadline_of_a_body_is_renewed_by_enough_bytes(
     read = bytearray()
 
     async def read_all() -> None:
-        async for piece in body.pieces(PROGRESS_SECONDS.value):
+        async for piece in body.pieces(PROGRESS_SECONDS.value, Transfer()):
             read.extend(piece)
 
     async def settle() -> None:

@@ -1,0 +1,22 @@
+"""A service that waits so many seconds for a client whose place another needs.
+
+`python -m tests.socket.contended SECONDS`. Its sockets buffer little.
+"""
+
+import sys
+from functools import partial
+
+from service import __main__ as program
+from service.common import transfers
+from tests.socket.impatient import open_sockets
+
+
+def main() -> int:
+    """Serve, with this patience."""
+    vars(transfers)["SECONDS"] = float(sys.argv.pop())
+    vars(program)["open_sockets"] = partial(open_sockets, program.open_sockets)
+    return program.main()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
