@@ -1,6 +1,7 @@
-"""Connections that get no place: each is answered 503, and closed a moment later.
+"""Connections that get no place: each is answered 503, and closed.
 
-Closing one at once, while its client is still sending, resets it: the client may lose the answer.
+Closing one while its client is still sending resets it, and the client may lose the answer. So one
+is closed a moment later, unless its whole request has arrived.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from service.common.request_ids import choose_request_id
 LINGER_SECONDS = 1
 # A header of the client, in what has arrived of its request.
 REQUEST_ID = re.compile(rb"\nX-Request-ID:[ \t]*([A-Za-z0-9._-]{1,64})[ \t]*\r?\n", re.IGNORECASE)
+BODY = re.compile(rb"\n(?:Content-Length|Transfer-Encoding):", re.IGNORECASE)
 READ_BYTES = 1 << 14
 MESSAGE = "The service has no room for another connection. Try again shortly."
 
@@ -33,7 +35,11 @@ class RefusedConnections:
         """
         self._log.note()
         try:
-            client.send(refuse(client.recv(READ_BYTES)))
+            request = client.recv(READ_BYTES)
+            client.send(refuse(request))
+            if is_whole(request):
+                client.close()
+                return
             client.shutdown(socket.SHUT_WR)
         except OSError:
             # It has sent nothing, or has gone.
@@ -59,6 +65,11 @@ class RefusedConnections:
         self._timers.pop(client).cancel()
         asyncio.get_running_loop().remove_reader(client)
         client.close()
+
+
+def is_whole(request: bytes) -> bool:
+    """Return whether this is a request, or several, without a body, to the end."""
+    return request.endswith(b"\r\n\r\n") and not BODY.search(request)
 
 
 def refuse(request: bytes) -> bytes:

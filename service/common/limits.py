@@ -248,7 +248,7 @@ REFUSALS = Limit(
     200,
     "connections a second that get a 503 as they have waited too long for a place",
     "the 503 is sent in one of the next seconds",
-    "A client that is refused may connect again at once: so the others pay little for it.",
+    "A client that is refused may connect again at once, and this must cost the others little.",
 )
 HEALTH_CONNECTIONS = Limit(
     20,

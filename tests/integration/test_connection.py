@@ -11,6 +11,7 @@ from quart.wrappers import Response
 from service import create_app
 from service.common.limits import REQUESTS_IN_PROGRESS
 from service.common.middleware import admission
+from service.common.middleware.connection import GIVE_UP
 from service.docs.domain import ASSETS, FOLDER
 from service.settings import Settings
 
@@ -24,7 +25,9 @@ def part(body: bytes = b"", *, more: bool = False) -> dict[str, Any]:
 class Exchange:
     """One request as an ASGI server makes it."""
 
-    def __init__(self, app: Quart, path: str, method: str = "GET", **headers: str) -> None:
+    def __init__(
+        self, app: Quart, path: str, method: str = "GET", state: Any = None, **headers: str
+    ) -> None:
         self.received: asyncio.Queue[Any] = asyncio.Queue()
         self.sent: list[Any] = []
         self._app = app
@@ -45,6 +48,8 @@ class Exchange:
             "server": ("127.0.0.1", 2),
             "extensions": {},
         }
+        if state is not None:
+            self._scope["state"] = state
 
     async def run(self, *messages: Any, root_path: str = "") -> None:
         for message in messages:
@@ -109,6 +114,28 @@ async def running(settings: Settings, views: Views) -> AsyncIterator[Quart]:
 
 
 JSON = {"content_type": "application/json"}
+
+
+async def test_a_client_that_has_gone_already_is_noticed_although_the_server_tells_of_it_no_more(
+    running: Quart, views: Views
+) -> None:
+    exchange = Exchange(running, "/wait", state={GIVE_UP: None})
+    await exchange.run(part(), GONE)
+
+    assert views.cancelled
+    assert exchange.sent == []
+
+
+async def test_the_server_tells_that_the_client_goes(running: Quart, views: Views) -> None:
+    state: dict[str, Any] = {GIVE_UP: None}
+    exchange = Exchange(running, "/wait", state=state)
+    request = asyncio.create_task(exchange.run(part()))
+    await views.begun.wait()
+    state[GIVE_UP]()
+    await request
+
+    assert views.cancelled
+    assert state[GIVE_UP] is None
 
 
 async def test_a_request_without_a_body_is_answered(running: Quart) -> None:

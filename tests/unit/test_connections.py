@@ -10,7 +10,7 @@ import pytest
 from service import connections as module
 from service.common import limits
 from service.connections import Connections
-from service.refused_connections import refuse
+from service.refused_connections import is_whole, refuse
 
 REQUEST = b"GET /foss HTTP/1.1\r\nHost: a\r\nX-Request-ID: mine\r\n\r\n"
 
@@ -118,7 +118,7 @@ async def test_what_a_client_sends_after_its_refusal_does_not_take_the_answer_fr
     monkeypatch.setattr(module, "TURN_SECONDS", 0.001)
     door.arrive()
     door.arrive()
-    client, server = door.arrive(REQUEST)
+    client, server = door.arrive(REQUEST[:-2])
     await asyncio.sleep(0.01)
     client.sendall(b"more")
     await asyncio.sleep(0.01)
@@ -183,7 +183,7 @@ async def test_of_too_many_that_are_refused_the_first_is_closed(
     monkeypatch.setattr(limits, "REFUSED_CONNECTIONS", few)
     door.arrive()
     door.arrive()
-    refused = [door.arrive(REQUEST)[1] for _ in range(3)]
+    refused = [door.arrive(REQUEST[:-2])[1] for _ in range(3)]
     door.connections.close()
 
     assert [server.fileno() < 0 for server in refused] == [True, False, False]
@@ -371,6 +371,22 @@ async def test_all_connections_are_looked_at_once_for_many_that_wait(door: Door)
         door.arrive()
 
     assert len(looks) <= 4
+
+
+@pytest.mark.parametrize(
+    ("sent", "whole"),
+    [
+        (REQUEST, True),
+        (REQUEST + REQUEST, True),
+        (REQUEST[:-2], False),
+        (REQUEST + b"more", False),
+        (REQUEST.replace(b"Host: a", b"content-length: 4"), False),
+        (REQUEST.replace(b"Host: a", b"transfer-encoding: chunked"), False),
+        (b"", False),
+    ],
+)
+def test_a_request_is_whole_if_no_more_of_it_can_come(sent: bytes, whole: object) -> None:
+    assert is_whole(sent) == whole
 
 
 def test_a_refusal_of_a_head_request_has_no_body() -> None:
