@@ -133,7 +133,9 @@ def state_of(settings: Settings) -> Path:
     Raises DirectoryError or CommandError: it is another user's, or it holds other things.
     """
     state = settings.state_dir
-    if state.exists() and state != ROOT / ".local" and not (state / LOCK).exists():
+    # A service alone, without the stack, keeps its PostgreSQL there.
+    known = any((state / name).exists() for name in (LOCK, "postgres.lock"))
+    if state.exists() and state != ROOT / ".local" and not known:
         require_owner(state)
         if any(state.iterdir()):
             raise CommandError(

@@ -17,6 +17,7 @@ import pytest
 
 from local.ports import has_address
 from local.readiness import ask
+from service.common.embedded import start_server
 from tests.local.project import Project
 from tests.ports import free_port
 
@@ -211,6 +212,16 @@ def test_a_folder_of_other_things_is_no_state_directory(project: Project, tmp_pa
     assert refused.returncode == 1
     assert "holds other things" in refused.stderr
     assert (other.stat().st_mode & 0o777, [*other.iterdir()]) == (0o755, [other / "file"])
+
+
+def test_the_folder_of_a_service_without_a_stack_is_a_state_directory(
+    project: Project, tmp_path: Path
+) -> None:
+    state = tmp_path / "state"
+    start_server(state / "postgres").close()
+    listed = project.just("ps", STATE_DIR=str(state))
+
+    assert "holds other things" not in listed.stderr
 
 
 def test_data_survive_down_and_up_and_nothing_is_left_between(running: Project) -> None:
