@@ -197,11 +197,21 @@ async def test_the_statistics_say_what_it_takes_to_read_in_an_order(
 
 def test_fewer_records_are_read_in_a_scattered_order() -> None:
     near, apart = (
-        affordable(Search(("name",), "zq", {}, 1000, Reading(is_scattered=scattered)), 0)
+        affordable(Search(("name",), "zq", {}, 1000, Reading(is_scattered=scattered)))
         for scattered in (False, True)
     )
 
     assert apart < near
+
+
+def test_a_page_that_is_full_soon_is_read_to_its_end() -> None:
+    search = Search(("name",), "spread", {"name": [("spread", 0.01)]}, 1_000_000, Reading())
+
+    # Of 6,667 records a hundredth match.
+    assert affordable(search, walked=5000, found=50, missing=51) == pytest.approx(6667, abs=1)
+    assert affordable(search, walked=5000, found=50, missing=50) == pytest.approx(10_000, abs=1)
+    assert affordable(search, walked=9000, found=89, missing=1) == pytest.approx(10_000, abs=1)
+    assert affordable(search, walked=9000, found=50, missing=10) == pytest.approx(6667, abs=1)
 
 
 def test_a_long_search_takes_few_steps_and_reads_no_more_than_a_short_one_too_many() -> None:
@@ -267,7 +277,7 @@ def test_a_search_reads_so_many_records_in_order_at_most() -> None:
     most = limits.WALKED_RECORDS.value
 
     def of(records: float) -> float:
-        return affordable(Search(("name",), "zq", {}, records, Reading()), 0)
+        return affordable(Search(("name",), "zq", {}, records, Reading()))
 
     assert of(1.5 * most) == most
     assert of(1.5 * most - 3) == most - 2

@@ -25,17 +25,23 @@ PART = "q"
 NEAR, STEP, FAR = 1000, 4000, 16_000
 # How many may be read for each record that the index is likely to name.
 NEIGHBOURS, SCATTERED = 2 / 3, 2 / 5
+# How many times as many if the page is full by then.
+NEARLY = 3 / 2
 
 
-def affordable(search: Search, seen: float) -> float:
+def affordable(search: Search, walked: int = 0, found: int = 0, missing: int = 0) -> float:
     """Return how many records may be read in order before they are looked up.
 
     A record that the index names costs from half to three times as much as one read in order, and
-    about half as much if the order is scattered. `seen` is the share of matches so far.
+    about half as much if the order is scattered. So many were `walked`, with so many matches
+    `found` and `missing`: the page may take more if it is full soon at that rate.
     """
     worth = SCATTERED if search.reading.is_scattered else NEIGHBOURS
-    share = max(search.share, seen)
-    return min(share * search.records * worth, limits.WALKED_RECORDS.value)
+    seen = found / walked if walked else 0
+    most = max(search.share, seen) * search.records * worth
+    if seen and walked + missing / seen <= NEARLY * most:
+        most *= NEARLY
+    return min(most, limits.WALKED_RECORDS.value)
 
 
 def step_of(left: float) -> int:
@@ -63,7 +69,7 @@ async def search_page(
     search, walked, step = None, 0, NEAR
     if not is_indexed(model, way):
         search = await weigh(session, model, names, part, way)
-        if search.reading.sorted_at_once > max(NEAR, affordable(search, 0)):
+        if search.reading.sorted_at_once > max(NEAR, affordable(search)):
             step = 0
     async with AsyncExitStack() as stack:
         while search is None or step:
@@ -76,7 +82,7 @@ async def search_page(
             start = rows[-1][1:]
             search = search or await weigh(session, model, names, part, way)
             is_first, walked = walked == 0, walked + step
-            left = affordable(search, len(found) / walked) - walked
+            left = affordable(search, walked, len(found), missing) - walked
             # One connection for all that follows: a long search does not wait for each statement.
             if is_first and left > STEP:
                 ways.session = await stack.enter_async_context(hold_costly(session))
