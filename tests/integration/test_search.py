@@ -14,8 +14,12 @@ from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.common import limits
-from service.common.search.pages import NEAR, STEP, affordable
-from service.common.search.weights import Search
+from service.common.ordering import order_of
+from service.common.search.backend import weigh
+from service.common.search.pages import FAR, NEAR, STEP, affordable, step_of
+from service.common.search.weights import Reading, Search
+from service.foss import domain
+from service.foss.models import Foss
 from tests.integration.test_collection import links
 
 RECORDS = 20_000
@@ -42,7 +46,8 @@ NAMED = {
     "xample host": RECORDS,
     "zq": RECORDS,
 }
-SORTS = ("id", "-id", "-name", "created_at", "name,-email")
+# All have one time of the last change.
+SORTS = ("id", "-id", "-name", "created_at", "name,-email", "updated_at,name")
 
 
 @dataclass(frozen=True)
@@ -79,10 +84,12 @@ async def filled(app: Quart, engine: AsyncEngine) -> AsyncIterator[list[dict[str
     """Return the records of a table that the planner knows; it is empty afterwards."""
     async with engine.connect() as connection:
         await connection.execution_options(isolation_level="AUTOCOMMIT")
+        # What is not yet durable, VACUUM does not mark as visible to all.
+        await connection.execute(text("SET synchronous_commit = on"))
         await connection.execute(text("TRUNCATE foss RESTART IDENTITY"))
         await connection.execute(text(FILL))
         await connection.execute(text("VACUUM ANALYZE foss"))
-        found = await connection.execute(text("SELECT id, name, email, created_at FROM foss"))
+        found = await connection.execute(text("SELECT * FROM foss"))
         yield [dict(row) for row in found.mappings()]
         await connection.execute(text("TRUNCATE foss"))
 
@@ -101,18 +108,23 @@ def has(record: Mapping[str, Any], q: str) -> bool:
 
 async def read(engine: AsyncEngine, sent: list[Statement]) -> int:
     """Return how many records of the table statements read."""
+    return sum([_read(await explain(engine, one)) for one in sent])
+
+
+async def explain(engine: AsyncEngine, statement: Statement) -> dict[str, Any]:
+    """Run a statement and return its plan."""
     async with engine.connect() as connection:
-        total = 0
-        for one in sent:
-            explained = f"EXPLAIN (ANALYZE, FORMAT JSON) {one.sql}"
-            plan = (await connection.exec_driver_sql(explained, one.values)).scalar_one()
-            total += _read((json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"])
-    return total
+        explained = f"EXPLAIN (ANALYZE, FORMAT JSON) {statement.sql}"
+        plan = (await connection.exec_driver_sql(explained, statement.values)).scalar_one()
+    found: dict[str, Any] = (json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"]
+    return found
 
 
 def _read(node: dict[str, Any]) -> int:
     own = 0
-    if node.get("Relation Name") == "foss":
+    if "Heap Fetches" in node:
+        own = node["Heap Fetches"]  # The index alone had the others.
+    elif node.get("Relation Name") == "foss":
         lost = sum(value for name, value in node.items() if name.startswith("Rows Removed"))
         own = round((node["Actual Rows"] + lost) * node["Actual Loops"])
     return own + sum(_read(child) for child in node.get("Plans", ()))
@@ -125,15 +137,91 @@ async def test_a_search_reads_little_more_than_the_cheaper_way(
 ) -> None:
     client = app.test_client()
     ordered = in_order(filled, sort)
+    # No index alone has the end of a step in an order of several columns: it is read twice.
+    again = 1 if "," in sort else 0
     for q, named in NAMED.items():
         with statements(app) as sent:
             query = urlencode({"q": q, "sort": sort, "limit": limit})
             page = await (await client.get(f"/foss?{query}")).get_json()
         places = [place for place, record in enumerate(ordered, 1) if has(record, q)]
-        walked = places[limit] if len(places) > limit else RECORDS
+        walked = places[limit] if len(places) > limit and "updated_at" not in sort else RECORDS
+        most = (2 + again) * min(walked, named) + (1 + again) * (NEAR + STEP)
 
         assert [one["id"] for one in page] == [ordered[place - 1]["id"] for place in places[:limit]]
-        assert await read(engine, sent) <= 2 * min(walked, named) + NEAR + STEP, q
+        assert await read(engine, sent) <= most, q
+
+
+async def test_an_order_that_an_index_begins_is_read_until_the_page_is_full(
+    app: Quart, filled: list[dict[str, Any]]
+) -> None:
+    with statements(app) as sent:
+        await app.test_client().get("/foss?q=spread&sort=name,-email&limit=200")
+
+    assert not any("hits" in one.sql for one in sent)
+
+
+async def test_a_step_in_order_stores_its_matches_alone(
+    app: Quart, engine: AsyncEngine, filled: list[dict[str, Any]]
+) -> None:
+    client = app.test_client()
+    for q, stored in {"zqxjkv": 0, "rarely": 1}.items():
+        with statements(app) as sent:
+            await client.get(f"/foss?{urlencode({'q': q})}")
+
+        assert _stored(await explain(engine, sent[0])) == stored
+
+
+def _stored(node: dict[str, Any]) -> int:
+    """Return how many rows the first part of a plan has in common table expressions."""
+    own = node["Actual Rows"] if node.get("Subplan Name", "").startswith("CTE") else 0
+    return round(own) + sum(map(_stored, node.get("Plans", ())))
+
+
+async def test_the_statistics_say_what_it_takes_to_read_in_an_order(
+    app: Quart, filled: list[dict[str, Any]]
+) -> None:
+    expected = {
+        "id": Reading(),
+        "-name": Reading(),
+        "email": Reading(is_scattered=True),
+        "name,-email": Reading(),
+        "updated_at,name": Reading(sorted_at_once=RECORDS),
+    }
+    session = app.extensions["database"].reader()
+    for sort, reading in expected.items():
+        order = order_of(sort.split(","), domain.UNIQUE)
+        search = await weigh(session, Foss, ("name", "email"), "spread", order)
+
+        assert search.reading == reading, sort
+
+
+def test_fewer_records_are_read_in_a_scattered_order() -> None:
+    near, apart = (
+        affordable(Search(("name",), "zq", {}, 1000, Reading(is_scattered=scattered)))
+        for scattered in (False, True)
+    )
+
+    assert apart < near
+
+
+def test_a_page_that_is_full_soon_is_read_to_its_end() -> None:
+    search = Search(("name",), "spread", {"name": [("spread", 0.01)]}, 1_000_000, Reading())
+
+    # Of 6,667 records a hundredth match.
+    assert affordable(search, walked=5000, found=50, missing=51) == pytest.approx(6667, abs=1)
+    assert affordable(search, walked=5000, found=50, missing=50) == pytest.approx(10_000, abs=1)
+    assert affordable(search, walked=9000, found=89, missing=1) == pytest.approx(10_000, abs=1)
+    assert affordable(search, walked=9000, found=50, missing=10) == pytest.approx(6667, abs=1)
+
+
+def test_a_long_search_takes_few_steps_and_reads_no_more_than_a_short_one_too_many() -> None:
+    for most in (0, 1, STEP, FAR - 1, FAR, 66_667, limits.WALKED_RECORDS.value):
+        walked, steps = 0, 0
+        while step := step_of(most - walked):
+            walked, steps = walked + step, steps + 1
+
+        assert most <= walked < most + STEP
+        assert steps <= most / FAR + FAR / STEP
 
 
 @pytest.mark.parametrize("q", ["spread", "toolate", "rarely", "zqxjkv", "zq", "20"])
@@ -179,8 +267,8 @@ async def test_what_clients_search_for_makes_no_new_statements(
                 await client.get(f"/foss?{urlencode({'q': q, 'limit': limit})}")
             texts |= {one.sql for one in sent}
 
-    # Two steps in order, each from the first record or a later one; the statistics; the index,
-    # with the text or parts of it; all records.
+    # The first step in order, from the first record on; the later ones; the statistics; the
+    # index, with the text or parts of it; all records.
     assert len(texts) <= 8
 
 
@@ -189,7 +277,7 @@ def test_a_search_reads_so_many_records_in_order_at_most() -> None:
     most = limits.WALKED_RECORDS.value
 
     def of(records: float) -> float:
-        return affordable(Search(("name",), "zq", {}, records), 0)
+        return affordable(Search(("name",), "zq", {}, records, Reading()))
 
     assert of(1.5 * most) == most
     assert of(1.5 * most - 3) == most - 2

@@ -27,13 +27,16 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from service.common.collection.backend import is_indexed
 from service.common.exports.backend import json_object
 from service.common.keyset import Columns, beyond, order_by
 from service.common.models import Base
 from service.common.ordering import Order
 from service.common.search.trigrams import Sample
-from service.common.search.weights import Search, pattern
+from service.common.search.weights import Reading, Search, pattern
 
+# From this correlation on, neighbours in the order of a column are so in the table too.
+CORRELATED = 0.7
 # The keys of a record that a page is behind, if any.
 Start = Sequence[Any] | None
 
@@ -42,6 +45,7 @@ SELECT attname,
        most_common_vals::text::text[] AS common,
        most_common_freqs AS shares,
        histogram_bounds::text::text[] AS others,
+       correlation,
        -- As the planner does it: the density of the last time, and the size of now.
        pg_relation_size(pg_class.oid) * coalesce(reltuples / nullif(relpages, 0) / 8192, 0.01)
        AS records
@@ -67,13 +71,25 @@ class Target:
 
 
 async def weigh(
-    session: AsyncSession, model: type[Base], names: tuple[str, ...], part: str
+    session: AsyncSession, model: type[Base], names: tuple[str, ...], part: str, order: Order = ()
 ) -> Search:
-    """Return a search, weighed by PostgreSQL's statistics."""
-    values = {"table": model.__tablename__, "names": list(names)}
+    """Return a search of records in an order, weighed by PostgreSQL's statistics."""
+    keys = [key.name for key in order[:1]]
+    values = {"table": model.__tablename__, "names": [*names, *keys]}
     rows = (await session.execute(SAMPLES, values)).all()
-    samples = {row.attname: _sample(row) for row in rows if row.attname}
-    return Search(names, part, samples, rows[0].records if rows else 0)
+    records = rows[0].records if rows else 0
+    known = {row.attname: row for row in rows if row.attname}
+    samples = {name: _sample(known[name]) for name in names if name in known}
+    # What was never analyzed may be the same in every record.
+    common, correlation = 1, None
+    if keys and keys[0] in known:
+        common = max(known[keys[0]].shares or (0,))
+        correlation = known[keys[0]].correlation
+    reading = Reading(
+        sorted_at_once=0 if is_indexed(model, order) else records * common,
+        is_scattered=abs(correlation or 0) < CORRELATED,
+    )
+    return Search(names, part, samples, records, reading)
 
 
 def _sample(row: Any) -> Sample:
@@ -117,12 +133,13 @@ class Ways:
 @lru_cache
 def _walk(target: Target, step: int, is_started: bool) -> Any:
     order = target.order
+    columns = target.model.__table__.columns
+    readable = _readable(target, is_started)
+    # Limits are in the text: a plan for whatever number of records would sort all of them.
     walked = (
-        _readable(target, is_started)
-        .order_by(*order_by(target.model.__table__.columns, order))
-        # In the text: a plan for whatever number of records would sort all of them.
+        readable.order_by(*order_by(columns, order))
         .limit(literal_column(str(step)))
-        .cte("walked")
+        .subquery("walked")
     )
     found = (
         select(walked)
@@ -131,10 +148,12 @@ def _walk(target: Target, step: int, is_started: bool) -> Any:
         .limit(bindparam("wanted", type_=BigInteger))
         .cte("found")
     )
+    # Not of `walked`, which would have to be stored to be read twice.
     end = (
-        select(*_keys(walked.c, order))
-        .order_by(*order_by(walked.c, order))
+        readable.with_only_columns(*_keys(columns, order))
+        .order_by(*order_by(columns, order))
         .offset(literal_column(str(step - 1)))
+        .limit(literal_column("1"))
         .subquery("end_of_step")
     )
     few = select(func.count()).select_from(found).scalar_subquery() < bindparam("wanted")

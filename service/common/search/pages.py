@@ -21,18 +21,34 @@ from service.common.search.weights import Search
 
 # The filter that is a part of a text.
 PART = "q"
-# Records that the first statement looks through, and each that follows.
-NEAR, STEP = 1000, 4000
+# Records that the first statement looks through, each that follows, and each of a long search.
+NEAR, STEP, FAR = 1000, 4000, 16_000
+# How many may be read for each record that the index is likely to name.
+NEIGHBOURS, SCATTERED = 2 / 3, 2 / 5
+# How many times as many if the page is full by then.
+NEARLY = 3 / 2
 
 
-def affordable(search: Search, seen: float) -> float:
+def affordable(search: Search, walked: int = 0, found: int = 0, missing: int = 0) -> float:
     """Return how many records may be read in order before they are looked up.
 
-    For each record that the index names it costs from half of reading one in order to twice that.
-    `seen` is the share of matches so far.
+    A record that the index names costs from half to three times as much as one read in order, and
+    about half as much if the order is scattered. So many were `walked`, with so many matches
+    `found` and `missing`: the page may take more if it is full soon at that rate.
     """
-    share = max(search.share, seen)
-    return min(share * search.records * 2 / 3, limits.WALKED_RECORDS.value)
+    worth = SCATTERED if search.reading.is_scattered else NEIGHBOURS
+    seen = found / walked if walked else 0
+    most = max(search.share, seen) * search.records * worth
+    if seen and walked + missing / seen <= NEARLY * most:
+        most *= NEARLY
+    return min(most, limits.WALKED_RECORDS.value)
+
+
+def step_of(left: float) -> int:
+    """Return how many records the next statement looks through if so many may be read; 0: none."""
+    if left <= 0:
+        return 0
+    return FAR if left >= FAR else STEP
 
 
 async def search_page(
@@ -50,11 +66,13 @@ async def search_page(
     missing = (selection.limit or 0) + 1
     found: list[Any] = []
     start: Any = selection.beyond
-    walked, step = 0, NEAR
-    indexed = is_indexed(model, way)
-    search = None if indexed else await weigh(session, model, names, part)
+    search, walked, step = None, 0, NEAR
+    if not is_indexed(model, way):
+        search = await weigh(session, model, names, part, way)
+        if search.reading.sorted_at_once > max(NEAR, affordable(search)):
+            step = 0
     async with AsyncExitStack() as stack:
-        while search is None or walked < affordable(search, len(found) / max(walked, 1)):
+        while search is None or step:
             rows = await ways.walk(start, step, missing)
             matches = [row for row in rows if row.record is not None]
             found += matches
@@ -62,11 +80,11 @@ async def search_page(
                 return selection.page(found)
             missing -= len(matches)
             start = rows[-1][1:]
-            search = search or await weigh(session, model, names, part)
+            search = search or await weigh(session, model, names, part, way)
+            is_first, walked = walked == 0, walked + step
+            left = affordable(search, walked, len(found), missing) - walked
             # One connection for all that follows: a long search does not wait for each statement.
-            if walked == 0 and affordable(search, len(found) / step) > STEP:
+            if is_first and left > STEP:
                 ways.session = await stack.enter_async_context(hold_costly(session))
-            walked, step = walked + step, STEP
-            if not indexed:
-                break  # Every step sorts all records.
+            step = step_of(left) if search.reading.sorted_at_once <= NEAR else 0
         return selection.page([*found, *await ways.look_up(search, start, missing)])

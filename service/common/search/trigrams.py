@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 LENGTH = 3
 # A trigram that more than this share of the records have narrows the search too little,
@@ -45,8 +46,8 @@ def narrow(text: str, sample: Sample) -> Narrowed:
     usable = [position for position, one in enumerate(trigrams) if WORD.search(one)]
     if not usable:
         return Narrowed((), 1)
-    # The beginning and the end of a text are also those of a word.
-    texts = [(f" {_normal(one)} ", share) for one, share in sample]
+    words = _words(tuple(one for one, _ in sample))
+    texts = [(one, share) for one, (_, share) in zip(words, sample, strict=True)]
     joined = "\n".join(one for one, _ in texts)
     # Which texts have a trigram: each trigram is looked for once, however often the text has it.
     having = {
@@ -68,6 +69,13 @@ def narrow(text: str, sample: Sample) -> Narrowed:
         # Characters such as `İ` are two in lower case, so that positions do not agree.
         return Narrowed((text,), share_of(*usable))
     return Narrowed(tuple(_parts(text, rare)), share_of(*rare))
+
+
+# PostgreSQL's statistics are the same for many searches.
+@lru_cache(maxsize=16)
+def _words(texts: tuple[str, ...]) -> tuple[str, ...]:
+    # The beginning and the end of a text are also those of a word.
+    return tuple(f" {_normal(one)} " for one in texts)
 
 
 def _normal(text: str) -> str:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from service.common.search.trigrams import Sample, narrow
 
@@ -9,14 +10,33 @@ from service.common.search.trigrams import Sample, narrow
 MOST = 2 / 3
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What it takes to read records in an order.
+
+    `sorted_at_once` is how many records a step may have to sort: none if an index has the order,
+    else those that have the first key in common. `is_scattered` says that neighbours in the order
+    are apart in the table, so that reading one costs about three times as much.
+    """
+
+    sorted_at_once: float = 0
+    is_scattered: bool = False
+
+
 class Search:
     """A text to look for in some columns, of which samples are known."""
 
     def __init__(
-        self, names: tuple[str, ...], part: str, samples: Mapping[str, Sample], records: float
+        self,
+        names: tuple[str, ...],
+        part: str,
+        samples: Mapping[str, Sample],
+        records: float,
+        reading: Reading,
     ) -> None:
         narrowed = {name: narrow(part, samples.get(name, ())) for name in names}
         self.names, self.part, self.records = names, part, records
+        self.reading = reading
         # The share of the records that the index is likely to name.
         self.share = min(1, sum(one.share for one in narrowed.values()))
         # Whether that takes the whole text, so that nothing has to be looked for once more.
