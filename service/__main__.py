@@ -40,8 +40,8 @@ BACKLOG = 2048
 # Logs, libraries, the event loop, the sockets that listen.
 OTHER_FILES = 50
 FEWEST_WAITING = 100
-# The collector of garbage runs after so many. Python's 700 are made by a few requests, and nearly
-# all objects of requests in progress are still in use.
+# After so many new objects the collector of garbage runs. Python's own number, 700 to 2000, is that
+# of a few requests, and nearly all objects of requests in progress are still in use.
 NEW_OBJECTS = 10_000
 
 

@@ -1,9 +1,9 @@
 """The connections of the process: which have a place, which wait for one, and who makes room.
 
 One that waits is no more than a socket: nobody reads from it, except to see whether it is a health
-check, which needs no place. One that has waited too long gets no place any more, but a 503. So many
-of these are sent in a second that their cost is bounded: a client that is refused may connect again
-at once.
+check, which needs no place. One that has waited too long gets a 503, unless a place is free that
+nobody else waits for. The number of these 503s in a second is bounded, since a client that is
+refused may connect again at once.
 """
 
 import asyncio
@@ -109,8 +109,8 @@ class Connections:
             del self._places[descriptor]
             self._closing.discard(descriptor)
             self._finishing.discard(descriptor)
-        while self._waiting and len(self._places) < self._limit:
-            client = next(iter(self._waiting))
+        while (self._waiting or self._overdue) and len(self._places) < self._limit:
+            client = next(chain(self._waiting, self._overdue))
             self._give_place(client, self._call(client))
 
     def close(self) -> None:

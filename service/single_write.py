@@ -29,13 +29,15 @@ from service.common.request_ids import choose_request_id
 log = structlog.get_logger("service")
 
 LARGE = 1 << 14
+# A client that has sent all that it will may still read the answer to it.
+GRACE_SECONDS = 0.05
 
 
 class FairStream(HTTPStream):
     """A request, as hypercorn hands it on, whose body takes turns with the bodies of others."""
 
     # Of all connections: the bodies that wait for it go on in the order of their arrival.
-    turn = asyncio.Lock()
+    turn: asyncio.Lock
     _parts = 0
 
     async def handle(self, event: Any) -> None:
@@ -61,15 +63,15 @@ class SingleWriteProtocol(H11Protocol):
 
     async def handle(self, event: Event) -> None:
         """Handle what arrives. Once the client has gone, no request behind the first is served."""
+        stream: Any = self.stream
         if isinstance(event, Closed):
             self._is_closed = True
             await self._drop_requests()
         elif self._is_closed:
             return
         await super().handle(event)
-        give_up = self.connection_state.get(GIVE_UP)
-        if self._is_closed and give_up is not None:
-            give_up()
+        if self._is_closed and stream is not None:
+            asyncio.get_running_loop().call_later(GRACE_SECONDS, end_request, stream.scope)
 
     async def _maybe_recycle(self) -> None:
         """Go on with the next request; if the connection is closed, none is waited for."""
@@ -155,7 +157,15 @@ class SingleWriteProtocol(H11Protocol):
             await self.send(RawData(data=head + data))
 
 
+def end_request(scope: Any) -> None:
+    """End a request whose client has gone, unless it is answered."""
+    give_up = scope["state"].get(GIVE_UP)
+    if give_up is not None:
+        give_up()
+
+
 def register() -> None:
     """Have hypercorn answer so, from the next connection on."""
+    FairStream.turn = asyncio.Lock()
     # It has no setting for this.
     vars(hypercorn.protocol)["H11Protocol"] = SingleWriteProtocol

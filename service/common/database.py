@@ -86,7 +86,7 @@ class Database:
             costly=costly,
         )
         self._health = Autocommit(self._connections(Work.HEALTH))
-        # What moves, with the session that it uses.
+        # The imports and exports in progress, each with its session.
         self.transfers: dict[Transfer, AsyncSession] = {}
 
     async def open(self) -> None:

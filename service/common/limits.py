@@ -309,8 +309,8 @@ BULK_TRANSFERS = Limit(
 )
 TRANSFER_BYTES_FOR_OTHERS = Limit(
     1 << 19,
-    "bytes that the client of an import or export sends or reads at least, within the time of "
-    "`TRANSFER_SECONDS_FOR_OTHERS`, while another import or export waits",
+    "bytes, the least that the client of an import or export must send or read within the time of "
+    "`TRANSFER_SECONDS_FOR_OTHERS` if another import or export waits",
     "the slowest one is ended: an import by 408, an export before the end of its message",
     "Without it, clients that hardly read would keep all others from importing and exporting.",
 )

@@ -7,6 +7,7 @@ takes. So a slow one is ended, but only if another request waits for what it hol
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import copy_context
 
 import structlog
 
@@ -14,7 +15,7 @@ from service.common import limits
 
 BYTES = limits.TRANSFER_BYTES_FOR_OTHERS.value
 SECONDS = limits.TRANSFER_SECONDS_FOR_OTHERS.value
-CAUSE = f"its client moved less than {BYTES} bytes in {SECONDS} s, and another request waits"
+CAUSE = f"its client moved fewer than {BYTES} bytes in {SECONDS} s, and another request waits"
 
 log = structlog.get_logger("service")
 
@@ -26,11 +27,13 @@ class Transfer:
     """
 
     def __init__(self) -> None:
-        # Since so many bytes were complete the last time.
+        # Bytes moved since the last full `BYTES`.
         self._moved = 0
         self._waited = 0.0
         self._waiting_since = 0.0
         self._end: Callable[[], object] | None = None
+        # For the log, which has the id of the request.
+        self._context = copy_context()
 
     @contextmanager
     def waiting(self, end: Callable[[], object]) -> Iterator[None]:
@@ -57,7 +60,7 @@ class Transfer:
         """End the transfer, which waits for its client."""
         end, self._end = self._end, None
         if end is not None:
-            log.warning("transfer ended", cause=CAUSE)
+            self._context.run(log.warning, "transfer ended", cause=CAUSE)
             end()
 
 

@@ -133,7 +133,7 @@ async def test_what_a_client_sends_after_its_refusal_does_not_take_the_answer_fr
 
 
 @pytest.mark.limit("REFUSALS")
-async def test_only_so_many_are_refused_in_a_turn_and_none_of_the_others_gets_a_place(
+async def test_only_so_many_are_refused_in_a_turn_and_the_next_may_get_a_place_that_is_free(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "QUEUE_SECONDS", limits.QUEUE_SECONDS._replace(value=0))
@@ -141,20 +141,41 @@ async def test_only_so_many_are_refused_in_a_turn_and_none_of_the_others_gets_a_
     number = door.begin(first)
     door.arrive()
     a_turn = int(limits.REFUSALS.value * module.TURN_SECONDS)
-    late = [door.arrive(REQUEST)[0] for _ in range(a_turn + 1)]
+    late = [door.arrive(REQUEST) for _ in range(a_turn + 1)]
     await asyncio.sleep(0)
     vars(Connections)["_take_turn"](door.connections)
-    late[-1].setblocking(False)
+    client, server = late.pop()
+    client.setblocking(False)
     with pytest.raises(BlockingIOError):
-        late[-1].recv(1)
+        client.recv(1)
+
+    assert all(one.recv(4096).startswith(b"HTTP/1.1 503 ") for one, _ in late)
+
     door.connections.leave(number, first)
 
-    assert all(client.recv(4096).startswith(b"HTTP/1.1 503 ") for client in late[:-1])
-    assert len(door.served) == 2
+    assert door.served[2:] == [server]
 
+
+async def test_a_place_is_for_one_that_has_not_waited_too_long(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "QUEUE_SECONDS", limits.QUEUE_SECONDS._replace(value=0))
+    monkeypatch.setattr(module, "REFUSALS_A_TURN", 0)
+    first = Served()
+    number = door.begin(first)
+    door.arrive()
+    _, late = door.arrive(REQUEST)
+    await asyncio.sleep(0)
+    vars(Connections)["_take_turn"](door.connections)
     _, new = door.arrive(REQUEST)
+    door.connections.leave(number, first)
+    second = Served()
+    door.connections.enter(new.fileno(), second)
+    before = door.served[2:]
+    door.connections.leave(new.fileno(), second)
 
-    assert door.served[2:] == [new]
+    assert before == [new]
+    assert door.served[2:] == [new, late]
 
 
 async def test_health_is_served_to_one_that_has_waited_too_long(

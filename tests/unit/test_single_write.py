@@ -172,7 +172,7 @@ async def test_others_run_between_the_parts_of_bodies(
             await stream.handle(Body(1, b"x"))
 
     monkeypatch.setattr(HTTPStream, "handle", take)
-    monkeypatch.setattr(FairStream, "turn", asyncio.Lock())
+    monkeypatch.setattr(FairStream, "turn", asyncio.Lock(), raising=False)
     task = asyncio.create_task(other())
     await asyncio.gather(*(send() for _ in range(bodies)))
     task.cancel()

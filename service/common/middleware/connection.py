@@ -18,8 +18,8 @@ from quart.wrappers.response import DataBody
 
 from service.common.middleware.request_headers import RequestHeaders
 
-# Under this name the state of a request has what its server calls when the client goes, or None.
-# A server without it tells the reader alone (ASGI's `http.disconnect`).
+# The name in the state of a request of the callback that the server calls when the client leaves. A
+# server without it sends only ASGI's `http.disconnect`, which the reader receives.
 GIVE_UP = "give_up"
 
 
@@ -70,8 +70,7 @@ class OneTaskConnection(ASGIHTTPConnection):
         state: Any = self.scope.get("state", {})
         if complete:
             request.body.set_complete()
-        # What is waiting now tells that the client has gone already.
-        if complete and GIVE_UP in state and not _is_waiting(receive):
+        if complete and GIVE_UP in state:
             state[GIVE_UP] = self.give_up
         else:
             self._reader = asyncio.create_task(self._read(request, receive))
@@ -85,9 +84,6 @@ class OneTaskConnection(ASGIHTTPConnection):
             self._answering = None
             body: Any = request.body
             body.clear()
-            # The next request of the connection may have begun.
-            if state.get(GIVE_UP) == self.give_up:
-                state[GIVE_UP] = None
             if self._reader is not None and (complete or body.received.is_set()):
                 self._reader.cancel()
             # Else it reads to the end: hypercorn waits until all that it received is taken.

@@ -29,7 +29,7 @@ from service.common.middleware.connection import current_request
 from service.common.middleware.deadline import lift_deadline
 from service.common.transfers import BYTES, Transfer
 
-# So that each shows whether the client makes progress.
+# Small enough to show whether the client makes progress.
 PIECE = BYTES // 4
 
 log = structlog.get_logger("service")
@@ -123,7 +123,7 @@ async def whole_or_torn(
 ) -> AsyncGenerator[bytes]:
     """Yield the body; if it can't go on, end the request without the end of the message."""
     some: str | None = first
-    # That of the server, which also sends what is yielded.
+    # The server's task, which also sends each piece.
     task = cast("asyncio.Task[None]", asyncio.current_task())
     async with aclosing(rest):
         try:

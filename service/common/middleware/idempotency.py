@@ -91,7 +91,10 @@ async def keep(response: Response) -> Response:
 
 
 async def forget(error: BaseException | None) -> None:
-    """Let another request have the key: this one is committed or rolled back."""
+    """Let another request have the key.
+
+    A request that is cancelled may not be rolled back yet; then the database's lock decides.
+    """
     del error
     if "idempotency_key" in g:
         current_app.extensions["idempotency_keys"].remove(g.pop("idempotency_key"))

@@ -74,7 +74,7 @@ class StreamedBody(MeasuredBody):
                 progress, deadline = 0, loop.time() + seconds
             try:
                 async with asyncio.timeout_at(deadline) as limit:
-                    with transfer.waiting(partial(limit.reschedule, 0)):
+                    with transfer.waiting(partial(_expire, limit)):
                         data = await anext(self, None)
             except TimeoutError as error:
                 raise RequestTimeout from error
@@ -88,6 +88,12 @@ class StreamedBody(MeasuredBody):
             for start in range(0, len(data), PIECE):
                 yield data[start : start + PIECE]
                 await asyncio.sleep(0)
+
+
+def _expire(limit: asyncio.Timeout) -> None:
+    # One that has expired must not be rescheduled.
+    if not limit.expired():
+        limit.reschedule(0)
 
 
 class StreamingConnection(OneTaskConnection):

@@ -1,0 +1,67 @@
+"""Clients that leave before they have their answer, over a real connection."""
+
+import socket
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from tests.socket.conftest import KEY, Service, running
+from tests.waiting import until
+
+WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+# Longer than a test waits for anything.
+LONG = {"REQUEST_TIMEOUT": "120", "DATABASE_STATEMENT_TIMEOUT": "100"}
+
+
+@pytest.fixture(scope="module")
+def patient(tmp_path_factory: pytest.TempPathFactory, database_url: str) -> Iterator[Service]:
+    """Return a service that ends no statement by itself while a test runs."""
+    with running(tmp_path_factory.mktemp("leaving"), database_url, **LONG) as service:
+        yield service
+
+
+@pytest.fixture
+async def locked(engine: AsyncEngine) -> AsyncIterator[None]:
+    """Let no statement read the table."""
+    async with engine.begin() as connection:
+        await connection.execute(text("LOCK TABLE foss IN ACCESS EXCLUSIVE MODE"))
+        yield
+
+
+def request(path: str, method: str = "GET", *fields: str, body: str = "") -> bytes:
+    head = (f"{method} {path} HTTP/1.1", "Host: localhost", f"X-API-Key: {KEY}", *fields, "", body)
+    return "\r\n".join(head).encode()
+
+
+BODY = '{"name": "leaving", "email": "leaving@example.org"}'
+JSON = ("Content-Type: application/json", f"Content-Length: {len(BODY)}")
+REQUESTS = {
+    "a read": request("/foss/1"),
+    "a costly read": request("/foss?q=zz"),
+    "an export": request("/foss", "GET", "Accept: text/csv"),
+    "a write": request("/foss", "POST", *JSON, body=BODY),
+    "a transaction": request("/foss", "POST", "Idempotency-Key: leaving", *JSON, body=BODY),
+}
+
+
+@pytest.mark.parametrize("sent", REQUESTS.values(), ids=REQUESTS)
+async def test_the_statement_of_a_client_that_leaves_ends(
+    patient: Service, engine: AsyncEngine, locked: None, sent: bytes
+) -> None:
+    with socket.create_connection(("127.0.0.1", patient.port)) as connection:
+        connection.sendall(sent)
+        await until(engine, WAITING, 1)
+    await until(engine, WAITING, 0)
+
+
+@pytest.mark.parametrize("path", ["/livez", "/foss?limit=1"])
+def test_a_client_that_has_sent_all_it_will_reads_its_answer(patient: Service, path: str) -> None:
+    with socket.create_connection(("127.0.0.1", patient.port), timeout=10) as connection:
+        connection.sendall(request(path))
+        connection.shutdown(socket.SHUT_WR)
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert answer.endswith((b"}", b"]"))
