@@ -47,3 +47,21 @@ async def test_the_deadline_of_a_body_is_renewed_by_enough_bytes(
     else:
         with pytest.raises(RequestTimeout):
             await reader
+
+
+async def test_a_transfer_may_be_ended_when_its_time_is_over_already() -> None:
+    transfer = Transfer()
+    body = StreamedBody(None, None)
+
+    async def read() -> None:
+        async for _ in body.pieces(0, transfer):
+            pass
+
+    reader = asyncio.create_task(read())
+    await asyncio.sleep(0)
+    # Its time ends in the next iteration of the loop, before this goes on.
+    await asyncio.sleep(0)
+    transfer.end()
+
+    with pytest.raises(RequestTimeout):
+        await reader

@@ -6,7 +6,9 @@ from contextlib import ExitStack
 from functools import partial
 
 import pytest
+from structlog.contextvars import bound_contextvars, get_contextvars
 
+from service.common import transfers
 from service.common.limits import TRANSFER_BYTES_FOR_OTHERS, TRANSFER_SECONDS_FOR_OTHERS
 from service.common.transfers import Transfer, end_slowest
 
@@ -91,3 +93,23 @@ async def test_only_the_slowest_is_ended(clock: Clock, stack: ExitStack) -> None
     end_slowest([])
 
     assert (once, ended) == ([1], [1, 0])
+
+
+async def test_the_log_names_the_request_that_is_ended_not_the_one_that_waits(
+    clock: Clock, stack: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named: list[object] = []
+
+    class Log:
+        def warning(self, *_: object, **__: object) -> None:
+            named.append(get_contextvars()["request_id"])
+
+    monkeypatch.setattr(transfers, "log", Log())
+    with bound_contextvars(request_id="slow"):
+        transfer = Transfer()
+    stack.enter_context(transfer.waiting(lambda: None))
+    clock.now += SECONDS
+    with bound_contextvars(request_id="waits"):
+        end_slowest([transfer])
+
+    assert named == ["slow"]
