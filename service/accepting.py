@@ -60,7 +60,7 @@ class Acceptor:
     def _accept(self) -> None:
         for _ in range(ACCEPTS):
             try:
-                client, _address = self._listening.accept()
+                client, address = self._listening.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:
@@ -72,7 +72,7 @@ class Acceptor:
                 self._loop.call_later(RETRY_SECONDS, self._listen)
                 return
             client.setblocking(False)
-            self._loop.connections.arrive(client, self._serve)
+            self._loop.connections.arrive(client, address, self._serve)
 
     def _serve(self, client: socket.socket) -> None:
         task = self._loop.create_task(self._connect(client))

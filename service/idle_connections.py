@@ -48,6 +48,10 @@ class ConnectionServer(TCPServer):
             await self._run()
         finally:
             self.connections.leave(descriptor, self)
+            # They refer to each other and to this, and have what has arrived and was not read: it
+            # would stay until the collector of garbage runs.
+            held: Any = self
+            held.reader = held.writer = held.protocol = None
 
     async def _run(self) -> None:
         self._transport: Any = self.writer.transport

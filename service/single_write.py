@@ -21,7 +21,7 @@ from hypercorn.protocol.http_stream import HTTPStream
 
 from service.bounded_http1 import BAD_REQUEST, BoundedConnection
 from service.common.exceptions import InvalidAPIRequest
-from service.common.limits import BODY_PARTS
+from service.common.limits import BODIES_IN_TURN, BODY_PARTS
 from service.common.middleware.connection import GIVE_UP
 from service.common.refusals import refusal
 from service.common.request_ids import choose_request_id
@@ -36,8 +36,8 @@ GRACE_SECONDS = 0.05
 class FairStream(HTTPStream):
     """A request, as hypercorn hands it on, whose body takes turns with the bodies of others."""
 
-    # Of all connections: the bodies that wait for it go on in the order of their arrival.
-    turn: asyncio.Lock
+    # Of all connections: the bodies that wait for one go on in the order of their arrival.
+    turns: asyncio.Semaphore
     _parts = 0
 
     async def handle(self, event: Any) -> None:
@@ -46,7 +46,7 @@ class FairStream(HTTPStream):
         if isinstance(event, Body):
             self._parts += 1
             if self._parts % BODY_PARTS.value == 0:
-                async with self.turn:
+                async with self.turns:
                     await asyncio.sleep(0)
 
 
@@ -166,6 +166,6 @@ def end_request(scope: Any) -> None:
 
 def register() -> None:
     """Have hypercorn answer so, from the next connection on."""
-    FairStream.turn = asyncio.Lock()
+    FairStream.turns = asyncio.Semaphore(BODIES_IN_TURN.value)
     # It has no setting for this.
     vars(hypercorn.protocol)["H11Protocol"] = SingleWriteProtocol

@@ -44,13 +44,15 @@ class Door:
         self.served: list[socket.socket] = []
         self._open: list[tuple[socket.socket, socket.socket]] = []
 
-    def arrive(self, sent: bytes = b"") -> tuple[socket.socket, socket.socket]:
+    def arrive(
+        self, sent: bytes = b"", host: str = "10.0.0.1"
+    ) -> tuple[socket.socket, socket.socket]:
         client, server = socket.socketpair()
         client.settimeout(5)
         self._open.append((client, server))
         server.setblocking(False)
         client.sendall(sent)
-        self.connections.arrive(server, self.served.append)
+        self.connections.arrive(server, (host, 1), self.served.append)
         return client, server
 
     def begin(self, connection: Served) -> int:
@@ -196,6 +198,83 @@ async def test_health_is_served_to_one_that_has_waited_too_long(
     assert door.served[2:] == [server]
 
 
+async def test_a_place_is_for_a_network_that_has_fewer(door: Door) -> None:
+    first = Served()
+    number = door.begin(first)
+    door.begin(Served())
+    door.arrive()
+    _, other = door.arrive(host="10.0.0.2")
+    door.connections.leave(number, first)
+
+    assert door.served[2:] == [other]
+
+
+@pytest.mark.parametrize(
+    ("hosts", "closed"),
+    [
+        # Of two places each of two networks has one.
+        (["10.0.0.2"], 1),
+        (["10.0.0.2", "10.0.0.2", "10.0.0.3"], 1),
+        (["10.0.0.1"], 0),
+        (["2001:db8::1", "2001:db8::2"], 1),
+        (["::ffff:10.0.0.2"], 1),
+    ],
+)
+async def test_a_network_has_no_more_than_its_share_if_another_one_waits(
+    door: Door, monkeypatch: pytest.MonkeyPatch, hosts: list[str], closed: int
+) -> None:
+    monkeypatch.setattr(module, "LOOK_SECONDS", 0)
+    later = asyncio.get_running_loop().time() + 60
+    all_ = [Served(closable_at=later, opened_at=later) for _ in range(2)]
+    for one in all_:
+        door.begin(one)
+    for host in hosts:
+        door.arrive(host=host)
+
+    assert [one.fate for one in all_] == ["closed"] * closed + [""] * (2 - closed)
+
+
+async def test_a_connection_that_answers_is_not_closed_for_another_network(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOOK_SECONDS", 0)
+    now = asyncio.get_running_loop().time()
+    answers = Served(closable_at=None, opened_at=now)
+    waits = Served(closable_at=now + 60, opened_at=now)
+    door.begin(answers)
+    door.begin(waits)
+    door.arrive(host="10.0.0.2")
+
+    assert (answers.fate, waits.fate) == ("", "closed")
+
+
+async def test_a_connection_counts_until_it_leaves_although_its_descriptor_is_another_ones(
+    door: Door,
+) -> None:
+    first, second = Served(), Served()
+    number = door.begin(first)
+    door.connections.leave(number, first)
+    client, server = socket.socketpair()
+    door.connections.arrive(server, ("10.0.0.1", 1), door.served.append)
+    door.connections.enter(server.fileno(), first)
+    # The system has closed it, but the service has not finished with it.
+    again = server.fileno()
+    server.close()
+    other, new = socket.socketpair()
+    assert new.fileno() == again or other.fileno() == again
+    reused = new if new.fileno() == again else other
+    door.connections.arrive(reused, ("10.0.0.1", 1), door.served.append)
+    door.connections.enter(again, second)
+    _, waits = door.arrive()
+    before = waits in door.served
+    door.connections.leave(again, first)
+
+    assert not before
+    assert door.served[-1] is waits
+    for one in (client, other, new):
+        one.close()
+
+
 @pytest.mark.limit("REFUSED_CONNECTIONS")
 async def test_of_too_many_that_are_refused_the_first_is_closed(
     door: Door, monkeypatch: pytest.MonkeyPatch
@@ -238,6 +317,15 @@ async def test_health_is_served_without_a_place(door: Door, target: str) -> None
 
     assert door.served[2:] == [server]
     assert not door.connections.enter(server.fileno(), Served())
+
+
+@pytest.mark.parametrize("field", ["Content-Length: 9", "transfer-encoding: chunked"])
+async def test_a_health_check_with_a_body_waits_as_others(door: Door, field: str) -> None:
+    door.arrive()
+    door.arrive()
+    door.arrive(f"GET /livez HTTP/1.1\r\n{field}\r\n\r\n".encode())
+
+    assert len(door.served) == 2
 
 
 async def test_a_health_check_is_not_served_before_its_head_is_complete(

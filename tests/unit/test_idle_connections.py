@@ -64,9 +64,20 @@ def service() -> Service:
     return Service()
 
 
+class Places:
+    """There is one for each connection."""
+
+    def enter(self, *_: object) -> bool:
+        return True
+
+    def leave(self, *_: object) -> None:
+        pass
+
+
 @pytest.fixture
 def serving(service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setitem(vars(hypercorn.asyncio.run), "TCPServer", ConnectionServer)
+    monkeypatch.setattr(ConnectionServer, "connections", Places())
 
     @asynccontextmanager
     async def serving(seconds: float) -> AsyncIterator[Connect]:

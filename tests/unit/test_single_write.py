@@ -16,7 +16,7 @@ from hypercorn.typing import ConnectionState
 
 from service import single_write
 from service.bounded_http1 import BoundedConnection
-from service.common.limits import BODY_PARTS
+from service.common.limits import BODIES_IN_TURN, BODY_PARTS
 from service.single_write import LARGE, FairStream, SingleWriteProtocol
 
 REQUEST = b"GET /foss HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -150,8 +150,8 @@ async def test_nobody_waits_for_a_request_after_the_service_has_stopped(
     assert protocol.connection.our_state is not h11.IDLE
 
 
-@pytest.mark.limit("BODY_PARTS")
-@pytest.mark.parametrize("bodies", [1, 50])
+@pytest.mark.limit("BODY_PARTS", "BODIES_IN_TURN")
+@pytest.mark.parametrize("bodies", [1, BODIES_IN_TURN.value, 50])
 async def test_others_run_between_the_parts_of_bodies(
     monkeypatch: pytest.MonkeyPatch, bodies: int
 ) -> None:
@@ -172,16 +172,17 @@ async def test_others_run_between_the_parts_of_bodies(
             await stream.handle(Body(1, b"x"))
 
     monkeypatch.setattr(HTTPStream, "handle", take)
-    monkeypatch.setattr(FairStream, "turn", asyncio.Lock(), raising=False)
+    turns = asyncio.Semaphore(BODIES_IN_TURN.value)
+    monkeypatch.setattr(FairStream, "turns", turns, raising=False)
     task = asyncio.create_task(other())
     await asyncio.gather(*(send() for _ in range(bodies)))
     task.cancel()
 
     assert len(taken) == bodies * 5 * most
-    # At first each body has parts in a row; then one body has, until all others have run.
-    steps = [after - before for before, after in pairwise(rounds)]
-    assert max(steps) == bodies * most
-    assert sorted(steps)[-2] <= most
+    # At first each body has parts in a row; then some bodies have, until all others have run.
+    steps = sorted(after - before for before, after in pairwise(rounds))
+    assert steps[-1] == bodies * most
+    assert steps[-2] == min(bodies, BODIES_IN_TURN.value) * most
 
 
 def test_the_server_uses_it() -> None:

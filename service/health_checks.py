@@ -1,0 +1,34 @@
+"""Health checks, which are answered under load too: whether what has arrived asks for one."""
+
+import re
+
+from service.refused_connections import BODY
+
+# One with a longer head waits, as any request.
+HEAD_BYTES = 1 << 12
+END_OF_HEAD = re.compile(rb"\n\r?\n")
+
+
+class HealthChecks:
+    """The requests for `/livez` and `/readyz`, also below the path `prefix`."""
+
+    def __init__(self, prefix: str) -> None:
+        self._begins = tuple(
+            f"{method} {below}{path}{end}".encode()
+            for method in ("GET", "HEAD")
+            for below in dict.fromkeys(("", prefix))
+            for path in ("/livez", "/readyz")
+            for end in (" ", "?")
+        )
+
+    def asks(self, begin: bytes) -> bool | None:
+        """Return whether a request that begins so is one; None: too little of it has arrived.
+
+        One with a body is none: it could take long to arrive.
+        """
+        if not begin.startswith(self._begins):
+            may_be = any(known.startswith(begin) for known in self._begins)
+            return None if may_be else False
+        if not END_OF_HEAD.search(begin):
+            return None
+        return not BODY.search(begin)
