@@ -145,9 +145,9 @@ def open_sockets(binds: Sequence[str]) -> Sockets:
         config.bind = [bind]
         try:
             [one] = config.create_sockets().insecure_sockets
-            # Each connection inherits it. By itself the kernel would take megabytes for a client
-            # that does not read.
+            # Each connection inherits them. By itself the kernel would take megabytes.
             one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, limits.SEND_BUFFER_BYTES.value)
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, limits.RECEIVE_BUFFER_BYTES.value)
             # At once, for two of the addresses may be the same.
             one.listen(BACKLOG)
         except OSError as error:

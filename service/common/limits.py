@@ -164,6 +164,12 @@ PAGE_RECORDS = Limit(
     "a page has 200",
     "A page is kept in memory as a whole. Exports have no such bound.",
 )
+RECEIVE_BUFFER_BYTES = Limit(
+    1 << 16,
+    "bytes of a request in the kernel",
+    "the client waits until the service has read",
+    "The kernel would take megabytes of each client that sends faster than the service reads.",
+)
 SEND_BUFFER_BYTES = Limit(
     1 << 16,
     "bytes of an answer in the kernel",

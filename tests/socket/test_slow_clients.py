@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from service.__main__ import open_sockets
-from service.common.limits import SEND_BUFFER_BYTES
+from service.common.limits import RECEIVE_BUFFER_BYTES, SEND_BUFFER_BYTES
 from service.docs.domain import ASSETS, FOLDER
 from tests.socket.conftest import KEY, Service, running
 
@@ -113,3 +113,20 @@ def test_the_kernel_takes_a_bounded_part_of_what_is_not_read() -> None:
                 taken += connection.send(bytes(SEND_BUFFER_BYTES.value))
 
     assert SEND_BUFFER_BYTES.value <= taken < 3 * SEND_BUFFER_BYTES.value
+
+
+@pytest.mark.limit("RECEIVE_BUFFER_BYTES")
+def test_the_kernel_takes_little_of_a_client_that_sends_more_than_is_read() -> None:
+    [listening] = open_sockets(["127.0.0.1:0"]).insecure_sockets
+    with listening, socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        client.connect(listening.getsockname())
+        with listening.accept()[0]:
+            client.settimeout(1)
+            taken = 0
+            with pytest.raises(TimeoutError):
+                while True:
+                    taken += client.send(bytes(4096))
+
+    # It counts what it needs beside the bytes, and has twice as many.
+    assert RECEIVE_BUFFER_BYTES.value <= taken < 3 * RECEIVE_BUFFER_BYTES.value
