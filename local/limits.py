@@ -14,10 +14,12 @@ at its value and one beyond. The value of a setting is its default: see
 [operate.md](operate.md#settings). The bounds of a field, such as the length of a name, are in the
 contract, [openapi.json](openapi.json).
 
-nginx has bounds of its own, which a client of the stack meets first. It waits 10 seconds for a
+nginx has bounds of its own, which a client of the stack meets first. It waits 5 seconds for a
 head, 30 seconds for progress of an answer, and for a body longer than the service does: see
 [nginx.conf.template](../nginx/nginx.conf.template). Its buffers for a head are the default: a line
-of at most 8 KiB, and 32 KiB of long lines.
+of at most 8 KiB, and 32 KiB of long lines. It has 16,384 connections to clients and to the service
+together, or half of the open files that the system allows it if that is less; if all are in use, it
+resets new ones. One client can take them all: see [deploy.md](deploy.md#floods-of-connections).
 
 | limit | value | setting | beyond it | reason |
 | --- | --- | --- | --- | --- |

@@ -4,6 +4,7 @@ import grp
 import math
 import os
 import re
+import resource
 import subprocess
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ PLACES = ("NGINX_LISTEN", "NGINX_NEWER", "NGINX_UPSTREAM")
 MARGIN_BYTES = 1 << 20
 # What nginx waits longer than the service, so that the service's own 408 and 504 are answered.
 MARGIN_SECONDS = 10
+# The most files that nginx opens; the system may allow fewer.
+OPEN_FILES = 1 << 15
 
 # That of Debian 11 and of Ubuntu 20.04 and 22.04.
 OLDEST = (1, 18, 0)
@@ -104,15 +107,18 @@ def prepare(settings: Settings, state: Path, front: Iterable[str], service: str)
 
 
 def values(settings: Settings) -> dict[str, str]:
-    """Return the values of the template that come from the settings."""
+    """Return the values that come from the settings and the limits of this process."""
     request = settings.request_timeout + settings.database_statement_timeout
+    files = _open_files()
     seconds = max(request, PROGRESS_SECONDS.value) + COMMAND_GRACE_SECONDS
     return {
         "NGINX_CONNECTION_LIMIT": str(settings.connection_limit),
+        "NGINX_CONNECTIONS": str(files // 2),
         "NGINX_KEEP_ALIVE": str(settings.keep_alive_timeout),
         "NGINX_MAX_BODY_BYTES": str(
             max(settings.max_body_bytes, settings.max_import_bytes) + MARGIN_BYTES
         ),
+        "NGINX_OPEN_FILES": str(files),
         "NGINX_ORIGINS": _origins(settings.cors_origins),
         "NGINX_PATH_PREFIX": settings.path_prefix,
         "NGINX_RATE_LIMIT": str(settings.rate_limit),
@@ -133,6 +139,11 @@ def render(values: dict[str, str]) -> str:
     """Return the configuration, as the image of nginx renders it from its environment."""
     # nginx's own variables are in lower case and have no braces, so they stay as they are.
     return re.sub(r"\$\{([A-Z_]+)\}", lambda found: values[found[1]], TEMPLATE.read_text("utf-8"))
+
+
+def _open_files() -> int:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
 
 
 def _origins(origins: Collection[str]) -> str:

@@ -13,7 +13,10 @@ case ",$CORS_ORIGINS," in
 esac
 NGINX_TRUSTED_PROXIES=$(echo "$TRUSTED_PROXIES" | tr ',' '\n' | sed 's/ //g; /^$/d; s/.*/set_real_ip_from &;/')
 NGINX_PATH_PREFIX=${PATH_PREFIX%/}
-export NGINX_TIMEOUT NGINX_MAX_BODY_BYTES NGINX_ORIGINS NGINX_PATH_PREFIX NGINX_TRUSTED_PROXIES
+files=$(ulimit -Hn | sed 's/unlimited/32768/')
+NGINX_OPEN_FILES=$((files < 32768 ? files : 32768))
+NGINX_CONNECTIONS=$((NGINX_OPEN_FILES / 2))
+export NGINX_CONNECTIONS NGINX_OPEN_FILES NGINX_TIMEOUT NGINX_MAX_BODY_BYTES NGINX_ORIGINS NGINX_PATH_PREFIX NGINX_TRUSTED_PROXIES
 
 names=$(env | sed -n 's/^\(NGINX_[A-Z_]*\)=.*/${\1}/p')
 envsubst "$names" <"${0%/*}/nginx.conf.template" >/tmp/nginx.conf.new

@@ -23,6 +23,8 @@ TOO_LARGE = 431
 CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,20})(?:;[^\n]*|[ \t]*)\r\n")
 # As nginx writes it: see nginx/nginx.conf.template.
 PROXIED = b"\nX-Forwarded-Proto: "
+# What the first line of trailers begins with; a method has no colon.
+FIELD_NAME = re.compile(rb"[^ :]+:")
 REQUEST_ID = re.compile(rb"(?i)\nX-Request-ID: ([A-Za-z0-9._-]{1,64})(?:\n|$)")
 
 
@@ -62,7 +64,7 @@ class BoundedBuffer(ReceiveBuffer):
             )
         if b"\0" in text or b"\r" in text or b"\v" in text or b"\f" in text:
             raise self._refuse("The request has a control character in a header field.", text)
-        if not lines[0].isascii():
+        if not lines[0].isascii() and not FIELD_NAME.match(lines[0]):
             raise self._refuse("The URL is not ASCII: escape other characters with `%`.", text)
         return lines
 
@@ -114,6 +116,12 @@ class BoundedConnection(h11.Connection):
         super().__init__(h11.SERVER, HEAD_BYTES.value)
         # h11 has no parameter for it. Every line that h11 parses comes from there.
         self._receive_buffer = self._bounded_buffer = BoundedBuffer()
+
+    def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
+        """Parse what has arrived; drop what follows the last request (RFC 9112, section 9.6)."""
+        if self.their_state is h11.MUST_CLOSE:
+            self.drop_received()
+        return super().next_event()
 
     def drop_received(self) -> None:
         """Drop what was received and is not parsed yet."""

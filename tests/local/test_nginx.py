@@ -2,9 +2,11 @@
 
 import json
 import re
+import resource
 import shutil
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -21,7 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from local import nginx, ports
 from service.common.middleware.cors import EXPOSED_HEADERS
-from service.settings import Settings
+from service.settings import ROOT, Settings
 from tests.contract import ELSEWHERE
 from tests.envelope import check_envelope
 from tests.factories import foss
@@ -144,7 +146,7 @@ class Proxy:
 
 @contextmanager
 def proxy(
-    state: Path, replicas: Sequence[str], header_timeout: str = "10s", **values: str
+    state: Path, replicas: Sequence[str], header_timeout: str = "5s", **values: str
 ) -> Iterator[Proxy]:
     """Run nginx on the template, in front of addresses."""
     port = free_port()
@@ -158,10 +160,8 @@ def proxy(
     }
     text = nginx.render(nginx.values(settings) | places | values)
     line = "client_header_timeout {};"
-    assert line.format("10s") in text
-    (prefix / "nginx.conf").write_text(
-        text.replace(line.format("10s"), line.format(header_timeout))
-    )
+    assert line.format("5s") in text
+    (prefix / "nginx.conf").write_text(text.replace(line.format("5s"), line.format(header_timeout)))
     command = nginx.find().command(prefix)
     with (state / "access.log").open("wb") as access, (state / "error.log").open("wb") as errors:
         process = subprocess.Popen(command, stdout=access, stderr=errors)
@@ -849,6 +849,48 @@ def test_the_settings_reach_the_configuration(tmp_path: Path) -> None:
     assert "set_real_ip_from 10.0.0.0/8;\nset_real_ip_from ::1/128;\n" in text
     assert "${" not in text.split("worker_processes")[1]
     assert str(tmp_path) not in text
+
+
+# As a process of its own, which can't raise its limit again unless it is root's.
+START = """
+import os, sys
+from pathlib import Path
+from local import nginx
+from service.settings import Settings
+command = nginx.prepare(Settings(), Path(sys.argv[1]), [sys.argv[2]], "127.0.0.1:5000")
+os.execv(command[0], command)
+"""
+
+
+def test_a_low_limit_of_open_files_is_kept_without_a_message(tmp_path: Path) -> None:
+    address = f"127.0.0.1:{(port := free_port())}"
+    limited = ["sh", "-c", 'ulimit -Sn 100; ulimit -Hn 200; exec "$@"', "sh"]
+    command = [*limited, sys.executable, "-c", START, str(tmp_path), address]
+    with (tmp_path / "error.log").open("wb") as errors:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=errors)
+    try:
+        wait_until_listening(process, port, tmp_path / "error.log")
+    finally:
+        process.terminate()
+        process.wait(START_SECONDS)
+    text = (tmp_path / "nginx" / "nginx.conf").read_text()
+
+    assert (tmp_path / "error.log").read_text() == ""
+    assert "worker_rlimit_nofile 200;" in text
+    assert "worker_connections 100;" in text
+
+
+@pytest.mark.parametrize(
+    ("hard", "files"), [(resource.RLIM_INFINITY, 32768), (32769, 32768), (32767, 32767)]
+)
+def test_nginx_opens_as_many_files_as_it_needs(
+    monkeypatch: pytest.MonkeyPatch, hard: int, files: int
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (1024, hard))
+    values = nginx.values(Settings())
+
+    assert int(values["NGINX_OPEN_FILES"]) == files
+    assert int(values["NGINX_CONNECTIONS"]) == files // 2
 
 
 RECORDS = 50_000

@@ -150,6 +150,32 @@ def test_an_early_answer_to_half_a_body_says_that_the_connection_closes(
     assert b"\r\nconnection: close\r\n" in answer.lower()
 
 
+@pytest.mark.parametrize(
+    "tail", [b"", b"\r\n", b"POST /foss HTTP/1.1\r\nHost: x\r\n\r\n", b"\0" * 99]
+)
+def test_what_follows_the_last_request_of_a_connection_is_ignored(
+    service: Service, http: httpx.Client, tail: bytes
+) -> None:
+    body = json.dumps(foss()).encode()
+    head = b"POST /foss HTTP/1.1\r\n" + HEAD + b"Content-Type: application/json\r\n"
+    status, _, record = parse(
+        service.raw(head + b"Content-Length: %d\r\n\r\n" % len(body) + body + tail)
+    )
+
+    assert status == 201
+    assert http.get("/foss").json() == [record]
+
+
+def test_a_trailer_may_be_other_than_ascii(service: Service, http: httpx.Client) -> None:
+    body = json.dumps(foss()).encode()
+    head = b"POST /foss HTTP/1.1\r\n" + HEAD + b"Content-Type: application/json\r\n"
+    chunks = b"%x\r\n%b\r\n0\r\nX: \xc3\xa9\r\n\r\n" % (len(body), body)
+    status, _, record = parse(service.raw(head + b"Transfer-Encoding: chunked\r\n\r\n" + chunks))
+
+    assert status == 201
+    assert http.get("/foss").json() == [record]
+
+
 async def test_answers_to_large_bodies_are_never_lost(
     service: Service, empty_database: None
 ) -> None:

@@ -142,6 +142,17 @@ def test_times_and_sizes_are_those_of_the_local_stack(stack: Stack) -> None:
         assert line in rendered.splitlines()
 
 
+def test_nginx_opens_as_many_files_as_the_container_allows(stack: Stack) -> None:
+    run = ("exec", "--no-TTY", "nginx")
+    allowed = stack.compose(*run, "sh", "-c", "ulimit -Hn").stdout.strip()
+    rendered = stack.compose(*run, "cat", "/tmp/nginx.conf").stdout  # noqa: S108
+    files = nginx.OPEN_FILES if allowed == "unlimited" else min(int(allowed), nginx.OPEN_FILES)
+
+    assert f"worker_rlimit_nofile {files};" in rendered
+    assert f"worker_connections {files // 2};" in rendered
+    assert "setrlimit" not in stack.compose("logs", "nginx").stdout
+
+
 def test_a_template_with_a_fault_changes_nothing(stack: Stack) -> None:
     template = stack.directory / "nginx" / "nginx.conf.template"
     text = template.read_text()

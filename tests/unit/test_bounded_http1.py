@@ -173,6 +173,41 @@ def test_each_of_many_requests_in_one_piece_is_checked(validated: list[bytes]) -
     assert not any(SPACES in line for line in validated)
 
 
+@pytest.mark.parametrize(
+    "trailers", [b"X: \xe9", b"X:\xe9", b"X: GET /\xe9 HTTP/1.1", b"X: 1\r\nY: \xe9", b"X-\xe9: 1"]
+)
+def test_trailers_beyond_ascii_are_taken_as_h11_takes_them(trailers: bytes) -> None:
+    sent = CHUNKED + b"0\r\n" + trailers + b"\r\n\r\n"
+
+    assert events(BoundedConnection(), sent) == events(h11.Connection(h11.SERVER), sent)
+
+
+@pytest.mark.parametrize("size", [1, 1 << 16])
+@pytest.mark.parametrize("tail", [b"\r\n", b"\0", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 9])
+@pytest.mark.parametrize(
+    "head", [HEAD + b"Connection: close\r\n", b"POST / HTTP/1.0\r\n"], ids=["close", "HTTP/1.0"]
+)
+def test_what_follows_the_last_request_is_dropped(head: bytes, tail: bytes, size: int) -> None:
+    connection = BoundedConnection()
+    sent = head + b"Content-Length: 1\r\n\r\nx" + tail
+    pieces = [sent[start : start + size] for start in range(0, len(sent), size)]
+    request, data, end = events(connection, *pieces)
+
+    assert isinstance(request, h11.Request)
+    assert data.data == b"x"
+    assert isinstance(end, h11.EndOfMessage)
+    assert connection.trailing_data == (b"", False)
+
+
+def test_what_arrives_after_the_head_of_the_last_answer_is_dropped() -> None:
+    connection = BoundedConnection()
+    events(connection, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    connection.send(h11.Response(status_code=200, headers=[("Connection", "close")]))
+
+    assert events(connection, b"GET / HTTP/1.1\r\n") == []
+    assert connection.send(h11.Data(data=b"the rest"))
+
+
 @pytest.mark.parametrize("framing", [b"Content-Length: 9", b"Transfer-Encoding: chunked"])
 def test_the_bytes_of_a_body_are_not_looked_at(framing: bytes) -> None:
     body = b"\0\r\n\v\n\f\r\r\n"
