@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 from service.common.exceptions import Unavailable
 
@@ -9,14 +10,14 @@ from service.common.exceptions import Unavailable
 class Admission:
     """Let so many in at once, and keep so many waiting (None: any number), each for a while.
 
-    `make_room` is called for each that has to wait.
+    Each that has to wait does so within `make_room`.
     """
 
     def __init__(
         self,
         running: int,
         waiting: int | None = None,
-        make_room: Callable[[], None] | None = None,
+        make_room: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self._slots = asyncio.Semaphore(running)
         self._waiting = 0
@@ -30,12 +31,11 @@ class Admission:
             return
         if self._most_waiting is not None and self._waiting >= self._most_waiting:
             raise Unavailable(message)
-        if self._make_room is not None:
-            self._make_room()
         self._waiting += 1
         try:
-            async with asyncio.timeout(seconds):
-                await self._slots.acquire()
+            with self._make_room():
+                async with asyncio.timeout(seconds):
+                    await self._slots.acquire()
         except TimeoutError as error:
             raise Unavailable(message) from error
         finally:

@@ -1,7 +1,7 @@
 """The connections of an application, its sessions and the unit of work."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from enum import StrEnum
 from functools import partial
@@ -16,7 +16,7 @@ from service.common.batching.autocommit import Autocommit
 from service.common.batching.batches import Connections
 from service.common.engine import create_engine, database_url
 from service.common.pool_events import Fitness
-from service.common.transfers import Transfer, end_slowest
+from service.common.transfers import Room, Transfer
 from service.common.work_pool import WorkPool
 from service.settings import Settings
 
@@ -88,6 +88,7 @@ class Database:
         self._health = Autocommit(self._connections(Work.HEALTH))
         # The imports and exports in progress, each with its session.
         self.transfers: dict[Transfer, AsyncSession] = {}
+        self._room = Room(self._transfers_with_connection)
 
     async def open(self) -> None:
         """Make the pools; no connection is made before the first is needed."""
@@ -112,14 +113,16 @@ class Database:
             pool.name = work
             pool.most_waiting = MOST_WAITING.get(work, inf)
             if work is Work.BULK:
-                pool.make_room = self._end_slowest_transfer
+                pool.make_room = self._room.wanted
             self._engines[work] = engine
             # The same pool.
             self._alone_engines[work] = engine.execution_options(isolation_level="AUTOCOMMIT")
 
-    def _end_slowest_transfer(self) -> None:
+    def _transfers_with_connection(self) -> Iterator[Transfer]:
         # An import takes a connection only when its first records have arrived.
-        end_slowest(one for one, session in self.transfers.items() if session.in_transaction())
+        for transfer, session in self.transfers.items():
+            if transfer.ended or session.in_transaction():
+                yield transfer
 
     def _statement_timeout(self, work: Work) -> float:
         return BULK_SECONDS if work is Work.BULK else self._settings.database_statement_timeout

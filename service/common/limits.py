@@ -111,12 +111,6 @@ IMPORT_BYTES = Limit(
     "An import is read as it arrives, but is one transaction.",
     "MAX_IMPORT_BYTES",
 )
-IMPORT_PROGRESS_BYTES = Limit(
-    1 << 14,
-    "bytes of an import at least, within the time of `PROGRESS_SECONDS`",
-    "408",
-    "An import has no deadline, and holds a connection to the database and a transaction.",
-)
 JSON_DEPTH = Limit(
     64, "levels", "400", "Parsers and validators of JSON recurse; other parsers accept no more."
 )
@@ -319,19 +313,28 @@ BULK_TRANSFERS = Limit(
     "503",
     "Each holds a connection to the database and a transaction until its end.",
 )
+TRANSFER_BYTES = Limit(
+    1 << 20,
+    "bytes that the client of an import or export sends or reads at least, or the rest, within the "
+    "time of `PROGRESS_SECONDS`; white space and commas of an import do not count, nor does the "
+    "time of the database",
+    "it is ended: an import by 408, an export before the end of its message",
+    "Neither has a deadline, and each holds a connection and a transaction. Meanwhile PostgreSQL "
+    "keeps the old versions of all records, so reads of a record become slower at each change.",
+)
 TRANSFER_BYTES_FOR_OTHERS = Limit(
-    1 << 19,
-    "bytes, the least that the client of an import or export must send or read within the time of "
-    "`TRANSFER_SECONDS_FOR_OTHERS` if another import or export waits",
-    "the slowest one is ended: an import by 408, an export before the end of its message",
+    1 << 16,
+    "bytes that the client of an import or export sends or reads at least, counted in the same "
+    "way, within the time of `TRANSFER_MILLISECONDS_FOR_OTHERS` while another one waits",
+    "the slowest one is ended, as above",
     "Without it, clients that hardly read would keep all others from importing and exporting.",
 )
-TRANSFER_SECONDS_FOR_OTHERS = Limit(
-    5,
-    "seconds for which an import or export waits for its client although another one waits",
+TRANSFER_MILLISECONDS_FOR_OTHERS = Limit(
+    1500,
+    "milliseconds for which an import or export waits for its client although another one waits",
     "it is ended if fewer bytes than `TRANSFER_BYTES_FOR_OTHERS` have been moved",
-    "Packets that are lost stop a client for a few seconds. The time of the database is not "
-    "included.",
+    "It is less than `POOL_WAIT_SECONDS`: whoever waits gets the place in time. A packet that is "
+    "lost stops a client for less.",
 )
 
 # nginx, for each client.

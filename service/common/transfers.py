@@ -1,7 +1,8 @@
-"""Transfers: imports and exports, and which of them others need not wait for.
+"""Transfers: imports and exports, and how slow their clients may be.
 
-A transfer holds a connection to the database until its end, and its client decides how long that
-takes. So a slow one is ended, but only if another request waits for what it holds.
+A transfer holds a connection to the database and a snapshot until its end, and its client decides
+how long that takes. So it is ended if its client is too slow, and sooner if another request waits
+for what it holds.
 """
 
 import asyncio
@@ -13,11 +14,30 @@ import structlog
 
 from service.common import limits
 
-BYTES = limits.TRANSFER_BYTES_FOR_OTHERS.value
-SECONDS = limits.TRANSFER_SECONDS_FOR_OTHERS.value
-CAUSE = f"its client moved fewer than {BYTES} bytes in {SECONDS} s, and another request waits"
+BYTES = limits.TRANSFER_BYTES.value
+SECONDS: float = limits.PROGRESS_SECONDS.value
+BYTES_FOR_OTHERS = limits.TRANSFER_BYTES_FOR_OTHERS.value
+SECONDS_FOR_OTHERS = limits.TRANSFER_MILLISECONDS_FOR_OTHERS.value / 1000
+CAUSE = "its client moved fewer than {} bytes in {} s"
+# How often slow transfers are looked for while another request waits.
+LOOK_SECONDS = 0.1
 
 log = structlog.get_logger("service")
+
+
+class Pace:
+    """For how long a client has been waited for since it last moved `size` bytes."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._moved = 0
+        self.waited = 0.0
+
+    def move(self, size: int) -> None:
+        """Note that the client has moved so many bytes more."""
+        self._moved += size
+        if self._moved >= self._size:
+            self._moved, self.waited = 0, 0.0
 
 
 class Transfer:
@@ -27,46 +47,81 @@ class Transfer:
     """
 
     def __init__(self) -> None:
-        # Bytes moved since the last full `BYTES`.
-        self._moved = 0
-        self._waited = 0.0
+        self._pace, self._pace_for_others = Pace(BYTES), Pace(BYTES_FOR_OTHERS)
         self._waiting_since = 0.0
         self._end: Callable[[], object] | None = None
         # For the log, which has the id of the request.
         self._context = copy_context()
+        self.ended = False
 
     @contextmanager
     def waiting(self, end: Callable[[], object]) -> Iterator[None]:
-        """Wait for the client; meanwhile `end` ends the transfer."""
-        now = asyncio.get_running_loop().time
-        self._waiting_since, self._end = now(), end
+        """Wait for the client; `end` ends the transfer if that takes too long."""
+        loop = asyncio.get_running_loop()
+        self._waiting_since, self._end = loop.time(), end
+        deadline = self._waiting_since + SECONDS - self._pace.waited
+        timer = loop.call_at(deadline, self.end, CAUSE.format(BYTES, SECONDS))
         try:
             yield
         finally:
-            self._waited += now() - self._waiting_since
+            timer.cancel()
+            waited = loop.time() - self._waiting_since
+            self._pace.waited += waited
+            self._pace_for_others.waited += waited
             self._end = None
 
     def move(self, size: int) -> None:
         """Note that the client has sent, or read, so many bytes more."""
-        self._moved += size
-        if self._moved >= BYTES:
-            self._moved, self._waited = 0, 0.0
+        self._pace.move(size)
+        self._pace_for_others.move(size)
 
-    def seconds(self, now: float) -> float:
-        """Return for how long its client has been waited for; 0 while that is not so."""
-        return 0 if self._end is None else self._waited + now - self._waiting_since
+    def seconds_for_others(self, now: float) -> float:
+        """Return for how long others wait for its client; 0 while they wait for the database."""
+        if self._end is None:
+            return 0
+        return self._pace_for_others.waited + now - self._waiting_since
 
-    def end(self) -> None:
-        """End the transfer, which waits for its client."""
+    def end(self, cause: str) -> None:
+        """End the transfer if it waits for its client."""
         end, self._end = self._end, None
         if end is not None:
-            self._context.run(log.warning, "transfer ended", cause=CAUSE)
+            self.ended = True
+            self._context.run(log.warning, "transfer ended", cause=cause)
             end()
 
 
-def end_slowest(transfers: Iterable[Transfer]) -> None:
-    """End the transfer whose client has been waited for longest, if that is too long."""
-    now = asyncio.get_running_loop().time()
-    slowest = max(transfers, key=lambda one: one.seconds(now), default=None)
-    if slowest is not None and slowest.seconds(now) >= SECONDS:
-        slowest.end()
+class Room:
+    """What transfers hold: while others wait for it, the slowest transfers are ended."""
+
+    def __init__(self, transfers: Callable[[], Iterable[Transfer]]) -> None:
+        self._transfers = transfers
+        self._waiting = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    @contextmanager
+    def wanted(self) -> Iterator[None]:
+        """Wait for room; meanwhile as many transfers are ended as there are requests that wait."""
+        self._waiting += 1
+        self._look()
+        try:
+            yield
+        finally:
+            self._waiting -= 1
+
+    def _look(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if not self._waiting:
+            return
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        transfers = list(self._transfers())
+        # What has been ended holds its place for a moment yet.
+        wanted = max(0, self._waiting - sum(one.ended for one in transfers))
+        transfers.sort(key=lambda one: one.seconds_for_others(now), reverse=True)
+        for one in transfers[:wanted]:
+            if one.seconds_for_others(now) >= SECONDS_FOR_OTHERS:
+                cause = CAUSE.format(BYTES_FOR_OTHERS, SECONDS_FOR_OTHERS)
+                one.end(f"{cause}, and another request waits")
+        self._timer = loop.call_later(LOOK_SECONDS, self._look)

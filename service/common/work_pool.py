@@ -2,6 +2,7 @@
 
 from asyncio import CancelledError
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from time import monotonic
 from typing import Any
 
@@ -20,24 +21,25 @@ GIVEN_UP = ("08", "57", "55P03")
 class WorkPool(AsyncAdaptedQueuePool):
     """A pool that has a name, counts who waits, and bounds their number by `most_waiting`.
 
-    `make_room` is called for each request that has to wait.
+    Each request that has to wait does so within `make_room`.
     """
 
     name = "connections"
     most_waiting: float = float("inf")
     waiting = 0
-    make_room: Callable[[], None] | None = None
+    make_room: Callable[[], AbstractContextManager[None]] | None = None
 
     def connect(self) -> PoolProxiedConnection:
         """Return a connection, once there is one. Raises sqlalchemy's TimeoutError."""
         if self.waiting >= self.most_waiting:
             raise PoolTimeoutError(f"too many requests wait already; {self}")
-        if self.make_room is not None and self.checkedout() >= self._most():
-            self.make_room()
         since = monotonic()
         self.waiting += 1
         try:
-            return super().connect()
+            if self.make_room is None or self.checkedout() < self._most():
+                return super().connect()
+            with self.make_room():
+                return super().connect()
         except PoolTimeoutError:
             waited = monotonic() - since
             raise PoolTimeoutError(f"waited {waited:.1f} s for a connection; {self}") from None

@@ -209,11 +209,12 @@ async def test_no_byte_of_an_import_is_read_before_its_turn(running: Quart) -> N
     assert {exchange.status for exchange in exchanges[1:]} == {201}
 
 
-@pytest.mark.limit("TRANSFER_SECONDS_FOR_OTHERS")
+@pytest.mark.limit("TRANSFER_MILLISECONDS_FOR_OTHERS")
 async def test_an_import_whose_records_do_not_arrive_ends_when_another_waits(
     running: Quart, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transfers, "SECONDS", 0)
+    # None of them has rested for so long when the other one begins to wait.
+    monkeypatch.setattr(transfers, "SECONDS_FOR_OTHERS", 0.3)
     resting = [Exchange(running, "/foss", "POST", **LINES) for _ in range(limits.IMPORTS.value)]
     tasks = [asyncio.create_task(one.run(part(b"\n", more=True))) for one in resting]
     await until(lambda: all(one.received.empty() for one in resting))

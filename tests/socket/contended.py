@@ -13,7 +13,7 @@ from tests.socket.impatient import open_sockets
 
 def main() -> int:
     """Serve, with this patience."""
-    vars(transfers)["SECONDS"] = float(sys.argv.pop())
+    vars(transfers)["SECONDS_FOR_OTHERS"] = float(sys.argv.pop())
     vars(program)["open_sockets"] = partial(open_sockets, program.open_sockets)
     return program.main()
 

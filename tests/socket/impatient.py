@@ -12,8 +12,7 @@ from hypercorn.config import Sockets
 
 from service import __main__ as program
 from service import idle_connections
-from service.common import database
-from service.common.middleware import imports
+from service.common import database, transfers
 
 SECONDS = 1
 SEND_BUFFER = 1 << 14
@@ -22,8 +21,8 @@ SEND_BUFFER = 1 << 14
 def main() -> int:
     """Serve, with less patience."""
     vars(database)["BULK_SECONDS"] = SECONDS
-    for module in (idle_connections, imports):
-        vars(module)["PROGRESS_SECONDS"] = SECONDS
+    vars(idle_connections)["PROGRESS_SECONDS"] = SECONDS
+    vars(transfers)["SECONDS"] = SECONDS
     vars(program)["open_sockets"] = partial(open_sockets, program.open_sockets)
     return program.main()
 

@@ -140,7 +140,7 @@ async def test_an_import_ends_when_its_client_leaves_although_nobody_reads_its_b
     await until(engine, STORED, 0)
 
 
-@pytest.mark.limit("BULK_TRANSFERS", "TRANSFER_SECONDS_FOR_OTHERS")
+@pytest.mark.limit("BULK_TRANSFERS", "TRANSFER_MILLISECONDS_FOR_OTHERS")
 @pytest.mark.parametrize(("seconds", "status"), [(1000, 503), (0, 201)])
 async def test_an_import_whose_client_rests_ends_only_if_another_waits_for_too_long(
     tmp_path: Path,
@@ -217,7 +217,7 @@ async def test_nobody_waits_for_a_client_that_has_not_sent_its_records(
     assert created.json() == {"created": 1}
 
 
-@pytest.mark.limit("PROGRESS_SECONDS", "IMPORT_PROGRESS_BYTES")
+@pytest.mark.limit("PROGRESS_SECONDS", "TRANSFER_BYTES")
 def test_a_trickle_is_no_progress(tmp_path: Path, database_url: str, empty_database: None) -> None:
     with (
         running(tmp_path, database_url, ("-m", "tests.socket.impatient")) as impatient,

@@ -27,10 +27,10 @@ from service.common.exceptions import cause_of
 from service.common.exports.backend import Csv, LineForm, Ndjson
 from service.common.middleware.connection import current_request
 from service.common.middleware.deadline import lift_deadline
-from service.common.transfers import BYTES, Transfer
+from service.common.transfers import BYTES_FOR_OTHERS, Transfer
 
 # Small enough to show whether the client makes progress.
-PIECE = BYTES // 4
+PIECE = BYTES_FOR_OTHERS
 
 log = structlog.get_logger("service")
 FORMS: Mapping[str, LineForm | None] = {
@@ -113,9 +113,15 @@ async def until_closed(
         async for some in lines:
             yield some
     finally:
-        del database.transfers[transfer]
         # Whole, though the client may go at this moment.
-        await asyncio.shield(release(session))
+        await asyncio.shield(_release(database, transfer, session))
+
+
+async def _release(database: Database, transfer: Transfer, session: AsyncSession) -> None:
+    try:
+        await release(session)
+    finally:
+        del database.transfers[transfer]
 
 
 async def whole_or_torn(

@@ -30,11 +30,10 @@ from service.common.middleware.deadline import lift_deadline
 from service.common.middleware.streamed_body import StreamedBody, StreamingConnection
 from service.common.middleware.unit_of_work import session, use_bulk_session
 from service.common.payloads import CreatedCount
-from service.common.transfers import Transfer, end_slowest
+from service.common.transfers import Room, Transfer
 from service.common.validation import Payload
 
 CREATED = 201
-PROGRESS_SECONDS = limits.PROGRESS_SECONDS.value
 BUSY = "Too many imports run at the moment. Try again shortly."
 
 View = Callable[..., Awaitable[ResponseReturnValue]]
@@ -49,9 +48,8 @@ def register(app: Quart, max_bytes: int, max_line_bytes: int) -> None:
         limit = max_bytes
 
     transfers: set[Transfer] = set()
-    admission = Admission(
-        limits.IMPORTS.value, limits.IMPORTS_WAITING.value, lambda: end_slowest(transfers)
-    )
+    room = Room(lambda: transfers)
+    admission = Admission(limits.IMPORTS.value, limits.IMPORTS_WAITING.value, room.wanted)
 
     async def open_lines() -> None:
         body: object = current_request().body
@@ -88,7 +86,7 @@ def register(app: Quart, max_bytes: int, max_line_bytes: int) -> None:
             reader = NdjsonReader(max_line_bytes)
         else:
             reader = CsvReader(max_line_bytes, model, ignored)
-        return Lines(body.pieces(PROGRESS_SECONDS, transfer), reader, model, ignored)
+        return Lines(body.pieces(transfer), reader, model, ignored)
 
     app.asgi_http_class = Connection
     app.before_request(open_lines)

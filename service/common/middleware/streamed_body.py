@@ -21,7 +21,8 @@ MAX_TYPE_BYTES = limits.CONTENT_TYPE_BYTES.value
 # How much is kept unread, and how much is read at once; other requests run in between.
 HIGH_WATER = 1 << 16
 PIECE = 1 << 12
-PROGRESS = limits.IMPORT_PROGRESS_BYTES.value
+# Bytes that may be sent without end and store nothing.
+BLANK = b" \t\r\n\v\f,"
 
 
 class StreamedBody(MeasuredBody):
@@ -61,39 +62,30 @@ class StreamedBody(MeasuredBody):
         super().clear()
         self._room.set()
 
-    async def pieces(self, seconds: float, transfer: Transfer) -> AsyncIterator[bytes]:
+    async def pieces(self, transfer: Transfer) -> AsyncIterator[bytes]:
         """Yield the body in pieces.
 
-        Raises RequestTimeout (408) if fewer than `PROGRESS` bytes arrive within `seconds` or the
-        transfer is ended, and RequestEntityTooLarge (413).
+        Raises RequestTimeout (408) if the transfer is ended, and RequestEntityTooLarge (413).
         """
-        loop = asyncio.get_running_loop()
-        progress = PROGRESS
         while True:
-            if progress >= PROGRESS:
-                progress, deadline = 0, loop.time() + seconds
             try:
-                async with asyncio.timeout_at(deadline) as limit:
-                    with transfer.waiting(partial(_expire, limit)):
+                async with asyncio.timeout(None) as limit:
+                    with transfer.waiting(partial(limit.reschedule, 0)):
                         data = await anext(self, None)
             except TimeoutError as error:
                 raise RequestTimeout from error
+            if transfer.ended:
+                # At the moment when more arrived.
+                raise RequestTimeout
             if data is None:
                 # It may have been given up meanwhile.
                 if self._must_raise is not None:
                     raise self._must_raise
                 return
-            progress += len(data)
-            transfer.move(len(data))
+            transfer.move(len(data.translate(None, BLANK)))
             for start in range(0, len(data), PIECE):
                 yield data[start : start + PIECE]
                 await asyncio.sleep(0)
-
-
-def _expire(limit: asyncio.Timeout) -> None:
-    # One that has expired must not be rescheduled.
-    if not limit.expired():
-        limit.reschedule(0)
 
 
 class StreamingConnection(OneTaskConnection):

@@ -72,6 +72,8 @@ async def close(error: BaseException | None) -> None:
     del error
     if "session" not in g:
         return
-    if "transfer" in g:
-        _database().transfers.pop(g.pop("transfer"))
-    await release(g.pop("session"))
+    try:
+        await release(g.pop("session"))
+    finally:
+        if "transfer" in g:
+            _database().transfers.pop(g.pop("transfer"))

@@ -5,35 +5,42 @@ import asyncio
 import pytest
 from werkzeug.exceptions import RequestTimeout
 
-from service.common.limits import IMPORT_PROGRESS_BYTES, PROGRESS_SECONDS
+from service.common.limits import PROGRESS_SECONDS, TRANSFER_BYTES
 from service.common.middleware.streamed_body import StreamedBody
 from service.common.transfers import Transfer
 
 
-@pytest.mark.limit("IMPORT_PROGRESS_BYTES", "PROGRESS_SECONDS")
-@pytest.mark.parametrize("enough", [True, False])
-async def test_the_deadline_of_a_body_is_renewed_by_enough_bytes(
-    monkeypatch: pytest.MonkeyPatch, enough: bool
+async def settle() -> None:
+    """Let every task go on until it waits for somebody else."""
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+
+@pytest.mark.limit("TRANSFER_BYTES", "PROGRESS_SECONDS")
+@pytest.mark.parametrize(
+    ("data", "missing", "ended"),
+    [(b"x", 0, False), (b"x", 1, True), (b"\n", 0, True), (b" ", 0, True), (b",\r\n", 0, True)],
+)
+async def test_a_body_is_waited_for_as_long_as_enough_bytes_of_records_arrive(
+    monkeypatch: pytest.MonkeyPatch, data: bytes, missing: int, ended: bool
 ) -> None:
     loop = asyncio.get_running_loop()
     begin = now = loop.time()
-    size = IMPORT_PROGRESS_BYTES.value - (not enough)
+    size = TRANSFER_BYTES.value - missing
     body = StreamedBody(None, None)
     read = bytearray()
 
     async def read_all() -> None:
-        async for piece in body.pieces(PROGRESS_SECONDS.value, Transfer()):
+        async for piece in body.pieces(Transfer()):
             read.extend(piece)
-
-    async def settle() -> None:
-        for _ in range(50):
-            await asyncio.sleep(0)
 
     monkeypatch.setattr(loop, "time", lambda: now)
     reader = asyncio.create_task(read_all())
     await settle()
     now = begin + PROGRESS_SECONDS.value - 1
-    body.append(b" " * size)
+    body.append((data * size)[:size])
+    while len(read) < size:  # noqa: ASYNC110  # Nobody else is told.
+        await asyncio.sleep(0)
     await settle()
     waiting = not reader.done()
     now = begin + PROGRESS_SECONDS.value + 1
@@ -41,27 +48,21 @@ async def test_the_deadline_of_a_body_is_renewed_by_enough_bytes(
     monkeypatch.undo()
     body.set_complete()
 
-    assert (waiting, len(read)) == (True, size)
-    if enough:
-        await reader
-    else:
+    assert waiting
+    if ended:
         with pytest.raises(RequestTimeout):
             await reader
+    else:
+        await reader
 
 
-async def test_a_transfer_may_be_ended_when_its_time_is_over_already() -> None:
+async def test_a_transfer_that_is_ended_as_more_arrives_does_not_go_on() -> None:
     transfer = Transfer()
     body = StreamedBody(None, None)
-
-    async def read() -> None:
-        async for _ in body.pieces(0, transfer):
-            pass
-
-    reader = asyncio.create_task(read())
-    await asyncio.sleep(0)
-    # Its time ends in the next iteration of the loop, before this goes on.
-    await asyncio.sleep(0)
-    transfer.end()
+    first = asyncio.ensure_future(anext(body.pieces(transfer)))
+    await settle()
+    body.append(b"x")
+    transfer.end("a test")
 
     with pytest.raises(RequestTimeout):
-        await reader
+        await first

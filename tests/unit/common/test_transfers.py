@@ -1,7 +1,7 @@
-"""Transfers: which one is ended, if others wait."""
+"""Transfers: which one is ended, and when."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
 
@@ -9,27 +9,33 @@ import pytest
 from structlog.contextvars import bound_contextvars, get_contextvars
 
 from service.common import transfers
-from service.common.limits import TRANSFER_BYTES_FOR_OTHERS, TRANSFER_SECONDS_FOR_OTHERS
-from service.common.transfers import Transfer, end_slowest
+from service.common.limits import (
+    POOL_WAIT_SECONDS,
+    PROGRESS_SECONDS,
+    TRANSFER_BYTES,
+    TRANSFER_BYTES_FOR_OTHERS,
+    TRANSFER_MILLISECONDS_FOR_OTHERS,
+)
+from service.common.transfers import LOOK_SECONDS, Room, Transfer
 
 BYTES = TRANSFER_BYTES_FOR_OTHERS.value
-SECONDS = TRANSFER_SECONDS_FOR_OTHERS.value
-
-
-class Clock:
-    """The loop's time, as a test sets it."""
-
-    now = 1000.0
-
-    def time(self) -> float:
-        return self.now
+SECONDS = TRANSFER_MILLISECONDS_FOR_OTHERS.value / 1000
+Pass = Callable[[float], Awaitable[None]]
 
 
 @pytest.fixture
-async def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(asyncio.get_running_loop(), "time", clock.time)
-    return clock
+async def pass_time(monkeypatch: pytest.MonkeyPatch) -> Pass:
+    """Return what sets the loop's clock forward."""
+    now = 1000.0
+
+    async def pass_time(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+        for _ in range(3):
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: now)
+    return pass_time
 
 
 @pytest.fixture
@@ -38,65 +44,132 @@ def stack() -> Iterator[ExitStack]:
         yield stack
 
 
-@pytest.mark.limit("TRANSFER_SECONDS_FOR_OTHERS")
-async def test_a_transfer_is_ended_when_its_client_was_waited_for_too_long(
-    clock: Clock, stack: ExitStack
-) -> None:
-    transfer, ended = Transfer(), list[str]()
-    stack.enter_context(transfer.waiting(lambda: ended.append("slow")))
-    clock.now += SECONDS - 0.001
-    end_slowest([transfer])
-    before = list(ended)
-    clock.now += 0.001
-    end_slowest([transfer])
-    end_slowest([transfer])
+def waiting(stack: ExitStack, count: int) -> tuple[list[Transfer], list[int]]:
+    """Return transfers that wait for their clients, and where the ended ones will be noted."""
+    ended: list[int] = []
+    found = [Transfer() for _ in range(count)]
+    for number, transfer in enumerate(found):
+        stack.enter_context(transfer.waiting(partial(ended.append, number)))
+    return found, ended
 
-    assert (before, ended) == ([], ["slow"])
+
+@pytest.mark.limit("TRANSFER_MILLISECONDS_FOR_OTHERS")
+async def test_a_transfer_becomes_too_slow_while_another_waits(
+    pass_time: Pass, stack: ExitStack
+) -> None:
+    found, ended = waiting(stack, 1)
+    with Room(lambda: found).wanted():
+        await pass_time(SECONDS - 0.001)
+        before = list(ended)
+        await pass_time(LOOK_SECONDS)
+        await pass_time(LOOK_SECONDS)
+
+    assert (before, ended) == ([], [0])
+    # In time for whoever waits.
+    assert POOL_WAIT_SECONDS.value > SECONDS + 2 * LOOK_SECONDS
+
+
+async def test_a_transfer_that_is_too_slow_already_is_ended_at_once(
+    pass_time: Pass, stack: ExitStack
+) -> None:
+    found, ended = waiting(stack, 1)
+    await pass_time(SECONDS)
+    before = list(ended)
+    with Room(lambda: found).wanted():
+        assert (before, ended) == ([], [0])
 
 
 @pytest.mark.limit("TRANSFER_BYTES_FOR_OTHERS")
 @pytest.mark.parametrize("missing", [0, 1])
 async def test_a_transfer_is_not_ended_while_its_client_moves_enough_bytes(
-    clock: Clock, stack: ExitStack, missing: int
+    pass_time: Pass, stack: ExitStack, missing: int
 ) -> None:
     transfer, ended = Transfer(), list[str]()
     for size in (BYTES // 2, BYTES // 2 - missing):
         with transfer.waiting(lambda: ended.append("slow")):
-            clock.now += SECONDS / 2 - 0.001
+            await pass_time(SECONDS / 2 - 0.001)
         transfer.move(size)
     stack.enter_context(transfer.waiting(lambda: ended.append("slow")))
-    clock.now += 0.002
-    end_slowest([transfer])
+    await pass_time(0.002)
+    with Room(lambda: [transfer]).wanted():
+        assert ended == ["slow"] * missing
 
-    assert ended == ["slow"] * missing
 
-
-async def test_the_time_of_the_database_does_not_count(clock: Clock, stack: ExitStack) -> None:
+@pytest.mark.limit("TRANSFER_BYTES", "PROGRESS_SECONDS")
+@pytest.mark.parametrize("missing", [0, 1])
+async def test_a_client_that_moves_too_little_is_not_waited_for_although_nobody_else_waits(
+    pass_time: Pass, stack: ExitStack, missing: int
+) -> None:
     transfer, ended = Transfer(), list[str]()
-    clock.now += SECONDS
-    end_slowest([transfer])
+    parts = PROGRESS_SECONDS.value
+    size, rest = divmod(TRANSFER_BYTES.value, parts)
+    for part in range(parts):
+        with transfer.waiting(lambda: ended.append("slow")):
+            await pass_time(0.999)
+        # Less than is enough while another one waits.
+        transfer.move(size if part else size + rest - missing)
+    before = list(ended)
     stack.enter_context(transfer.waiting(lambda: ended.append("slow")))
-    clock.now += SECONDS / 2
-    end_slowest([transfer])
+    await pass_time(0.001 * parts)
+
+    assert (before, ended) == ([], ["slow"] * missing)
+
+
+async def test_the_time_of_the_database_does_not_count(pass_time: Pass, stack: ExitStack) -> None:
+    transfer, ended = Transfer(), list[str]()
+    with Room(lambda: [transfer]).wanted():
+        await pass_time(2 * PROGRESS_SECONDS.value)
+        stack.enter_context(transfer.waiting(lambda: ended.append("slow")))
+        await pass_time(SECONDS / 2)
 
     assert ended == []
 
 
-async def test_only_the_slowest_is_ended(clock: Clock, stack: ExitStack) -> None:
-    transfers, ended = [Transfer() for _ in range(3)], list[int]()
-    for number in (1, 0, 2):
-        stack.enter_context(transfers[number].waiting(partial(ended.append, number)))
-        clock.now += SECONDS
-    end_slowest(transfers)
-    once = list(ended)
-    end_slowest(transfers)
-    end_slowest([])
+async def test_as_many_are_ended_as_others_wait_the_slowest_first(
+    pass_time: Pass, stack: ExitStack
+) -> None:
+    found, ended = [Transfer() for _ in range(4)], list[int]()
+    for number in (1, 3, 0, 2):
+        stack.enter_context(found[number].waiting(partial(ended.append, number)))
+        await pass_time(0.1)
+    await pass_time(SECONDS)
+    room = Room(lambda: found)
+    with room.wanted():
+        await pass_time(LOOK_SECONDS)
+        # It holds its place until it has been rolled back.
+        once = list(ended)
+        with room.wanted():
+            twice = list(ended)
+            del found[1]
+            await pass_time(LOOK_SECONDS)
+    await pass_time(LOOK_SECONDS)
 
-    assert (once, ended) == ([1], [1, 0])
+    assert (once, twice, ended) == ([1], [1, 3], [1, 3, 0])
+
+
+async def test_the_transfers_are_looked_at_only_while_others_wait_and_by_one_timer(
+    pass_time: Pass,
+) -> None:
+    looks: list[int] = []
+
+    def look() -> list[Transfer]:
+        looks.append(1)
+        return []
+
+    room = Room(look)
+    with room.wanted(), room.wanted(), room.wanted():
+        arrived = len(looks)
+        for _ in range(5):
+            await pass_time(LOOK_SECONDS + 0.001)
+        seen = len(looks) - arrived
+    for _ in range(5):
+        await pass_time(LOOK_SECONDS + 0.001)
+
+    assert (arrived, seen, len(looks)) == (3, 5, 8)
 
 
 async def test_the_log_names_the_request_that_is_ended_not_the_one_that_waits(
-    clock: Clock, stack: ExitStack, monkeypatch: pytest.MonkeyPatch
+    pass_time: Pass, stack: ExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     named: list[object] = []
 
@@ -108,8 +181,6 @@ async def test_the_log_names_the_request_that_is_ended_not_the_one_that_waits(
     with bound_contextvars(request_id="slow"):
         transfer = Transfer()
     stack.enter_context(transfer.waiting(lambda: None))
-    clock.now += SECONDS
-    with bound_contextvars(request_id="waits"):
-        end_slowest([transfer])
-
-    assert named == ["slow"]
+    await pass_time(SECONDS)
+    with bound_contextvars(request_id="waits"), Room(lambda: [transfer]).wanted():
+        assert named == ["slow"]
