@@ -314,7 +314,7 @@ BULK_TRANSFERS = Limit(
     "Each holds a connection to the database and a transaction until its end.",
 )
 TRANSFER_BYTES = Limit(
-    1 << 20,
+    1 << 19,
     "bytes that the client of an import or export sends or reads at least, or the rest, within the "
     "time of `PROGRESS_SECONDS`; white space and commas of an import do not count, nor does the "
     "time of the database",
@@ -333,7 +333,7 @@ TRANSFER_MILLISECONDS_FOR_OTHERS = Limit(
     1500,
     "milliseconds for which an import or export waits for its client although another one waits",
     "it is ended if fewer bytes than `TRANSFER_BYTES_FOR_OTHERS` have been moved",
-    "It is less than `POOL_WAIT_SECONDS`: whoever waits gets the place in time. A packet that is "
+    "It is less than `POOL_WAIT_SECONDS`: the one that waits gets the place in time. A packet that is "
     "lost stops a client for less.",
 )
 
