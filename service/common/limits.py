@@ -333,8 +333,8 @@ TRANSFER_MILLISECONDS_FOR_OTHERS = Limit(
     1500,
     "milliseconds for which an import or export waits for its client although another one waits",
     "it is ended if fewer bytes than `TRANSFER_BYTES_FOR_OTHERS` have been moved",
-    "It is less than `POOL_WAIT_SECONDS`: the one that waits gets the place in time. A packet that is "
-    "lost stops a client for less.",
+    "It is less than `POOL_WAIT_SECONDS`: the one that waits gets the place in time. A packet that "
+    "is lost stops a client for less.",
 )
 
 # nginx, for each client.
