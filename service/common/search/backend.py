@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from service.common.collection.backend import is_indexed
+from service.common.collection.backend import equals, is_indexed
 from service.common.exports.backend import json_object
 from service.common.keyset import Columns, beyond, order_by
 from service.common.models import Base
@@ -191,7 +191,7 @@ def _readable(target: Target, is_started: bool) -> Select[Any]:
     needed = dict.fromkeys([*target.fields, *keys, *target.names])
     statement = select(*(columns[name] for name in needed))
     for name in target.equal:
-        statement = statement.where(columns[name] == bindparam(f"equal_{name}"))
+        statement = statement.where(equals(target.model, name, bindparam(f"equal_{name}")))
     if not is_started:
         return statement
     starts = [bindparam(f"start_{at}", type_=columns[name].type) for at, name in enumerate(keys)]

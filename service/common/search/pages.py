@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.common import limits
 from service.common.batching import hold_costly
-from service.common.collection.backend import is_indexed
+from service.common.collection.backend import is_indexed, reading
 from service.common.models import Base
 from service.common.pages import Page, Selection
 from service.common.search.backend import Target, Ways, weigh
@@ -62,12 +62,12 @@ async def search_page(
     twice, or not at all, as between two pages.
     """
     equal = dict(selection.filters)
-    part, way = equal.pop(PART), selection.way
+    part = equal.pop(PART)
+    way, start = reading(model, selection)
     target = Target(model, names, tuple(equal), way, selection.fields)
     ways = Ways(session, target, part, equal)
     missing = (selection.limit or 0) + 1
     found: list[Any] = []
-    start: Any = selection.beyond
     search, walked, step = None, 0, NEAR
     if not is_indexed(model, way):
         search = await weigh(session, model, names, part, way)
