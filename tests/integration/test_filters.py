@@ -17,7 +17,7 @@ from tests.integration.test_search import read, statements
 RECORDS, SAME = 10_000, 1000
 FILL = f"""
 INSERT INTO foss (name, email, created_at, updated_at)
-SELECT CASE WHEN n > {RECORDS - SAME} THEN 'Same' ELSE 'Other ' || n END,
+SELECT CASE WHEN n > {RECORDS - SAME} THEN 'Same' ELSE md5(n::text) END,
        'u' || lpad(n::text, 5, '0') || '@example.org', at, at
 FROM generate_series(1, {RECORDS}) AS n,
      LATERAL (SELECT timestamptz '2026-01-01' + n * interval '1 s') AS t(at)
@@ -78,13 +78,13 @@ async def test_what_has_a_name_is_costly_in_another_order(
 async def test_what_has_an_email_is_one_record_in_any_order(
     app: Quart, engine: AsyncEngine, filled: Client, sort: str
 ) -> None:
-    for name in (None, "Same", "Other 1"):
+    for name in (None, "Same", "Other"):
         query = {"email": f"u{RECORDS}@example.org", "sort": sort} | (
             {"name": name} if name else {}
         )
         with statements(app) as sent:
             answer = await filled.get(f"/foss?{urlencode(query)}")
 
-        assert len(await answer.get_json()) == (name != "Other 1")
+        assert len(await answer.get_json()) == (name != "Other")
         assert {one.work for one in sent} == {Work.READS}
         assert await read(engine, sent) <= 1
