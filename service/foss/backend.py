@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from service.common.batching import batched, costly, shared
 from service.common.batching.backend import any_of, insert_batch, update_batch
 from service.common.collection.backend import (
+    equals,
     is_costly,
     of_versions,
     record_columns,
@@ -152,7 +153,7 @@ async def _conditions(session: AsyncSession, filters: Filters) -> list[ColumnEle
     return [
         condition_of(await weigh(session, Foss, SEARCHED, text), columns)
         if name == PART
-        else columns[name] == text
+        else equals(Foss, name, text)
         for name, text in filters
     ]
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from typing import Any
 from urllib.parse import urlencode
@@ -14,9 +15,12 @@ from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.common import limits
+from service.common.database import Work
 from service.common.ordering import order_of
+from service.common.search import pages
 from service.common.search.backend import weigh
 from service.common.search.pages import FAR, NEAR, STEP, affordable, step_of
+from service.common.search.trigrams import FEW, LENGTH, has_trigrams
 from service.common.search.weights import Reading, Search
 from service.foss import domain
 from service.foss.models import Foss
@@ -27,7 +31,7 @@ RECORDS = 20_000
 FILL = f"""
 INSERT INTO foss (name, email, created_at)
 SELECT lpad(to_hex(n), 5, '0') || ' Project ' || md5(n::text)
-       || CASE WHEN n % 5000 = 7 THEN ' rarely' ELSE '' END
+       || CASE WHEN n % 5000 = 7 THEN ' rarely Größe 日本語' ELSE '' END
        || CASE WHEN n % 10 = 5 THEN ' spread' ELSE '' END
        || CASE WHEN n <= {RECORDS} / 10 THEN ' atfirst' ELSE '' END
        || CASE WHEN n > {RECORDS} - {RECORDS} / 10 THEN ' toolate' ELSE '' END,
@@ -38,6 +42,8 @@ FROM generate_series(1, {RECORDS}) AS n
 NAMED = {
     "zqxjkv": 0,
     "rarely": RECORDS // 5000,
+    "größe": RECORDS // 5000,
+    "日本語": RECORDS,
     "spread": RECORDS // 10,
     "project spread": RECORDS // 10,
     "atfirst": RECORDS // 10,
@@ -52,10 +58,11 @@ SORTS = ("id", "-id", "-name", "created_at", "name,-email", "updated_at,name")
 
 @dataclass(frozen=True)
 class Statement:
-    """What the service sent."""
+    """What the service sent, and with the connections of which kind of work."""
 
     sql: str
     values: Any
+    work: Work
 
 
 @contextmanager
@@ -63,19 +70,20 @@ def statements(app: Quart) -> Iterator[list[Statement]]:
     """Yield the list of the statements that the application sends meanwhile."""
     sent: list[Statement] = []
 
-    def note(*facts: Any) -> None:
-        sent.append(Statement(facts[2], facts[3]))
+    def note(work: Work, *facts: Any) -> None:
+        sent.append(Statement(facts[2], facts[3], work))
 
-    engines = [
-        one.sync_engine for one in vars(app.extensions["database"])["_alone_engines"].values()
+    listeners = [
+        (one.sync_engine, partial(note, work))
+        for work, one in vars(app.extensions["database"])["_alone_engines"].items()
     ]
-    for engine in engines:
-        event.listen(engine, "before_cursor_execute", note)
+    for engine, listener in listeners:
+        event.listen(engine, "before_cursor_execute", listener)
     try:
         yield sent
     finally:
-        for engine in engines:
-            event.remove(engine, "before_cursor_execute", note)
+        for engine, listener in listeners:
+            event.remove(engine, "before_cursor_execute", listener)
     assert sent, "No statement was seen."
 
 
@@ -282,6 +290,67 @@ def test_a_search_reads_so_many_records_in_order_at_most() -> None:
     assert of(1.5 * most) == most
     assert of(1.5 * most - 3) == most - 2
     assert of(20 * most) == most
+
+
+@pytest.mark.parametrize("q", ["日本語", "проект", "①②③④⑤", "\u212a\u212a\u212a", "zq", "-a.b-"])
+async def test_a_text_that_postgresql_has_no_trigram_of_is_a_costly_search(
+    app: Quart, engine: AsyncEngine, filled: list[dict[str, Any]], q: str
+) -> None:
+    with statements(app) as sent:
+        await app.test_client().get(f"/foss?{urlencode({'q': q})}")
+
+    assert {one.work for one in sent} == {Work.COSTLY}
+
+    search = await weigh(app.extensions["database"].reader(), Foss, ("name", "email"), q)
+    async with engine.connect() as connection:
+        trigrams = await connection.scalar(text("SELECT show_trgm(:q)"), {"q": q})
+
+    assert not search.uses_index or trigrams
+
+
+@pytest.mark.parametrize("q", ["Größe", "rarely", "日本語 rarely"])
+async def test_a_text_that_few_records_have_is_no_costly_search(
+    app: Quart, engine: AsyncEngine, filled: list[dict[str, Any]], q: str
+) -> None:
+    with statements(app) as sent:
+        await app.test_client().get(f"/foss?{urlencode({'q': q})}")
+    async with engine.connect() as connection:
+        trigrams = await connection.scalar(text("SELECT show_trgm(:q)"), {"q": q})
+
+    assert has_trigrams(q)
+    assert trigrams
+    assert {one.work for one in sent} == {Work.READS}
+
+
+async def test_the_index_is_asked_for_few_trigrams_of_a_long_text(
+    app: Quart, engine: AsyncEngine, filled: list[dict[str, Any]]
+) -> None:
+    count = text(
+        "SELECT sum(cardinality(show_trgm(part))) FROM unnest(CAST(:parts AS text[])) part"
+    )
+    for q in ("atfirst spread project rarely toolate " * 5, "0123456789abcdef" * 12):
+        with statements(app) as sent:
+            await app.test_client().get(f"/foss?{urlencode({'q': q, 'sort': '-id'})}")
+        asked = next(one.values for one in sent if "hits" in one.sql)
+        patterns = {one for one in asked if isinstance(one, str)} - {f"%{q}%"}
+        async with engine.connect() as connection:
+            for one in patterns:
+                trigrams = await connection.scalar(count, {"parts": one.strip("%").split("%")})
+
+                # Each of a run has neighbours, and the ends of a run count as ends of a word here.
+                assert trigrams <= 2 * LENGTH * FEW
+
+        assert patterns
+
+
+async def test_a_search_for_which_the_index_reads_many_entries_is_costly(
+    app: Quart, filled: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "ENTRIES", RECORDS // 10)
+    with statements(app) as sent:
+        await app.test_client().get("/foss?q=toolate+atfirst")
+
+    assert [one.work for one in sent if "hits" in one.sql] == [Work.COSTLY]
 
 
 async def test_counts_and_exports_use_the_index_if_it_is_of_use(

@@ -1,6 +1,6 @@
 """The statements that read a collection, of whatever model: a page of it, or all of it as lines."""
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Sequence
 from functools import cache, lru_cache
 from typing import Any
 
@@ -18,11 +18,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from service.common.cursors import Value
 from service.common.entity_tags import Versions
 from service.common.exports.backend import LineForm, json_object, stream_lines
 from service.common.keyset import beyond, order_by
 from service.common.models import Base
-from service.common.ordering import Order
+from service.common.ordering import Key, Order
 from service.common.pages import Page, Selection
 from service.common.search.trigrams import has_trigrams
 
@@ -60,10 +61,58 @@ def _array(column: Any, values: Collection[Any]) -> ColumnElement[Any]:
 def is_costly(model: type[Base], selection: Selection) -> bool:
     """Return whether PostgreSQL may have to read every record to find a page.
 
-    No index serves a text without a trigram, nor most orders of several columns.
+    No index serves a text without a trigram, nor most orders of several columns, nor an order of
+    what is equal in another column.
     """
+    order, _ = reading(model, selection)
+    equal = [name for name, _ in selection.filters if name != "q"]
     parts = [text for name, text in selection.filters if name == "q"]
-    return not (all(map(has_trigrams, parts)) and is_indexed(model, selection.order))
+    is_found = any(is_unique(model, name) for name in equal) or (
+        is_indexed(model, order) and {key.name for key in order[: len(equal)]} >= {*equal}
+    )
+    return not (is_found and all(map(has_trigrams, parts)))
+
+
+def reading(model: type[Base], selection: Selection) -> tuple[Order, Sequence[Value] | None]:
+    """Return the order to read a page in, and the keys to begin behind.
+
+    The columns that are equal in all records come first, if an index has them so.
+    """
+    equal = tuple(name for name, _ in selection.filters if name != "q")
+    order, start = _led(model, equal, selection.way), selection.beyond
+    if start is not None:
+        keys = zip([key.name for key in selection.way], start, strict=True)
+        values = {**dict(selection.filters), **dict(keys)}
+        start = tuple(values[key.name] for key in order)
+    return order, start
+
+
+@cache
+def _led(model: type[Base], equal: tuple[str, ...], order: Order) -> Order:
+    if any(is_unique(model, name) for name in equal):
+        return order
+    first = [Key(name, order[-1].descending) for name in equal]
+    led = (*first, *(key for key in order if key.name not in equal))
+    return led if is_indexed(model, led) else order
+
+
+def equals(model: type[Base], name: str, value: Any) -> ColumnElement[bool]:
+    """Return the condition that a column has a value.
+
+    Unless it is unique, it is a range: of what is equal, PostgreSQL takes every index for one that
+    begins with it, and may read the whole table in an order that has these records last.
+    """
+    column: Any = model.__table__.columns[name]
+    condition: ColumnElement[bool] = (
+        column == value if is_unique(model, name) else column.between(value, value)
+    )
+    return condition
+
+
+@cache
+def is_unique(model: type[Base], name: str) -> bool:
+    """Return whether no two records have the same value of a column."""
+    return any([one.name for one in each.columns] == [name] for each in _unique(model))
 
 
 @cache
@@ -71,12 +120,17 @@ def is_indexed(model: type[Base], order: Order) -> bool:
     """Return whether an index has this order, so that the next record is found at once."""
     table: Any = model.__table__
     trees = [one for one in table.indexes if not one.dialect_options["postgresql"]["using"]]
-    kinds = PrimaryKeyConstraint | UniqueConstraint
-    unique = [one for one in table.constraints if isinstance(one, kinds)]
     names = [key.name for key in order]
     return len({key.descending for key in order}) == 1 and any(
-        [column.name for column in one.columns][: len(names)] == names for one in [*trees, *unique]
+        [column.name for column in one.columns][: len(names)] == names
+        for one in [*trees, *_unique(model)]
     )
+
+
+def _unique(model: type[Base]) -> list[Any]:
+    table: Any = model.__table__
+    kinds = PrimaryKeyConstraint | UniqueConstraint
+    return [one for one in table.constraints if isinstance(one, kinds)]
 
 
 async def select_page(
@@ -102,7 +156,7 @@ async def stream_selection(
     found = select(form.line([columns[name] for name in selection.fields]).label("line"))
     if selection.backward:
         found = found.add_columns(*(columns[key.name] for key in selection.order))
-    found = _in_order(found, columns, selection).where(*conditions).limit(selection.limit)
+    found = _in_order(found, model, selection).where(*conditions).limit(selection.limit)
     if selection.backward:
         rows = found.subquery()
         found = select(rows.c.line).order_by(*order_by(rows.c, selection.order))
@@ -118,10 +172,12 @@ def _page(model: type[Base], selection: Selection) -> Select[Any]:
     keys = [columns[key.name] for key in selection.order]
     # One more than fits tells whether there are more.
     limit = None if selection.limit is None else selection.limit + 1
-    return _in_order(select(record, *keys), columns, selection).limit(limit)
+    return _in_order(select(record, *keys), model, selection).limit(limit)
 
 
-def _in_order(statement: Select[Any], columns: Any, selection: Selection) -> Select[Any]:
-    if selection.beyond is not None:
-        statement = statement.where(beyond(columns, selection.way, selection.beyond))
-    return statement.order_by(*order_by(columns, selection.way))
+def _in_order(statement: Select[Any], model: type[Base], selection: Selection) -> Select[Any]:
+    columns = model.__table__.columns
+    order, start = reading(model, selection)
+    if start is not None:
+        statement = statement.where(beyond(columns, order, start))
+    return statement.order_by(*order_by(columns, order))

@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from service.common.collection.backend import is_indexed
+from service.common.collection.backend import equals, is_indexed
 from service.common.exports.backend import json_object
 from service.common.keyset import Columns, beyond, order_by
 from service.common.models import Base
@@ -37,8 +37,7 @@ from service.common.search.weights import Reading, Search, pattern
 
 # From this correlation on, neighbours in the order of a column are so in the table too.
 CORRELATED = 0.7
-# The keys of a record that a page is behind, if any.
-Start = Sequence[Any] | None
+Start = Sequence[Any] | None  # The keys of a record that a page is behind, if any.
 
 SAMPLES = text("""
 SELECT attname,
@@ -48,7 +47,9 @@ SELECT attname,
        correlation,
        -- As the planner does it: the density of the last time, and the size of now.
        pg_relation_size(pg_class.oid) * coalesce(reltuples / nullif(relpages, 0) / 8192, 0.01)
-       AS records
+       AS records,
+       -- So pg_trgm decides, whatever the locale of the builtin provider.
+       (SELECT datctype IN ('C', 'POSIX') FROM pg_database WHERE datname = current_database()) AS c
 FROM pg_class
 LEFT JOIN pg_stats
     ON schemaname = current_schema() AND tablename = relname AND attname = ANY(:names)
@@ -77,7 +78,7 @@ async def weigh(
     keys = [key.name for key in order[:1]]
     values = {"table": model.__tablename__, "names": [*names, *keys]}
     rows = (await session.execute(SAMPLES, values)).all()
-    records = rows[0].records if rows else 0
+    records, is_ascii = (rows[0].records, rows[0].c) if rows else (0, True)
     known = {row.attname: row for row in rows if row.attname}
     samples = {name: _sample(known[name]) for name in names if name in known}
     # What was never analyzed may be the same in every record.
@@ -89,7 +90,7 @@ async def weigh(
         sorted_at_once=0 if is_indexed(model, order) else records * common,
         is_scattered=abs(correlation or 0) < CORRELATED,
     )
-    return Search(names, part, samples, records, reading)
+    return Search(names, part, samples, records, reading, is_ascii=is_ascii)
 
 
 def _sample(row: Any) -> Sample:
@@ -190,7 +191,7 @@ def _readable(target: Target, is_started: bool) -> Select[Any]:
     needed = dict.fromkeys([*target.fields, *keys, *target.names])
     statement = select(*(columns[name] for name in needed))
     for name in target.equal:
-        statement = statement.where(columns[name] == bindparam(f"equal_{name}"))
+        statement = statement.where(equals(target.model, name, bindparam(f"equal_{name}")))
     if not is_started:
         return statement
     starts = [bindparam(f"start_{at}", type_=columns[name].type) for at, name in enumerate(keys)]

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.common import limits
 from service.common.batching import hold_costly
-from service.common.collection.backend import is_indexed
+from service.common.collection.backend import is_indexed, reading
 from service.common.models import Base
 from service.common.pages import Page, Selection
 from service.common.search.backend import Target, Ways, weigh
@@ -23,6 +23,8 @@ from service.common.search.weights import Search
 PART = "q"
 # Records that the first statement looks through, each that follows, and each of a long search.
 NEAR, STEP, FAR = 1000, 4000, 16_000
+# If the index is likely to read more entries, the search is one of the costly ones.
+ENTRIES = 50_000
 # How many may be read for each record that the index is likely to name.
 NEIGHBOURS, SCATTERED = 2 / 3, 2 / 5
 # How many times as many if the page is full by then.
@@ -60,12 +62,12 @@ async def search_page(
     twice, or not at all, as between two pages.
     """
     equal = dict(selection.filters)
-    part, way = equal.pop(PART), selection.way
+    part = equal.pop(PART)
+    way, start = reading(model, selection)
     target = Target(model, names, tuple(equal), way, selection.fields)
     ways = Ways(session, target, part, equal)
     missing = (selection.limit or 0) + 1
     found: list[Any] = []
-    start: Any = selection.beyond
     search, walked, step = None, 0, NEAR
     if not is_indexed(model, way):
         search = await weigh(session, model, names, part, way)
@@ -84,7 +86,7 @@ async def search_page(
             is_first, walked = walked == 0, walked + step
             left = affordable(search, walked, len(found), missing) - walked
             # One connection for all that follows: a long search does not wait for each statement.
-            if is_first and left > STEP:
+            if is_first and (left > STEP or search.entries > ENTRIES):
                 ways.session = await stack.enter_async_context(hold_costly(session))
             step = step_of(left) if search.reading.sorted_at_once <= NEAR else 0
         return selection.page([*found, *await ways.look_up(search, start, missing)])

@@ -26,19 +26,23 @@ class Reading:
 class Search:
     """A text to look for in some columns, of which samples are known."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # All of it comes from one statement.
         self,
         names: tuple[str, ...],
         part: str,
         samples: Mapping[str, Sample],
         records: float,
         reading: Reading,
+        *,
+        is_ascii: bool = False,
     ) -> None:
-        narrowed = {name: narrow(part, samples.get(name, ())) for name in names}
+        narrowed = {name: narrow(part, samples.get(name, ()), is_ascii=is_ascii) for name in names}
         self.names, self.part, self.records = names, part, records
         self.reading = reading
         # The share of the records that the index is likely to name.
         self.share = min(1, sum(one.share for one in narrowed.values()))
+        # How many entries the index is likely to read, and of how many records everything is read.
+        self.entries = sum(one.entries for one in narrowed.values()) * records
         # Whether that takes the whole text, so that nothing has to be looked for once more.
         self.is_exact = all(one.parts == (part,) for one in narrowed.values())
         self.patterns = {

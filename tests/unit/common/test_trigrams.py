@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.common.search.trigrams import narrow
+from service.common.search.trigrams import FEW, LENGTH, Narrowed, narrow
 
 SAMPLE = [(f"Project {number} of {number * 7919:x}", 0.01) for number in range(100)]
 
@@ -19,6 +19,7 @@ SAMPLE = [(f"Project {number} of {number * 7919:x}", 0.01) for number in range(1
         ("Project - of", ["Project - of"], 1),
         ("ject-of", ["ject-of"], 1),
         ("\u0130 project", ["\u0130 project"], 1),
+        ("проект", ["проект"], 0),
         ("ab", [], 1),
         ("- a.b", [], 1),
         ("", [], 1),
@@ -45,3 +46,30 @@ def test_without_a_sample_nothing_is_common() -> None:
 
 def test_a_common_value_counts_for_all_records_that_have_it() -> None:
     assert narrow("postgres", [("PostgreSQL", 0.7), ("KeyDB", 0.3)]).share == 0.7
+
+
+def test_letters_beyond_ascii_separate_words_if_postgresql_does_not_know_them() -> None:
+    sample = [("Größe проект", 1.0)]
+
+    assert narrow("проект", sample, is_ascii=True).parts == ()
+    assert narrow("\u212a\u212a\u212a", sample, is_ascii=True).parts == ()
+    assert narrow("größe", sample, is_ascii=True) == Narrowed(("größe",), 1, 1)
+    assert narrow("größen", sample, is_ascii=True).share == 0
+
+
+def test_of_many_trigrams_few_are_asked_for() -> None:
+    words = ["alpha", "bravo", "charlie", "delta", "echo", "foxtrot"]
+    sample = [(f"{one} {other}", 1 / 36) for one in words for other in words]
+    narrowed = narrow(" ".join(words), sample)
+
+    assert narrowed.share == 0
+    assert sum(len(part) - LENGTH + 1 for part in narrowed.parts) <= LENGTH * FEW
+    assert narrowed.entries <= FEW * 11 / 36 + 1e-9
+
+
+def test_what_the_index_reads_is_the_sum_of_what_it_knows_about_each_trigram() -> None:
+    sample = [("one two", 0.02), ("one", 0.01), ("others", 0.97)]
+
+    assert narrow("two", sample).entries == pytest.approx(0.02)
+    assert narrow("one", sample).entries == pytest.approx(0.03)
+    assert narrow("ne tw", sample).entries == pytest.approx(0.03 + 0.02)
