@@ -36,8 +36,10 @@ class Work(StrEnum):
     READS = "reads"
     # Single statements that don't wait for locks.
     WRITES = "writes"
-    # What may wait for another's lock: transactions, and writes that have met one.
+    # Several statements each, which may wait for another's lock.
     TRANSACTIONS = "transactions"
+    # Single statements that have met another's lock, and are done again, to wait for it.
+    BLOCKED = "blocked writes"
     # Reads whose cost grows with the table.
     COSTLY = "costly reads"
     # `/readyz`.
@@ -53,18 +55,25 @@ SESSION_SETTINGS = {"max_parallel_workers_per_gather": "0"}
 MOST_WAITING = {
     Work.COSTLY: limits.COSTLY_READS.value,
     Work.TRANSACTIONS: limits.WAITING_TRANSACTIONS.value,
+    Work.BLOCKED: limits.BLOCKED_WRITES.value,
     Work.BULK: limits.WAITING_TRANSFERS.value,
 }
-LOCK_TIMEOUTS = {Work.WRITES: LOCK_WAIT, Work.TRANSACTIONS: f"{limits.LOCK_SECONDS.value}s"}
+LOCK_TIMEOUTS = {
+    Work.WRITES: LOCK_WAIT,
+    Work.TRANSACTIONS: f"{limits.LOCK_SECONDS.value}s",
+    Work.BLOCKED: f"{limits.LOCK_SECONDS.value}s",
+}
 
 
 def pool_sizes(connections: int) -> dict[Work, int]:
     """Divide the connections of a process among the kinds of work, at least one for each."""
     fifth = max(1, connections // 5)
+    tenth = max(1, connections // 10)
     return {
-        Work.READS: max(1, connections - 3 * fifth),
+        Work.READS: max(1, connections - 3 * fifth - tenth),
         Work.WRITES: fifth,
         Work.TRANSACTIONS: fifth,
+        Work.BLOCKED: tenth,
         Work.COSTLY: fifth,
         Work.HEALTH: 1,
         Work.BULK: BULK_CONNECTIONS,
@@ -82,7 +91,7 @@ class Database:
         self._reader = Autocommit(self._connections(Work.READS), costly=costly)
         self._autocommit = Autocommit(
             self._connections(Work.WRITES),
-            patient=partial(self._alone, Work.TRANSACTIONS),
+            patient=partial(self._alone, Work.BLOCKED),
             costly=costly,
         )
         self._health = Autocommit(self._connections(Work.HEALTH))

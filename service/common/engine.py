@@ -13,6 +13,9 @@ from service.common.pool_events import Fitness
 from service.common.work_pool import watch_waits
 from service.settings import Settings
 
+# Compiled statements that an engine keeps.
+STATEMENTS = 100
+
 __all__ = ["COMMAND_GRACE_SECONDS", "create_engine", "database_url"]
 
 
@@ -47,6 +50,8 @@ def create_engine(
         ),
         # An error's text goes to the log, where values of records have no place.
         hide_parameters=True,
+        # There is a cache for each kind of work, and clients can ask for many statements.
+        query_cache_size=STATEMENTS,
         **options,
     )
     # First, for `Fitness` may close the connection.

@@ -298,8 +298,14 @@ WAITING_TRANSACTIONS = Limit(
     24,
     "transactions that wait for a connection",
     "503",
-    "A transaction, and a write that another transaction blocks, may take long. All that may wait "
-    "for slow work must be fewer than `REQUESTS_IN_PROGRESS`.",
+    "A transaction may take long. All that may wait for slow work must be fewer than "
+    "`REQUESTS_IN_PROGRESS`.",
+)
+BLOCKED_WRITES = Limit(
+    8,
+    "writes that another transaction blocks and that wait for a connection",
+    "503",
+    "Each holds a connection to the database for as long as it waits for the other transaction.",
 )
 WAITING_TRANSFERS = Limit(
     4,

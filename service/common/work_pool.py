@@ -21,7 +21,8 @@ GIVEN_UP = ("08", "57", "55P03")
 class WorkPool(AsyncAdaptedQueuePool):
     """A pool that has a name, counts who waits, and bounds their number by `most_waiting`.
 
-    Each request that has to wait does so within `make_room`.
+    A request waits if all connections are in use or being opened, not while its own is opened. It
+    does so within `make_room`.
     """
 
     name = "connections"
@@ -31,12 +32,13 @@ class WorkPool(AsyncAdaptedQueuePool):
 
     def connect(self) -> PoolProxiedConnection:
         """Return a connection, once there is one. Raises sqlalchemy's TimeoutError."""
-        if self.waiting >= self.most_waiting:
+        waits = self.checkedout() >= self._most()
+        if waits and self.waiting >= self.most_waiting:
             raise PoolTimeoutError(f"too many requests wait already; {self}")
         since = monotonic()
-        self.waiting += 1
+        self.waiting += waits
         try:
-            if self.make_room is None or self.checkedout() < self._most():
+            if self.make_room is None or not waits:
                 return super().connect()
             with self.make_room():
                 return super().connect()
@@ -47,7 +49,7 @@ class WorkPool(AsyncAdaptedQueuePool):
             note(error, f"a connection; {self}", since)
             raise
         finally:
-            self.waiting -= 1
+            self.waiting -= waits
 
     def _most(self) -> int:
         return self.size() + self._max_overflow

@@ -13,7 +13,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from service import create_app
 from service.common import limits
-from service.common.database import MOST_WAITING, Database, Work, pool_sizes
+from service.common.database import (
+    LOCK_TIMEOUTS,
+    MOST_WAITING,
+    Database,
+    Work,
+    pool_sizes,
+)
 from service.common.logs import configure_logs
 from service.common.work_pool import WorkPool
 from service.settings import Settings
@@ -45,7 +51,7 @@ FOR EACH ROW EXECUTE FUNCTION rest()
 @asynccontextmanager
 async def running(settings: Settings, **changes: object) -> AsyncIterator[tuple[Quart, Client]]:
     """Run an application that has a connection for each kind of work, and one more for reads."""
-    app = create_app(settings.model_copy(update={"database_pool_size": 5} | changes))
+    app = create_app(settings.model_copy(update={"database_pool_size": 6} | changes))
     async with app.test_app():
         yield app, cast("Client", app.test_client())
 
@@ -157,7 +163,7 @@ async def test_only_so_many_transactions_and_transfers_wait(
         pool = pool_of(app, work)
         monkeypatch.setattr(pool, "_timeout", 60)
         async with AsyncExitStack() as taken:
-            for _ in range(pool_sizes(5)[work]):
+            for _ in range(pool_sizes(6)[work]):
                 await taken.enter_async_context(engine_of(app, work).connect())
             waiting = [asyncio.ensure_future(ask(client, number)) for number in range(most)]
             while pool.waiting < most:  # noqa: ASYNC110  # A pool tells nobody who waits.
@@ -265,6 +271,45 @@ async def test_what_waits_for_a_lock_leaves_connections_for_the_others(
     assert answered == [503] * 8
 
 
+@pytest.mark.limit("BLOCKED_WRITES")
+async def test_only_so_many_blocked_writes_wait_and_they_leave_transactions_alone(
+    settings: Settings, engine: AsyncEngine, empty_database: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(LOCK_TIMEOUTS, Work.BLOCKED, "0")
+    most, in_the_way = limits.BLOCKED_WRITES.value, foss(email="held@example.org")
+    async with running(settings, request_timeout=60) as (app, client):
+        pool = pool_of(app, Work.BLOCKED)
+        monkeypatch.setattr(pool, "_timeout", 60)
+        async with held(engine, HELD):
+            blocked = [
+                asyncio.ensure_future(client.post("/foss", json=in_the_way))
+                for _ in range(1 + most)
+            ]
+            while pool.waiting < most:  # noqa: ASYNC110  # A pool tells nobody who waits.
+                await asyncio.sleep(0)
+            refused = await client.post("/foss", json=in_the_way)
+            keyed = await client.post("/foss", json=foss(), headers={"Idempotency-Key": "one"})
+        answered = await codes(blocked)
+
+    await error_of(refused, 503, "Unavailable")
+    assert keyed.status_code == 201
+    # The other transaction was rolled back.
+    assert sorted(answered) == [201] + [409] * most
+
+
+async def test_imports_that_open_connections_do_not_wait(
+    settings: Settings, empty_database: None
+) -> None:
+    headers = {"Content-Type": "text/csv"}
+    async with running(settings) as (_, client):
+        answered = await codes(
+            client.post("/foss", data=f"name,email\nName,n{number}@example.org\n", headers=headers)
+            for number in range(limits.IMPORTS.value)
+        )
+
+    assert answered == [201] * limits.IMPORTS.value
+
+
 @pytest.mark.limit("LOCK_SECONDS")
 async def test_a_write_waits_a_short_time_for_a_lock(
     settings: Settings, engine: AsyncEngine, client: Client
@@ -295,7 +340,7 @@ async def test_no_read_is_run_by_parallel_workers(settings: Settings) -> None:
 
 async def test_readiness_needs_no_connection_that_others_hold(settings: Settings) -> None:
     async with running(settings, database_pool_size=1) as (app, client):
-        works = (Work.READS, Work.WRITES, Work.TRANSACTIONS, Work.COSTLY, Work.BULK)
+        works = [work for work in Work if work is not Work.HEALTH]
         taken = [await engine_of(app, work).connect() for work in works]
 
         assert (await client.get("/readyz")).status_code == 200

@@ -115,7 +115,8 @@ def is_unique(model: type[Base], name: str) -> bool:
     return any([one.name for one in each.columns] == [name] for each in _unique(model))
 
 
-@cache
+# Clients can ask for many orders.
+@lru_cache
 def is_indexed(model: type[Base], order: Order) -> bool:
     """Return whether an index has this order, so that the next record is found at once."""
     table: Any = model.__table__

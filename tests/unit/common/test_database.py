@@ -3,11 +3,13 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from sqlalchemy import insert, text
+from sqlalchemy import insert, literal_column, select, text
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from service.common.collection.backend import is_indexed
 from service.common.database import MOST_WAITING, Database, Work, commit, pool_sizes
+from service.common.engine import STATEMENTS
 from service.common.middleware.admission import requests_in_progress
 from service.foss.models import Foss
 from service.settings import Settings
@@ -133,13 +135,27 @@ async def test_no_more_connections_are_made_than_the_pool_holds(
             await database.reader().execute(text("SELECT 1"))
 
 
+async def test_an_engine_keeps_few_compiled_statements(database: Database) -> None:
+    """Clients can ask for many, and there is an engine for each kind of work."""
+    for number in range(2 * STATEMENTS):
+        await database.reader().execute(select(literal_column(str(number))))
+    kept = vars(database.engine.sync_engine)["_compiled_cache"]
+
+    # SQLAlchemy keeps half as many more until it drops them together.
+    assert STATEMENTS / 2 < len(kept) <= 1.5 * STATEMENTS
+
+
+def test_the_orders_that_clients_ask_for_are_not_all_kept() -> None:
+    assert is_indexed.cache_info().maxsize is not None
+
+
 @pytest.mark.parametrize("connections", [1, 3, 4, 5, 10, 20, 1000])
 def test_connections_are_divided_among_the_kinds_of_work(connections: int) -> None:
     sizes = pool_sizes(connections)
     requests = {work: size for work, size in sizes.items() if work not in {Work.HEALTH, Work.BULK}}
 
     assert min(sizes.values()) >= 1
-    assert sum(requests.values()) == max(connections, 4)
+    assert sum(requests.values()) == max(connections, 5)
     assert sizes[Work.READS] == max(requests.values())
 
 
