@@ -87,7 +87,7 @@ def reading(model: type[Base], selection: Selection) -> tuple[Order, Sequence[Va
     return order, start
 
 
-@cache
+@lru_cache
 def _led(model: type[Base], equal: tuple[str, ...], order: Order) -> Order:
     if any(is_unique(model, name) for name in equal):
         return order
