@@ -21,7 +21,7 @@ from hypercorn.protocol.http_stream import HTTPStream
 
 from service.bounded_http1 import BAD_REQUEST, BoundedConnection
 from service.common.exceptions import InvalidAPIRequest
-from service.common.limits import BODIES_IN_TURN, BODY_PARTS
+from service.common.limits import BODIES_IN_TURN, BODY_PARTS, HALF_CLOSED_MILLISECONDS
 from service.common.middleware.connection import GIVE_UP
 from service.common.refusals import refusal
 from service.common.request_ids import choose_request_id
@@ -29,8 +29,6 @@ from service.common.request_ids import choose_request_id
 log = structlog.get_logger("service")
 
 LARGE = 1 << 14
-# A client that has sent all that it will may still read the answer to it.
-GRACE_SECONDS = 0.05
 
 
 class FairStream(HTTPStream):
@@ -71,7 +69,8 @@ class SingleWriteProtocol(H11Protocol):
             return
         await super().handle(event)
         if self._is_closed and stream is not None:
-            asyncio.get_running_loop().call_later(GRACE_SECONDS, end_request, stream.scope)
+            seconds = HALF_CLOSED_MILLISECONDS.value / 1000
+            asyncio.get_running_loop().call_later(seconds, end_request, stream.scope)
 
     async def _maybe_recycle(self) -> None:
         """Go on with the next request; if the connection is closed, none is waited for."""

@@ -216,6 +216,13 @@ LINGER_SECONDS = Limit(
     "the connection is closed after the answer",
     "If a connection is closed while its client still sends, the client loses the answer.",
 )
+HALF_CLOSED_MILLISECONDS = Limit(
+    50,
+    "milliseconds for which a request goes on after its client has closed its side of the "
+    "connection",
+    "the request ends without an answer",
+    "Most such clients have left, and TCP does not tell them from those that still read.",
+)
 KEEP_ALIVE_SECONDS = Limit(
     75,
     "seconds for which a connection is idle",

@@ -22,6 +22,22 @@ def patient(tmp_path_factory: pytest.TempPathFactory, database_url: str) -> Iter
         yield service
 
 
+# The same service, but a half-closed connection is kept for a minute.
+HALF_CLOSED = (
+    "from service import __main__, single_write; "
+    "old = single_write.HALF_CLOSED_MILLISECONDS; "
+    "single_write.HALF_CLOSED_MILLISECONDS = old._replace(value=60_000); "
+    "__main__.main()"
+)
+
+
+@pytest.fixture(scope="module")
+def half_closed(tmp_path_factory: pytest.TempPathFactory, database_url: str) -> Iterator[Service]:
+    """Return a service that keeps half-closed connections for longer than a test waits."""
+    with running(tmp_path_factory.mktemp("half"), database_url, ("-c", HALF_CLOSED)) as service:
+        yield service
+
+
 @pytest.fixture
 async def locked(engine: AsyncEngine) -> AsyncIterator[None]:
     """Let no statement read the table."""
@@ -46,6 +62,7 @@ REQUESTS = {
 }
 
 
+@pytest.mark.limit("HALF_CLOSED_MILLISECONDS")
 @pytest.mark.parametrize("sent", REQUESTS.values(), ids=REQUESTS)
 async def test_the_statement_of_a_client_that_leaves_ends(
     patient: Service, engine: AsyncEngine, locked: None, sent: bytes
@@ -56,9 +73,12 @@ async def test_the_statement_of_a_client_that_leaves_ends(
     await until(engine, WAITING, 0)
 
 
+@pytest.mark.limit("HALF_CLOSED_MILLISECONDS")
 @pytest.mark.parametrize("path", ["/livez", "/foss?limit=1"])
-def test_a_client_that_has_sent_all_it_will_reads_its_answer(patient: Service, path: str) -> None:
-    with socket.create_connection(("127.0.0.1", patient.port), timeout=10) as connection:
+def test_a_client_that_half_closes_its_connection_reads_its_answer(
+    half_closed: Service, path: str
+) -> None:
+    with socket.create_connection(("127.0.0.1", half_closed.port), timeout=10) as connection:
         connection.sendall(request(path))
         connection.shutdown(socket.SHUT_WR)
         answer = b"".join(iter(lambda: connection.recv(65536), b""))
