@@ -31,7 +31,7 @@ def register_database(app: "Quart", settings: "Settings") -> None:
     """Open the connections with the application, and close them with it."""
     from service.common.database import Database  # noqa: PLC0415
 
-    database = app.extensions["database"] = Database(settings)
+    database = app.extensions["database"] = Database(settings, app.extensions["admission"].lent)
 
     @app.while_serving
     async def connections() -> AsyncGenerator[None, None]:

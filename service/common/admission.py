@@ -1,8 +1,8 @@
 """Admission: how many may do something at once; others wait for a while, in order, or get a 503."""
 
 import asyncio
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from service.common.exceptions import Unavailable
 
@@ -23,6 +23,8 @@ class Admission:
         self._waiting = 0
         self._most_waiting = waiting
         self._make_room = make_room
+        # How many have gone on although nobody had left.
+        self._beyond = 0
 
     async def enter(self, message: str, seconds: float) -> None:
         """Return when there is room; call `leave` later. Raises Unavailable: there is none."""
@@ -43,4 +45,19 @@ class Admission:
 
     def leave(self) -> None:
         """Make room for another."""
+        if self._beyond:
+            self._beyond -= 1
+        else:
+            self._slots.release()
+
+    @contextmanager
+    def lent(self) -> Iterator[None]:
+        """Wait for something else; meanwhile another is let in.
+
+        Afterwards there is one too many, until one leaves.
+        """
         self._slots.release()
+        try:
+            yield
+        finally:
+            self._beyond += 1

@@ -1,11 +1,11 @@
 """The connections of an application, its sessions and the unit of work."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
+from dataclasses import replace
 from enum import StrEnum
 from functools import partial
-from math import inf
 from typing import Any, cast
 
 from sqlalchemy.exc import DBAPIError
@@ -50,14 +50,8 @@ class Work(StrEnum):
 
 # A statement has one processor: parallel workers would take those of cheap requests.
 SESSION_SETTINGS = {"max_parallel_workers_per_gather": "0"}
-# These kinds may take long. What is in use and what waits of all of them together is less than the
-# requests in progress, so that there is always room for others.
-MOST_WAITING = {
-    Work.COSTLY: limits.COSTLY_READS.value,
-    Work.TRANSACTIONS: limits.WAITING_TRANSACTIONS.value,
-    Work.BLOCKED: limits.BLOCKED_WRITES.value,
-    Work.BULK: limits.WAITING_TRANSFERS.value,
-}
+# These kinds may take long: what waits for their connections holds up nobody else.
+SLOW = frozenset({Work.TRANSACTIONS, Work.BLOCKED, Work.BULK})
 LOCK_TIMEOUTS = {
     Work.WRITES: LOCK_WAIT,
     Work.TRANSACTIONS: f"{limits.LOCK_SECONDS.value}s",
@@ -83,11 +77,15 @@ def pool_sizes(connections: int) -> dict[Work, int]:
 class Database:
     """The connections of one application, from `open` to `close`."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(
+        self, settings: Settings, lent: Callable[[], AbstractContextManager[None]] = nullcontext
+    ) -> None:
+        """Prepare the connections; requests wait for slow kinds of work within `lent`."""
         self._settings = settings
+        self._lent = lent
         self._engines: dict[Work, AsyncEngine] = {}
         self._alone_engines: dict[Work, AsyncEngine] = {}
-        costly = Autocommit(self._connections(Work.COSTLY))
+        costly = Autocommit(replace(self._connections(Work.COSTLY), waiting=lent))
         self._reader = Autocommit(self._connections(Work.READS), costly=costly)
         self._autocommit = Autocommit(
             self._connections(Work.WRITES),
@@ -120,12 +118,16 @@ class Database:
             )
             pool = cast("WorkPool", engine.pool)
             pool.name = work
-            pool.most_waiting = MOST_WAITING.get(work, inf)
-            if work is Work.BULK:
-                pool.make_room = self._room.wanted
+            if work in SLOW:
+                pool.waits = self._wait_for_transfer if work is Work.BULK else self._lent
             self._engines[work] = engine
             # The same pool.
             self._alone_engines[work] = engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    @contextmanager
+    def _wait_for_transfer(self) -> Iterator[None]:
+        with self._lent(), self._room.wanted():
+            yield
 
     def _transfers_with_connection(self) -> Iterator[Transfer]:
         # An import takes a connection only when its first records have arrived.

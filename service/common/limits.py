@@ -204,6 +204,12 @@ LOCK_SECONDS = Limit(
     "503",
     "It holds a connection to the database meanwhile.",
 )
+KEYED_LOCK_MILLISECONDS = Limit(
+    50,
+    "milliseconds for which a request with an `Idempotency-Key` waits for another transaction",
+    "503",
+    "It holds a connection to the database meanwhile, and its client can safely repeat it.",
+)
 PROGRESS_SECONDS = Limit(
     30,
     "seconds without progress",
@@ -289,36 +295,10 @@ IDLE_SECONDS_FOR_OTHERS = Limit(
 )
 REQUESTS_IN_PROGRESS = Limit(
     80,
-    "requests in progress, or twice `DATABASE_POOL_SIZE` if that is more",
+    "requests in progress, or twice `DATABASE_POOL_SIZE` if that is more; those that wait for slow "
+    "work of the database do not count: costly reads, transactions, imports and exports",
     "the request waits; health checks do not",
     "They share one event loop: each request in progress delays all the others.",
-)
-COSTLY_READS = Limit(
-    16,
-    "costly reads that wait for a connection",
-    "503",
-    "A fifth of the connections to the database is for reads whose cost grows with the table: "
-    "counts, searches that read many records, and orders without an index. More such reads would "
-    "not get a connection within the time of `POOL_WAIT_SECONDS`.",
-)
-WAITING_TRANSACTIONS = Limit(
-    24,
-    "transactions that wait for a connection",
-    "503",
-    "A transaction may take long. All that may wait for slow work must be fewer than "
-    "`REQUESTS_IN_PROGRESS`.",
-)
-BLOCKED_WRITES = Limit(
-    8,
-    "writes that another transaction blocks and that wait for a connection",
-    "503",
-    "Each holds a connection to the database for as long as it waits for the other transaction.",
-)
-WAITING_TRANSFERS = Limit(
-    4,
-    "imports and exports that wait for a connection",
-    "503",
-    "They may take long, as transactions may.",
 )
 BULK_TRANSFERS = Limit(
     4,

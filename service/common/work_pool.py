@@ -2,7 +2,7 @@
 
 from asyncio import CancelledError
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from time import monotonic
 from typing import Any
 
@@ -19,28 +19,23 @@ GIVEN_UP = ("08", "57", "55P03")
 
 
 class WorkPool(AsyncAdaptedQueuePool):
-    """A pool that has a name, counts who waits, and bounds their number by `most_waiting`.
+    """A pool that has a name and counts who waits.
 
     A request waits if all connections are in use or being opened, not while its own is opened. It
-    does so within `make_room`.
+    does so within `waits`.
     """
 
     name = "connections"
-    most_waiting: float = float("inf")
     waiting = 0
-    make_room: Callable[[], AbstractContextManager[None]] | None = None
+    waits: Callable[[], AbstractContextManager[None]] = nullcontext
 
     def connect(self) -> PoolProxiedConnection:
         """Return a connection, once there is one. Raises sqlalchemy's TimeoutError."""
         waits = self.checkedout() >= self._most()
-        if waits and self.waiting >= self.most_waiting:
-            raise PoolTimeoutError(f"too many requests wait already; {self}")
         since = monotonic()
         self.waiting += waits
         try:
-            if self.make_room is None or not waits:
-                return super().connect()
-            with self.make_room():
+            with self.waits() if waits else nullcontext():
                 return super().connect()
         except PoolTimeoutError:
             waited = monotonic() - since

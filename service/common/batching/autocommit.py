@@ -1,7 +1,7 @@
 """Autocommit: statements that stand alone, each durable when it returns."""
 
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, NoReturn
 
 from sqlalchemy.exc import DBAPIError
@@ -33,14 +33,17 @@ class Autocommit(AsyncSession):
         where it may wait for the lock. `costly` runs reads whose cost grows with the table.
         """
         # Not that of AsyncSession: nothing is kept between two statements.
-        self._session = connections.session
+        self._connections = connections
         self._patient = patient
         self.costly = costly or self
         self.batches = Batches(connections)
 
-    def hold(self) -> AbstractAsyncContextManager[AsyncSession]:
+    @asynccontextmanager
+    async def hold(self) -> AsyncIterator[AsyncSession]:
         """Return a connection for several statements, each of which stands alone."""
-        return self._session()
+        with self._connections.waiting():
+            async with self._connections.session() as session:
+                yield session
 
     async def execute(self, *args: Any, **options: Any) -> Any:
         """Run a statement and return its result."""
@@ -56,7 +59,7 @@ class Autocommit(AsyncSession):
 
     async def _run(self, run: Any, args: Any, options: Any) -> Any:
         try:
-            async with self._session() as session:
+            async with self.hold() as session:
                 return await run(session, *args, **options)
         except DBAPIError as error:
             if self._patient is None or not is_locked(error):

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from contextvars import Context
 from dataclasses import dataclass, field
 from functools import partial
@@ -25,11 +25,15 @@ Run = Callable[[AsyncSession, Mapping[Any, Any]], Awaitable[Mapping[Any, Any]]]
 
 @dataclass(frozen=True, slots=True)
 class Connections:
-    """Where a batch gets a session, whether others may still get one, and the state for the log."""
+    """Where a batch gets a session, whether others may still get one, and the state for the log.
+
+    Callers wait for a result within `waiting`.
+    """
 
     session: Callable[[], AbstractAsyncContextManager[AsyncSession]]
     has_room: Callable[[], bool] = lambda: True
     state: Callable[[], str] = lambda: "no pool"
+    waiting: Callable[[], AbstractContextManager[None]] = nullcontext
 
 
 @dataclass(slots=True, eq=False)
@@ -66,7 +70,8 @@ class Batch:
         if self._flight is None:
             self._start()
         try:
-            return await call.result
+            with self._connections.waiting():
+                return await call.result
         except asyncio.CancelledError as error:
             awaited = "a shared statement" + ("" if call.flight else " that was not sent yet")
             note(error, f"{awaited}; {self._connections.state()}", since)

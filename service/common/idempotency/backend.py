@@ -15,10 +15,15 @@ KEPT = timedelta(hours=limits.IDEMPOTENCY_KEY_HOURS.value)
 BATCH = 10_000
 
 
-async def lock_key(session: AsyncSession, key: str) -> bool:
-    """Take the key until the transaction ends; return False where another has it."""
+async def lock_key(session: AsyncSession, key: str, lock_milliseconds: int) -> bool:
+    """Take the key until the transaction ends; return False if another transaction has it.
+
+    From then on a statement of this transaction waits so long for the locks of others.
+    """
     number = int.from_bytes(sha256(key.encode()).digest()[:8], signed=True)
-    return bool(await session.scalar(select(func.pg_try_advisory_xact_lock(number))))
+    lock_timeout = func.set_config("lock_timeout", f"{lock_milliseconds}ms", True)
+    statement = select(func.pg_try_advisory_xact_lock(number), lock_timeout)
+    return bool(await session.scalar(statement))
 
 
 async def select_key(session: AsyncSession, key: str) -> IdempotencyKey | None:

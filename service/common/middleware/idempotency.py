@@ -10,6 +10,7 @@ from typing import Any, cast
 from quart import Quart, current_app, g, request
 from quart.wrappers import Response
 
+from service.common import limits
 from service.common.exceptions import Fault, InvalidAPIRequest, RequestInProgress
 from service.common.idempotency import backend
 from service.common.imports.lines import Lines
@@ -60,7 +61,7 @@ async def replay() -> Response | None:
 
 async def _replay(key: str, payload: Payload | Lines) -> Response | None:
     # Another process may have the key.
-    if not await backend.lock_key(session(), key):
+    if not await backend.lock_key(session(), key, _lock_milliseconds(payload)):
         raise RequestInProgress(IN_PROGRESS)
     kept = await backend.select_key(session(), key)
     if kept is None:
@@ -73,6 +74,11 @@ async def _replay(key: str, payload: Payload | Lines) -> Response | None:
     response = Response(kept.body, status=kept.status, headers=kept.headers)
     response.headers["Idempotency-Replayed"] = "true"
     return response
+
+
+def _lock_milliseconds(payload: Payload | Lines) -> int:
+    # An import waits as long as its statements may run, with a key or without.
+    return 0 if isinstance(payload, Lines) else limits.KEYED_LOCK_MILLISECONDS.value
 
 
 async def keep(response: Response) -> Response:

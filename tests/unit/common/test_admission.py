@@ -46,3 +46,19 @@ async def test_who_gives_up_waiting_takes_no_place() -> None:
     admission.leave()
 
     await admission.enter("Busy.", 30)
+
+
+async def test_who_waits_for_something_else_lets_another_in_and_then_goes_on_at_once() -> None:
+    admission = Admission(running=1)
+    await admission.enter("Busy.", 0)
+    with admission.lent():
+        await admission.enter("Busy.", 0)
+        with pytest.raises(Unavailable):
+            await admission.enter("Busy.", 0)
+    admission.leave()
+    # One is left: the place is taken.
+    with pytest.raises(Unavailable):
+        await admission.enter("Busy.", 0)
+    admission.leave()
+
+    await admission.enter("Busy.", 0)

@@ -8,9 +8,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.common.collection.backend import is_indexed
-from service.common.database import MOST_WAITING, Database, Work, commit, pool_sizes
+from service.common.database import Database, Work, commit, pool_sizes
 from service.common.engine import STATEMENTS
-from service.common.middleware.admission import requests_in_progress
 from service.foss.models import Foss
 from service.settings import Settings
 from tests import factories
@@ -157,11 +156,3 @@ def test_connections_are_divided_among_the_kinds_of_work(connections: int) -> No
     assert min(sizes.values()) >= 1
     assert sum(requests.values()) == max(connections, 5)
     assert sizes[Work.READS] == max(requests.values())
-
-
-@pytest.mark.parametrize("connections", [1, 5, 10, 50, 100, 1000])
-def test_slow_kinds_of_work_leave_room_among_the_requests_in_progress(connections: int) -> None:
-    sizes = pool_sizes(connections)
-    slow = sum(sizes[work] + most for work, most in MOST_WAITING.items())
-
-    assert slow < requests_in_progress(connections)
