@@ -23,6 +23,8 @@ PLACES = ("NGINX_LISTEN", "NGINX_NEWER", "NGINX_UPSTREAM")
 MARGIN_BYTES = 1 << 20
 # What nginx waits longer than the service, so that the service's own 408 and 504 are answered.
 MARGIN_SECONDS = 10
+# What the kernel keeps of an answer whose client does not read it; it would be several MB.
+SEND_BUFFER = "sndbuf=128k"
 # The most files that nginx opens; the system may allow fewer.
 OPEN_FILES = 1 << 15
 
@@ -112,6 +114,7 @@ def values(settings: Settings) -> dict[str, str]:
     files = _open_files()
     seconds = max(request, PROGRESS_SECONDS.value) + COMMAND_GRACE_SECONDS
     return {
+        "NGINX_CLIENT_LARGE": str(math.ceil(settings.connection_limit / 8)),
         "NGINX_CONNECTION_LIMIT": str(settings.connection_limit),
         "NGINX_CONNECTIONS": str(files // 2),
         "NGINX_KEEP_ALIVE": str(settings.keep_alive_timeout),
@@ -123,6 +126,7 @@ def values(settings: Settings) -> dict[str, str]:
         "NGINX_PATH_PREFIX": settings.path_prefix,
         "NGINX_RATE_LIMIT": str(settings.rate_limit),
         "NGINX_TIMEOUT": str(math.ceil(seconds) + MARGIN_SECONDS),
+        "NGINX_LARGE": str(settings.max_connections // 2),
         "NGINX_TRUSTED_PROXIES": "\n".join(
             f"set_real_ip_from {network};" for network in settings.trusted_proxies
         ),
@@ -132,7 +136,9 @@ def values(settings: Settings) -> dict[str, str]:
 def listen(binds: Iterable[str]) -> str:
     """Return the directives for these addresses; `[::]` stands for those of both families."""
     both = {True: " ipv6only=off", False: ""}
-    return "\n".join(f"listen {bind}{both[bind.startswith('[::]')]};" for bind in binds)
+    return "\n".join(
+        f"listen {bind}{both[bind.startswith('[::]')]} {SEND_BUFFER};" for bind in binds
+    )
 
 
 def render(values: dict[str, str]) -> str:

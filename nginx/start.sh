@@ -2,7 +2,7 @@
 # Renders the configuration with the environment's NGINX_* and starts nginx; `start.sh reload` has a
 # running nginx take it over, `start.sh check` only says whether it could. The image's own way needs a folder that its user may not write.
 set -eu
-: "${PATH_PREFIX?is missing: this container is of an earlier version. Run \`just down\`, then \`just up\`.}"
+: "${MAX_CONNECTIONS?is missing: this container is of an earlier version. Run \`just down\`, then \`just up\`.}"
 
 # As local/nginx.py works them out: a bit more than the service allows, so that the service answers.
 NGINX_TIMEOUT=$(awk "BEGIN { s = $REQUEST_TIMEOUT + $DATABASE_STATEMENT_TIMEOUT; s = (s > 30 ? s : 30) + 5; print int(s) + (s > int(s)) + 10 }")
@@ -13,10 +13,12 @@ case ",$CORS_ORIGINS," in
 esac
 NGINX_TRUSTED_PROXIES=$(echo "$TRUSTED_PROXIES" | tr ',' '\n' | sed 's/ //g; /^$/d; s/.*/set_real_ip_from &;/')
 NGINX_PATH_PREFIX=${PATH_PREFIX%/}
+NGINX_CLIENT_LARGE=$(((NGINX_CONNECTION_LIMIT + 7) / 8))
+NGINX_LARGE=$((MAX_CONNECTIONS / 2))
 files=$(ulimit -Hn | sed 's/unlimited/32768/')
 NGINX_OPEN_FILES=$((files < 32768 ? files : 32768))
 NGINX_CONNECTIONS=$((NGINX_OPEN_FILES / 2))
-export NGINX_CONNECTIONS NGINX_OPEN_FILES NGINX_TIMEOUT NGINX_MAX_BODY_BYTES NGINX_ORIGINS NGINX_PATH_PREFIX NGINX_TRUSTED_PROXIES
+export NGINX_CLIENT_LARGE NGINX_CONNECTIONS NGINX_OPEN_FILES NGINX_TIMEOUT NGINX_MAX_BODY_BYTES NGINX_ORIGINS NGINX_PATH_PREFIX NGINX_LARGE NGINX_TRUSTED_PROXIES
 
 names=$(env | sed -n 's/^\(NGINX_[A-Z_]*\)=.*/${\1}/p')
 envsubst "$names" <"${0%/*}/nginx.conf.template" >/tmp/nginx.conf.new

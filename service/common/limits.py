@@ -345,6 +345,19 @@ CLIENT_REQUESTS = Limit(
     "One client must not take all of the capacity.",
     "CONNECTION_LIMIT",
 )
+CLIENT_LARGE_REQUESTS = Limit(
+    32,
+    "requests at once with a large body (from 100 kB on, or of unknown length) or answer (of "
+    "`/docs/`), an eighth of `CONNECTION_LIMIT`",
+    "503",
+    "nginx keeps neither, so a slow client holds a connection of the service.",
+)
+LARGE_REQUESTS = Limit(
+    250,
+    "such requests at once of all clients, half of `MAX_CONNECTIONS`",
+    "503",
+    "Slow clients must not hold all connections of the service.",
+)
 
 
 def limits() -> dict[str, Limit]:

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from tests.socket.conftest import KEY, Service, running
 
 pytestmark = pytest.mark.skipif(nginx.executable() is None, reason="nginx is not installed")
 
+LARGE_BYTES = 1 << 23
 START_SECONDS = 10
 MAX_BODY_BYTES = 10_000
 # Each character that means something to nginx, and some more.
@@ -78,6 +79,12 @@ class Replica:
                         b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
                         b'ETag: "1"\r\nContent-Length: 9000\r\n\r\n' + b" " * 9000
                     )
+                if self.behaviour == "large":
+                    connection.sendall(
+                        b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % LARGE_BYTES
+                    )
+                    with suppress(OSError):  # The client does not read it.
+                        connection.sendall(bytes(LARGE_BYTES))
                 if self.behaviour == "stream":
                     connection.sendall(
                         b"HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\n"
@@ -494,11 +501,65 @@ def test_too_many_requests_at_once_of_a_client_are_a_429(tmp_path: Path) -> None
     ):
         for _ in range(2):
             held.enter_context(front.connect()).sendall(head(b"GET / HTTP/1.1"))
-        while len(upstream.requests) < 2:
-            time.sleep(0.01)  # Between two looks, not instead of one.
+        wait_for_requests(upstream, 2)
         headers = check_error(front.raw(head(b"GET / HTTP/1.1")), 429, "TooManyRequests")
 
         assert headers["Retry-After"] == "1"
+
+
+LARGE = {
+    "large bodies": head(b"POST /foss HTTP/1.1\r\nContent-Length: 100000"),
+    "bodies of unknown length": head(b"POST /foss HTTP/1.1\r\nTransfer-Encoding: chunked"),
+    "large answers": head(b"GET /docs/part.js HTTP/1.1"),
+}
+
+
+@pytest.mark.limit("CLIENT_LARGE_REQUESTS", "LARGE_REQUESTS")
+@pytest.mark.parametrize("most", [{"NGINX_CLIENT_LARGE": "2"}, {"NGINX_LARGE": "2"}], ids=str)
+@pytest.mark.parametrize("name", LARGE)
+def test_large_requests_leave_connections_of_the_service_for_others(
+    tmp_path: Path, name: str, most: dict[str, str]
+) -> None:
+    with (
+        replica("hang") as upstream,
+        proxy(tmp_path / "state", [upstream.address], **most) as front,
+        ExitStack() as held,
+    ):
+        for _ in range(2):
+            held.enter_context(front.connect()).sendall(LARGE[name])
+        wait_for_requests(upstream, 2)
+        headers = check_error(front.raw(LARGE[name]), 503, "Unavailable")
+        held.enter_context(front.connect()).sendall(head(b"GET /foss HTTP/1.1"))
+        wait_for_requests(upstream, 3)
+
+        assert headers["Retry-After"] == "1"
+
+
+def test_the_kernel_keeps_little_of_an_answer_that_its_client_does_not_read(
+    tmp_path: Path,
+) -> None:
+    with (
+        replica("large") as upstream,
+        proxy(tmp_path / "state", [upstream.address]) as front,
+        socket.socket() as client,
+    ):
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.connect(("127.0.0.1", front.port))
+        client.sendall(head(b"GET /foss HTTP/1.1"))
+        kept = [0]
+        # It grows with each packet that the client's kernel takes, and ends at its bound.
+        while not kept[-1] or len(set(kept[-50:])) > 1:
+            kept.append(unsent(front.port))
+            time.sleep(0.01)  # Between two looks, not instead of one.
+
+    assert 0 < kept[-1] < 300_000
+
+
+def unsent(port: int) -> int:
+    """Return how many bytes the kernel keeps to be sent from a port."""
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    queues = [queue for _, local, _, _, queue, *_ in lines if int(local.split(":")[1], 16) == port]
+    return sum(int(queue.split(":")[0], 16) for queue in queues)
 
 
 SECRET = b"very-secret"
@@ -990,7 +1051,9 @@ def sent_from(front: Proxy, sender: str, forwarded: str) -> Iterator[socket.sock
 
 
 def wait_for_requests(upstream: Replica, count: int) -> None:
+    deadline = time.monotonic() + START_SECONDS
     while len(upstream.requests) < count:
+        assert time.monotonic() < deadline
         time.sleep(0.01)  # Between two looks, not instead of one.
 
 
