@@ -38,8 +38,9 @@ def quote(value: object) -> str:
     if isinstance(value, str):
         return f"'{cut(value)}'"
     text = ""
-    # Piece by piece, for the value may be a megabyte.
-    for piece in json.JSONEncoder(ensure_ascii=False).iterencode(value):
+    # Piece by piece, for the value may be a megabyte. The check for circular values would keep it
+    # until the garbage is collected.
+    for piece in json.JSONEncoder(ensure_ascii=False, check_circular=False).iterencode(value):
         text += piece
         if len(text) > MAX_QUOTED:
             break
@@ -73,7 +74,9 @@ def fault_of(error: ValidationError, document: object = None) -> Fault:
             sentence = f"{' and '.join(map(quote, excluded))} can't be used together"
         case _:
             sentence = SENTENCES.get(error.kind.name) or error.message.replace('"', "'")
-    sentence = sentence.replace(VALUE, quote(error.instance))
+    if VALUE in sentence:
+        # `instance` is a copy of the value.
+        sentence = sentence.replace(VALUE, quote(error.instance))
     return Fault(pointer(error.instance_path), error.kind.name, sentence)
 
 

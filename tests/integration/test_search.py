@@ -292,6 +292,27 @@ def test_a_search_reads_so_many_records_in_order_at_most() -> None:
     assert of(20 * most) == most
 
 
+@pytest.mark.parametrize(
+    ("q", "work"),
+    [
+        ("a" * 6, Work.READS),
+        ("a" * 7, Work.COSTLY),
+        ("aA" * 4, Work.COSTLY),
+        ("banana " * 4, Work.READS),
+        ("banana " * 5, Work.COSTLY),
+        ("b" + "a" * 100, Work.READS),
+    ],
+)
+async def test_a_text_that_repeats_its_beginning_is_a_costly_search(
+    app: Quart, filled: list[dict[str, Any]], q: str, work: Work
+) -> None:
+    """PostgreSQL compares it from its beginning at each letter of a text."""
+    with statements(app) as sent:
+        await app.test_client().get(f"/foss?{urlencode({'q': q})}")
+
+    assert {one.work for one in sent} == {work}
+
+
 @pytest.mark.parametrize("q", ["日本語", "проект", "①②③④⑤", "\u212a\u212a\u212a", "zq", "-a.b-"])
 async def test_a_text_that_postgresql_has_no_trigram_of_is_a_costly_search(
     app: Quart, engine: AsyncEngine, filled: list[dict[str, Any]], q: str

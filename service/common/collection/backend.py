@@ -26,6 +26,7 @@ from service.common.models import Base
 from service.common.ordering import Key, Order
 from service.common.pages import Page, Selection
 from service.common.search.trigrams import has_trigrams
+from service.common.search.weights import is_repetitive
 
 Conditions = Collection[ColumnElement[bool]]
 
@@ -62,7 +63,7 @@ def is_costly(model: type[Base], selection: Selection) -> bool:
     """Return whether PostgreSQL may have to read every record to find a page.
 
     No index serves a text without a trigram, nor most orders of several columns, nor an order of
-    what is equal in another column.
+    what is equal in another column. A repetitive text takes long in each record.
     """
     order, _ = reading(model, selection)
     equal = [name for name, _ in selection.filters if name != "q"]
@@ -70,7 +71,7 @@ def is_costly(model: type[Base], selection: Selection) -> bool:
     is_found = any(is_unique(model, name) for name in equal) or (
         is_indexed(model, order) and {key.name for key in order[: len(equal)]} >= {*equal}
     )
-    return not (is_found and all(map(has_trigrams, parts)))
+    return not is_found or not all(has_trigrams(part) and not is_repetitive(part) for part in parts)
 
 
 def reading(model: type[Base], selection: Selection) -> tuple[Order, Sequence[Value] | None]:

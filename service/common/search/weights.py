@@ -8,6 +8,8 @@ from service.common.search.trigrams import Sample, narrow
 
 # If the index names more than this share of the records, reading all of them is cheaper.
 MOST = 2 / 3
+# A part that has its first letters more often takes long to be looked for.
+BEGINNING, REPETITIONS = 3, 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,17 @@ class Reading:
 
     sorted_at_once: float = 0
     is_scattered: bool = False
+
+
+def is_repetitive(text: str) -> bool:
+    """Return whether comparing a text with a part may take long for each letter of the text.
+
+    PostgreSQL compares the part anew at each letter. Two comparisons that go far overlap, so the
+    part has its own beginning there; it takes each letter about as often as it has that.
+    """
+    lower = text.lower()
+    beginning = re.escape(lower[:BEGINNING])
+    return len(re.findall(f"(?={beginning})", lower)) > REPETITIONS
 
 
 class Search:

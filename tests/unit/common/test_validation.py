@@ -1,6 +1,8 @@
 """Schema files to validators, and a value to its faults: all of them, each where it is."""
 
+import gc
 import json
+import weakref
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -170,6 +172,24 @@ def test_the_pointer_of_a_fault_is_escaped(tmp_path: Path) -> None:
 )
 def test_a_quoted_value_is_cut_at_80_characters(value: object, quoted: str) -> None:
     assert quote(value) == quoted
+
+
+def test_a_quoted_value_is_freed_with_its_request() -> None:
+    """As garbage, the bodies of many requests would wait for their collection."""
+
+    class Watched(list[str]):
+        """A list that a weak reference can tell of."""
+
+    value = Watched(["x" * 100] * 10)
+    freed = weakref.ref(value)
+    gc.disable()
+    try:
+        quote(value)
+        del value
+
+        assert freed() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(
