@@ -33,6 +33,7 @@ from tests.socket.conftest import KEY, Service, running
 pytestmark = pytest.mark.skipif(nginx.executable() is None, reason="nginx is not installed")
 
 LARGE_BYTES = 1 << 23
+LINKS = b"<" + b"x" * 20_000 + b">"
 START_SECONDS = 10
 MAX_BODY_BYTES = 10_000
 # Each character that means something to nginx, and some more.
@@ -78,6 +79,10 @@ class Replica:
                     connection.sendall(
                         b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
                         b'ETag: "1"\r\nContent-Length: 9000\r\n\r\n' + b" " * 9000
+                    )
+                if self.behaviour == "links":
+                    connection.sendall(
+                        b"HTTP/1.1 200 OK\r\nLink: %b\r\nContent-Length: 2\r\n\r\n{}" % LINKS
                     )
                 if self.behaviour == "large":
                     connection.sendall(
@@ -533,6 +538,17 @@ def test_large_requests_leave_connections_of_the_service_for_others(
         wait_for_requests(upstream, 3)
 
         assert headers["Retry-After"] == "1"
+
+
+def test_an_answer_may_have_long_links(tmp_path: Path) -> None:
+    with (
+        replica("links") as upstream,
+        proxy(tmp_path / "state", [upstream.address]) as front,
+    ):
+        status, headers, _ = parse(front.raw(head(b"GET /foss HTTP/1.1")))
+
+    assert status == 200
+    assert headers["Link"].encode() == LINKS
 
 
 def test_the_kernel_keeps_little_of_an_answer_that_its_client_does_not_read(
