@@ -17,7 +17,7 @@ from typing import Protocol
 from service.common import limits
 from service.health_checks import HEAD_BYTES, HealthChecks
 from service.refused_connections import RefusedConnections
-from service.waiting_clients import Serve, Waiting, WaitingClients, network_of
+from service.waiting_clients import Serve, Waiting, WaitingClients, has_left, network_of
 
 IDLE_SECONDS_FOR_OTHERS = limits.IDLE_SECONDS_FOR_OTHERS.value
 # How often all connections are looked at, and how often those that wait, while any do.
@@ -117,7 +117,10 @@ class Connections:
         while len(self._waiting) and self._taken < self._limit:
             client = self._waiting.next(self._places)
             waiting = self._remove(client)
-            self._give_place(client, waiting.network, waiting.serve)
+            if has_left(client):
+                client.close()
+            else:
+                self._give_place(client, waiting.network, waiting.serve)
 
     def close(self) -> None:
         """Refuse all that wait."""
@@ -169,8 +172,7 @@ class Connections:
 
     def _set_timer(self) -> None:
         if len(self._waiting) and self._timer is None:
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(TURN_SECONDS, self._take_turn)
+            self._timer = asyncio.get_running_loop().call_later(TURN_SECONDS, self._take_turn)
 
     def _take_turn(self) -> None:
         """Do what is due for those that wait."""
@@ -178,8 +180,7 @@ class Connections:
         for client in list(self._unfinished):
             self._look_at(client)
         self._make_room()
-        now = asyncio.get_running_loop().time()
-        for client in self._waiting.overdue(now, REFUSALS_A_TURN):
+        for client in self._waiting.overdue(asyncio.get_running_loop().time(), REFUSALS_A_TURN):
             self._refuse(client)
         self._set_timer()
 

@@ -38,8 +38,9 @@ class Admission:
             with self._make_room():
                 async with asyncio.timeout(seconds):
                     await self._slots.acquire()
-        except TimeoutError as error:
-            raise Unavailable(message) from error
+        except TimeoutError:
+            waited = TimeoutError(f"waited {seconds:g} s to be admitted")
+            raise Unavailable(message) from waited
         finally:
             self._waiting -= 1
 

@@ -121,7 +121,7 @@ JSON_VALUES = Limit(
     "The validator takes up to 10 µs for a wrong value, and nothing else runs meanwhile.",
 )
 JSON_DIGITS = Limit(
-    1000, "digits of a number", "400", "Converting digits to a number takes quadratic time."
+    200, "digits of a number", "400", "Converting digits to a number takes quadratic time."
 )
 CSV_FIELDS = Limit(
     1000, "fields of a record in CSV", "422", "A field takes some 60 bytes, however short it is."

@@ -93,6 +93,20 @@ async def test_beyond_the_limit_a_client_waits_until_one_leaves(door: Door) -> N
     assert door.served[2:] == [third]
 
 
+async def test_a_client_that_has_left_meanwhile_gets_no_place(door: Door) -> None:
+    """Else clients that leave at once would have the service answer nobody else."""
+    first = Served()
+    number = door.begin(first)
+    door.begin(Served())
+    left, left_server = door.arrive(REQUEST)
+    left.close()
+    _, other = door.arrive(REQUEST)
+    door.connections.leave(number, first)
+
+    assert door.served[2:] == [other]
+    assert left_server.fileno() < 0
+
+
 async def test_a_client_that_has_waited_for_too_long_is_refused(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:

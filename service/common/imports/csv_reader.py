@@ -35,6 +35,18 @@ OTHER_SEPARATOR = re.compile("[;\t|]")
 NOT_CSV = "Not CSV as RFC 4180 has it: a {} is where none may be"
 
 
+TOO_MANY = "maxItems", f"More than {MAX_FIELDS} fields"
+
+
+def refused(record: bytes) -> tuple[str, str] | None:
+    """Return keyword and sentence of what is wrong with a record before its fields are known."""
+    if b'"' in record:
+        broken = "format", NOT_CSV.format("quotation mark")
+        return None if WHOLE.fullmatch(record) else broken
+    # The fields would take memory before they could be counted.
+    return TOO_MANY if record.count(b",") >= MAX_FIELDS else None
+
+
 class CsvReader:
     """Reads bytes, as they come, to values with the numbers of their lines and their faults.
 
@@ -92,8 +104,8 @@ class CsvReader:
         return not odd if self._begun else odd and OPEN.fullmatch(text) is not None
 
     def _record(self, record: bytes) -> Iterator[Record]:
-        if b'"' in record and not WHOLE.fullmatch(record):
-            yield self._faulty("format", NOT_CSV.format("quotation mark"))
+        if found := refused(record):
+            yield self._faulty(*found)
             return
         try:
             cells = next(csv.reader([record.decode()], strict=True))
@@ -107,7 +119,7 @@ class CsvReader:
                 # Of nothing but carriage returns.
                 yield self._faulty("format", NOT_CSV.format("carriage return"))
             elif len(cells) > MAX_FIELDS:
-                yield self._faulty("maxItems", f"More than {MAX_FIELDS} fields")
+                yield self._faulty(*TOO_MANY)
             elif not count:
                 self._read_names(cells)
             elif len(cells) >= count and not any(cells[count:]):

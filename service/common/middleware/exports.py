@@ -89,19 +89,19 @@ def preferred_form() -> LineForm | None:
 
 async def answer_lines(export: Export, query: Any, form: LineForm) -> Response:
     """Return the lines as they come; the first of them are there already."""
-    lift_deadline()
     database: Database = current_app.extensions["database"]
     session, transfer = database.bulk(), Transfer()
-    lines = g.lines = until_closed(database, transfer, session, export(session, query, form))
-    first = await anext(lines, "")
+    # This checks the query, and asks the database for nothing yet.
+    exported = export(session, query, form)
     if request.method == "HEAD":
-        await lines.aclose()
         response = Response("", content_type=form.media_type)
         # A length here would be that of the lines.
         del response.headers["Content-Length"]
-    else:
-        response = Response(whole_or_torn(first, lines, transfer), content_type=form.media_type)
-    return response
+        return response
+    lift_deadline()
+    lines = g.lines = until_closed(database, transfer, session, exported)
+    first = await anext(lines, "")
+    return Response(whole_or_torn(first, lines, transfer), content_type=form.media_type)
 
 
 async def until_closed(

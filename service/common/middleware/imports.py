@@ -5,6 +5,7 @@ that the view declares for one record. What the view answers with, and only the 
 (`readOnly`), is passed over: what was exported can be imported.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from functools import cache, wraps
 from typing import Any, cast
@@ -47,6 +48,8 @@ def register(app: Quart, max_bytes: int, max_line_bytes: int) -> None:
         media_types = (NDJSON, CSV)
         limit = max_bytes
 
+    # Imports take turns, so that all together delay other requests no more than one does.
+    turn = asyncio.Lock()
     transfers: set[Transfer] = set()
     room = Room(lambda: transfers)
     admission = Admission(limits.IMPORTS.value, limits.IMPORTS_WAITING.value, room.wanted)
@@ -86,7 +89,7 @@ def register(app: Quart, max_bytes: int, max_line_bytes: int) -> None:
             reader = NdjsonReader(max_line_bytes)
         else:
             reader = CsvReader(max_line_bytes, model, ignored)
-        return Lines(body.pieces(transfer), reader, model, ignored)
+        return Lines(body.pieces(transfer, turn), reader, model, ignored)
 
     app.asgi_http_class = Connection
     app.before_request(open_lines)

@@ -62,8 +62,8 @@ class StreamedBody(MeasuredBody):
         super().clear()
         self._room.set()
 
-    async def pieces(self, transfer: Transfer) -> AsyncIterator[bytes]:
-        """Yield the body in pieces.
+    async def pieces(self, transfer: Transfer, turn: asyncio.Lock) -> AsyncIterator[bytes]:
+        """Yield the body in pieces; of those that share `turn`, one goes on in each iteration.
 
         Raises RequestTimeout (408) if the transfer is ended, and RequestEntityTooLarge (413).
         """
@@ -84,8 +84,9 @@ class StreamedBody(MeasuredBody):
                 return
             transfer.move(len(data.translate(None, BLANK)))
             for start in range(0, len(data), PIECE):
+                async with turn:
+                    await asyncio.sleep(0)
                 yield data[start : start + PIECE]
-                await asyncio.sleep(0)
 
 
 class StreamingConnection(OneTaskConnection):

@@ -12,6 +12,8 @@ COMMON = 1 / 20
 COMMONER = 2
 # How many trigrams the index is asked for, about: it reads what it knows about each of them.
 FEW = 8
+# Of about how many trigrams of a text these are chosen.
+CANDIDATES = 32
 # PostgreSQL's trigrams are of letters and digits; whatever else there is only separates words.
 # With LC_CTYPE `C` it knows those of ASCII alone. The letter `İ` is two in lower case.
 OTHER_THAN_ASCII, OTHER = re.compile(r"[^0-9A-Za-z]"), re.compile(r"[\W_İ]")
@@ -57,11 +59,12 @@ def narrow(text: str, sample: Sample, *, is_ascii: bool = False) -> Narrowed:
     texts = [(one, share) for one, (_, share) in zip(words, sample, strict=True)]
     joined = "\n".join(one for one, _ in texts)
     # Which texts have a trigram: each trigram is looked for once, however often the text has it.
+    candidates = usable[:: len(usable) // CANDIDATES + 1]
     having = {
         trigram: {at for at, (one, _) in enumerate(texts) if trigram in one}
         if trigram in joined
         else set()
-        for trigram in {trigrams[position] for position in usable}
+        for trigram in {trigrams[position] for position in candidates}
     }
 
     def share_of(*positions: int) -> float:
@@ -69,7 +72,7 @@ def narrow(text: str, sample: Sample, *, is_ascii: bool = False) -> Narrowed:
         return sum(texts[at][1] for at in every)
 
     by_trigram = {one: sum(texts[at][1] for at in found) for one, found in having.items()}
-    shares = {position: by_trigram[trigrams[position]] for position in usable}
+    shares = {position: by_trigram[trigrams[position]] for position in candidates}
     most = max(COMMON, COMMONER * min(shares.values()))
     rare = [position for position, share in shares.items() if share <= most]
     if len(rare) > FEW:

@@ -6,7 +6,7 @@ import pytest
 from werkzeug.exceptions import RequestTimeout
 
 from service.common.limits import PROGRESS_SECONDS, TRANSFER_BYTES
-from service.common.middleware.streamed_body import StreamedBody
+from service.common.middleware.streamed_body import PIECE, StreamedBody
 from service.common.transfers import Transfer
 
 
@@ -31,7 +31,7 @@ async def test_a_body_is_waited_for_as_long_as_enough_bytes_of_records_arrive(
     read = bytearray()
 
     async def read_all() -> None:
-        async for piece in body.pieces(Transfer()):
+        async for piece in body.pieces(Transfer(), asyncio.Lock()):
             read.extend(piece)
 
     monkeypatch.setattr(loop, "time", lambda: now)
@@ -59,10 +59,40 @@ async def test_a_body_is_waited_for_as_long_as_enough_bytes_of_records_arrive(
 async def test_a_transfer_that_is_ended_as_more_arrives_does_not_go_on() -> None:
     transfer = Transfer()
     body = StreamedBody(None, None)
-    first = asyncio.ensure_future(anext(body.pieces(transfer)))
+    first = asyncio.ensure_future(anext(body.pieces(transfer, asyncio.Lock())))
     await settle()
     body.append(b"x")
     transfer.end("a test")
 
     with pytest.raises(RequestTimeout):
         await first
+
+
+async def test_bodies_that_share_a_turn_yield_one_piece_in_each_iteration() -> None:
+    turn, counts = asyncio.Lock(), [0]
+
+    async def read(body: StreamedBody) -> None:
+        async for _ in body.pieces(Transfer(), turn):
+            counts[-1] += 1
+
+    bodies = [StreamedBody(None, None) for _ in range(4)]
+    for body in bodies:
+        body.append(bytes(5 * PIECE))
+        body.set_complete()
+    reading = [asyncio.create_task(read(body)) for body in bodies]
+    while not all(task.done() for task in reading):
+        await asyncio.sleep(0)
+        counts.append(0)
+
+    assert sum(counts) == 20
+    assert max(counts) == 1
+
+
+async def test_a_body_that_waits_for_its_reader_keeps_no_turn() -> None:
+    turn = asyncio.Lock()
+    slow, other = StreamedBody(None, None), StreamedBody(None, None)
+    for body in (slow, other):
+        body.append(bytes(PIECE))
+    await anext(slow.pieces(Transfer(), turn))
+
+    assert await asyncio.wait_for(anext(other.pieces(Transfer(), turn)), 10) == bytes(PIECE)
