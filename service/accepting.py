@@ -12,8 +12,12 @@ import structlog
 import uvloop
 
 from service.connections import Connections
+from service.waiting_clients import has_left
 
 ACCEPTS = 64
+# If there are more in one iteration, the loop is late, and the other ones that have closed their
+# side of the connection are not served: most have left.
+PROMPT = 8
 # As asyncio's own servers.
 RETRY_SECONDS = 1
 
@@ -58,7 +62,7 @@ class Acceptor:
             self._loop.add_reader(self._listening, self._accept)
 
     def _accept(self) -> None:
-        for _ in range(ACCEPTS):
+        for number in range(ACCEPTS):
             try:
                 client, address = self._listening.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
@@ -71,6 +75,9 @@ class Acceptor:
                 self._loop.remove_reader(self._listening)
                 self._loop.call_later(RETRY_SECONDS, self._listen)
                 return
+            if number >= PROMPT and has_left(client):
+                client.close()
+                continue
             client.setblocking(False)
             self._loop.connections.arrive(client, address, self._serve)
 

@@ -12,7 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from service import accepting
-from service.accepting import new_event_loop
+from service.accepting import PROMPT, new_event_loop
 from service.connections import Connections
 
 
@@ -87,6 +87,33 @@ def test_a_connection_that_can_not_be_made_has_no_place(
 
     assert run(connections, serve()) == b""
     assert not vars(connections)["_places"]
+
+
+def test_if_many_have_come_at_once_those_that_have_left_are_not_served(
+    listening: Listening,
+) -> None:
+    """They would take the time in which others are answered; a few may read their answers."""
+    many, served = 3 * PROMPT, []
+
+    class Greeting(asyncio.Protocol):
+        def connection_made(self, transport: Any) -> None:
+            served.append(transport)
+            transport.write(b"hello")
+            transport.close()
+
+    async def serve() -> bytes:
+        for _ in range(many):
+            with socket.create_connection(listening.getsockname()):
+                pass
+        server = await asyncio.get_running_loop().create_server(Greeting, sock=listening)
+        reader, writer = await asyncio.open_connection(*listening.getsockname())
+        answer = await reader.read()
+        writer.close()
+        server.close()
+        return answer
+
+    assert run(Connections(10 * many, 10), serve()) == b"hello"
+    assert len(served) == PROMPT + 1
 
 
 def run(connections: Connections, main: Any) -> Any:
