@@ -115,10 +115,8 @@ def reserve_descriptors(connections: int, pool_size: int) -> int:
     """
     # Each connection to the database may need another one, to cancel its statement.
     database = 2 * sum(pool_sizes(pool_size).values())
-    # Each request that streams its body has one, to notice that its client closes the connection.
-    bodies = (limits.IMPORTS, limits.IMPORTS_WAITING, limits.REQUESTS_IN_PROGRESS)
     clients = (limits.HEALTH_CONNECTIONS, limits.REFUSED_CONNECTIONS)
-    other = OTHER_FILES + database + sum(limit.value for limit in bodies + clients)
+    other = OTHER_FILES + database + sum(limit.value for limit in clients)
     most_waiting = limits.WAITING_CONNECTIONS.value
     needed = connections + other + most_waiting
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

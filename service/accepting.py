@@ -11,8 +11,8 @@ from typing import Any
 import structlog
 import uvloop
 
+from service.common.middleware.peer import has_left
 from service.connections import Connections
-from service.waiting_clients import has_left
 
 ACCEPTS = 64
 # If there are more in one iteration, the loop is late, and the other ones that have closed their

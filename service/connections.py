@@ -15,9 +15,10 @@ from collections import Counter, deque
 from typing import Protocol
 
 from service.common import limits
+from service.common.middleware.peer import has_left
 from service.health_checks import HEAD_BYTES, HealthChecks
 from service.refused_connections import RefusedConnections
-from service.waiting_clients import Serve, Waiting, WaitingClients, has_left, network_of
+from service.waiting_clients import Serve, Waiting, WaitingClients, network_of
 
 IDLE_SECONDS_FOR_OTHERS = limits.IDLE_SECONDS_FOR_OTHERS.value
 # How often all connections are looked at, and how often those that wait, while any do.
@@ -231,8 +232,7 @@ class Connections:
         share = max(1, self._limit // len(self._places.keys() | waiting.keys()))
         wanted = sum(min(waiting[one], max(0, share - self._places[one])) for one in waiting)
         left = self._places.copy()
-        for one in self._closing:
-            left[self._begun[one] or ""] -= 1
+        left.subtract(self._begun[one] or "" for one in self._closing)
         wanted -= len(self._closing)
         for one, network in self._begun.items():
             if wanted <= 0:

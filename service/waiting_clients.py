@@ -1,14 +1,10 @@
 """Clients that have connected and wait for a place, and which of them gets the next one."""
 
-import select
 import socket
 from collections import Counter
 from collections.abc import Callable
 from itertools import chain, islice
 from typing import NamedTuple
-
-# Others than Linux tell only if both sides are closed, which needs no flag.
-CLOSED = getattr(select, "POLLRDHUP", 0)
 
 Serve = Callable[[socket.socket], None]
 
@@ -80,13 +76,6 @@ class WaitingClients:
                 break
             self._overdue[client] = self.remove(client)
         return list(islice(self._overdue, most))
-
-
-def has_left(client: socket.socket) -> bool:
-    """Return whether a client has closed the connection, or its side of it."""
-    poll = select.poll()
-    poll.register(client, CLOSED)
-    return bool(poll.poll(0))
 
 
 def network_of(address: object) -> str:

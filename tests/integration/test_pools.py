@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from service import create_app
 from service.common import limits
+from service.common.admission import Admission
 from service.common.database import (
     LOCK_TIMEOUTS,
     Database,
@@ -21,6 +22,7 @@ from service.common.database import (
 )
 from service.common.logs import configure_logs
 from service.common.middleware.admission import requests_in_progress
+from service.common.middleware.schemas import LARGE
 from service.common.work_pool import WorkPool
 from service.settings import Settings
 from tests.client import Client
@@ -452,3 +454,26 @@ async def test_the_cause_of_a_commit_that_fails_is_told(
     await error_of(response, 503, "DatabaseError")
 
     assert "s for a commit; pool `transactions`: 1 of 2 connections" in capsys.readouterr().out
+
+
+@pytest.mark.limit("REQUESTS_IN_PROGRESS")
+async def test_large_bodies_that_wait_for_their_turn_leave_room_for_others(
+    settings: Settings, empty_database: None
+) -> None:
+    async with running(settings, max_body_bytes=2 * LARGE) as (app, client):
+        turn: Admission = app.extensions["large_body"]
+        await turn.enter("Busy.", 0)
+        large = [
+            asyncio.create_task(client.post("/foss", json={"name": "n" * LARGE}))
+            for _ in range(limits.REQUESTS_IN_PROGRESS.value + 1)
+        ]
+        async with asyncio.timeout(30):
+            while vars(turn)["_waiting"] < len(large):  # noqa: ASYNC110  # It has no event for it.
+                await asyncio.sleep(0)
+        response = await client.get("/foss")
+        turn.leave()
+        answered = await codes(large)
+
+    assert response.status_code == 200
+    assert set(answered) <= {422, 503}
+    assert 422 in answered

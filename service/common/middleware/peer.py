@@ -12,6 +12,9 @@ from typing import Any
 
 # Under this name the state of a request has what the server can do: see `on_client_close`.
 WATCH = "watch_client"
+LOOK_SECONDS = 0.1
+# Others than Linux tell only if both sides are closed, which needs no flag.
+CLOSED = getattr(select, "POLLRDHUP", 0)
 
 
 def on_client_close(
@@ -22,23 +25,31 @@ def on_client_close(
     return nullcontext() if watch is None else watch(call)
 
 
+def has_left(client: Any) -> bool:
+    """Return whether the client of a socket has closed the connection, or its side of it."""
+    poll = select.poll()
+    poll.register(client.fileno(), CLOSED)
+    return bool(poll.poll(0))
+
+
 @contextmanager
 def on_close(socket: Any, call: Callable[[], object]) -> Iterator[None]:
-    """Call `call` once if the peer of a socket closes the connection."""
-    if socket.fileno() < 0 or not hasattr(select, "epoll"):
-        yield
-        return
+    """Call `call` once, up to 0.1 s after the peer of a socket closes the connection.
+
+    It takes no file descriptor: any number of clients may be watched.
+    """
     loop = asyncio.get_running_loop()
-    # An epoll of its own: the loop's reports only whether there is something to read.
-    with select.epoll() as closing:
-        closing.register(socket.fileno(), select.EPOLLRDHUP)
+    timer: asyncio.TimerHandle
 
-        def notice() -> None:
-            loop.remove_reader(closing.fileno())
+    def look() -> None:
+        nonlocal timer
+        if socket.fileno() >= 0 and has_left(socket):
             call()
+        else:
+            timer = loop.call_later(LOOK_SECONDS, look)
 
-        loop.add_reader(closing.fileno(), notice)
-        try:
-            yield
-        finally:
-            loop.remove_reader(closing.fileno())
+    timer = loop.call_later(LOOK_SECONDS, look)
+    try:
+        yield
+    finally:
+        timer.cancel()

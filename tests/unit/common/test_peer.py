@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -48,3 +49,19 @@ async def test_a_connection_that_is_closed_here_is_not_watched(
 
     with client, on_close(service, pytest.fail):
         pass
+
+
+def descriptors() -> set[Path]:
+    return set(Path("/dev/fd").iterdir())
+
+
+async def test_watching_takes_no_file_descriptor(
+    ends: tuple[socket.socket, socket.socket],
+) -> None:
+    """Without a key, any number of clients can send bodies that are read as they arrive."""
+    client, service = ends
+    before = descriptors()
+    with client, service, on_close(service, pytest.fail):
+        watched = descriptors()
+
+    assert watched == before
