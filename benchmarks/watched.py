@@ -13,8 +13,8 @@ import threading
 import time
 from typing import Any
 
-from service import __main__ as program
-from service import accepting
+from service.server import accepting
+from service.server import run as program
 
 TURN_SECONDS = 0.002
 

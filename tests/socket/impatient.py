@@ -10,9 +10,9 @@ from functools import partial
 
 from hypercorn.config import Sockets
 
-from service import __main__ as program
-from service import idle_connections
 from service.common import database, transfers
+from service.server import idle_connections
+from service.server import run as program
 
 SECONDS = 1
 SEND_BUFFER = 1 << 14

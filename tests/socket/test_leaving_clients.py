@@ -24,10 +24,10 @@ def patient(tmp_path_factory: pytest.TempPathFactory, database_url: str) -> Iter
 
 # The same service, but a half-closed connection is kept for a minute.
 HALF_CLOSED = (
-    "from service import __main__, single_write; "
+    "from service.server import main, single_write; "
     "old = single_write.HALF_CLOSED_MILLISECONDS; "
     "single_write.HALF_CLOSED_MILLISECONDS = old._replace(value=60_000); "
-    "__main__.main()"
+    "main()"
 )
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.__main__ import FEWEST_WAITING, reserve_descriptors
 from service.common.limits import WAITING_CONNECTIONS
 from service.common.secret_files import SettingsError
+from service.server.run import FEWEST_WAITING, reserve_descriptors
 from tests.socket.conftest import KEY, Service, running
 
 PLACES = 10
@@ -80,7 +80,7 @@ def test_the_service_starts_where_few_open_files_are_allowed(
     start = (
         "import resource, sys\n"
         "resource.setrlimit(resource.RLIMIT_NOFILE, (256, 1024))\n"
-        "from service.__main__ import main\n"
+        "from service.server.run import main\n"
         "sys.exit(main())\n"
     )
     with running(tmp_path, database_url, ("-c", start)) as service:

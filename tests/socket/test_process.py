@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.__main__ import server_config
+from service.server.run import server_config
 from service.settings import ROOT, Settings
 from tests.factories import foss
 from tests.ports import free_port
@@ -189,7 +189,7 @@ def test_a_request_in_flight_is_finished_before_the_stop(tmp_path: Path, databas
 
 ENDLESS = """
 import asyncio, sys
-from service import __main__ as program
+from service.server import run as program
 
 make = program.create_app
 

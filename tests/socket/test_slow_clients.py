@@ -9,9 +9,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from service.__main__ import open_sockets
 from service.common.limits import RECEIVE_BUFFER_BYTES, SEND_BUFFER_BYTES
 from service.docs.domain import ASSETS, FOLDER
+from service.server.run import open_sockets
 from tests.socket.conftest import KEY, Service, running
 
 BUNDLE = "/docs/swagger-ui-bundle.js"

@@ -11,9 +11,9 @@ import pytest
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
-from service import idle_connections
 from service.common.limits import KEEP_ALIVE_SECONDS
-from service.idle_connections import PIECE, ConnectionServer
+from service.server import idle_connections
+from service.server.idle_connections import PIECE, ConnectionServer
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 ANSWER = b"HTTP/1.1 200 \r\n"

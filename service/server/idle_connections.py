@@ -20,7 +20,7 @@ from hypercorn.typing import LifespanState
 from service.common import limits
 from service.common.middleware.connection import GIVE_UP
 from service.common.middleware.peer import WATCH, on_close
-from service.connections import IDLE_SECONDS_FOR_OTHERS, Connections
+from service.server.connections import IDLE_SECONDS_FOR_OTHERS, Connections
 
 # A client that does not take a piece of an answer in so long makes no progress. The total time is
 # not limited: it depends on the size and on the client's network.

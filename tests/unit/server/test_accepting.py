@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from service import accepting
-from service.accepting import PROMPT, new_event_loop
-from service.connections import Connections
+from service.server import accepting
+from service.server.accepting import PROMPT, new_event_loop
+from service.server.connections import Connections
 
 
 class Listening(socket.socket):

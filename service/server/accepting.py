@@ -12,7 +12,7 @@ import structlog
 import uvloop
 
 from service.common.middleware.peer import has_left
-from service.connections import Connections
+from service.server.connections import Connections
 
 ACCEPTS = 64
 # If there are more in one iteration, the loop is late, and the other ones that have closed their

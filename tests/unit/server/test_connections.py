@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 import orjson
 import pytest
 
-from service import connections as module
 from service.common import limits
-from service.connections import Connections
-from service.refused_connections import is_whole, refuse
+from service.server import connections as module
+from service.server.connections import Connections
+from service.server.refused_connections import is_whole, refuse
 
 REQUEST = b"GET /foss HTTP/1.1\r\nHost: a\r\nX-Request-ID: mine\r\n\r\n"
 

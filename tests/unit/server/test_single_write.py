@@ -14,10 +14,10 @@ from hypercorn.protocol.events import Body, EndBody, Response, StreamClosed
 from hypercorn.protocol.http_stream import HTTPStream
 from hypercorn.typing import ConnectionState
 
-from service import single_write
-from service.bounded_http1 import BoundedConnection
 from service.common.limits import BODIES_IN_TURN, BODY_PARTS
-from service.single_write import LARGE, FairStream, SingleWriteProtocol
+from service.server import single_write
+from service.server.bounded_http1 import BoundedConnection
+from service.server.single_write import LARGE, FairStream, SingleWriteProtocol
 
 REQUEST = b"GET /foss HTTP/1.1\r\nHost: a\r\n\r\n"
 

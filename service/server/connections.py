@@ -16,9 +16,9 @@ from typing import Protocol
 
 from service.common import limits
 from service.common.middleware.peer import has_left
-from service.health_checks import HEAD_BYTES, HealthChecks
-from service.refused_connections import RefusedConnections
-from service.waiting_clients import Serve, Waiting, WaitingClients, network_of
+from service.server.health_checks import HEAD_BYTES, HealthChecks
+from service.server.refused_connections import RefusedConnections
+from service.server.waiting_clients import Serve, Waiting, WaitingClients, network_of
 
 IDLE_SECONDS_FOR_OTHERS = limits.IDLE_SECONDS_FOR_OTHERS.value
 # How often all connections are looked at, and how often those that wait, while any do.

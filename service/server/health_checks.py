@@ -2,7 +2,7 @@
 
 import re
 
-from service.refused_connections import BODY
+from service.server.refused_connections import BODY
 
 # One with a longer head waits, as any request.
 HEAD_BYTES = 1 << 12

@@ -1,0 +1,186 @@
+"""The run of the server: hypercorn on uvloop, one worker, a drain and a deadline at the stop."""
+
+import asyncio
+import gc
+import os
+import resource
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
+from pathlib import Path
+from wsgiref.handlers import format_date_time
+
+import structlog
+from hypercorn.asyncio import serve
+from hypercorn.config import Config, Sockets
+
+from service import create_app
+from service.common import limits
+from service.common.database import pool_sizes
+from service.common.engine import COMMAND_GRACE_SECONDS, database_url
+from service.common.failures import OperatorError
+from service.common.logs import configure_logs, log_unraisable
+from service.common.middleware.drain import begin_drain
+from service.common.validation import SchemaError
+from service.server import idle_connections, single_write
+from service.server.accepting import new_event_loop
+from service.server.access_log import AccessLog
+from service.server.connections import Connections
+from service.settings import Settings, SettingsError, load_settings
+
+log = structlog.get_logger("service")
+BACKLOG = 2048
+# Logs, libraries, the event loop, the sockets that listen.
+OTHER_FILES = 50
+FEWEST_WAITING = 100
+# After so many new objects the collector of garbage runs. Python's own number, 700 to 2000, is that
+# of a few requests, and nearly all objects of requests in progress are still in use.
+NEW_OBJECTS = 10_000
+
+
+def main() -> int:
+    """Serve until SIGTERM or SIGINT; return the exit code."""
+    try:
+        settings = load_settings()
+        configure_logs(settings)
+        sys.unraisablehook = log_unraisable
+        single_write.register()
+        waiting = reserve_descriptors(settings.max_connections, settings.database_pool_size)
+        connections = Connections(settings.max_connections, waiting, settings.path_prefix)
+        idle_connections.register(connections)
+        app = create_app(settings)
+        # Here a failure is one line, and the start of an embedded PostgreSQL holds up nobody.
+        database_url(settings)
+        config = server_config(settings)
+        # hypercorn's own errors name neither the setting nor the address.
+        config.create_sockets = partial(open_sockets, settings.bind)  # type: ignore[method-assign]
+        # What is there by now stays: the collector of garbage need not look at it again.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(NEW_OBJECTS)
+        with asyncio.Runner(loop_factory=partial(new_event_loop, connections)) as runner:
+            stop = Stop(partial(begin_drain, app), settings)
+            runner.run(serve(app, config, shutdown_trigger=stop))
+    except (OperatorError, SchemaError) as error:
+        print(error, file=sys.stderr)  # noqa: T201  # There may be no log yet.
+        return 1
+    for path in (bind[5:] for bind in settings.bind if bind.startswith("unix:")):
+        Path(path).unlink(missing_ok=True)
+    return 0
+
+
+class ServerConfig(Config):
+    """hypercorn's settings, with a date that is written once a second."""
+
+    def response_headers(self, protocol: str) -> list[tuple[bytes, bytes]]:
+        """Return what every answer has: the date alone."""
+        del protocol
+        return [(b"date", _date(int(time.time())))]
+
+
+@lru_cache(maxsize=1)
+def _date(second: int) -> bytes:
+    return format_date_time(second).encode()
+
+
+def server_config(settings: Settings) -> Config:
+    """Return how hypercorn listens, and what it says of itself."""
+    config = ServerConfig()
+    config.bind = list(settings.bind)
+    config.backlog = BACKLOG
+    config.logger_class = AccessLog
+    config.graceful_timeout = settings.request_timeout
+    # A proxy in front must close an idle connection first: see docs/deploy.md.
+    config.keep_alive_timeout = settings.keep_alive_timeout
+    # `close_after_answer` of a connection relies on this number.
+    config.keep_alive_max_requests = sys.maxsize
+    # What waits for the application: the body of most requests, and its end.
+    config.max_app_queue_size = 2
+    # What is read at once: a head that comes in pieces has the same limit as one that does not.
+    config.h11_max_incomplete_size = limits.HEAD_BYTES.value
+    return config
+
+
+def reserve_descriptors(connections: int, pool_size: int) -> int:
+    """Raise the limit of open files if need be; return how many connections can wait for a place.
+
+    Raises SettingsError: the system allows too few open files.
+    """
+    # Each connection to the database may need another one, to cancel its statement.
+    database = 2 * sum(pool_sizes(pool_size).values())
+    clients = (limits.HEALTH_CONNECTIONS, limits.REFUSED_CONNECTIONS)
+    other = OTHER_FILES + database + sum(limit.value for limit in clients)
+    most_waiting = limits.WAITING_CONNECTIONS.value
+    needed = connections + other + most_waiting
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return most_waiting
+    allowed = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+    waiting = allowed - connections - other
+    if waiting < FEWEST_WAITING:
+        least = connections + other + FEWEST_WAITING
+        raise SettingsError(
+            f"MAX_CONNECTIONS: {connections} need {least} open files, the limit is {hard}: raise "
+            "the limit (`ulimit -Hn`, `LimitNOFILE`), or lower MAX_CONNECTIONS or "
+            "DATABASE_POOL_SIZE."
+        )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    return waiting
+
+
+def open_sockets(binds: Sequence[str]) -> Sockets:
+    """Listen on each address. Raises SettingsError: one is not to be had."""
+    opened = []
+    for bind in binds:
+        config = Config()
+        config.bind = [bind]
+        try:
+            [one] = config.create_sockets().insecure_sockets
+            # Each connection inherits them. By itself the kernel would take megabytes.
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, limits.SEND_BUFFER_BYTES.value)
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, limits.RECEIVE_BUFFER_BYTES.value)
+            # At once, for two of the addresses may be the same.
+            one.listen(BACKLOG)
+        except OSError as error:
+            raise SettingsError(
+                f"BIND: can't listen on {bind}: {error.strerror or error}."
+            ) from error
+        opened.append(one)
+    return Sockets([], opened, [])
+
+
+class Stop:
+    """What hypercorn waits for: a signal, and after SIGTERM the drain."""
+
+    def __init__(self, begin_drain: Callable[[], None], settings: Settings) -> None:
+        self._begin_drain = begin_drain
+        self._drain_seconds = settings.drain_seconds
+        # The longest that a request in flight may take, with its commit.
+        self._request_seconds = (
+            settings.request_timeout + settings.database_statement_timeout + COMMAND_GRACE_SECONDS
+        )
+
+    async def __call__(self) -> None:
+        """Return when the service is to stop listening."""
+        received: asyncio.Queue[signal.Signals] = asyncio.Queue()
+        loop = asyncio.get_running_loop()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(name, received.put_nowait, name)
+        first = await received.get()
+        # Control-C is a person at the keyboard: no proxy needs to be told.
+        seconds = self._drain_seconds if first is signal.SIGTERM else 0
+        log.info("stopping", signal=first.name, drain_seconds=seconds)
+        self._begin_drain()
+        # hypercorn waits for open connections without an end of its own on Python 3.12 and later.
+        deadline = threading.Timer(seconds + self._request_seconds, os._exit, [1])
+        deadline.daemon = True
+        deadline.start()
+        try:
+            # A second signal ends the drain.
+            await asyncio.wait_for(received.get(), seconds)
+        except TimeoutError:
+            return
