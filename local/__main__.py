@@ -12,7 +12,7 @@ from collections.abc import Callable
 from importlib import import_module
 
 from local import environment
-from service.common.failures import guarded
+from service.failures import guarded
 from service.settings import Settings, load_settings
 
 # Where the function of each command is, which takes the settings and the arguments: only what a

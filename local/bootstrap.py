@@ -24,7 +24,7 @@ sys.path.insert(0, str(ROOT))
 
 from local.console import CommandError  # noqa: E402  # The path comes first.
 from local.environment import for_pip, for_uv  # noqa: E402
-from service.common.failures import guarded  # noqa: E402
+from service.failures import guarded  # noqa: E402
 
 TOOLS = ROOT / ".tools"
 DEVELOPMENT = (".venv", "requirements/development.txt")

@@ -16,9 +16,8 @@ from local import engine, indexes, passwords
 from local.console import CommandError, just
 from local.engine import NoEngineError
 from local.environment import DOCKER, PASSED
-from service.common.env_file import read_env_file
-from service.common.failures import complain
-from service.settings import ENV_FILE, ROOT, SettingsError
+from service.failures import complain
+from service.settings import ENV_FILE, ROOT, SettingsError, read_env_file
 
 # The command line for other modules that start it as a process; it takes compose's arguments.
 COMMAND = (sys.executable, "-m", "local.compose")

@@ -4,7 +4,7 @@ import os
 import shlex
 from pathlib import Path
 
-from service.common.failures import OperatorError
+from service.failures import OperatorError
 
 LAST_LINES = 15
 

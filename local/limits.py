@@ -1,7 +1,7 @@
-"""docs/limits.md: the limits of the service as a page, made from service/common/limits.py."""
+"""docs/limits.md: the limits of the service as a page, made from service/limits.py."""
 
 from local.console import CommandError, just
-from service.common.limits import Limit, limits
+from service.limits import Limit, limits
 from service.settings import ROOT, Settings
 
 PAGE = ROOT / "docs" / "limits.md"
@@ -9,7 +9,7 @@ HEAD = """\
 # Limits
 
 What a client may send or cause, what happens beyond it, and why. `./just fix` makes this page from
-[service/common/limits.py](../service/common/limits.py). A test shows for each limit that it holds,
+[service/limits.py](../service/limits.py). A test shows for each limit that it holds,
 at its value and one beyond. The value of a setting is its default: see
 [operate.md](operate.md#settings). The bounds of a field, such as the length of a name, are in the
 contract, [openapi.json](openapi.json).

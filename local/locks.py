@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 from local.console import CommandError, just
 from local.environment import for_uv
-from service.common.failures import complain
+from service.failures import complain
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "requirements"

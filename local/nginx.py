@@ -12,9 +12,8 @@ from pathlib import Path
 
 from local.executables import find_executable
 from service.common.engine import COMMAND_GRACE_SECONDS
-from service.common.limits import PROGRESS_SECONDS
-from service.common.private_directories import make_private
-from service.settings import ROOT, Settings
+from service.limits import PROGRESS_SECONDS
+from service.settings import ROOT, Settings, make_private
 
 TEMPLATE = ROOT / "nginx" / "nginx.conf.template"
 # Values of the template that depend on the machine, not on the settings.

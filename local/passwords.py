@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from local.console import CommandError
-from service.common.env_file import read_env_file, read_text
-from service.common.failures import whose
-from service.settings import ENV_FILE
+from service.failures import whose
+from service.settings import ENV_FILE, read_env_file, read_text
 
 # Each password is for one role of the database; the key is the clients'.
 NAMES = ("POSTGRES_PASSWORD", "MIGRATE_PASSWORD", "API_PASSWORD", "SECURE_API_KEY")

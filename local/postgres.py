@@ -5,7 +5,7 @@ import sys
 import time
 
 from service.common.embedded import start_server
-from service.common.failures import guarded
+from service.failures import guarded
 from service.settings import load_settings
 
 INTERVAL = 1.0

@@ -17,13 +17,7 @@ import psutil
 from supervisor.xmlrpc import SupervisorTransport
 
 from local.console import CommandError
-from service.common.private_directories import (
-    make_private,
-    private_file,
-    require_owner,
-    socket_directory,
-)
-from service.settings import ROOT
+from service.settings import ROOT, make_private, private_file, require_owner, socket_directory
 
 INTERVAL = 0.05
 LEFT_OVER_SECONDS = 30

@@ -6,10 +6,9 @@ import subprocess
 
 from local import clients
 from local.console import CommandError
-from service.common.database_address import parse_address
 from service.common.embedded import start
-from service.common.failures import complain
-from service.settings import Settings
+from service.failures import complain
+from service.settings import Settings, parse_address
 
 # psql's exit code if there is no connection, or no longer.
 NO_CONNECTION = 2

@@ -13,8 +13,7 @@ from local import front, ports, processes, programs, readiness, welcome
 from local.console import CommandError, just, tail
 from local.processes import log_path
 from service.common.embedded import start_server
-from service.common.private_directories import make_private, private_file, require_owner
-from service.settings import ROOT, Settings
+from service.settings import ROOT, Settings, make_private, private_file, require_owner
 
 LOCK = "stack.lock"
 

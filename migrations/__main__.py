@@ -22,7 +22,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from migrations.objects import OBJECTS
-from service.common.failures import guarded
+from service.failures import guarded
 from service.settings import ROOT
 
 CREATE = "CREATE TABLE alembic_version"

@@ -12,9 +12,9 @@ from sqlalchemy.exc import DBAPIError
 
 from service.common.database import Database, commit
 from service.common.exceptions import JSONException, cause_of
-from service.common.failures import OperatorError
 from service.common.idempotency import backend
 from service.common.logs import configure_logs
+from service.failures import OperatorError
 from service.settings import Settings, load_settings
 
 SECONDS = 3600

@@ -33,6 +33,11 @@ ALLOWED = {
     "payloads": set(),
 }
 SERVER = "service.server"
+SETTINGS = "service.settings"
+# Below everything else.
+GROUND = {"service.limits", "service.failures"}
+# Others import only what their `__init__.py` offers.
+PACKAGES = {SERVER, SETTINGS}
 # What starts a program, on top of everything else.
 PROGRAMS = {"service", "service.__main__", "service.asgi"}
 STATEMENTS = {
@@ -50,8 +55,8 @@ STATEMENTS = {
 FOR_MODELS = {"text", "func"}
 MAX_LINES = 250
 LONG = {
-    "service.common.limits": "holds every limit",
-    "service.settings": "holds every setting",
+    "service.limits": "holds every limit",
+    "service.settings.settings": "holds every setting",
 }
 
 
@@ -85,7 +90,12 @@ def within(module: str, package: str) -> bool:
 def blueprint_of(module: str) -> str | None:
     """Return the blueprint that a module is part of."""
     parts = module.split(".")
-    root = {"common", "server", *(path.stem for path in (ROOT / "service").glob("*.py"))}
+    root = {
+        "common",
+        "server",
+        "settings",
+        *(path.stem for path in (ROOT / "service").glob("*.py")),
+    }
     return parts[1] if len(parts) > 1 and parts[0] == "service" and parts[1] not in root else None
 
 
@@ -120,23 +130,25 @@ def middleware_knows_no_blueprint(found: Iterable[Edge]) -> list[Edge]:
     ]
 
 
-SETTINGS_PARTS = {
-    f"service.common.{name}"
-    for name in (
-        *("database_address", "database_parameters", "database_tls", "env_file", "failures"),
-        *("libpq_files", "limits", "origins", "secret_files"),
-    )
-}
-
-
 def settings_stand_at_the_bottom(found: Iterable[Edge]) -> list[Edge]:
-    """The settings, and the parts that they are read with, know nothing else of the service."""
+    """The settings, the limits and the failures know nothing else of the service."""
     return [
         (importer, imported)
         for importer, imported in found
-        if importer in {"service.settings", *SETTINGS_PARTS}
+        if (within(importer, SETTINGS) or importer in GROUND)
         and within(imported, "service")
-        and imported not in SETTINGS_PARTS
+        and not (within(importer, SETTINGS) and within(imported, SETTINGS))
+        and imported not in {"service", *GROUND}
+    ]
+
+
+def packages_are_entered_by_their_front(found: Iterable[Edge]) -> list[Edge]:
+    """What a package offers to others is what its `__init__.py` names."""
+    return [
+        (importer, imported)
+        for importer, imported in found
+        for package in PACKAGES
+        if within(imported, package) and imported != package and not within(importer, package)
     ]
 
 
@@ -232,7 +244,21 @@ EDGE_RULES: list[tuple[Callable[[Iterable[Edge]], list[Edge]], list[Edge]]] = [
             ("service.common.middleware.openapi", "service"),
         ],
     ),
-    (settings_stand_at_the_bottom, [("service.settings", "service.common.exceptions")]),
+    (
+        settings_stand_at_the_bottom,
+        [
+            ("service.settings", "service.common.exceptions"),
+            ("service.settings.tls", "service.foss.models"),
+            ("service.limits", "service.settings"),
+        ],
+    ),
+    (
+        packages_are_entered_by_their_front,
+        [
+            ("service.common.engine", "service.settings.tls"),
+            ("service.__main__", "service.server.run"),
+        ],
+    ),
     (
         blueprints_stand_apart,
         [
@@ -351,7 +377,7 @@ def environment_readers(module: str, source: str) -> list[str]:
 
     All but one name: which file stands in for `.env`, which pydantic-settings can't tell itself.
     """
-    if module == "service.settings" and source.count("os.environ") == 1:
+    if module == "service.settings.settings" and source.count("os.environ") == 1:
         return []
     found = []
     for node in ast.walk(ast.parse(source)):
@@ -371,7 +397,7 @@ def settings_readers(module: str, source: str) -> list[str]:
     if module in {
         *("service", "service.server.run", "service.asgi"),
         "service.chores",
-        "service.settings",
+        "service.settings.settings",
     }:
         return []
     return [

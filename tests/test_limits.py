@@ -4,7 +4,7 @@ import ast
 from collections.abc import Iterator
 
 from local import limits as pages
-from service.common.limits import limits
+from service.limits import limits
 from service.settings import ROOT, Settings
 
 MARK = "pytest.mark.limit"

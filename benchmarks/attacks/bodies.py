@@ -2,7 +2,7 @@
 
 from benchmarks.attacks.heads import numbered, repeated
 from benchmarks.attacks.target import JSON, Input, request, single
-from service.common.limits import BODY_BYTES
+from service.limits import BODY_BYTES
 
 SIZE = (1 << 20) - 100
 FIELDS = b'"name": "Ada Lovelace", "email": "ada@example.org"'

@@ -11,7 +11,7 @@ from typing import Any, cast
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from service.common import limits
+from service import limits
 from service.common.batching.autocommit import Autocommit
 from service.common.batching.batches import Connections
 from service.common.engine import create_engine, database_url

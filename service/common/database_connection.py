@@ -10,12 +10,10 @@ from typing import Any
 
 import asyncpg
 
-from service.common.database_address import Address, Host
-from service.common.database_tls import tls_attempts
 from service.common.exceptions import DatabaseError
-from service.common.libpq_files import password_for
 from service.common.unreachable import explain
 from service.common.waits import waiting_for
+from service.settings import Address, Host, password_for, tls_attempts
 
 CANT_REACH = "The database can't be reached: try again soon."
 # The driver gives up a statement so long after the server should have.

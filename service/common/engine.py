@@ -7,11 +7,10 @@ from types import MappingProxyType
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from service.common import embedded
-from service.common.database_address import parse_address
 from service.common.database_connection import COMMAND_GRACE_SECONDS, connect
 from service.common.pool_events import Fitness
 from service.common.work_pool import watch_waits
-from service.settings import Settings
+from service.settings import Settings, parse_address
 
 # Compiled statements that an engine keeps.
 STATEMENTS = 100

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Any, ClassVar
 
-from service.common import limits
+from service import limits
 from service.common.entity_tags import entity_tag
 
 MAX_FAULTS = limits.FAULTS.value

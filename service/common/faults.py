@@ -8,7 +8,7 @@ from typing import Any
 from jsonschema_rs import ValidationError
 from jsonschema_rs import ValidationErrorKind as Kind
 
-from service.common import limits
+from service import limits
 from service.common.exceptions import MAX_QUOTED, Fault, cut
 
 MAX_NAMES = limits.FAULT_NAMES.value

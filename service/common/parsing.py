@@ -9,7 +9,7 @@ from urllib.parse import unquote_to_bytes
 
 import orjson
 
-from service.common import limits
+from service import limits
 from service.common.exceptions import MAX_FAULTS, Fault, InvalidAPIRequest
 from service.common.faults import pointer, quote
 from service.common.strict_json import decode, excess_of

@@ -6,7 +6,7 @@ from itertools import accumulate
 from math import isinf
 from typing import NoReturn
 
-from service.common import limits
+from service import limits
 from service.common.faults import quote
 
 MAX_DEPTH = limits.JSON_DEPTH.value

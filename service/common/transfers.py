@@ -12,7 +12,7 @@ from contextvars import copy_context
 
 import structlog
 
-from service.common import limits
+from service import limits
 
 BYTES = limits.TRANSFER_BYTES.value
 SECONDS: float = limits.PROGRESS_SECONDS.value

@@ -5,7 +5,7 @@ from socket import gaierror
 
 import asyncpg
 
-from service.common.database_address import Address, Host
+from service.settings import Address, Host
 
 # The first that fits. `said` is the error's own text, which has no secret.
 REASONS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...] = (

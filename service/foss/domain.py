@@ -7,7 +7,7 @@ from typing import NoReturn
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from service.common import limits
+from service import limits
 from service.common.entity_tags import Versions
 from service.common.exceptions import PreconditionFailed, RecordNotFound, cut
 from service.common.exports.backend import LineForm

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import h11
 from h11._receivebuffer import ReceiveBuffer
 
-from service.common.limits import HEAD_BYTES, HEADER_FIELDS, JOINED_CHUNKS
+from service.limits import HEAD_BYTES, HEADER_FIELDS, JOINED_CHUNKS
 
 BAD_REQUEST = 400
 TOO_LARGE = 431

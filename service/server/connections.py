@@ -14,7 +14,7 @@ import socket
 from collections import Counter, deque
 from typing import Protocol
 
-from service.common import limits
+from service import limits
 from service.common.middleware.peer import has_left
 from service.server.health_checks import HEAD_BYTES, HealthChecks
 from service.server.refused_connections import RefusedConnections

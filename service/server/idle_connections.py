@@ -17,7 +17,7 @@ from hypercorn.asyncio.tcp_server import MAX_RECV, TCPServer
 from hypercorn.events import Closed, RawData, Updated
 from hypercorn.typing import LifespanState
 
-from service.common import limits
+from service import limits
 from service.common.middleware.connection import GIVE_UP
 from service.common.middleware.peer import WATCH, on_close
 from service.server.connections import IDLE_SECONDS_FOR_OTHERS, Connections

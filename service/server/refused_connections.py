@@ -8,7 +8,7 @@ import asyncio
 import re
 import socket
 
-from service.common import limits
+from service import limits
 from service.common.exceptions import Unavailable
 from service.common.refusals import RefusalLog, refusal
 from service.common.request_ids import choose_request_id

@@ -15,8 +15,7 @@ from hypothesis import HealthCheck, Phase, given, settings, target
 from hypothesis import strategies as st
 from quart import Quart
 
-from service import create_app
-from service.common import limits
+from service import create_app, limits
 from service.common.entity_tags import has_too_many_tags
 from service.common.exceptions import InvalidAPIRequest, JSONException
 from service.common.imports.csv_reader import CsvReader

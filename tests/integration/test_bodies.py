@@ -8,8 +8,8 @@ import pytest
 from pydantic import SecretStr
 from quart import Quart
 
-from service import create_app
-from service.common import limits, transfers
+from service import create_app, limits
+from service.common import transfers
 from service.common.middleware import body_limits
 from service.common.middleware.body_budget import Budget
 from service.settings import Settings

@@ -9,10 +9,10 @@ from quart import Quart, request
 from quart.wrappers import Response
 
 from service import create_app
-from service.common.limits import REQUESTS_IN_PROGRESS
 from service.common.middleware import admission
 from service.common.middleware.connection import GIVE_UP
 from service.docs.domain import ASSETS, FOLDER
+from service.limits import REQUESTS_IN_PROGRESS
 from service.settings import Settings
 
 START, BODY, GONE = "http.response.start", "http.response.body", {"type": "http.disconnect"}

@@ -11,8 +11,7 @@ from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service import create_app
-from service.common import limits
+from service import create_app, limits
 from service.common.logs import configure_logs
 from service.common.middleware.drain import begin_drain
 from service.common.work_pool import WorkPool

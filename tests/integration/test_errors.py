@@ -7,8 +7,7 @@ import pytest
 from quart import Quart, g
 from quart.wrappers import Response
 
-from service import create_app
-from service.common import limits
+from service import create_app, limits
 from service.settings import Settings
 from tests.client import Client
 from tests.envelope import error_of

@@ -8,8 +8,7 @@ from quart import Quart
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service import chores
-from service.common import limits
+from service import chores, limits
 from service.common.database import Database
 from service.common.idempotency import backend
 from service.common.payloads import IdempotencyKeyHeader

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from quart.wrappers import Response
 
-from service.common import limits
+from service import limits
 from service.settings import Settings
 from tests.client import Client
 from tests.envelope import error_of

@@ -11,8 +11,7 @@ from quart import Quart
 from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from service import create_app
-from service.common import limits
+from service import create_app, limits
 from service.common.admission import Admission
 from service.common.database import (
     LOCK_TIMEOUTS,

@@ -14,7 +14,7 @@ from quart import Quart
 from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.common import limits
+from service import limits
 from service.common.database import Work
 from service.common.ordering import order_of
 from service.common.search import pages

@@ -9,7 +9,7 @@ from quart import Quart
 from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.common import limits
+from service import limits
 from service.common.database import Work
 from tests.client import Client
 from tests.factories import foss

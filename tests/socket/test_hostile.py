@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from service.common.limits import HEAD_BYTES, HEADER_FIELDS
 from service.common.request_ids import WELL_FORMED
+from service.limits import HEAD_BYTES, HEADER_FIELDS
 from tests.factories import foss
 from tests.socket.conftest import KEY, Service, running
 from tests.socket.exchange import JSON, Row, exchange, hold, is_closed, read_answer, request

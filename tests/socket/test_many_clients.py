@@ -8,9 +8,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.common.limits import WAITING_CONNECTIONS
-from service.common.secret_files import SettingsError
+from service.limits import WAITING_CONNECTIONS
 from service.server.run import FEWEST_WAITING, reserve_descriptors
+from service.settings.secret_files import SettingsError
 from tests.socket.conftest import KEY, Service, running
 
 PLACES = 10

@@ -9,8 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from service.common.limits import RECEIVE_BUFFER_BYTES, SEND_BUFFER_BYTES
 from service.docs.domain import ASSETS, FOLDER
+from service.limits import RECEIVE_BUFFER_BYTES, SEND_BUFFER_BYTES
 from service.server.run import open_sockets
 from tests.socket.conftest import KEY, Service, running
 

@@ -10,7 +10,7 @@ from benchmarks.attacks import INPUTS
 from benchmarks.attacks.target import Target
 from benchmarks.clients import Answer
 from benchmarks.victim import KEY
-from service.common.limits import HEAD_BYTES
+from service.limits import HEAD_BYTES
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\n"
 CHUNKED = b"HTTP/1.1 503 \r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n"

@@ -11,8 +11,8 @@ from shlex import quote
 
 import pytest
 
-from service.common import failures
-from service.common.failures import OperatorError, explain, guarded, report
+from service import failures
+from service.failures import OperatorError, explain, guarded, report
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 
 from local import passwords
 from local.console import CommandError
-from service.common.env_file import read_env_file
+from service.settings.env_file import read_env_file
 
 
 def add_missing(path: Path) -> list[str]:

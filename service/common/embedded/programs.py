@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
-from service.common.failures import OperatorError
-from service.common.private_directories import make_private
+from service.failures import OperatorError
+from service.settings import make_private
 
 Account = pwd.struct_passwd
 # PostgreSQL refuses to run as root, and then runs as this system user.

@@ -21,8 +21,8 @@ from service.common.embedded.programs import (
     server_account,
 )
 from service.common.embedded.reasons import failure, written
-from service.common.failures import explain
-from service.common.private_directories import (
+from service.failures import explain
+from service.settings import (
     DirectoryError,
     make_private,
     private_file,

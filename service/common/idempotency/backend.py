@@ -8,7 +8,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from service.common import limits
+from service import limits
 from service.common.idempotency.models import IdempotencyKey
 
 KEPT = timedelta(hours=limits.IDEMPOTENCY_KEY_HOURS.value)

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 
-from service.common import limits
+from service import limits
 from service.common.exceptions import Fault, InvalidAPIRequest
 from service.common.faults import quote
 from service.common.imports.ndjson import Record

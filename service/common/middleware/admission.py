@@ -7,7 +7,7 @@ in progress every answer takes as long as all of them together, and health check
 from quart import Quart, current_app, g
 from quart.wrappers import Response
 
-from service.common import limits
+from service import limits
 from service.common.admission import Admission
 from service.common.middleware.connection import current_request
 

@@ -16,7 +16,7 @@ from quart.wrappers.request import Body, Request
 from werkzeug.exceptions import RequestEntityTooLarge, RequestTimeout
 from werkzeug.utils import cached_property
 
-from service.common import limits
+from service import limits
 from service.common.exceptions import InvalidAPIRequest
 from service.common.middleware.body_budget import Budget
 from service.common.middleware.connection import current_request

@@ -5,7 +5,7 @@ from typing import cast
 from quart import Quart, current_app, request
 from quart.wrappers import Request
 
-from service.common import limits
+from service import limits
 from service.common.contract_lines import MORE_CONTENT, REQUEST
 from service.common.contract_parts import JSON
 from service.common.exceptions import InvalidContentType

@@ -10,7 +10,7 @@ from typing import Any, cast
 from quart import Quart, current_app, g, request
 from quart.wrappers import Response
 
-from service.common import limits
+from service import limits
 from service.common.exceptions import Fault, InvalidAPIRequest, RequestInProgress
 from service.common.idempotency import backend
 from service.common.imports.lines import Lines

@@ -17,7 +17,7 @@ from quart_schema.validation import QUART_SCHEMA_REQUEST_ATTRIBUTE as REQUESTS
 from quart_schema.validation import QUART_SCHEMA_RESPONSE_ATTRIBUTE as RESPONSES
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from service.common import limits
+from service import limits
 from service.common.admission import Admission
 from service.common.contract_lines import MORE_CONTENT, REQUEST, lines_content
 from service.common.contract_parts import CSV, JSON, NDJSON

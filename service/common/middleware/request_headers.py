@@ -9,7 +9,7 @@ from typing import Any
 from werkzeug.datastructures import Headers
 from werkzeug.datastructures.mixins import ImmutableHeadersMixin
 
-from service.common import limits
+from service import limits
 
 MAX_ITEMS = limits.HEADER_ITEMS.value
 MAX_BYTES = limits.HEADER_LIST_BYTES.value

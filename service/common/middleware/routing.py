@@ -9,7 +9,7 @@ from quart.wrappers import Response
 from quart.wrappers.base import BaseRequestWebsocket
 from werkzeug.routing import BaseConverter, MapAdapter
 
-from service.common import limits
+from service import limits
 from service.common.middleware.connection import current_request
 
 

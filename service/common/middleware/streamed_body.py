@@ -11,7 +11,7 @@ from typing import Any
 from quart.wrappers import Request
 from werkzeug.exceptions import RequestEntityTooLarge, RequestTimeout
 
-from service.common import limits
+from service import limits
 from service.common.middleware.body_limits import MeasuredBody
 from service.common.middleware.connection import OneTaskConnection
 from service.common.middleware.peer import on_client_close

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from service.common import limits
+from service import limits
 from service.common.batching import hold_costly
 from service.common.collection.backend import is_indexed, reading
 from service.common.models import Base

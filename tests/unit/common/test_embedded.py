@@ -13,8 +13,8 @@ import pytest
 
 from service.common import embedded
 from service.common.embedded import EmbeddedPostgresError, Server, server
-from service.common.private_directories import socket_directory
 from service.settings import ROOT
+from service.settings.private_directories import socket_directory
 
 # Holds the server until its input ends.
 HOLD = """

@@ -12,11 +12,11 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.pool import NullPool
 
-from service.common.database_address import parse_address
 from service.common.database_errors import translate
 from service.common.engine import create_engine, database_url
 from service.common.exceptions import DatabaseError, DeadlineExceeded
 from service.settings import Settings
+from service.settings.address import parse_address
 
 
 @asynccontextmanager

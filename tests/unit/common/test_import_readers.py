@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.common import limits
+from service import limits
 from service.common.exceptions import Fault, InvalidAPIRequest
 from service.common.imports.csv_reader import CsvReader
 from service.common.imports.ndjson import NdjsonReader

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from service.common import limits
+from service import limits
 from service.common.exceptions import Fault, InvalidAPIRequest
 from service.common.parsing import parse_json, parse_query, text_faults
 

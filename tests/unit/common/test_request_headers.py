@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from werkzeug.datastructures import Headers
 
-from service.common import limits
+from service import limits
 from service.common.middleware.request_headers import RequestHeaders
 
 NAMES = ["accept", "Accept", "ACCEPT", "x-request-id", "content-length", "missing"]

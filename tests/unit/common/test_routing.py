@@ -3,8 +3,8 @@
 import pytest
 from werkzeug.routing import Map
 
-from service.common.limits import RECORD_ID_DIGITS
 from service.common.middleware.routing import RecordId
+from service.limits import RECORD_ID_DIGITS
 
 
 @pytest.mark.limit("RECORD_ID_DIGITS")

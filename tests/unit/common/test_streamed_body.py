@@ -5,9 +5,9 @@ import asyncio
 import pytest
 from werkzeug.exceptions import RequestTimeout
 
-from service.common.limits import PROGRESS_SECONDS, TRANSFER_BYTES
 from service.common.middleware.streamed_body import PIECE, StreamedBody
 from service.common.transfers import Transfer
+from service.limits import PROGRESS_SECONDS, TRANSFER_BYTES
 
 
 async def settle() -> None:

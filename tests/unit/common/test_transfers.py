@@ -9,14 +9,14 @@ import pytest
 from structlog.contextvars import bound_contextvars, get_contextvars
 
 from service.common import transfers
-from service.common.limits import (
+from service.common.transfers import LOOK_SECONDS, Room, Transfer
+from service.limits import (
     POOL_WAIT_SECONDS,
     PROGRESS_SECONDS,
     TRANSFER_BYTES,
     TRANSFER_BYTES_FOR_OTHERS,
     TRANSFER_MILLISECONDS_FOR_OTHERS,
 )
-from service.common.transfers import LOOK_SECONDS, Room, Transfer
 
 BYTES = TRANSFER_BYTES_FOR_OTHERS.value
 SECONDS = TRANSFER_MILLISECONDS_FOR_OTHERS.value / 1000

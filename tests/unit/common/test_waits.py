@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from service.common.database_address import parse_address
 from service.common.database_connection import connect
 from service.common.exceptions import DatabaseError, cause_of
 from service.common.waits import waiting_for
+from service.settings.address import parse_address
 
 
 async def test_a_timeout_tells_what_was_waited_for_and_how_long() -> None:

@@ -9,7 +9,7 @@ from h11 import _readers
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.common.limits import HEAD_BYTES, HEADER_FIELDS, JOINED_CHUNKS
+from service.limits import HEAD_BYTES, HEADER_FIELDS, JOINED_CHUNKS
 from service.server.bounded_http1 import CHUNK_LINE, BoundedConnection
 
 HEAD = b"POST /foss HTTP/1.1\r\nHost: x\r\n"

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import orjson
 import pytest
 
-from service.common import limits
+from service import limits
 from service.server import connections as module
 from service.server.connections import Connections
 from service.server.refused_connections import is_whole, refuse

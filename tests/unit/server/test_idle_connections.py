@@ -11,7 +11,7 @@ import pytest
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
-from service.common.limits import KEEP_ALIVE_SECONDS
+from service.limits import KEEP_ALIVE_SECONDS
 from service.server import idle_connections
 from service.server.idle_connections import PIECE, ConnectionServer
 

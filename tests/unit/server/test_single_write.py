@@ -14,7 +14,7 @@ from hypercorn.protocol.events import Body, EndBody, Response, StreamClosed
 from hypercorn.protocol.http_stream import HTTPStream
 from hypercorn.typing import ConnectionState
 
-from service.common.limits import BODIES_IN_TURN, BODY_PARTS
+from service.limits import BODIES_IN_TURN, BODY_PARTS
 from service.server import single_write
 from service.server.bounded_http1 import BoundedConnection
 from service.server.single_write import LARGE, FairStream, SingleWriteProtocol

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from math import ceil
 from urllib.parse import quote, unquote, urlencode
 
-from service.common.database_parameters import LIBPQ, SECRET, SQLALCHEMY_ONLY, check_parameters
-from service.common.database_tls import check_mode, system_bundle, tls_attempts
-from service.common.libpq_files import read_service
+from service.settings.libpq_files import read_service
+from service.settings.parameters import LIBPQ, SECRET, SQLALCHEMY_ONLY, check_parameters
+from service.settings.tls import check_mode, system_bundle, tls_attempts
 
 CONNECT_SECONDS = 5
 MAX_PORT = 65535

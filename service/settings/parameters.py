@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-from service.common.database_tls import check_mode
+from service.settings.tls import check_mode
 
 # What libpq knows (its manual, 34.1.2), but what names server, database and user.
 LIBPQ = frozenset(

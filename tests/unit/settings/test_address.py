@@ -5,7 +5,7 @@ import pwd
 
 import pytest
 
-from service.common.database_address import SOCKET_FOLDERS, parse_address
+from service.settings.address import SOCKET_FOLDERS, parse_address
 
 USER = pwd.getpwuid(os.geteuid()).pw_name
 

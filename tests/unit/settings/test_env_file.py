@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from service.common.env_file import read_env_file
-from service.common.secret_files import SettingsError
 from service.settings import ROOT, Settings, load_settings
+from service.settings.env_file import read_env_file
+from service.settings.secret_files import SettingsError
 
 LINES = {
     "HTTP_PORT=81": "81",

@@ -23,15 +23,15 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from service.common import limits
-from service.common.database_address import MAX_PORT, parse_address
-from service.common.env_file import ENCODING, read_env_file
-from service.common.origins import parse_origin
-from service.common.secret_files import SecretFiles, SettingsError
+from service import limits
+from service.settings.address import MAX_PORT, parse_address
+from service.settings.env_file import ENCODING, read_env_file
+from service.settings.origins import parse_origin
+from service.settings.secret_files import SecretFiles, SettingsError
 
 __all__ = ["ENV_FILE", "ROOT", "Environment", "Settings", "SettingsError", "load_settings"]
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 ENV_FILE = Path(os.environ.get("ENV_FILE", ROOT / ".env"))
 SECRETS = ("database_url", "secure_api_key")
 SHORTEST_PRODUCTION_KEY = 16

@@ -6,8 +6,8 @@ from pathlib import Path
 from dotenv import dotenv_values
 from dotenv.parser import parse_stream
 
-from service.common.failures import whose
-from service.common.secret_files import SettingsError
+from service.failures import whose
+from service.settings.secret_files import SettingsError
 
 # Editors of Windows begin a file with a byte order mark.
 ENCODING = "utf-8-sig"

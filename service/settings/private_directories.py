@@ -7,7 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import IO
 
-from service.common.failures import OperatorError, user_name, whose
+from service.failures import OperatorError, user_name, whose
 
 # A Unix socket's path holds 104 bytes on macOS and 108 on Linux; the longest name put into a
 # directory is supervisor's, which adds its process id for a moment.

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from shlex import quote
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parent.parent
 FULL = "The disk is full. Make room, then run this again."
 MANY = "Too many files are open. Raise the limit (`ulimit -n`)."
 BUSY = "The machine has no memory or no process left. Stop something, then run this again."

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic_settings import BaseSettings, EnvSettingsSource
 
-from service.common.failures import OperatorError
+from service.failures import OperatorError
 
 
 class SettingsError(OperatorError):
