@@ -90,6 +90,12 @@ async def until_waiting(pool: WorkPool, number: int) -> None:
             await asyncio.sleep(0)
 
 
+def nobody_is_in_progress(app: Quart) -> bool:
+    """Return whether all places are free, and as many as at the beginning."""
+    admission = vars(app.extensions["admission"])
+    return (admission["_slots"]._value, admission["_beyond"]) == (requests_in_progress(6), 0)
+
+
 async def codes(answers: Iterable[Awaitable[Any]]) -> list[int]:
     return [answer.status_code for answer in await asyncio.gather(*answers)]
 
@@ -146,11 +152,11 @@ async def test_costly_reads_in_any_number_leave_room_for_others(
         await until(engine, WAITING, 1)
         await open_gate(gate)
         answered = await codes(costly)
-        admission = vars(app.extensions["admission"])
+
+        assert nobody_is_in_progress(app)
 
     assert response.status_code == 200
     assert set(answered) <= {200, 503}
-    assert admission["_slots"]._value - admission["_beyond"] == requests_in_progress(6)
 
 
 @pytest.mark.limit("REQUESTS_IN_PROGRESS")
@@ -180,6 +186,8 @@ async def test_transactions_and_transfers_in_any_number_leave_room_for_others(
             await until_waiting(pool, many)
             response = await client.get("/foss")
         answered = await codes(waiting)
+
+        assert nobody_is_in_progress(app)
 
     assert response.status_code == 200
     assert answered == [status] * many
@@ -304,6 +312,8 @@ async def test_blocked_writes_in_any_number_leave_room_for_others(
             keyed = await client.post("/foss", json=foss(), headers={"Idempotency-Key": "one"})
         answered = await codes(blocked)
 
+        assert nobody_is_in_progress(app)
+
     assert keyed.status_code == 201
     # The other transaction was rolled back.
     assert sorted(answered) == [201] + [409] * most
@@ -337,11 +347,13 @@ async def test_imports_that_open_connections_do_not_wait(
     settings: Settings, empty_database: None
 ) -> None:
     headers = {"Content-Type": "text/csv"}
-    async with running(settings) as (_, client):
+    async with running(settings) as (app, client):
         answered = await codes(
             client.post("/foss", data=f"name,email\nName,n{number}@example.org\n", headers=headers)
             for number in range(limits.IMPORTS.value)
         )
+
+        assert nobody_is_in_progress(app)
 
     assert answered == [201] * limits.IMPORTS.value
 
