@@ -196,7 +196,7 @@ POOL_WAIT_SECONDS = Limit(
     2,
     "seconds for which a request waits for a connection to the database",
     "503",
-    "A waiting request holds memory and a place among those in progress.",
+    "A waiting request holds memory and the connection of its client.",
 )
 LOCK_SECONDS = Limit(
     1,
@@ -226,7 +226,7 @@ HALF_CLOSED_MILLISECONDS = Limit(
     50,
     "milliseconds for which a request goes on after its client has closed its side of the "
     "connection",
-    "the request ends without an answer",
+    "the request ends without an answer; so does, at once, one that waits for a place",
     "Most such clients have left, and TCP does not tell them from those that still read.",
 )
 KEEP_ALIVE_SECONDS = Limit(
