@@ -52,7 +52,7 @@ FOR EACH ROW EXECUTE FUNCTION rest()
 @asynccontextmanager
 async def running(settings: Settings, **changes: object) -> AsyncIterator[tuple[Quart, Client]]:
     """Run an application that has a connection for each kind of work, and one more for reads."""
-    app = create_app(settings.model_copy(update={"database_pool_size": 6} | changes))
+    app = create_app(settings.model_copy(update={"database_pool_size": 7} | changes))
     async with app.test_app():
         yield app, cast("Client", app.test_client())
 
@@ -92,7 +92,7 @@ async def until_waiting(pool: WorkPool, number: int) -> None:
 def nobody_is_in_progress(app: Quart) -> bool:
     """Return whether all places are free, and as many as at the beginning."""
     admission = vars(app.extensions["admission"])
-    return (admission["_slots"]._value, admission["_beyond"]) == (requests_in_progress(6), 0)
+    return (admission["_slots"]._value, admission["_beyond"]) == (requests_in_progress(7), 0)
 
 
 async def codes(answers: Iterable[Awaitable[Any]]) -> list[int]:
@@ -102,6 +102,7 @@ async def codes(answers: Iterable[Awaitable[Any]]) -> list[int]:
 @pytest.mark.parametrize(
     ("query", "headers"),
     [
+        ("q=project&limit={number}", {}),
         ("q={part}", {}),
         ("q={part}", COUNT),
         ("limit=1", COUNT),
@@ -130,6 +131,7 @@ async def test_costly_reads_hang_and_all_others_are_answered(
         answered = await codes(costly)
 
         assert pool_of(app, Work.COSTLY).checkedout() == 0
+        assert pool_of(app, Work.SEARCHES).checkedout() == 0
 
     assert found == [200] * 5
     assert set(answered) <= {200, 503}
@@ -179,7 +181,7 @@ async def test_transactions_and_transfers_in_any_number_leave_room_for_others(
         pool = pool_of(app, work)
         monkeypatch.setattr(pool, "_timeout", 60)
         async with AsyncExitStack() as taken:
-            for _ in range(pool_sizes(6)[work]):
+            for _ in range(pool_sizes(7)[work]):
                 await taken.enter_async_context(engine_of(app, work).connect())
             waiting = [asyncio.ensure_future(ask(client, number)) for number in range(many)]
             await until_waiting(pool, many)
