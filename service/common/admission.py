@@ -57,7 +57,7 @@ class Admission:
 
         Those that have gone on afterwards may be any number too many, until as many leave.
         """
-        self._slots.release()
+        self.leave()
         try:
             yield
         finally:

@@ -132,6 +132,7 @@ async def test_costly_reads_hang_and_all_others_are_answered(
 
         assert pool_of(app, Work.COSTLY).checkedout() == 0
         assert pool_of(app, Work.SEARCHES).checkedout() == 0
+        assert nobody_is_in_progress(app)
 
     assert found == [200] * 5
     assert set(answered) <= {200, 503}
