@@ -706,6 +706,51 @@ def test_no_log_has_a_value_of_a_query_string(tmp_path: Path, name: str) -> None
     assert not any(SECRET in text for text in written)
 
 
+@pytest.mark.parametrize(
+    ("length", "logged"), [(999, 1000), (1000, 1000)], ids=["as long as", "longer than"]
+)
+def test_the_log_has_the_beginning_of_a_long_path(
+    answering: tuple[Proxy, Replica], length: int, logged: int
+) -> None:
+    front, _ = answering
+    path = b"/" + b"a" * length
+    request_id = f"path-{length}"
+    front.raw(head(b"GET " + path + b" HTTP/1.1", b"X-Request-ID: " + request_id.encode()))
+
+    assert front.wait_for_log(request_id)["uri"] == path[:logged].decode()
+
+
+# What was sent, and what is logged of it.
+AGENTS = {
+    "none": (b"", ""),
+    "ASCII": (b'curl/8 "a\\b"', 'curl/8 "a\\b"'),
+    "UTF-8": ("Müller/1 € 𝄞 \ufffd".encode(), "Müller/1 € 𝄞 \ufffd"),
+    "as long as the bound": (b"a" * 200, "a" * 200),
+    "longer": (b"a" * 201, "a" * 200),
+    "cut within a character": ("é".encode() * 99 + "€€".encode(), "é" * 99),
+    "Latin-1": (b"M\xfcller/1", "M"),
+    "a character in more bytes than it needs": (b"a\xc0\xaf\xe0\x80\xaf", "a"),
+    "half of a pair": (b"a\xed\xa0\x80", "a"),
+    "beyond Unicode": (b"a\xf4\x90\x80\x80", "a"),
+    "a control character": (b"a\tb", "a"),
+    "a control character beyond ASCII": (b"a\xc2\x9bb", "a"),
+}
+
+
+@pytest.mark.parametrize("name", AGENTS)
+def test_the_log_has_the_beginning_of_a_user_agent_in_utf_8(
+    answering: tuple[Proxy, Replica], name: str
+) -> None:
+    front, _ = answering
+    agent, logged = AGENTS[name]
+    request_id = "agent-" + name.replace(" ", ".")
+    front.raw(
+        head(b"GET / HTTP/1.1", b"User-Agent: " + agent, b"X-Request-ID: " + request_id.encode())
+    )
+
+    assert front.wait_for_log(request_id)["user_agent"] == logged
+
+
 def test_the_log_names_the_limit_that_refused_a_request(tmp_path: Path) -> None:
     with (
         replica("answer") as upstream,
