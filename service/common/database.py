@@ -124,7 +124,7 @@ class Database:
             pool = cast("WorkPool", engine.pool)
             pool.name = work
             if work in SLOW:
-                pool.waits = self._wait_for_transfer if work is Work.BULK else self._lent
+                pool.while_waiting = self._wait_for_transfer if work is Work.BULK else self._lent
             self._engines[work] = engine
             # The same pool.
             self._alone_engines[work] = engine.execution_options(isolation_level="AUTOCOMMIT")

@@ -346,14 +346,14 @@ CLIENT_REQUESTS = Limit(
     "CONNECTION_LIMIT",
 )
 CLIENT_LARGE_REQUESTS = Limit(
-    32,
+    CLIENT_REQUESTS.value // 8,
     "requests at once with a large body (from 100 kB on, or of unknown length) or answer (of "
-    "`/docs/`), an eighth of `CONNECTION_LIMIT`",
+    "`/docs/`), an eighth of `CONNECTION_LIMIT`, at least 8",
     "503",
-    "nginx keeps neither, so a slow client holds a connection of the service.",
+    "nginx buffers neither, so a slow client holds a connection of the service.",
 )
 LARGE_REQUESTS = Limit(
-    250,
+    CONNECTIONS.value // 2,
     "such requests at once of all clients, half of `MAX_CONNECTIONS`",
     "503",
     "Slow clients must not hold all connections of the service.",
