@@ -1231,6 +1231,22 @@ def test_clients_behind_a_trusted_proxy_have_limits_of_their_own(tmp_path: Path)
 
 
 @needs_another_loopback
+def test_the_addresses_of_an_ipv6_network_are_one_client(tmp_path: Path) -> None:
+    with (
+        replica("hang") as upstream,
+        proxy(tmp_path / "state", [upstream.address], **TRUSTING) as front,
+        sent_from(front, TRUSTED, "2001:db8::1"),
+    ):
+        wait_for_requests(upstream, 1)
+        with sent_from(front, TRUSTED, "2001:db8::a:2") as again:
+            refused = again.recv(65536)
+        with sent_from(front, TRUSTED, "2001:db8:0:1::1"):
+            wait_for_requests(upstream, 2)
+
+        assert refused.startswith(b"HTTP/1.1 429 ")
+
+
+@needs_another_loopback
 def test_nobody_else_can_choose_an_address(tmp_path: Path) -> None:
     with (
         replica("hang") as upstream,
