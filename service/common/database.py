@@ -53,7 +53,7 @@ class Work(StrEnum):
 # A statement has one processor: parallel workers would take those of cheap requests.
 SESSION_SETTINGS = {"max_parallel_workers_per_gather": "0"}
 # These kinds may take long: what waits for their connections holds up nobody else.
-SLOW = frozenset({Work.TRANSACTIONS, Work.BLOCKED, Work.BULK})
+SLOW = frozenset({Work.WRITES, Work.TRANSACTIONS, Work.BLOCKED, Work.BULK})
 LOCK_TIMEOUTS = {
     Work.WRITES: LOCK_WAIT,
     Work.TRANSACTIONS: f"{limits.LOCK_SECONDS.value}s",

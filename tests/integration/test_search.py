@@ -343,6 +343,17 @@ async def test_a_text_that_few_records_have_is_no_costly_search(
     assert {one.work for one in sent} == {Work.SEARCHES}
 
 
+async def test_nothing_waits_to_be_written_to_the_index(app: Quart, engine: AsyncEngine) -> None:
+    """A list of what waits grows without bound, and each search reads all of it."""
+    del app
+    async with engine.connect() as connection:
+        options = await connection.scalar(
+            text("SELECT reloptions FROM pg_class WHERE relname = 'ix_foss_name_email_trigrams'")
+        )
+
+    assert options == ["fastupdate=off"]
+
+
 async def test_the_index_is_asked_for_few_trigrams_of_a_long_text(
     app: Quart, engine: AsyncEngine, filled: list[dict[str, Any]]
 ) -> None:
