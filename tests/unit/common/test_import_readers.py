@@ -230,6 +230,18 @@ def test_lines_of_a_text_of_csv_are_taken_many_at_once() -> None:
     assert looked_at() == 5
 
 
+def test_a_text_of_csv_may_end_at_the_end_of_a_piece() -> None:
+    reader = CsvReader(LIMIT, CreateFoss)
+    pieces = [b'name,email\n"a\nb"', b",a@b.co\nab,a@b.co\ncd,c@d.co\n"]
+    found = [one for piece in pieces for one in reader.feed(piece)]
+
+    assert found == [
+        (2, {"name": "a\nb", "email": "a@b.co"}, []),
+        (4, {"name": "ab", "email": "a@b.co"}, []),
+        (5, {"name": "cd", "email": "c@d.co"}, []),
+    ]
+
+
 def count_lines(reader: Any) -> Callable[[], int]:
     """Have a reader tell how many lines it looked at."""
     lines, count = reader._lines, 0
