@@ -24,6 +24,8 @@ MARGIN_BYTES = 1 << 20
 MARGIN_SECONDS = 10
 # What the kernel keeps of an answer whose client does not read it; it would be several MB.
 SEND_BUFFER = "sndbuf=128k"
+# A browser loads the parts of the documentation page in parallel.
+FEWEST_LARGE = 8
 # The most files that nginx opens; the system may allow fewer.
 OPEN_FILES = 1 << 15
 
@@ -113,10 +115,11 @@ def values(settings: Settings) -> dict[str, str]:
     files = _open_files()
     seconds = max(request, PROGRESS_SECONDS.value) + COMMAND_GRACE_SECONDS
     return {
-        "NGINX_CLIENT_LARGE": str(math.ceil(settings.connection_limit / 8)),
+        "NGINX_CLIENT_LARGE": str(max(math.ceil(settings.connection_limit / 8), FEWEST_LARGE)),
         "NGINX_CONNECTION_LIMIT": str(settings.connection_limit),
         "NGINX_CONNECTIONS": str(files // 2),
         "NGINX_KEEP_ALIVE": str(settings.keep_alive_timeout),
+        "NGINX_LARGE": str(settings.max_connections // 2),
         "NGINX_MAX_BODY_BYTES": str(
             max(settings.max_body_bytes, settings.max_import_bytes) + MARGIN_BYTES
         ),
@@ -125,7 +128,6 @@ def values(settings: Settings) -> dict[str, str]:
         "NGINX_PATH_PREFIX": settings.path_prefix,
         "NGINX_RATE_LIMIT": str(settings.rate_limit),
         "NGINX_TIMEOUT": str(math.ceil(seconds) + MARGIN_SECONDS),
-        "NGINX_LARGE": str(settings.max_connections // 2),
         "NGINX_TRUSTED_PROXIES": "\n".join(
             f"set_real_ip_from {network};" for network in settings.trusted_proxies
         ),

@@ -19,7 +19,7 @@ def check() -> None:
 def send_to(containers: list[str]) -> None:
     """Have nginx send requests to these replicas alone, and wait until it does."""
     servers = "".join(f"server {_address(one)}:5000 max_fails=0;" for one in containers)
-    upstream = f"NGINX_UPSTREAM=zone service 64k; {servers}"
+    upstream = f"NGINX_UPSTREAM=zone service 1m; {servers}"
     compose.output("exec", "--no-TTY", "--env", upstream, *RELOAD)
     _wait_until_taken_over()
 

@@ -30,8 +30,9 @@ def create_app(settings: "Settings | None" = None) -> "Quart":
 def register_database(app: "Quart", settings: "Settings") -> None:
     """Open the connections with the application, and close them with it."""
     from service.common.database import Database  # noqa: PLC0415
+    from service.common.middleware.admission import lent  # noqa: PLC0415
 
-    database = app.extensions["database"] = Database(settings, app.extensions["admission"].lent)
+    database = app.extensions["database"] = Database(settings, lent)
 
     @app.while_serving
     async def connections() -> AsyncGenerator[None, None]:

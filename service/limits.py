@@ -196,7 +196,7 @@ POOL_WAIT_SECONDS = Limit(
     2,
     "seconds for which a request waits for a connection to the database",
     "503",
-    "A waiting request holds memory and a place among those in progress.",
+    "A waiting request holds memory and the connection of its client.",
 )
 LOCK_SECONDS = Limit(
     1,
@@ -226,7 +226,7 @@ HALF_CLOSED_MILLISECONDS = Limit(
     50,
     "milliseconds for which a request goes on after its client has closed its side of the "
     "connection",
-    "the request ends without an answer",
+    "the request ends without an answer; so does, at once, one that waits for a place",
     "Most such clients have left, and TCP does not tell them from those that still read.",
 )
 KEEP_ALIVE_SECONDS = Limit(
@@ -346,14 +346,14 @@ CLIENT_REQUESTS = Limit(
     "CONNECTION_LIMIT",
 )
 CLIENT_LARGE_REQUESTS = Limit(
-    32,
+    CLIENT_REQUESTS.value // 8,
     "requests at once with a large body (from 100 kB on, or of unknown length) or answer (of "
-    "`/docs/`), an eighth of `CONNECTION_LIMIT`",
+    "`/docs/`), an eighth of `CONNECTION_LIMIT`, at least 8",
     "503",
-    "nginx keeps neither, so a slow client holds a connection of the service.",
+    "nginx buffers neither, so a slow client holds a connection of the service.",
 )
 LARGE_REQUESTS = Limit(
-    250,
+    CONNECTIONS.value // 2,
     "such requests at once of all clients, half of `MAX_CONNECTIONS`",
     "503",
     "Slow clients must not hold all connections of the service.",

@@ -83,6 +83,12 @@ def sources() -> dict[str, str]:
     return found
 
 
+@cache
+def parsed(source: str) -> ast.Module:
+    """Return the syntax tree of a module."""
+    return ast.parse(source)
+
+
 def within(module: str, package: str) -> bool:
     return module == package or module.startswith(f"{package}.")
 
@@ -361,7 +367,7 @@ def statement_builders(module: str, source: str) -> list[str]:
     if module.rsplit(".", maxsplit=1)[-1] == "models":
         forbidden = STATEMENTS - FOR_MODELS
     found = []
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(parsed(source)):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "sqlalchemy":
             found += [alias.name for alias in node.names if alias.name in forbidden | {"*"}]
         # `import sqlalchemy as sa` would let `sa.select` pass by the rule.
@@ -380,7 +386,7 @@ def environment_readers(module: str, source: str) -> list[str]:
     if module == "service.settings.settings" and source.count("os.environ") == 1:
         return []
     found = []
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(parsed(source)):
         if isinstance(node, ast.Attribute) and node.attr in {"environ", "environb", "getenv"}:
             found.append(node.attr)
         if isinstance(node, ast.ImportFrom) and node.module == "os":
@@ -402,7 +408,7 @@ def settings_readers(module: str, source: str) -> list[str]:
         return []
     return [
         node.id
-        for node in ast.walk(ast.parse(source))
+        for node in ast.walk(parsed(source))
         if isinstance(node, ast.Name) and node.id == "load_settings"
     ]
 
@@ -411,7 +417,7 @@ def committers(module: str, source: str) -> list[str]:
     """There is one commit line in the code base."""
     calls = [
         node.func.attr
-        for node in ast.walk(ast.parse(source))
+        for node in ast.walk(parsed(source))
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
         and node.func.attr in {"commit", "begin", "begin_nested"}
@@ -427,7 +433,7 @@ def long_modules(module: str, source: str) -> list[str]:
 
 def undocumented(module: str, source: str) -> list[str]:
     """Every module says in one docstring what it is for."""
-    return [] if ast.get_docstring(ast.parse(source)) else [module]
+    return [] if ast.get_docstring(parsed(source)) else [module]
 
 
 SOURCE_RULES: list[tuple[Callable[[str, str], list[str]], list[Edge]]] = [

@@ -55,9 +55,9 @@ class Admission:
     def lent(self) -> Iterator[None]:
         """Wait for something else; meanwhile another is let in.
 
-        Afterwards there is one too many, until one leaves.
+        Those that have gone on afterwards may be any number too many, until as many leave.
         """
-        self._slots.release()
+        self.leave()
         try:
             yield
         finally:

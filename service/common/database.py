@@ -34,6 +34,8 @@ class Work(StrEnum):
     """The kinds of work that have connections of their own: none of them takes another's."""
 
     READS = "reads"
+    # Searches: what they cost is an estimate, so reads by id don't wait for them.
+    SEARCHES = "searches"
     # Single statements that don't wait for locks.
     WRITES = "writes"
     # Several statements each, which may wait for another's lock.
@@ -51,7 +53,7 @@ class Work(StrEnum):
 # A statement has one processor: parallel workers would take those of cheap requests.
 SESSION_SETTINGS = {"max_parallel_workers_per_gather": "0"}
 # These kinds may take long: what waits for their connections holds up nobody else.
-SLOW = frozenset({Work.TRANSACTIONS, Work.BLOCKED, Work.BULK})
+SLOW = frozenset({Work.WRITES, Work.TRANSACTIONS, Work.BLOCKED, Work.BULK})
 LOCK_TIMEOUTS = {
     Work.WRITES: LOCK_WAIT,
     Work.TRANSACTIONS: f"{limits.LOCK_SECONDS.value}s",
@@ -64,7 +66,8 @@ def pool_sizes(connections: int) -> dict[Work, int]:
     fifth = max(1, connections // 5)
     tenth = max(1, connections // 10)
     return {
-        Work.READS: max(1, connections - 3 * fifth - tenth),
+        Work.READS: max(1, connections - 3 * fifth - 2 * tenth),
+        Work.SEARCHES: tenth,
         Work.WRITES: fifth,
         Work.TRANSACTIONS: fifth,
         Work.BLOCKED: tenth,
@@ -86,7 +89,9 @@ class Database:
         self._engines: dict[Work, AsyncEngine] = {}
         self._alone_engines: dict[Work, AsyncEngine] = {}
         costly = Autocommit(replace(self._connections(Work.COSTLY), waiting=lent))
-        self._reader = Autocommit(self._connections(Work.READS), costly=costly)
+        connections = replace(self._connections(Work.SEARCHES), waiting=lent)
+        searches = Autocommit(connections, costly=costly)
+        self._reader = Autocommit(self._connections(Work.READS), costly=costly, searches=searches)
         self._autocommit = Autocommit(
             self._connections(Work.WRITES),
             patient=partial(self._alone, Work.BLOCKED),
@@ -119,7 +124,7 @@ class Database:
             pool = cast("WorkPool", engine.pool)
             pool.name = work
             if work in SLOW:
-                pool.waits = self._wait_for_transfer if work is Work.BULK else self._lent
+                pool.while_waiting = self._wait_for_transfer if work is Work.BULK else self._lent
             self._engines[work] = engine
             # The same pool.
             self._alone_engines[work] = engine.execution_options(isolation_level="AUTOCOMMIT")

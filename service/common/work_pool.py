@@ -22,12 +22,12 @@ class WorkPool(AsyncAdaptedQueuePool):
     """A pool that has a name and counts who waits.
 
     A request waits if all connections are in use or being opened, not while its own is opened. It
-    does so within `waits`.
+    does so within `while_waiting`.
     """
 
     name = "connections"
     waiting = 0
-    waits: Callable[[], AbstractContextManager[None]] = nullcontext
+    while_waiting: Callable[[], AbstractContextManager[None]] = nullcontext
 
     def connect(self) -> PoolProxiedConnection:
         """Return a connection, once there is one. Raises sqlalchemy's TimeoutError."""
@@ -35,7 +35,7 @@ class WorkPool(AsyncAdaptedQueuePool):
         since = monotonic()
         self.waiting += waits
         try:
-            with self.waits() if waits else nullcontext():
+            with self.while_waiting() if waits else nullcontext():
                 return super().connect()
         except PoolTimeoutError:
             waited = monotonic() - since

@@ -16,7 +16,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from service.common.batching import batched, costly, shared
+from service.common.batching import batched, costly, searching, shared
 from service.common.batching.backend import any_of, insert_batch, update_batch
 from service.common.collection.backend import (
     equals,
@@ -87,8 +87,12 @@ def _by_id(fields: tuple[str, ...] | None) -> Select[Any]:
 
 async def select_foss_page(session: AsyncSession, selection: Selection) -> Page:
     """Return the page that a selection names."""
-    session = costly(session) if is_costly(Foss, selection) else session
-    if PART in dict(selection.filters):
+    is_search = PART in dict(selection.filters)
+    if is_costly(Foss, selection):
+        session = costly(session)
+    elif is_search:
+        session = searching(session)
+    if is_search:
         return await search_page(session, Foss, selection, SEARCHED)
     return await _select_page(session, selection)
 

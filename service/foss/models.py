@@ -36,6 +36,8 @@ class Foss(Base):
             "email",
             postgresql_using="gin",
             postgresql_ops={"name": "gin_trgm_ops", "email": "gin_trgm_ops"},
+            # Else a list of what is to be written grows, and every search reads all of it.
+            postgresql_with={"fastupdate": "off"},
         ),
     )
 

@@ -15,8 +15,8 @@ from service.common.middleware.peer import has_left
 from service.server.connections import Connections
 
 ACCEPTS = 64
-# If there are more in one iteration, the loop is late, and the other ones that have closed their
-# side of the connection are not served: most have left.
+# If there are more in one iteration, the loop is late, and any further connection whose client has
+# closed its side is closed: most have left.
 PROMPT = 8
 # As asyncio's own servers.
 RETRY_SECONDS = 1

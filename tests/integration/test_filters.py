@@ -53,7 +53,7 @@ async def test_what_has_a_name_is_read_by_the_index_of_names(
         ids.reverse()
 
     assert pages == ([[]] if q == "zqxjkv" else [ids[:7], ids[7:14], ids[:7]])
-    assert {one.work for one in sent} == {Work.READS}
+    assert {one.work for one in sent} == {Work.SEARCHES if q else Work.READS}
     assert await read(engine, sent) <= (2 * SAME if q else 8) * len(answers)
 
 

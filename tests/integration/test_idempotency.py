@@ -161,7 +161,7 @@ async def test_while_the_first_is_running_its_twin_is_told_to_wait(
     async with engine.begin() as first:
         # As a request that holds the key and has not come to its end.
         session: Any = first
-        assert await backend.lock_key(session, KEY["Idempotency-Key"], 0)
+        assert await backend.lock_key(session, KEY["Idempotency-Key"])
         twin = await client.post("/foss", json=json, headers=KEY)
         await error_of(twin, 409, "RequestInProgress")
     after = await client.post("/foss", json=json, headers=KEY)

@@ -22,6 +22,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from local import nginx, ports
+from service import limits
 from service.common.middleware.cors import EXPOSED_HEADERS
 from service.settings import ROOT, Settings
 from tests.contract import ELSEWHERE
@@ -540,6 +541,96 @@ def test_large_requests_leave_connections_of_the_service_for_others(
         assert headers["Retry-After"] == "1"
 
 
+@pytest.mark.limit("CLIENT_REQUESTS")
+@pytest.mark.parametrize("usual", [0, 1, 2])
+@pytest.mark.parametrize("name", LARGE)
+def test_large_requests_count_among_all_those_of_a_client(
+    tmp_path: Path, name: str, usual: int
+) -> None:
+    most = {"NGINX_CONNECTION_LIMIT": "2", "NGINX_CLIENT_LARGE": "2"}
+    with (
+        replica("hang") as upstream,
+        proxy(tmp_path / "state", [upstream.address], **most) as front,
+        ExitStack() as held,
+    ):
+        for sent in [head(b"GET /foss HTTP/1.1")] * usual + [LARGE[name]] * (2 - usual):
+            held.enter_context(front.connect()).sendall(sent)
+        wait_for_requests(upstream, 2)
+        large = check_error(front.raw(LARGE[name]), 503, "Unavailable")
+        other = check_error(front.raw(head(b"GET /foss HTTP/1.1")), 429, "TooManyRequests")
+        lines = [front.wait_for_log(headers["X-Request-ID"]) for headers in (large, other)]
+
+    assert [line["limits"] for line in lines] == ["PASSED/REJECTED"] * 2
+    assert len(upstream.requests) == 2
+
+
+def test_the_zones_are_large_enough_for_any_page_of_memory() -> None:
+    """nginx refuses a zone of less than eight pages, which have up to 64 KiB."""
+    files = (nginx.TEMPLATE, ROOT / "compose.yaml", ROOT / "local" / "upstream.py")
+    zones = [
+        (int(number), unit)
+        for file in files
+        for number, unit in re.findall(r"\bzone[= ]\w+[: ](\d+)([km])\b", file.read_text())
+    ]
+
+    assert len(zones) == 6
+    assert all(number << {"k": 10, "m": 20}[unit] >= 8 << 16 for number, unit in zones)
+
+
+START_SH = ROOT / "nginx" / "start.sh"
+
+
+@pytest.mark.parametrize(
+    ("connection_limit", "max_connections", "client_large", "large"),
+    [(256, 500, "32", "250"), (65, 501, "9", "250"), (64, 10, "8", "5"), (1, 11, "8", "5")],
+)
+def test_the_container_works_out_the_values_of_the_local_stack(
+    tmp_path: Path, connection_limit: int, max_connections: int, client_large: str, large: str
+) -> None:
+    settings = Settings(
+        connection_limit=connection_limit,
+        max_connections=max_connections,
+        request_timeout=37.5,
+        cors_origins=("http://a.example", "https://b.example:8443"),
+        path_prefix="/api",
+        trusted_proxies=("10.0.0.0/8", "::1/128"),
+    )
+    environment = {
+        "CORS_ORIGINS": "http://a.example, https://b.example:8443",
+        "DATABASE_STATEMENT_TIMEOUT": str(settings.database_statement_timeout),
+        "MAX_BODY_BYTES": str(settings.max_body_bytes),
+        "MAX_CONNECTIONS": str(max_connections),
+        "MAX_IMPORT_BYTES": str(settings.max_import_bytes),
+        "NGINX_CONNECTION_LIMIT": str(connection_limit),
+        "NGINX_KEEP_ALIVE": str(settings.keep_alive_timeout),
+        "NGINX_RATE_LIMIT": str(settings.rate_limit),
+        "PATH": f"{tmp_path}:/usr/bin:/bin",
+        "PATH_PREFIX": "/api",
+        "REQUEST_TIMEOUT": "37.5",
+        "TRUSTED_PROXIES": "10.0.0.0/8, ::1/128",
+    }
+    # In place of the two commands that the image has, and of its folder.
+    for name, command in {"envsubst": "exec env -0", "nginx": "exit 0"}.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{command}\n")
+        (tmp_path / name).chmod(0o755)
+    script = tmp_path / START_SH.name
+    script.write_text(START_SH.read_text().replace("/tmp/", f"{tmp_path}/"))  # noqa: S108
+    script.with_name(nginx.TEMPLATE.name).touch()
+    subprocess.run(["sh", script, "check"], env=environment, check=True)
+    lines = (tmp_path / "nginx.conf.new").read_text().split("\0")
+    rendered = dict(line.split("=", 1) for line in lines if line.startswith("NGINX_"))
+
+    assert rendered == nginx.values(settings)
+    assert (rendered["NGINX_CLIENT_LARGE"], rendered["NGINX_LARGE"]) == (client_large, large)
+
+
+def test_the_limits_of_large_requests_are_those_that_nginx_gets() -> None:
+    values = nginx.values(Settings())
+
+    assert values["NGINX_CLIENT_LARGE"] == str(limits.CLIENT_LARGE_REQUESTS.value)
+    assert values["NGINX_LARGE"] == str(limits.LARGE_REQUESTS.value)
+
+
 def test_an_answer_may_have_long_links(tmp_path: Path) -> None:
     with (
         replica("links") as upstream,
@@ -613,6 +704,51 @@ def test_no_log_has_a_value_of_a_query_string(tmp_path: Path, name: str) -> None
     assert parse(answer)[0] == logged["status"] == status
     assert logged["uri"] in {"/foss", "/_error", ""}
     assert not any(SECRET in text for text in written)
+
+
+@pytest.mark.parametrize(
+    ("length", "logged"), [(999, 1000), (1000, 1000)], ids=["as long as", "longer than"]
+)
+def test_the_log_has_the_beginning_of_a_long_path(
+    answering: tuple[Proxy, Replica], length: int, logged: int
+) -> None:
+    front, _ = answering
+    path = b"/" + b"a" * length
+    request_id = f"path-{length}"
+    front.raw(head(b"GET " + path + b" HTTP/1.1", b"X-Request-ID: " + request_id.encode()))
+
+    assert front.wait_for_log(request_id)["uri"] == path[:logged].decode()
+
+
+# What was sent, and what is logged of it.
+AGENTS = {
+    "none": (b"", ""),
+    "ASCII": (b'curl/8 "a\\b"', 'curl/8 "a\\b"'),
+    "UTF-8": ("Müller/1 € 𝄞 \ufffd".encode(), "Müller/1 € 𝄞 \ufffd"),
+    "as long as the bound": (b"a" * 200, "a" * 200),
+    "longer": (b"a" * 201, "a" * 200),
+    "cut within a character": ("é".encode() * 99 + "€€".encode(), "é" * 99),
+    "Latin-1": (b"M\xfcller/1", "M"),
+    "a character in more bytes than it needs": (b"a\xc0\xaf\xe0\x80\xaf", "a"),
+    "half of a pair": (b"a\xed\xa0\x80", "a"),
+    "beyond Unicode": (b"a\xf4\x90\x80\x80", "a"),
+    "a control character": (b"a\tb", "a"),
+    "a control character beyond ASCII": (b"a\xc2\x9bb", "a"),
+}
+
+
+@pytest.mark.parametrize("name", AGENTS)
+def test_the_log_has_the_beginning_of_a_user_agent_in_utf_8(
+    answering: tuple[Proxy, Replica], name: str
+) -> None:
+    front, _ = answering
+    agent, logged = AGENTS[name]
+    request_id = "agent-" + name.replace(" ", ".")
+    front.raw(
+        head(b"GET / HTTP/1.1", b"User-Agent: " + agent, b"X-Request-ID: " + request_id.encode())
+    )
+
+    assert front.wait_for_log(request_id)["user_agent"] == logged
 
 
 def test_the_log_names_the_limit_that_refused_a_request(tmp_path: Path) -> None:
@@ -909,9 +1045,9 @@ def test_a_reload_loses_no_request(front: Proxy, http: httpx.Client) -> None:
 
 def test_the_settings_reach_the_configuration(tmp_path: Path) -> None:
     sizes = Settings(max_body_bytes=1, max_import_bytes=9)
-    limits = {"rate_limit": 77, "connection_limit": 33, "request_timeout": 90}
-    limits |= {"keep_alive_timeout": 620}
-    settings = sizes.model_copy(update=limits | {"trusted_proxies": ("10.0.0.0/8", "::1/128")})
+    others = {"rate_limit": 77, "connection_limit": 33, "request_timeout": 90}
+    others |= {"keep_alive_timeout": 620}
+    settings = sizes.model_copy(update=others | {"trusted_proxies": ("10.0.0.0/8", "::1/128")})
     state = tmp_path / ODD
     state.mkdir()
     nginx.prepare(settings, state, [f"127.0.0.1:{free_port()}"], "127.0.0.1:5000")
@@ -1092,6 +1228,22 @@ def test_clients_behind_a_trusted_proxy_have_limits_of_their_own(tmp_path: Path)
         assert logged["client"] == "192.0.2.1"
         assert b"X-Forwarded-For: 192.0.2.1\r\n" in upstream.requests[0]
         assert b"X-Forwarded-For: 192.0.2.2\r\n" in upstream.requests[1]
+
+
+@needs_another_loopback
+def test_the_addresses_of_an_ipv6_network_are_one_client(tmp_path: Path) -> None:
+    with (
+        replica("hang") as upstream,
+        proxy(tmp_path / "state", [upstream.address], **TRUSTING) as front,
+        sent_from(front, TRUSTED, "2001:db8::1"),
+    ):
+        wait_for_requests(upstream, 1)
+        with sent_from(front, TRUSTED, "2001:db8::a:2") as again:
+            refused = again.recv(65536)
+        with sent_from(front, TRUSTED, "2001:db8:0:1::1"):
+            wait_for_requests(upstream, 2)
+
+        assert refused.startswith(b"HTTP/1.1 429 ")
 
 
 @needs_another_loopback

@@ -116,6 +116,7 @@ def test_the_template_is_the_one_of_the_local_stack(stack: Stack) -> None:
 def test_times_and_sizes_are_those_of_the_local_stack(stack: Stack) -> None:
     sizes = {"REQUEST_TIMEOUT": "37.5", "DATABASE_STATEMENT_TIMEOUT": "0.25"}
     sizes |= {"MAX_BODY_BYTES": "99", "MAX_IMPORT_BYTES": "999"}
+    sizes |= {"CONNECTION_LIMIT": "65", "MAX_CONNECTIONS": "501"}
     sizes |= {"KEEP_ALIVE_TIMEOUT": "620", "TRUSTED_PROXIES": "10.0.0.0/8, ::1/128"}
     sizes["CORS_ORIGINS"] = "http://a.example, https://b.example:8443"
     other = replace(stack, environment=stack.environment | sizes)
@@ -124,6 +125,8 @@ def test_times_and_sizes_are_those_of_the_local_stack(stack: Stack) -> None:
         database_statement_timeout=0.25,
         max_body_bytes=99,
         max_import_bytes=999,
+        connection_limit=65,
+        max_connections=501,
         cors_origins=ORIGINS,
         keep_alive_timeout=620,
         trusted_proxies=("10.0.0.0/8", "::1/128"),
@@ -140,6 +143,11 @@ def test_times_and_sizes_are_those_of_the_local_stack(stack: Stack) -> None:
     for name in (*names, *more, *(f'"{origin}"' for origin in ORIGINS)):
         [line] = [line for line in expected.splitlines() if line.strip().startswith(name)]
         assert line in rendered.splitlines()
+    bounds = [
+        [line for line in text.splitlines() if line.strip().startswith("limit_conn ")]
+        for text in (expected, rendered)
+    ]
+    assert bounds[0] == bounds[1]
 
 
 def test_nginx_opens_as_many_files_as_the_container_allows(stack: Stack) -> None:

@@ -70,6 +70,11 @@ def costly(session: AsyncSession) -> AsyncSession:
     return session.costly if isinstance(session, Autocommit) else session
 
 
+def searching(session: AsyncSession) -> AsyncSession:
+    """Return the session for a search; in a transaction it is the transaction's session."""
+    return session.searches if isinstance(session, Autocommit) else session
+
+
 def hold_costly(session: AsyncSession) -> AbstractAsyncContextManager[AsyncSession]:
     """Return a connection for several reads that belong together: they wait for it once."""
     costly_session = costly(session)

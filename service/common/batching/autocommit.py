@@ -26,16 +26,19 @@ class Autocommit(AsyncSession):
         *,
         patient: Sessions | None = None,
         costly: "Autocommit | None" = None,
+        searches: "Autocommit | None" = None,
     ) -> None:
         """Take connections for statements, and those for statements that wait for locks.
 
         A statement that fails because another transaction holds a lock is repeated by `patient`,
-        where it may wait for the lock. `costly` runs reads whose cost grows with the table.
+        where it may wait for the lock. `costly` runs reads whose cost grows with the table, and
+        `searches` the other searches.
         """
         # Not that of AsyncSession: nothing is kept between two statements.
         self._connections = connections
         self._patient = patient
         self.costly = costly or self
+        self.searches = searches or self
         self.batches = Batches(connections)
 
     @asynccontextmanager

@@ -15,14 +15,17 @@ KEPT = timedelta(hours=limits.IDEMPOTENCY_KEY_HOURS.value)
 BATCH = 10_000
 
 
-async def lock_key(session: AsyncSession, key: str, lock_milliseconds: int) -> bool:
+async def lock_key(session: AsyncSession, key: str, lock_milliseconds: int | None = None) -> bool:
     """Take the key until the transaction ends; return False if another transaction has it.
 
-    From then on a statement of this transaction waits so long for the locks of others.
+    From then on a statement of this transaction waits so long for the locks of others (None: as
+    long as before).
     """
     number = int.from_bytes(sha256(key.encode()).digest()[:8], signed=True)
-    lock_timeout = func.set_config("lock_timeout", f"{lock_milliseconds}ms", True)
-    statement = select(func.pg_try_advisory_xact_lock(number), lock_timeout)
+    statement = select(func.pg_try_advisory_xact_lock(number))
+    if lock_milliseconds is not None:
+        lock_timeout = func.set_config("lock_timeout", f"{lock_milliseconds}ms", True)
+        statement = statement.add_columns(lock_timeout)
     return bool(await session.scalar(statement))
 
 

@@ -24,27 +24,31 @@ TEXT = "string"
 OF_NAMES = frozenset({"required", "additionalProperties"})
 # Lines that consist of commas.
 BLANK = re.compile(rb"(?:,*+\r?\n)++")
-# The grammar of a record that has quotation marks, and of one whose last field goes on behind the
-# line. Nothing in them is tried twice, however long a line is.
+# The grammar of a record, as far as it has no more fields than it may, and of one whose last field
+# goes on behind the line. Nothing in them is tried twice, however long a line is.
 QUOTED = rb'"[^"]*+(?:""[^"]*+)*+'
 FIELD = rb"(?:" + QUOTED + rb'"|[^",\r\n]*+)'
-WHOLE = re.compile(FIELD + rb"(?:," + FIELD + rb")*+\r?")
+FEW = re.compile(FIELD + rb"(?:," + FIELD + rb"){0,%d}+" % (MAX_FIELDS - 1))
 OPEN = re.compile(rb"(?:" + FIELD + rb",)*+" + QUOTED)
 # What spreadsheets write in place of a comma, by their language or by choice.
 OTHER_SEPARATOR = re.compile("[;\t|]")
 NOT_CSV = "Not CSV as RFC 4180 has it: a {} is where none may be"
+TOO_MANY = f"More than {MAX_FIELDS} fields"
 
 
-TOO_MANY = "maxItems", f"More than {MAX_FIELDS} fields"
+def grammar_fault(record: bytes) -> tuple[str, str] | None:
+    """Return keyword and sentence of what is wrong with a record before it is split into fields.
 
-
-def refused(record: bytes) -> tuple[str, str] | None:
-    """Return keyword and sentence of what is wrong with a record before its fields are known."""
-    if b'"' in record:
-        broken = "format", NOT_CSV.format("quotation mark")
-        return None if WHOLE.fullmatch(record) else broken
-    # The fields would take memory before they could be counted.
-    return TOO_MANY if record.count(b",") >= MAX_FIELDS else None
+    The fields would take memory before they could be counted.
+    """
+    # It matches the beginning of any record, if only by an empty field.
+    rest = FEW.sub(b"", record, count=1)
+    if rest in {b"", b"\r"}:
+        return None
+    if rest.startswith(b","):
+        return "maxItems", TOO_MANY
+    mark = "carriage return" if rest.startswith(b"\r") else "quotation mark"
+    return "format", NOT_CSV.format(mark)
 
 
 class CsvReader:
@@ -104,23 +108,16 @@ class CsvReader:
         return not odd if self._begun else odd and OPEN.fullmatch(text) is not None
 
     def _record(self, record: bytes) -> Iterator[Record]:
-        if found := refused(record):
+        if found := grammar_fault(record):
             yield self._faulty(*found)
             return
         try:
             cells = next(csv.reader([record.decode()], strict=True))
         except UnicodeDecodeError as error:
             yield self._faulty("format", f"Byte {error.start} is not UTF-8")
-        except csv.Error:
-            yield self._faulty("format", NOT_CSV.format("carriage return"))
         else:
             count = len(self._names)
-            if not cells:
-                # Of nothing but carriage returns.
-                yield self._faulty("format", NOT_CSV.format("carriage return"))
-            elif len(cells) > MAX_FIELDS:
-                yield self._faulty(*TOO_MANY)
-            elif not count:
+            if not count:
                 self._read_names(cells)
             elif len(cells) >= count and not any(cells[count:]):
                 value = dict(zip(self._names, cells, strict=False))

@@ -29,7 +29,8 @@ class Splitter:
         """Yield the lines that end in `data`."""
         start = self._skip(data, 0)
         while (end := data.find(b"\n", start)) >= 0:
-            if self.quoted:
+            # A mark that has arrived already may end the text within this line.
+            if self.quoted and b'"' not in self._rest:
                 mark = data.find(b'"', start)
                 end = max(end, data.rfind(b"\n", start, len(data) if mark < 0 else mark))
                 self._number += data.count(b"\n", start, end)

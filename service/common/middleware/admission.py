@@ -4,7 +4,10 @@ Each step of a request runs after a step of all the others that can run. So with
 in progress every answer takes as long as all of them together, and health checks fail.
 """
 
-from quart import Quart, current_app, g
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+
+from quart import Quart, current_app, g, has_request_context
 from quart.wrappers import Response
 
 from service import limits
@@ -39,6 +42,14 @@ async def admit() -> None:
     admission: Admission = current_app.extensions["admission"]
     await admission.enter(BUSY, WAIT_SECONDS)
     g.admission = admission
+
+
+@contextmanager
+def lent() -> Iterator[None]:
+    """Wait for something else; meanwhile another request is in progress, if this one was."""
+    admission: Admission | None = g.get("admission") if has_request_context() else None
+    with nullcontext() if admission is None else admission.lent():
+        yield
 
 
 async def finish(response: Response) -> Response:

@@ -1,4 +1,4 @@
-"""The budget of the process for bodies that are not read yet.
+"""The budget of the process for bodies that are not parsed yet.
 
 If the bodies hold more than it, the largest is given up. So a body is refused only if none is
 larger: small ones are accepted, however many large ones are unfinished.
@@ -32,7 +32,7 @@ class Budget:
             largest = max(self._sizes, key=self._sizes.__getitem__)
             self.release(largest)
             largest.give_up(
-                Unavailable("The service holds too many unfinished bodies: try again soon.")
+                Unavailable("The service holds too many bodies of requests. Try again shortly.")
             )
 
     def release(self, body: Holder) -> None:

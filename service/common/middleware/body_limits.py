@@ -95,16 +95,22 @@ def register(app: Quart, max_bytes: int, all_bytes: int, seconds: float) -> None
     app.after_request(finish_body)
 
 
-async def read_body() -> bytes:
-    """Return the body, and keep no copy of it. Raises what is answered 408, 413 or 503."""
+async def body_size() -> int:
+    """Return the size of the body, once all of it is there. Raises what is answered 408 or 413."""
     asked = current_request()
     try:
         # Quart's own way takes a task.
         async with asyncio.timeout(asked.body_timeout):
-            body: bytes = await asked.body
+            return len(await asked.body)
     except TimeoutError as error:
         raise RequestTimeout from error
-    asked.body.clear()
+
+
+async def take_body() -> bytes:
+    """Return the body, and keep no copy of it. Raises Unavailable: it has been given up."""
+    received = current_request().body
+    body: bytes = await received
+    received.clear()
     return body
 
 

@@ -76,9 +76,9 @@ async def _replay(key: str, payload: Payload | Lines) -> Response | None:
     return response
 
 
-def _lock_milliseconds(payload: Payload | Lines) -> int:
+def _lock_milliseconds(payload: Payload | Lines) -> int | None:
     # An import waits as long as its statements may run, with a key or without.
-    return 0 if isinstance(payload, Lines) else limits.KEYED_LOCK_MILLISECONDS.value
+    return None if isinstance(payload, Lines) else limits.KEYED_LOCK_MILLISECONDS.value
 
 
 async def keep(response: Response) -> Response:

@@ -13,7 +13,7 @@ from typing import Any
 # Under this name the state of a request has what the server can do: see `on_client_close`.
 WATCH = "watch_client"
 LOOK_SECONDS = 0.1
-# Others than Linux tell only if both sides are closed, which needs no flag.
+# Other systems report only that both sides are closed, which needs no flag.
 CLOSED = getattr(select, "POLLRDHUP", 0)
 
 

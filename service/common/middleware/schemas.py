@@ -16,11 +16,10 @@ from quart_schema.validation import QUART_SCHEMA_QUERYSTRING_ATTRIBUTE as QUERY
 from quart_schema.validation import QUART_SCHEMA_REQUEST_ATTRIBUTE as REQUEST
 from werkzeug.datastructures import Headers
 
-from service.common.admission import Admission
 from service.common.exceptions import Fault, InvalidAPIRequest
 from service.common.faults import MAX_NAMES, quote
-from service.common.middleware.admission import BUSY, WAIT_SECONDS, admit
-from service.common.middleware.body_limits import read_body
+from service.common.middleware.admission import admit, lent
+from service.common.middleware.body_limits import body_size, take_body
 from service.common.middleware.connection import current_request
 from service.common.middleware.guard import PUBLIC_PATHS
 from service.common.parsing import parse_json, parse_query, text_faults
@@ -35,7 +34,7 @@ LARGE = 1 << 14
 def register(app: Quart) -> None:
     """Compile the schema files, and check every request against what its view declares."""
     load_schemas()
-    app.extensions["large_body"] = Admission(running=1)
+    app.extensions["large_body"] = asyncio.Lock()
     app.before_request(check_schemas)
 
 
@@ -50,10 +49,10 @@ async def check_schemas() -> None:
     # A body of lines is there already, and is read later: imports have a limit of their own.
     if "payload" not in arguments:
         declared = getattr(view, REQUEST, None)
+        size = await body_size() if declared else 0
+        await admit()
         if declared:
-            arguments["payload"] = await _read_payload(declared[0], await read_body())
-        else:
-            await admit()
+            arguments["payload"] = await _read_payload(declared[0], size)
     if model := getattr(view, HEADERS, None):
         arguments["headers"] = _read_headers(model, asked.headers)
     if model := getattr(view, QUERY, None):
@@ -63,19 +62,18 @@ async def check_schemas() -> None:
         raise _unexpected(parse_query(asked.query_string, {})[0])
 
 
-async def _read_payload(model: type[Payload], body: bytes) -> Payload:
-    if len(body) <= LARGE:
-        await admit()
-        return _parse(model, body)
+async def _read_payload(model: type[Payload], size: int) -> Payload:
+    if size <= LARGE:
+        return _parse(model, await take_body())
     # One after another, and others run in between: many may arrive in the same moment.
-    turn: Admission = current_app.extensions["large_body"]
-    await turn.enter(BUSY, WAIT_SECONDS)
+    turn: asyncio.Lock = current_app.extensions["large_body"]
+    with lent():
+        await turn.acquire()
     try:
-        await admit()
         await asyncio.sleep(0)
-        return _parse(model, body)
+        return _parse(model, await take_body())
     finally:
-        turn.leave()
+        turn.release()
 
 
 def _parse(model: type[Payload], body: bytes) -> Payload:

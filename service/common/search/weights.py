@@ -8,7 +8,7 @@ from service.common.search.trigrams import Sample, narrow
 
 # If the index names more than this share of the records, reading all of them is cheaper.
 MOST = 2 / 3
-# A part that has its first letters more often takes long to be looked for.
+# A part that contains its first letters more often is slow to search for.
 BEGINNING, REPETITIONS = 3, 4
 
 

@@ -62,3 +62,17 @@ async def test_who_waits_for_something_else_lets_another_in_and_then_goes_on_at_
     admission.leave()
 
     await admission.enter("Busy.", 0)
+
+
+async def test_who_waits_several_times_leaves_as_many_places_as_before() -> None:
+    admission = Admission(running=1)
+    for _ in range(3):
+        await admission.enter("Busy.", 0)
+        for _ in range(3):
+            with admission.lent():
+                pass
+        admission.leave()
+    await admission.enter("Busy.", 0)
+
+    with pytest.raises(Unavailable):
+        await admission.enter("Busy.", 0)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from service import limits
 from service.common.exceptions import Fault, InvalidAPIRequest
-from service.common.imports.csv_reader import CsvReader
+from service.common.imports.csv_reader import CsvReader, grammar_fault
 from service.common.imports.ndjson import NdjsonReader
 from service.common.imports.splitter import Splitter
 from service.foss.payloads import CreateFoss
@@ -114,6 +114,55 @@ def test_a_record_in_csv_has_at_most_so_many_fields(field: str) -> None:
         read(CsvReader(10**6, CreateFoss), b"name,email" + b"," * (most - 1), [])
 
 
+@pytest.mark.parametrize("field", [b"ab", b'"a"', b"", b'""'])
+def test_the_fields_of_a_record_with_too_many_are_never_made(field: bytes) -> None:
+    data = b'"a"' + (b"," + field) * 50_000 + b"\n"
+    reader = CsvReader(len(data), CreateFoss)
+    assert [*reader.feed(b"name,email\n")] == []
+    tracemalloc.start()
+    try:
+        [(_, _, [fault])] = reader.feed(data)
+    finally:
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+
+    assert fault.keyword == "maxItems"
+    assert peak < 6 * len(data)
+
+
+@pytest.mark.parametrize(
+    ("record", "mark"),
+    [
+        (b'"ab"c,a@b.co', "quotation mark"),
+        (b'ab"c",a@b.co', "quotation mark"),
+        (b'"ab" ,a@b.co', "quotation mark"),
+        (b"a\rb,a@b.co", "carriage return"),
+        (b'"ab",a@b.co\rc', "carriage return"),
+        (b"ab,a@b.co\r\r", "carriage return"),
+        (b'"ab",a@b.co\r\r', "carriage return"),
+        (b"\r\r", "carriage return"),
+    ],
+)
+def test_a_record_that_is_not_csv_is_told_with_its_cause(record: bytes, mark: str) -> None:
+    text = b"name,email\n" + record + b"\nAda,ada@example.org\n"
+    (_, value, faults), good = read(CsvReader(LIMIT, CreateFoss), text, [])
+
+    assert value is None
+    assert faults == [
+        Fault("", "format", f"Not CSV as RFC 4180 has it: a {mark} is where none may be")
+    ]
+    assert good == (3, {"name": "Ada", "email": "ada@example.org"}, [])
+
+
+@given(st.text(',\n\r"ab', max_size=60))
+def test_python_reads_each_record_that_the_grammar_allows(text: str) -> None:
+    record = f'"a",{text}'
+    if grammar_fault(record.encode()) is None:
+        [cells] = csv.reader([record], strict=True)
+
+        assert cells[0] == "a"
+
+
 def test_a_line_of_carriage_returns_names_no_fields() -> None:
     with pytest.raises(InvalidAPIRequest, match="a carriage return is where none may be"):
         read(CsvReader(LIMIT, CreateFoss), b"\r\r\nname,email\n", [])
@@ -179,6 +228,18 @@ def test_lines_of_a_text_of_csv_are_taken_many_at_once() -> None:
         (604, {"name": "ab", "email": "a@b.co"}),
     ]
     assert looked_at() == 5
+
+
+def test_a_text_of_csv_may_end_at_the_end_of_a_piece() -> None:
+    reader = CsvReader(LIMIT, CreateFoss)
+    pieces = [b'name,email\n"a\nb"', b",a@b.co\nab,a@b.co\ncd,c@d.co\n"]
+    found = [one for piece in pieces for one in reader.feed(piece)]
+
+    assert found == [
+        (2, {"name": "a\nb", "email": "a@b.co"}, []),
+        (4, {"name": "ab", "email": "a@b.co"}, []),
+        (5, {"name": "cd", "email": "c@d.co"}, []),
+    ]
 
 
 def count_lines(reader: Any) -> Callable[[], int]:
