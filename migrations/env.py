@@ -19,7 +19,7 @@ from migrations import server_defaults  # noqa: F401  # Alembic finds its class.
 from service.common.database_errors import READ_ONLY_STATE, sqlstate_of
 from service.common.embedded import EmbeddedPostgresError
 from service.common.engine import create_engine, database_url
-from service.common.exceptions import DatabaseError
+from service.common.errors import DatabaseError
 from service.common.models import Base
 from service.settings import SettingsError, load_settings
 

@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 
 from service.common.database import Database, commit
-from service.common.exceptions import JSONException, cause_of
+from service.common.errors import JSONException, cause_of
 from service.common.idempotency import backend
 from service.common.logs import configure_logs
 from service.failures import OperatorError

@@ -37,7 +37,7 @@ SETTINGS = "service.settings"
 # Below everything else.
 GROUND = {"service.limits", "service.failures"}
 # Others import only what their `__init__.py` offers.
-PACKAGES = {SERVER, SETTINGS}
+PACKAGES = {SERVER, SETTINGS, "service.common.errors"}
 # What starts a program, on top of everything else.
 PROGRAMS = {"service", "service.__main__", "service.asgi"}
 STATEMENTS = {
@@ -253,7 +253,7 @@ EDGE_RULES: list[tuple[Callable[[Iterable[Edge]], list[Edge]], list[Edge]]] = [
     (
         settings_stand_at_the_bottom,
         [
-            ("service.settings", "service.common.exceptions"),
+            ("service.settings", "service.common.errors.exceptions"),
             ("service.settings.tls", "service.foss.models"),
             ("service.limits", "service.settings"),
         ],
@@ -304,7 +304,7 @@ EDGE_RULES: list[tuple[Callable[[Iterable[Edge]], list[Edge]], list[Edge]]] = [
             ("service.foss.domain", "quart"),
             ("service.foss.backend", "werkzeug"),
             ("service.foss.payloads", "quart_schema"),
-            ("service.common.exceptions", "werkzeug"),
+            ("service.common.errors.exceptions", "werkzeug"),
             ("service.settings", "quart"),
             ("service.asgi", "quart"),
         ],

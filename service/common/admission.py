@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
-from service.common.exceptions import Unavailable
+from service.common.errors import Unavailable
 
 
 class Admission:

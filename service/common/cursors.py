@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 
-from service.common.exceptions import Fault, InvalidAPIRequest
-from service.common.faults import quote
+from service.common.errors import Fault, InvalidAPIRequest, quote
 from service.common.models import MAX_BIGINT
 from service.common.ordering import Order
 from service.common.parsing import UNSTORABLE

@@ -10,7 +10,7 @@ from typing import Any
 
 import asyncpg
 
-from service.common.exceptions import DatabaseError
+from service.common.errors import DatabaseError
 from service.common.unreachable import explain
 from service.common.waits import waiting_for
 from service.settings import Address, Host, password_for, tls_attempts

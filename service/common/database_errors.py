@@ -8,7 +8,7 @@ import asyncpg
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from service.common.exceptions import (
+from service.common.errors import (
     DatabaseError,
     DeadlineExceeded,
     InvalidAPIRequest,

@@ -10,7 +10,7 @@ import orjson
 import structlog
 from structlog.typing import EventDict, ExcInfo, Processor
 
-from service.common.tracebacks import summary_of, traceback_of
+from service.common.errors import summary_of, traceback_of
 from service.settings import Settings
 
 # Libraries that tell at INFO what only their own developers ask.

@@ -3,8 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from service.common.exceptions import Fault, InvalidAPIRequest
-from service.common.faults import quote
+from service.common.errors import Fault, InvalidAPIRequest, quote
 
 Order = tuple["Key", ...]
 

@@ -10,8 +10,7 @@ from urllib.parse import unquote_to_bytes
 import orjson
 
 from service import limits
-from service.common.exceptions import MAX_FAULTS, Fault, InvalidAPIRequest
-from service.common.faults import pointer, quote
+from service.common.errors import MAX_FAULTS, Fault, InvalidAPIRequest, pointer, quote
 from service.common.strict_json import decode, excess_of
 
 # Up to nine digits as they come, more only without leading zeros: no number is read two ways.

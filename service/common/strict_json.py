@@ -7,7 +7,7 @@ from math import isinf
 from typing import NoReturn
 
 from service import limits
-from service.common.faults import quote
+from service.common.errors import quote
 
 MAX_DEPTH = limits.JSON_DEPTH.value
 MAX_VALUES = limits.JSON_VALUES.value

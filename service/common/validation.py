@@ -14,10 +14,12 @@ from jsonschema_rs import Draft202012Validator, EmailOptions, Registry, Validati
 from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler
 from pydantic_core import CoreSchema
 
-from service.common.exceptions import MAX_FAULTS, Fault, InvalidAPIRequest
-from service.common.faults import (
+from service.common.errors import (
+    MAX_FAULTS,
     PLAIN,
     VALUE,
+    Fault,
+    InvalidAPIRequest,
     fault_of,
     faults_of,
     pointer,

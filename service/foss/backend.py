@@ -29,7 +29,7 @@ from service.common.collection.backend import (
 from service.common.cursors import Filters
 from service.common.database_errors import violation_of
 from service.common.entity_tags import Versions
-from service.common.exceptions import Fault, RecordAlreadyExists, cut
+from service.common.errors import Fault, RecordAlreadyExists, cut
 from service.common.exports.backend import LineForm
 from service.common.imports.backend import insert_lines
 from service.common.models import MAX_BIGINT

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from service import limits
 from service.common.entity_tags import Versions
-from service.common.exceptions import PreconditionFailed, RecordNotFound, cut
+from service.common.errors import PreconditionFailed, RecordNotFound, cut
 from service.common.exports.backend import LineForm
 from service.common.imports.lines import Lines
 from service.common.ordering import order_of

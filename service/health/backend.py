@@ -6,7 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.common.batching import shared
 from service.common.database_errors import sqlstate_of
-from service.common.exceptions import DatabaseError
+from service.common.errors import DatabaseError
 
 # In one statement, for it is asked often.
 STATE = text(

@@ -2,7 +2,7 @@
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from service.common.exceptions import DatabaseError, Unavailable
+from service.common.errors import DatabaseError, Unavailable
 from service.common.revisions import known_revisions
 from service.health import backend
 

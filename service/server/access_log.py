@@ -7,7 +7,7 @@ from hypercorn.config import Config
 from hypercorn.logging import Logger
 from hypercorn.typing import ResponseSummary, WWWScope
 
-from service.common.exceptions import cut
+from service.common.errors import cut
 from service.common.request_ids import choose_request_id
 
 # In the state of a request: it has its line in the access log.

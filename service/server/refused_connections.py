@@ -9,8 +9,7 @@ import re
 import socket
 
 from service import limits
-from service.common.exceptions import Unavailable
-from service.common.refusals import RefusalLog, refusal
+from service.common.errors import RefusalLog, Unavailable, refusal
 from service.common.request_ids import choose_request_id
 
 LINGER_SECONDS = 1

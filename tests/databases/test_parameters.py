@@ -14,7 +14,7 @@ from sqlalchemy.pool import NullPool
 
 from local.psql import connection
 from service.common.engine import create_engine
-from service.common.exceptions import DatabaseError
+from service.common.errors.exceptions import DatabaseError
 from service.settings import SettingsError, load_settings
 from tests.conftest import alembic_config
 from tests.databases.servers import Authority, Server

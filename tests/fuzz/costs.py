@@ -17,7 +17,7 @@ from quart import Quart
 
 from service import create_app, limits
 from service.common.entity_tags import has_too_many_tags
-from service.common.exceptions import InvalidAPIRequest, JSONException
+from service.common.errors.exceptions import InvalidAPIRequest, JSONException
 from service.common.imports.csv_reader import CsvReader
 from service.common.imports.lines import Lines, Reader
 from service.common.imports.ndjson import NdjsonReader

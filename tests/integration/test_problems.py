@@ -6,7 +6,7 @@ import pytest
 from quart import Quart
 from werkzeug.datastructures import Headers
 
-from service.common.exceptions import JSONException
+from service.common.errors.exceptions import JSONException
 from service.common.middleware.problems import prefers_problem
 from service.common.validation import load_schemas
 from tests.client import Client

@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.schema import CreateTable
 
-from service.common.exceptions import MAX_FAULTS
+from service.common.errors import MAX_FAULTS
 from service.common.models import Base
 from service.common.waits import waiting_for
 

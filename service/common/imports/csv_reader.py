@@ -11,8 +11,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 
 from service import limits
-from service.common.exceptions import Fault, InvalidAPIRequest
-from service.common.faults import quote
+from service.common.errors import Fault, InvalidAPIRequest, quote
 from service.common.imports.ndjson import Record
 from service.common.imports.splitter import Line, Splitter
 from service.common.parsing import convert, text_faults

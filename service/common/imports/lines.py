@@ -5,7 +5,7 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import Any, Protocol
 
-from service.common.exceptions import MAX_FAULTS, Fault, InvalidAPIRequest
+from service.common.errors import MAX_FAULTS, Fault, InvalidAPIRequest
 from service.common.imports.ndjson import Record
 from service.common.validation import Payload
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator
 
-from service.common.exceptions import Fault, InvalidAPIRequest
+from service.common.errors import Fault, InvalidAPIRequest
 from service.common.imports.splitter import Line, Splitter
 from service.common.parsing import parse_json, text_faults
 

@@ -6,7 +6,7 @@ larger: small ones are accepted, however many large ones are unfinished.
 
 from typing import Protocol
 
-from service.common.exceptions import Unavailable
+from service.common.errors import Unavailable
 
 
 class Holder(Protocol):

@@ -17,7 +17,7 @@ from werkzeug.exceptions import RequestEntityTooLarge, RequestTimeout
 from werkzeug.utils import cached_property
 
 from service import limits
-from service.common.exceptions import InvalidAPIRequest
+from service.common.errors import InvalidAPIRequest
 from service.common.middleware.body_budget import Budget
 from service.common.middleware.connection import current_request
 

@@ -4,7 +4,7 @@ from quart import Quart
 from quart.wrappers import Response
 
 from service.common.entity_tags import MAX_TAGS, entity_tag, has_too_many_tags, matches
-from service.common.exceptions import Fault, InvalidAPIRequest
+from service.common.errors import Fault, InvalidAPIRequest
 from service.common.middleware.connection import current_request
 
 # An answer that can be asked for again by its tag is kept by its client alone, no other at all.

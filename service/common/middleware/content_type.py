@@ -8,7 +8,7 @@ from quart.wrappers import Request
 from service import limits
 from service.common.contract_lines import MORE_CONTENT, REQUEST
 from service.common.contract_parts import JSON
-from service.common.exceptions import InvalidContentType
+from service.common.errors import InvalidContentType
 from service.common.middleware.connection import announces_body, current_request
 
 MAX_BYTES = limits.CONTENT_TYPE_BYTES.value

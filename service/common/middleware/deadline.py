@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from quart import Quart, current_app, g
 
-from service.common.exceptions import DeadlineExceeded
+from service.common.errors import DeadlineExceeded
 
 Result = TypeVar("Result")
 

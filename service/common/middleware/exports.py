@@ -23,7 +23,7 @@ from werkzeug.http import parse_accept_header
 from service.common.contract_lines import MORE_CONTENT, lines_content
 from service.common.contract_parts import CSV, JSON, NDJSON
 from service.common.database import Database, release
-from service.common.exceptions import cause_of
+from service.common.errors import cause_of
 from service.common.exports.backend import Csv, LineForm, Ndjson
 from service.common.middleware.connection import current_request
 from service.common.middleware.deadline import lift_deadline

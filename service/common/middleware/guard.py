@@ -6,7 +6,7 @@ from pydantic import SecretStr
 from quart import Quart
 from werkzeug.datastructures import Headers
 
-from service.common.exceptions import InvalidPermissions
+from service.common.errors import InvalidPermissions
 from service.common.middleware.connection import current_request
 
 PUBLIC_PATHS = frozenset(

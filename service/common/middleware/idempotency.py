@@ -11,7 +11,7 @@ from quart import Quart, current_app, g, request
 from quart.wrappers import Response
 
 from service import limits
-from service.common.exceptions import Fault, InvalidAPIRequest, RequestInProgress
+from service.common.errors import Fault, InvalidAPIRequest, RequestInProgress
 from service.common.idempotency import backend
 from service.common.imports.lines import Lines
 from service.common.middleware.connection import current_request

@@ -21,7 +21,7 @@ from service import limits
 from service.common.admission import Admission
 from service.common.contract_lines import MORE_CONTENT, REQUEST, lines_content
 from service.common.contract_parts import CSV, JSON, NDJSON
-from service.common.exceptions import InvalidContentType
+from service.common.errors import InvalidContentType
 from service.common.imports.csv_reader import CsvReader
 from service.common.imports.lines import Lines, Reader
 from service.common.imports.ndjson import NdjsonReader

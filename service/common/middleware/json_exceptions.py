@@ -10,7 +10,7 @@ from werkzeug.exceptions import RequestEntityTooLarge as BodyTooLarge
 from werkzeug.exceptions import RequestTimeout as BodyTooSlow
 
 from service.common.database_errors import translate
-from service.common.exceptions import (
+from service.common.errors import (
     InternalError,
     InvalidAPIRequest,
     JSONException,

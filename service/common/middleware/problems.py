@@ -9,7 +9,7 @@ from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header
 
 from service.common.contract_parts import JSON, PROBLEM, TYPES
-from service.common.exceptions import JSONException
+from service.common.errors import JSONException
 from service.common.middleware.prefix import public_path
 
 

@@ -16,8 +16,7 @@ from quart_schema.validation import QUART_SCHEMA_QUERYSTRING_ATTRIBUTE as QUERY
 from quart_schema.validation import QUART_SCHEMA_REQUEST_ATTRIBUTE as REQUEST
 from werkzeug.datastructures import Headers
 
-from service.common.exceptions import Fault, InvalidAPIRequest
-from service.common.faults import MAX_NAMES, quote
+from service.common.errors import MAX_NAMES, Fault, InvalidAPIRequest, quote
 from service.common.middleware.admission import admit, lent
 from service.common.middleware.body_limits import body_size, take_body
 from service.common.middleware.connection import current_request

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from service.common.admission import Admission
-from service.common.exceptions import Unavailable
+from service.common.errors.exceptions import Unavailable
 
 
 async def test_who_leaves_lets_in_who_waited_longest() -> None:

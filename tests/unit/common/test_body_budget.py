@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.common.exceptions import Unavailable
+from service.common.errors.exceptions import Unavailable
 from service.common.middleware.body_budget import Budget
 from service.common.middleware.body_limits import MeasuredBody
 

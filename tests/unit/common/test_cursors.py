@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.common.cursors import Cursor, Value, decode_cursor, encode_cursor, scope_of
-from service.common.exceptions import InvalidAPIRequest
+from service.common.errors.exceptions import InvalidAPIRequest
 from service.common.ordering import Key
 from service.common.validation import load_schemas
 

@@ -8,7 +8,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, Programmi
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from service.common.database_errors import constraint_of, sqlstate_of, translate
-from service.common.exceptions import (
+from service.common.errors.exceptions import (
     DatabaseError,
     DeadlineExceeded,
     InvalidAPIRequest,

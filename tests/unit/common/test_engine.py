@@ -14,7 +14,7 @@ from sqlalchemy.pool import NullPool
 
 from service.common.database_errors import translate
 from service.common.engine import create_engine, database_url
-from service.common.exceptions import DatabaseError, DeadlineExceeded
+from service.common.errors.exceptions import DatabaseError, DeadlineExceeded
 from service.settings import Settings
 from service.settings.address import parse_address
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service import limits
-from service.common.exceptions import Fault, InvalidAPIRequest
+from service.common.errors.exceptions import Fault, InvalidAPIRequest
 from service.common.imports.csv_reader import CsvReader, grammar_fault
 from service.common.imports.ndjson import NdjsonReader
 from service.common.imports.splitter import Splitter

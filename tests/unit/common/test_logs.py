@@ -16,7 +16,7 @@ from hypercorn.config import Config
 from hypercorn.typing import HTTPScope
 from structlog.contextvars import bound_contextvars
 
-from service.common.exceptions import RecordAlreadyExists
+from service.common.errors.exceptions import RecordAlreadyExists
 from service.common.logs import configure_logs, log_unraisable
 from service.server.access_log import AccessLog
 from service.settings import Settings

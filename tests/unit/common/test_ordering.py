@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.common.exceptions import InvalidAPIRequest
+from service.common.errors.exceptions import InvalidAPIRequest
 from service.common.ordering import Key, order_of
 
 UNIQUE = {"id", "email"}

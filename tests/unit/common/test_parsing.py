@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from service import limits
-from service.common.exceptions import Fault, InvalidAPIRequest
+from service.common.errors.exceptions import Fault, InvalidAPIRequest
 from service.common.parsing import parse_json, parse_query, text_faults
 
 MALFORMED = {

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from service.common.exceptions import Fault, InvalidAPIRequest
-from service.common.faults import pointer, quote
+from service.common.errors.exceptions import Fault, InvalidAPIRequest
+from service.common.errors.violations import pointer, quote
 from service.common.validation import (
     BASE,
     DIRECTORY,

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from service.common.database_connection import connect
-from service.common.exceptions import DatabaseError, cause_of
+from service.common.errors.exceptions import DatabaseError, cause_of
 from service.common.waits import waiting_for
 from service.settings.address import parse_address
 

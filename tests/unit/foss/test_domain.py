@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.common.cursors import Cursor, Filters, encode_cursor, scope_of
 from service.common.entity_tags import Versions
-from service.common.exceptions import (
+from service.common.errors.exceptions import (
     InvalidAPIRequest,
     PreconditionFailed,
     RecordAlreadyExists,

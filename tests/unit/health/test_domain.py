@@ -5,7 +5,7 @@ from typing import cast
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from service.common.exceptions import DatabaseError, Unavailable
+from service.common.errors.exceptions import DatabaseError, Unavailable
 from service.common.revisions import known_revisions
 from service.health import domain
 

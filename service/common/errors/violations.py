@@ -9,7 +9,7 @@ from jsonschema_rs import ValidationError
 from jsonschema_rs import ValidationErrorKind as Kind
 
 from service import limits
-from service.common.exceptions import MAX_QUOTED, Fault, cut
+from service.common.errors.exceptions import MAX_QUOTED, Fault, cut
 
 MAX_NAMES = limits.FAULT_NAMES.value
 # Stands in a message of the validator where the value would be, however long that is.

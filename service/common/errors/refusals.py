@@ -5,7 +5,7 @@ import asyncio
 import orjson
 import structlog
 
-from service.common.exceptions import JSONException
+from service.common.errors.exceptions import JSONException
 
 SECONDS = 1
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from service.common.exceptions import Fault, JSONException, cut
+from service.common.errors.exceptions import Fault, JSONException, cut
 from service.common.validation import load_schemas
 
 # Name, status and headers of every error that the service raises.

@@ -8,7 +8,7 @@ import os
 import traceback
 from dis import opmap
 
-from service.common.exceptions import JSONException
+from service.common.errors.exceptions import JSONException
 from service.settings import ROOT
 
 WITHHELD = "(message withheld: it may quote a request)"
