@@ -31,6 +31,8 @@ FORMS = {
 PIECE = 1 << 18
 # Longer than the service waits for progress.
 SECONDS = 60
+# For the answer to an import, as long as nginx waits: the records are stored when all have arrived.
+STORE_SECONDS = 3600
 UNREACHABLE = "The service at {} can't be reached any more: {}."
 
 
@@ -49,7 +51,9 @@ def import_(settings: Settings, arguments: list[str]) -> int:
                     yield piece
                     bar.advance(task, len(piece))
 
-        response = client.post(COLLECTION, content=pieces(), headers={"Content-Type": form})
+        headers = {"Content-Type": form}
+        patience = httpx.Timeout(SECONDS, read=STORE_SECONDS)
+        response = client.post(COLLECTION, content=pieces(), headers=headers, timeout=patience)
     if response.status_code != httpx.codes.CREATED:
         raise CommandError(f"{_reason(response)}\nNothing of {source} was stored.")
     print(f"Stored {response.json()['created']} records.")

@@ -108,7 +108,8 @@ IMPORT_BYTES = Limit(
     1 << 30,
     "bytes",
     "413",
-    "An import is read as it arrives, but is one transaction.",
+    "An import is read as it arrives, but is one transaction, and PostgreSQL keeps all of it in a "
+    "temporary table.",
     "MAX_IMPORT_BYTES",
 )
 JSON_DEPTH = Limit(

@@ -29,9 +29,9 @@ from service.common.collection.backend import (
 from service.common.cursors import Filters
 from service.common.database_errors import violation_of
 from service.common.entity_tags import Versions
-from service.common.errors import Fault, RecordAlreadyExists, cut
+from service.common.errors import RecordAlreadyExists, cut
 from service.common.exports.backend import LineForm
-from service.common.imports.backend import insert_lines
+from service.common.imports.backend import StagedLines
 from service.common.models import MAX_BIGINT
 from service.common.pages import Page, Selection
 from service.common.records import Record
@@ -57,12 +57,9 @@ async def insert_foss(session: AsyncSession, values: Mapping[str, str]) -> Recor
         return Record(*(await session.execute(statement)).one())
 
 
-async def insert_foss_lines(
-    session: AsyncSession, lines: Sequence[tuple[int, Mapping[str, str]]]
-) -> list[Fault]:
-    """Store records, each with its line, but for those whose e-mail is taken: these are faults."""
-    taken = await insert_lines(session, Foss, "email", lines)
-    return [Fault("/email", "uniqueItems", _taken(email), line) for line, email in taken]
+def stage_foss(session: AsyncSession) -> StagedLines:
+    """Return what stores many records, but for those whose e-mail is taken: these are faults."""
+    return StagedLines(session, Foss, "email", _taken)
 
 
 async def select_foss(

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Collection
 from dataclasses import replace
-from functools import partial
 from typing import NoReturn
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -35,7 +34,7 @@ async def import_foss(session: AsyncSession, lines: Lines) -> int:
 
     Raises InvalidAPIRequest (422): the faults by line, a taken e-mail among them.
     """
-    return await lines.store(partial(backend.insert_foss_lines, session))
+    return await lines.store(backend.stage_foss(session))
 
 
 async def get_foss(

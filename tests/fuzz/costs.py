@@ -17,9 +17,9 @@ from quart import Quart
 
 from service import create_app, limits
 from service.common.entity_tags import has_too_many_tags
-from service.common.errors.exceptions import InvalidAPIRequest, JSONException
+from service.common.errors.exceptions import Fault, InvalidAPIRequest, JSONException
 from service.common.imports.csv_reader import CsvReader
-from service.common.imports.lines import Lines, Reader
+from service.common.imports.lines import Lines, Reader, Rows
 from service.common.imports.ndjson import NdjsonReader
 from service.common.middleware.request_headers import RequestHeaders
 from service.common.parsing import parse_json, parse_query, text_faults
@@ -382,12 +382,20 @@ def _read_json(data: bytes) -> object:
     return CreateFoss.check(value, text_faults(value))
 
 
+class NotStored:
+    """Forgets all records at once."""
+
+    async def stage(self, rows: Rows) -> None:
+        """Keep none of them."""
+
+    async def insert(self, _first: int, _last: int) -> list[Fault]:
+        """Find nothing wrong."""
+        return []
+
+
 async def _read_lines(reader: Reader, data: bytes) -> int:
     async def pieces() -> AsyncIterator[bytes]:
         for start in range(0, len(data), PIECE):
             yield data[start : start + PIECE]
 
-    async def insert(_rows: Any) -> list[Any]:
-        return []
-
-    return await Lines(pieces(), reader, CreateFoss).store(insert)
+    return await Lines(pieces(), reader, CreateFoss).store(NotStored())

@@ -1056,7 +1056,10 @@ def test_the_settings_reach_the_configuration(tmp_path: Path) -> None:
     assert "rate=77r/s" in text
     assert "burst=77 " in text
     assert "limit_conn connections 33;" in text
-    assert "proxy_read_timeout 110s;" in text
+    general, _, streamed = text.partition("location = /_streamed {")
+    assert "proxy_read_timeout 110s;" in general
+    # An import is answered when all of its records are stored.
+    assert "proxy_read_timeout 1h;" in streamed.partition("}")[0]
     assert f"client_max_body_size {9 + nginx.MARGIN_BYTES};" in text
     assert " keepalive_timeout 620s;" in text
     assert "set_real_ip_from 10.0.0.0/8;\nset_real_ip_from ::1/128;\n" in text

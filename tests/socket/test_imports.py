@@ -35,7 +35,13 @@ OPEN = """
 SELECT count(*) FROM pg_stat_activity
 WHERE pid <> pg_backend_pid() AND xact_start IS NOT NULL AND query LIKE '%foss_lines%'
 """
-RESTING = f"{OPEN} AND state = 'idle in transaction' AND query LIKE '%stored%'"
+RESTING = f"{OPEN} AND state = 'idle in transaction' AND query LIKE 'COPY%'"
+# Before it answers whether a key is new, an import waits for this, and nobody reads its body.
+LOCK = text("LOCK TABLE idempotencykey")
+LOCKED = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+WRITERS = """
+SELECT count(*) FROM pg_locks WHERE relation = 'foss'::regclass AND mode = 'RowExclusiveLock'
+"""
 STORED = "SELECT count(*) FROM foss"
 
 
@@ -66,14 +72,12 @@ async def test_a_large_file_that_is_read_slowly_takes_no_memory(
 
     with ThreadPoolExecutor() as pool:
         async with engine.begin() as connection:
-            # The import waits for this one, and reads nothing meanwhile.
-            rival = {"email": json.loads(batch.splitlines()[0])["email"]}
-            statement = "INSERT INTO foss (name, email) VALUES ('rival', :email)"
-            await connection.execute(text(statement), rival)
+            await connection.execute(LOCK)
+            headers = HEADERS | {"Idempotency-Key": "large"}
             answer = pool.submit(
-                httpx.post, f"{service.url}/foss", headers=HEADERS, content=body(), timeout=120
+                httpx.post, f"{service.url}/foss", headers=headers, content=body(), timeout=120
             )
-            await until(engine, WAITING, 1)
+            await until(engine, LOCKED, 1)
             await asyncio.sleep(0.5)  # As long as that, the client could send all of it.
             taken, grown = sent, process.memory_info().rss - before
             await connection.rollback()
@@ -118,26 +122,70 @@ async def test_an_import_ends_when_its_client_leaves_although_nobody_reads_its_b
     tmp_path: Path, database_url: str, engine: AsyncEngine, empty_database: None
 ) -> None:
     """Unread data precedes the end of the connection, so reading would not notice it."""
-    first = lines(6000)
-    rival = {"email": json.loads(first.splitlines()[0])["email"]}
+    with running(tmp_path, database_url) as left:
+        async with engine.begin() as other:
+            await other.execute(LOCK)
+            with socket.create_connection(("127.0.0.1", left.port)) as connection:
+                key = b"\r\nIdempotency-Key: left\r\n\r\n"
+                connection.sendall(HEAD.replace(b"\r\n\r\n", key) + chunk(lines(6000)))
+                await until(engine, LOCKED, 1)
+                # More than the service takes meanwhile, and less than the buffers hold.
+                connection.sendall(chunk(FILLER[:UNREAD]))
+            await until(engine, LOCKED, 0)
+            await other.rollback()
+        check_left(left)
+    await until(engine, STORED, 0)
+
+
+async def test_an_import_ends_when_its_client_leaves_while_its_records_are_stored(
+    tmp_path: Path, database_url: str, engine: AsyncEngine, empty_database: None
+) -> None:
+    body = lines(6000)
+    rival = {"email": json.loads(body.splitlines()[0])["email"]}
     insert = text("INSERT INTO foss (name, email) VALUES ('rival', :email)")
     with running(tmp_path, database_url) as left:
         async with engine.begin() as other:
             # The import waits for this one in PostgreSQL.
             await other.execute(insert, rival)
             with socket.create_connection(("127.0.0.1", left.port)) as connection:
-                connection.sendall(HEAD + chunk(first))
+                connection.sendall(HEAD + chunk(body) + chunk(b""))
                 await until(engine, WAITING, 1)
-                # More than the service takes meanwhile, and less than the buffers hold.
-                connection.sendall(chunk(FILLER[:UNREAD]))
             await until(engine, WAITING, 0)
             await other.rollback()
-        # Not a time-out, and no answer that nobody reads.
-        left.wait_for("status=499")
-
-        assert "status=50" not in left.log.read_text()
-        assert "Traceback" not in left.log.read_text()
+        check_left(left)
     await until(engine, STORED, 0)
+
+
+def check_left(service: Service) -> None:
+    # Not a time-out, and no answer that nobody reads.
+    service.wait_for("status=499")
+
+    assert "status=50" not in service.log.read_text()
+    assert "Traceback" not in service.log.read_text()
+
+
+async def test_an_import_is_in_nobodys_way_while_its_client_sends(
+    service: Service, engine: AsyncEngine, empty_database: None
+) -> None:
+    records = [foss() for _ in range(10_000)]
+    size = text("SELECT pg_relation_size('foss')")
+    with socket.create_connection(("127.0.0.1", service.port), timeout=30) as connection:
+        body = "".join(f"{json.dumps(record)}\n" for record in records).encode()
+        connection.sendall(HEAD + chunk(body))
+        await until(engine, RESTING, 1)
+        async with engine.connect() as observer:
+            grown, writers = await observer.scalar(size), await observer.scalar(text(WRITERS))
+        async with httpx.AsyncClient(base_url=service.url, headers=HEADERS) as client:
+            json_ = {"Content-Type": "application/json"}
+            one = await client.post("/foss", json=records[1], headers=json_)
+        connection.sendall(chunk(b""))
+        answered = connection.recv(65536)
+
+    assert (grown, writers) == (0, 0)
+    assert one.status_code == 201
+    assert answered.startswith(b"HTTP/1.1 422 ")
+    assert b'"line":2}' in answered
+    await until(engine, STORED, 1)
 
 
 @pytest.mark.limit("BULK_TRANSFERS", "TRANSFER_MILLISECONDS_FOR_OTHERS")
@@ -156,7 +204,7 @@ async def test_an_import_whose_client_rests_ends_only_if_another_waits_for_too_l
         for _ in range(BULK_CONNECTIONS):
             connection = socket.create_connection(("127.0.0.1", contended.port), timeout=30)
             connections.append(stack.enter_context(connection))
-            # As many as are stored at once.
+            # As many as are sent to the database at once.
             connection.sendall(HEAD + chunk(lines(5000)))
         await until(engine, RESTING, BULK_CONNECTIONS)
         async with httpx.AsyncClient(base_url=contended.url, headers=HEADERS) as client:

@@ -1,44 +1,67 @@
 """Many records into a table, by COPY through a temporary one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, MetaData, Select, Table, func, or_, select, text
+from sqlalchemy import BigInteger, Column, MetaData, Select, Table, bindparam, func, literal, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.schema import CreateTable
 
-from service.common.errors import MAX_FAULTS
+from service.common.errors import MAX_FAULTS, Fault
 from service.common.models import Base
 from service.common.waits import waiting_for
 
 # The number of the line that a record comes from.
 LINE = "line"
+# The lines of a statement.
+FIRST, LAST = "first", "last"
 
 
-async def insert_lines(
-    session: AsyncSession,
-    model: type[Base],
-    unique: str,
-    lines: Sequence[tuple[int, Mapping[str, Any]]],
-) -> list[tuple[int, Any]]:
-    """Store records, each with the number of its line; all name the same columns.
+class StagedLines:
+    """Records of a model in a temporary table, from where they go into the model's table.
 
-    Return line and value where a record has the value of an earlier one, stored or in `lines`, in
-    the column `unique`: the first 100. These are not stored.
+    Until then nobody has to wait for them, and no index has to be read past them. `taken` is the
+    sentence about a value of the column `unique` that another record has.
     """
-    names = tuple(lines[0][1])
-    table = _temporary(model, names)
-    await session.execute(CreateTable(table, if_not_exists=True))
-    await session.execute(text(f"TRUNCATE {table.name}"))
-    raw = await (await session.connection()).get_raw_connection()
-    connection: Any = raw.driver_connection
-    rows = ((line, *(values[name] for name in names)) for line, values in lines)
-    with waiting_for("COPY"):
-        await connection.copy_records_to_table(table.name, records=rows, columns=[LINE, *names])
-    found = await session.execute(_statement(model, table, unique))
-    return [(row[0], row[1]) for row in found]
+
+    def __init__(
+        self,
+        session: AsyncSession,
+        model: type[Base],
+        unique: str,
+        taken: Callable[[Any], str],
+    ) -> None:
+        self._session = session
+        self._model = model
+        self._unique = unique
+        self._taken = taken
+        self._table: Table | None = None
+
+    async def stage(self, rows: Sequence[tuple[int, Mapping[str, Any]]]) -> None:
+        """Keep records, each with the number of its line; all name the same columns."""
+        names = tuple(rows[0][1])
+        if self._table is None:
+            self._table = _temporary(self._model, names)
+            await self._session.execute(CreateTable(self._table))
+        raw = await (await self._session.connection()).get_raw_connection()
+        connection: Any = raw.driver_connection
+        records = ((line, *(values[name] for name in names)) for line, values in rows)
+        with waiting_for("COPY"):
+            await connection.copy_records_to_table(
+                self._table.name, records=records, columns=[LINE, *names]
+            )
+
+    async def insert(self, first: int, last: int) -> list[Fault]:
+        """Store the records of these lines, but for those whose value is taken.
+
+        Return a fault for each of these, the first 100: an earlier line may have the value.
+        """
+        statement = _statement(self._model, self._table, self._unique)
+        found = await self._session.execute(statement, {FIRST: first, LAST: last})
+        pointer = f"/{self._unique}"
+        return [Fault(pointer, "uniqueItems", self._taken(value), line) for line, value in found]
 
 
 @cache
@@ -46,7 +69,7 @@ def _temporary(model: type[Base], names: tuple[str, ...]) -> Table:
     return Table(
         f"{model.__tablename__}_lines",
         MetaData(),
-        Column(LINE, BigInteger),
+        Column(LINE, BigInteger, primary_key=True, autoincrement=False),
         *(Column(name, getattr(model, name).type) for name in names),
         prefixes=["TEMPORARY"],
         postgresql_on_commit="DROP",
@@ -55,24 +78,33 @@ def _temporary(model: type[Base], names: tuple[str, ...]) -> Table:
 
 @cache
 def _statement(model: type[Base], table: Table, unique: str) -> Select[Any]:
-    """Return what stores the lines, and finds those that were not."""
-    columns = [column for column in table.columns if column.name != LINE]
+    """Return what stores some lines, and finds those that were not stored."""
+    line, value = table.columns[LINE], table.columns[unique]
+    columns = [column for column in table.columns if column is not line]
+    some = line.between(bindparam(FIRST, type_=BigInteger), bindparam(LAST, type_=BigInteger))
     stored = (
         insert(model)
         .from_select(
-            [column.name for column in columns], select(*columns).order_by(table.columns[LINE])
+            [column.name for column in columns], select(*columns).where(some).order_by(line)
         )
         .on_conflict_do_nothing(index_elements=[unique])
         .returning(getattr(model, unique))
         .cte("stored")
     )
-    value = table.columns[unique]
-    nth = func.row_number().over(partition_by=value, order_by=table.columns[LINE])
-    lines = select(table.columns[LINE], value, nth.label("nth")).subquery()
-    missing = lines.columns[unique].not_in(select(stored.columns[unique]))
+    # A record that was stored is line 0 here, before the one line that it comes from. A join would
+    # depend on estimates of how many there are, and PostgreSQL has none for a temporary table.
+    both = (
+        select(line, value)
+        .where(some)
+        .union_all(select(literal(0, BigInteger), stored.columns[unique]))
+        .subquery()
+        .columns
+    )
+    previous = func.lag(both[LINE]).over(partition_by=both[unique], order_by=both[LINE])
+    found = select(both[LINE], both[unique], previous.label("previous")).subquery().columns
     return (
-        select(lines.columns[LINE], lines.columns[unique])
-        .where(or_(lines.columns.nth > 1, missing))
-        .order_by(lines.columns[LINE])
+        select(found[LINE], found[unique])
+        .where(found[LINE] > 0, found["previous"].is_distinct_from(0))
+        .order_by(found[LINE])
         .limit(MAX_FAULTS)
     )

@@ -1,18 +1,20 @@
 """The lines of a body: each checked by the schema file of a record, while they come."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator
 from dataclasses import replace
 from hashlib import sha256
+from itertools import pairwise
+from math import inf
 from typing import Any, Protocol
 
 from service.common.errors import MAX_FAULTS, Fault, InvalidAPIRequest
 from service.common.imports.ndjson import Record
 from service.common.validation import Payload
 
-# How many records are sent to the database at once, and from how many bytes of the body. About as
-# many are in memory.
+# How many records are sent to the database at once, and stored by one statement, and from how many
+# bytes of the body. About as many are in memory.
 BATCH = 5000
-BATCH_BYTES = 1 << 20
+BATCH_BYTES = 1 << 18
 
 Rows = list[tuple[int, dict[str, Any]]]
 
@@ -25,6 +27,16 @@ class Reader(Protocol):
 
     def close(self) -> Iterator[Record]:
         """Yield what is left."""
+
+
+class Staged(Protocol):
+    """Where records wait until all are there, and then are stored."""
+
+    async def stage(self, rows: Rows) -> None:
+        """Keep some records."""
+
+    async def insert(self, first: int, last: int) -> list[Fault]:
+        """Store those of some lines; return the faults that only the database can find."""
 
 
 class Lines:
@@ -54,20 +66,27 @@ class Lines:
         """Read the first of the records, for which nobody need wait who has something to lose."""
         self._first = await anext(self._batches, None)
 
-    async def store(self, insert: Callable[[Rows], Awaitable[list[Fault]]]) -> int:
-        """Hand on all records, some at a time, and return how many there were.
+    async def store(self, staged: Staged) -> int:
+        """Store all records and return how many there are.
 
-        `insert` returns the faults that only the database can find. Raises InvalidAPIRequest
-        (422): the first 100 faults by line; then nothing of this may stay stored.
+        While the client sends, they are only staged: how long it takes must delay nobody else.
+        Raises InvalidAPIRequest (422): the first 100 faults by line; then nothing of this may stay
+        stored.
         """
         count = 0
+        ends = [0]
         if self._first is None:
             await self.read_first()
         rows = self._first
         while rows is not None:
-            self._faults += await insert(rows)
+            await staged.stage(rows)
             count += len(rows)
+            ends.append(rows[-1][0])
             rows = None if self._is_hopeless() else await anext(self._batches, None)
+        for before, last in pairwise(ends):
+            self._faults += await staged.insert(before + 1, last)
+            if self._is_hopeless(last):
+                break
         if self._faults:
             faults = sorted(self._faults, key=lambda fault: fault.line or 0)
             raise InvalidAPIRequest(status_code=422, faults=faults)
@@ -79,9 +98,9 @@ class Lines:
             self._digest.update(data)
         return self._digest.digest()
 
-    def _is_hopeless(self) -> bool:
-        """Return whether there are as many faults as are told."""
-        return len(self._faults) >= MAX_FAULTS
+    def _is_hopeless(self, last: float = inf) -> bool:
+        """Return whether up to this line there are as many faults as are told."""
+        return sum((fault.line or 0) <= last for fault in self._faults) >= MAX_FAULTS
 
     async def _read(self) -> AsyncIterator[Rows]:
         """Yield the records without a fault, up to that line by which there are too many faults."""

@@ -1,0 +1,98 @@
+"""Records that are staged while a client sends them, and stored when all are there."""
+
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+
+from service import limits
+from service.common.errors import Fault, InvalidAPIRequest
+from service.common.imports.lines import BATCH, Lines, Rows
+from service.common.imports.ndjson import NdjsonReader
+from service.foss.backend import stage_foss
+from service.foss.payloads import CreateFoss
+from tests.factories import foss
+
+PIECE = 1 << 12
+READ = """
+SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables
+WHERE relid = 'foss_lines'::regclass
+"""
+
+
+class Steps:
+    """Notes what is done, and finds as many taken e-mails in each statement."""
+
+    def __init__(self, taken: int = 0) -> None:
+        self.staged: list[int] = []
+        self.ranges: list[tuple[int, int]] = []
+        self._taken = taken
+
+    async def stage(self, rows: Rows) -> None:
+        assert not self.ranges
+        self.staged.append(len(rows))
+
+    async def insert(self, first: int, last: int) -> list[Fault]:
+        self.ranges.append((first, last))
+        return [Fault("/email", "uniqueItems", "", first + n) for n in range(self._taken)]
+
+
+def read(*texts: bytes) -> Lines:
+    data = b"".join(texts)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for start in range(0, len(data), PIECE):
+            yield data[start : start + PIECE]
+
+    return Lines(pieces(), NdjsonReader(10_000), CreateFoss)
+
+
+def ndjson(count: int) -> bytes:
+    return "".join(f"{json.dumps(foss())}\n" for _ in range(count)).encode()
+
+
+async def test_nothing_is_stored_before_all_is_read_and_each_line_once() -> None:
+    steps = Steps()
+    # Lines without text cost no statement.
+    count = await read(ndjson(3 * BATCH), b"\n" * 20 * BATCH, ndjson(1)).store(steps)
+    ends = [last for _, last in steps.ranges]
+
+    assert count == sum(steps.staged) == 3 * BATCH + 1
+    assert len(steps.staged) == len(steps.ranges) <= 8
+    assert [first for first, _ in steps.ranges] == [1, *(end + 1 for end in ends[:-1])]
+    assert ends[-1] == 23 * BATCH + 1
+
+
+async def test_nothing_more_is_stored_after_a_hundred_faults_up_to_that_line() -> None:
+    steps = Steps(taken=limits.FAULTS.value // 2)
+    with pytest.raises(InvalidAPIRequest) as refused:
+        # What is wrong behind these lines does not count.
+        await read(ndjson(4 * BATCH), b"[]\n" * 60).store(steps)
+    lines = [fault.line for fault in refused.value.faults]
+
+    assert len(steps.staged) > len(steps.ranges) == 2
+    assert lines == [
+        first + number for first, _ in steps.ranges for number in range(limits.FAULTS.value // 2)
+    ]
+
+
+async def test_each_statement_reads_no_other_lines_than_its_own(
+    engine: AsyncEngine, empty_database: None
+) -> None:
+    size, batches = 500, 20
+    rows = [(line, foss()) for line in range(1, 1 + size * batches)]
+    for _, record in rows[size - 1 :: size]:
+        record["email"] = rows[0][1]["email"]
+    async with AsyncSession(engine) as session:
+        staged = stage_foss(session)
+        starts = range(0, len(rows), size)
+        for start in starts:
+            await staged.stage(rows[start : start + size])
+        found = [await staged.insert(start + 1, start + size) for start in starts]
+        seen = await session.scalar(text(READ))
+
+    assert [[fault.line for fault in faults] for faults in found] == [[n + size] for n in starts]
+    # To store them, and to find those that were not.
+    assert seen == 2 * len(rows)
