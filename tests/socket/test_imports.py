@@ -16,6 +16,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.common.database import BULK_CONNECTIONS
+from service.common.imports.lines import BATCH_BYTES
 from tests.factories import foss
 from tests.socket.conftest import KEY, Service, running
 from tests.waiting import until
@@ -127,7 +128,10 @@ async def test_an_import_ends_when_its_client_leaves_although_nobody_reads_its_b
             await other.execute(LOCK)
             with socket.create_connection(("127.0.0.1", left.port)) as connection:
                 key = b"\r\nIdempotency-Key: left\r\n\r\n"
-                connection.sendall(HEAD.replace(b"\r\n\r\n", key) + chunk(lines(6000)))
+                # What the service reads before it looks the key up.
+                body = lines(6000)
+                first = body[: body.index(b"\n", BATCH_BYTES) + 1]
+                connection.sendall(HEAD.replace(b"\r\n\r\n", key) + chunk(first))
                 await until(engine, LOCKED, 1)
                 # More than the service takes meanwhile, and less than the buffers hold.
                 connection.sendall(chunk(FILLER[:UNREAD]))
