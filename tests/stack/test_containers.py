@@ -237,7 +237,7 @@ def test_the_commands_work_against_the_running_stack(stack: Stack, http: httpx.C
 
     assert "SELECT 1" in stack.just("psql", "--echo-queries", "-c", "SELECT 1").stdout
     assert (back.returncode, unready, forth.returncode) == (0, 503, 0)
-    assert "CREATE TABLE idempotencykey" in pending.stdout
+    assert "ALTER INDEX ix_foss_name_email_trigrams" in pending.stdout
     assert http.get("/readyz").status_code == 200
     # What the replicas run, and would run if there were more, is a matter of `deploy`.
     latest = stack.docker("image", "inspect", "--format", "{{.Id}}", f"{stack.name}-api:latest")
@@ -348,7 +348,7 @@ def test_a_build_that_does_not_become_ready_is_rolled_back(
     stack: Stack, http: httpx.Client
 ) -> None:
     before = stack.containers()
-    source = stack.directory / "service" / "__main__.py"
+    source = stack.directory / "service" / "server" / "run.py"
     text = source.read_text()
     source.write_text(text.replace("    try:\n", "    raise SystemExit(3)\n    try:\n", 1))
     try:
