@@ -66,6 +66,6 @@ def test_variables_for_other_programs_change_nothing(clone: Clone) -> None:
     succeeded(checkout.just("backup", "a.dump"))
     succeeded(checkout.just("restore", "a.dump"))
     succeeded(checkout.just("export", "a.csv"))
-    succeeded(checkout.just("test", "tests/unit/test_settings.py", "-q"))
+    succeeded(checkout.just("test", "tests/unit/settings/test_settings.py", "-q"))
     assert checkout.find("ada") == ["Ada"]
     succeeded(checkout.just("down"))
