@@ -23,7 +23,7 @@ class Admission:
         self._waiting = 0
         self._most_waiting = waiting
         self._make_room = make_room
-        # How many have gone on although nobody had left.
+        # How many are in beyond those that may be.
         self._beyond = 0
 
     async def enter(self, message: str, seconds: float) -> None:
@@ -55,7 +55,7 @@ class Admission:
     def lent(self) -> Iterator[None]:
         """Wait for something else; meanwhile another is let in.
 
-        Those that have gone on afterwards may be any number too many, until as many leave.
+        Afterwards any number may be in beyond those that may be, until as many leave.
         """
         self.leave()
         try:

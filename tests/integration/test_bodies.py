@@ -10,7 +10,7 @@ from quart import Quart
 
 from service import create_app, limits
 from service.common import transfers
-from service.common.middleware import body_limits
+from service.common.middleware import body_limits, schemas
 from service.common.middleware.body_budget import Budget
 from service.settings import Settings
 from tests.factories import foss
@@ -227,3 +227,29 @@ async def test_an_import_whose_records_do_not_arrive_ends_when_another_waits(
 
     assert another.status == 201
     assert sorted(exchange.status for exchange in resting) == [201] * (len(resting) - 1) + [408]
+
+
+@pytest.mark.limit("BODIES_BYTES")
+async def test_a_body_that_waits_to_be_parsed_counts_and_can_be_refused(
+    running: Quart, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schemas, "LARGE", LIMIT - 1)
+    turn: asyncio.Lock = running.extensions["large_body"]
+    await turn.acquire()
+    complete, *others = [Exchange(running, "/foss", "POST", **JSON) for _ in range(4)]
+    tasks = [asyncio.create_task(complete.run(part(b" " * LIMIT)))]
+    await until(lambda: bool(vars(turn)["_waiters"]))
+    counted = budget(running).held
+    tasks += [asyncio.create_task(one.run(part(b" " * LIMIT, more=True))) for one in others]
+    await settle()
+    held = budget(running).held
+    turn.release()
+    await tasks[0]
+    for one in others:
+        one.received.put_nowait(GONE)
+    await asyncio.gather(*tasks)
+
+    assert counted == LIMIT
+    assert held == ALL
+    assert complete.status == 503
+    assert budget(running).held == 0

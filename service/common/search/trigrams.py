@@ -12,7 +12,7 @@ COMMON = 1 / 20
 COMMONER = 2
 # How many trigrams the index is asked for, about: it reads what it knows about each of them.
 FEW = 8
-# Of about how many trigrams of a text these are chosen.
+# They are chosen from about this many trigrams of a text.
 CANDIDATES = 32
 # PostgreSQL's trigrams are of letters and digits; whatever else there is only separates words.
 # With LC_CTYPE `C` it knows those of ASCII alone. The letter `İ` is two in lower case.
