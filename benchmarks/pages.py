@@ -16,10 +16,10 @@ from time import perf_counter
 
 from sqlalchemy import text
 
-from service.common.cursors import Cursor, encode_cursor, scope_of
-from service.common.database import Database
+from service.common.database.database import Database
 from service.common.embedded import start_server
-from service.common.ordering import order_of
+from service.common.resource.cursors import Cursor, encode_cursor, scope_of
+from service.common.resource.ordering import order_of
 from service.foss import domain
 from service.foss.payloads import ListFoss
 from service.settings import ROOT, Settings

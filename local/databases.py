@@ -9,8 +9,8 @@ from typing import IO, Any
 from local import clients, compose, modes, psql
 from local.console import CommandError
 from migrations.objects import OBJECTS
-from service.common.engine import database_url
-from service.common.revisions import known_revisions
+from service.common.database.engine import database_url
+from service.common.database.revisions import known_revisions
 from service.settings import ROOT, Settings
 
 LOOK = r"""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local.executables import find_executable
-from service.common.engine import COMMAND_GRACE_SECONDS
+from service.common.database.engine import COMMAND_GRACE_SECONDS
 from service.limits import PROGRESS_SECONDS
 from service.settings import ROOT, Settings, make_private
 

@@ -1,7 +1,7 @@
 """The application for any ASGI server: `hypercorn service.asgi:app`."""
 
 from service import create_app
-from service.common.logs import configure_logs
+from service.logs import configure_logs
 from service.settings import load_settings
 
 settings = load_settings()

@@ -15,8 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import NullPool
 
 from service import create_app
+from service.common.database.engine import create_engine
 from service.common.embedded import start_server
-from service.common.engine import create_engine
 from service.settings import ROOT, Settings
 from tests.client import Client
 from tests.contract import check_every_answer

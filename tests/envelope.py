@@ -4,7 +4,7 @@ from typing import Any
 
 from quart.wrappers import Response
 
-from service.common.validation import load_schemas
+from service.common.contract.validation import load_schemas
 
 
 def check_envelope(body: Any, headers: Any, status: int, type_: str) -> Any:

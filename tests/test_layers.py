@@ -33,11 +33,44 @@ ALLOWED = {
     "payloads": set(),
 }
 SERVER = "service.server"
-SETTINGS = "service.settings"
-# Below everything else.
-GROUND = {"service.limits", "service.failures"}
+# From the bottom to the top; a package imports only what is on a level below its own.
+LEVELS = [
+    {"service.limits", "service.failures"},
+    {"service.settings"},
+    {"service.common.errors"},
+    {"service.common.contract", "service.common.embedded", "service.logs"},
+    {"service.common.database"},
+    {"service.common.web"},
+    {"service.common.middleware"},
+    {"service.common.resource"},
+    {"service.common.bulk"},
+    {"service.common.idempotency"},
+    # The blueprints.
+    set(),
+    {"service", "service.maintenance"},
+    {"service.asgi", "service.server"},
+    {"service.__main__"},
+]
+BLUEPRINTS = LEVELS.index(set())
+# Quart is known to these packages, to the hooks of features, and to views.
+WEB_PACKAGES = {"service.common.web", MIDDLEWARE}
+HOOKS = {
+    "service.common.resource.conditional",
+    "service.common.resource.pagination",
+    "service.common.bulk.exports",
+    "service.common.bulk.imports",
+    "service.common.bulk.streamed_body",
+    "service.common.idempotency.hook",
+}
+# Statements are written in these packages, and in a blueprint's `backend.py`.
+SQL_PACKAGES = {
+    "service.common.database",
+    "service.common.resource",
+    "service.common.bulk",
+    "service.common.idempotency",
+}
 # Others import only what their `__init__.py` offers.
-PACKAGES = {SERVER, SETTINGS, "service.common.errors"}
+PACKAGES = {SERVER, "service.settings", "service.common.errors"}
 # What starts a program, on top of everything else.
 PROGRAMS = {"service", "service.__main__", "service.asgi"}
 STATEMENTS = {
@@ -53,11 +86,6 @@ STATEMENTS = {
 }
 # Models may use these for defaults and constraints.
 FOR_MODELS = {"text", "func"}
-MAX_LINES = 250
-LONG = {
-    "service.limits": "holds every limit",
-    "service.settings.settings": "holds every setting",
-}
 
 
 @cache
@@ -111,41 +139,38 @@ def layer_of(module: str) -> str:
     return parts[2] if len(parts) > 2 else "__init__"
 
 
-def common_stands_alone(found: Iterable[Edge]) -> list[Edge]:
-    """`common` knows neither middleware, blueprints, the application nor the web."""
-    return [
-        (importer, imported)
-        for importer, imported in found
-        if within(importer, COMMON)
-        and not within(importer, MIDDLEWARE)
-        and (
-            within(imported, MIDDLEWARE)
-            or blueprint_of(imported)
-            or imported in PROGRAMS
-            or imported in {"quart", "quart_schema"}
-        )
-    ]
+def package_of(module: str) -> str | None:
+    """Return the package of `LEVELS` that a module is part of, or its blueprint's."""
+    if name := blueprint_of(module):
+        return f"service.{name}"
+    # Everything is within `service`, which is also a module of its own.
+    known = {package for level in LEVELS for package in level - {"service"}}
+    return next(
+        (one for one in known if within(module, one)), "service" if module == "service" else None
+    )
 
 
-def middleware_knows_no_blueprint(found: Iterable[Edge]) -> list[Edge]:
-    """Middleware serves every blueprint, and so knows none, nor the application."""
-    return [
-        (importer, imported)
-        for importer, imported in found
-        if within(importer, MIDDLEWARE) and (blueprint_of(imported) or imported in PROGRAMS)
-    ]
+def level_of(module: str) -> int | None:
+    """Return the level of a module, from the bottom; None if it has none."""
+    if blueprint_of(module):
+        return BLUEPRINTS
+    package = package_of(module)
+    return next((i for i, level in enumerate(LEVELS) if package in level), None)
 
 
-def settings_stand_at_the_bottom(found: Iterable[Edge]) -> list[Edge]:
-    """The settings, the limits and the failures know nothing else of the service."""
-    return [
-        (importer, imported)
-        for importer, imported in found
-        if (within(importer, SETTINGS) or importer in GROUND)
-        and within(imported, "service")
-        and not (within(importer, SETTINGS) and within(imported, SETTINGS))
-        and imported not in {"service", *GROUND}
-    ]
+def imports_go_down(found: Iterable[Edge]) -> list[Edge]:
+    """A package imports only packages of lower levels, so there is no cycle among them."""
+    broken = []
+    for importer, imported in found:
+        # An import of anything within a package is an import of `service` and `service.common` too.
+        if not within(imported, "service") or imported in {"service.common", importer}:
+            continue
+        if importer == "service.common" or package_of(importer) == package_of(imported):
+            continue
+        upper, lower = level_of(importer), level_of(imported)
+        if upper is None or lower is None or lower >= upper:
+            broken.append((importer, imported))
+    return broken
 
 
 def packages_are_entered_by_their_front(found: Iterable[Edge]) -> list[Edge]:
@@ -186,25 +211,25 @@ def layers_have_known_names(found: Iterable[Edge]) -> list[Edge]:
     return [edge for edge in found if blueprint_of(edge[0]) and layer_of(edge[0]) not in ALLOWED]
 
 
-def only_views_know_middleware(found: Iterable[Edge]) -> list[Edge]:
-    """Below a view nobody reaches back to the request."""
+def only_views_know_the_request(found: Iterable[Edge]) -> list[Edge]:
+    """Below a view nothing reaches back to the request."""
     return [
         (importer, imported)
         for importer, imported in found
         if blueprint_of(importer)
-        and within(imported, MIDDLEWARE)
         and layer_of(importer) not in {"__init__", "views"}
+        and (imported in HOOKS or any(within(imported, package) for package in WEB_PACKAGES))
     ]
 
 
 def only_the_edge_knows_the_web(found: Iterable[Edge]) -> list[Edge]:
-    """Quart and its kin stay in the application, views and middleware."""
+    """Quart and its kin stay in the application, hooks and views."""
     return [
         (importer, imported)
         for importer, imported in found
         if imported.split(".")[0] in WEB
-        and importer != "service"
-        and not within(importer, MIDDLEWARE)
+        and importer not in {"service", *HOOKS}
+        and not any(within(importer, package) for package in WEB_PACKAGES)
         and not (blueprint_of(importer) and layer_of(importer) in {"__init__", "views"})
     ]
 
@@ -218,50 +243,31 @@ def only_the_server_knows_hypercorn(found: Iterable[Edge]) -> list[Edge]:
     ]
 
 
-def the_server_stands_on_top(found: Iterable[Edge]) -> list[Edge]:
-    """Nothing but the program imports the server."""
-    return [
-        (importer, imported)
-        for importer, imported in found
-        if within(imported, SERVER)
-        and not within(importer, SERVER)
-        and importer != "service.__main__"
-    ]
-
-
 EDGE_RULES: list[tuple[Callable[[Iterable[Edge]], list[Edge]], list[Edge]]] = [
     (
-        common_stands_alone,
+        imports_go_down,
         [
-            ("service.common.engine", "service.common.middleware.cors"),
-            ("service.common.engine", "service.common.middleware"),
-            ("service.common.models", "service.foss.models"),
-            ("service.common", "service.foss"),
-            ("service.common.logs", "service"),
-            ("service.common.database", "quart"),
-            ("service.common.validation", "quart_schema"),
-        ],
-    ),
-    (
-        middleware_knows_no_blueprint,
-        [
+            ("service.common.database.engine", "service.common.middleware.cors"),
+            ("service.common.errors", "service.common.contract"),
+            ("service.common.contract.parsing", "service.common.database.models"),
+            ("service.common.web.prefix", "service.common.resource.pages"),
+            ("service.common.database.models", "service.foss.models"),
             ("service.common.middleware.guard", "service.foss.domain"),
-            ("service.common.middleware", "service.health"),
             ("service.common.middleware.openapi", "service"),
-        ],
-    ),
-    (
-        settings_stand_at_the_bottom,
-        [
+            ("service.common.bulk.exports", "service.common.idempotency.hook"),
+            ("service.logs", "service"),
             ("service.settings", "service.common.errors.exceptions"),
             ("service.settings.tls", "service.foss.models"),
             ("service.limits", "service.settings"),
+            ("service.logs", "service.server"),
+            ("service", "service.server.run"),
+            ("service.common.utils", "service.common.errors"),
         ],
     ),
     (
         packages_are_entered_by_their_front,
         [
-            ("service.common.engine", "service.settings.tls"),
+            ("service.common.database.engine", "service.settings.tls"),
             ("service.__main__", "service.server.run"),
         ],
     ),
@@ -292,10 +298,11 @@ EDGE_RULES: list[tuple[Callable[[Iterable[Edge]], list[Edge]], list[Edge]]] = [
     ),
     (layers_have_known_names, [("service.foss.utils", "service.foss.models")]),
     (
-        only_views_know_middleware,
+        only_views_know_the_request,
         [
             ("service.foss.domain", "service.common.middleware.unit_of_work"),
-            ("service.foss.backend", "service.common.middleware"),
+            ("service.foss.backend", "service.common.web.prefix"),
+            ("service.foss.domain", "service.common.bulk.exports"),
         ],
     ),
     (
@@ -311,11 +318,7 @@ EDGE_RULES: list[tuple[Callable[[Iterable[Edge]], list[Edge]], list[Edge]]] = [
     ),
     (
         only_the_server_knows_hypercorn,
-        [("service.common.logs", "hypercorn"), ("service", "hypercorn.asyncio")],
-    ),
-    (
-        the_server_stands_on_top,
-        [("service.common.logs", "service.server"), ("service.asgi", "service.server.run")],
+        [("service.logs", "hypercorn"), ("service", "hypercorn.asyncio")],
     ),
 ]
 
@@ -323,7 +326,7 @@ EDGE_RULES: list[tuple[Callable[[Iterable[Edge]], list[Edge]], list[Edge]]] = [
 def test_the_imports_of_the_whole_service_are_looked_at() -> None:
     importers = {importer for importer, _ in edges()}
 
-    assert {"service", "service.__main__", "service.foss.backend", MIDDLEWARE} <= importers
+    assert {"service", "service.__main__", "service.foss.backend"} <= importers
     assert ("service.foss.views", "service.foss.domain") in edges()
     assert ("service.foss.views", "quart") in edges()
     assert importers <= set(sources())
@@ -360,8 +363,10 @@ def test_the_layers_that_are_allowed_are_those_below() -> None:
 
 
 def statement_builders(module: str, source: str) -> list[str]:
-    """Only `backend.py` writes SQLAlchemy statements; models use some parts for defaults."""
-    if module.rsplit(".", maxsplit=1)[-1] == "backend":
+    """SQL is written in few packages and in `backend.py`; models use some parts for defaults."""
+    if any(within(module, package) for package in SQL_PACKAGES) or (
+        blueprint_of(module) and layer_of(module) == "backend"
+    ):
         return []
     forbidden = STATEMENTS
     if module.rsplit(".", maxsplit=1)[-1] == "models":
@@ -402,7 +407,7 @@ def settings_readers(module: str, source: str) -> list[str]:
     """Settings are handed down; only what starts a program loads them."""
     if module in {
         *("service", "service.server.run", "service.asgi"),
-        "service.chores",
+        "service.maintenance",
         "service.settings.settings",
     }:
         return []
@@ -422,13 +427,7 @@ def committers(module: str, source: str) -> list[str]:
         and isinstance(node.func, ast.Attribute)
         and node.func.attr in {"commit", "begin", "begin_nested"}
     ]
-    return calls[1:] if module == "service.common.database" else calls
-
-
-def long_modules(module: str, source: str) -> list[str]:
-    """A module stays below about 250 lines; split by concern, not by size."""
-    lines = source.count("\n")
-    return [f"{lines} lines"] if lines > MAX_LINES and module not in LONG else []
+    return calls[1:] if module == "service.common.database.database" else calls
 
 
 def undocumented(module: str, source: str) -> list[str]:
@@ -443,9 +442,10 @@ SOURCE_RULES: list[tuple[Callable[[str, str], list[str]], list[Edge]]] = [
             ("service.foss.domain", "from sqlalchemy import select"),
             ("service.foss.views", "from sqlalchemy.sql.expression import update as change"),
             ("service.foss.domain", "def f():\n    from sqlalchemy import text"),
-            ("service.common.database", "import sqlalchemy as sa"),
+            ("service.common.web.prefix", "import sqlalchemy as sa"),
             ("service.foss.models", "from sqlalchemy import delete"),
-            ("service.common.serializers", "from sqlalchemy import *"),
+            ("service.common.contract.parsing", "from sqlalchemy import *"),
+            ("service.common.middleware.backend", "from sqlalchemy import select"),
         ],
     ),
     (
@@ -454,19 +454,18 @@ SOURCE_RULES: list[tuple[Callable[[str, str], list[str]], list[Edge]]] = [
             ("service.foss.domain", "import os\nkey = os.environ['KEY']"),
             ("service.asgi", "import os\nkey = os.getenv('KEY')"),
             ("service.__main__", "from os import environ"),
-            ("service.common.logs", "from os import getenv as get"),
+            ("service.logs", "from os import getenv as get"),
         ],
     ),
-    (settings_readers, [("service.common.engine", "settings = load_settings()")]),
+    (settings_readers, [("service.common.database.engine", "settings = load_settings()")]),
     (
         committers,
         [
             ("service.foss.backend", "async def f(s):\n    await s.commit()"),
             ("service.foss.domain", "async def f(s):\n    async with s.begin():\n        pass"),
-            ("service.common.database", "def f(s):\n    s.commit()\n    s.commit()"),
+            ("service.common.database.database", "def f(s):\n    s.commit()\n    s.commit()"),
         ],
     ),
-    (long_modules, [("service.foss.domain", '"""Long."""\n' + "x = 1\n" * MAX_LINES)]),
     (undocumented, [("service.foss.domain", "x = 1\n")]),
 ]
 
@@ -488,12 +487,7 @@ def test_a_forbidden_line_would_be_told(
 
 
 def test_the_one_commit_line_is_there() -> None:
-    assert sources()["service.common.database"].count(".commit()") == 1
-
-
-def test_the_long_modules_are_still_long() -> None:
-    for module in LONG:
-        assert sources()[module].count("\n") > MAX_LINES
+    assert sources()["service.common.database.database"].count(".commit()") == 1
 
 
 # Rules over the assembled application.

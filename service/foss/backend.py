@@ -16,27 +16,26 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from service.common.batching import batched, costly, searching, shared
-from service.common.batching.backend import any_of, insert_batch, update_batch
-from service.common.collection.backend import (
+from service.common.bulk.forms import LineForm, stream_selection
+from service.common.bulk.staging import StagedLines
+from service.common.database.batching import batched, costly, searching, shared
+from service.common.database.models import MAX_BIGINT
+from service.common.database.sqlstates import violation_of
+from service.common.errors import RecordAlreadyExists, cut
+from service.common.resource.batches import any_of, insert_batch, update_batch
+from service.common.resource.collection import (
     equals,
     is_costly,
     of_versions,
     record_columns,
     select_page,
-    stream_selection,
 )
-from service.common.cursors import Filters
-from service.common.database_errors import violation_of
-from service.common.entity_tags import Versions
-from service.common.errors import RecordAlreadyExists, cut
-from service.common.exports.backend import LineForm
-from service.common.imports.backend import StagedLines
-from service.common.models import MAX_BIGINT
-from service.common.pages import Page, Selection
-from service.common.records import Record
-from service.common.search.backend import condition_of, weigh
-from service.common.search.pages import PART, search_page
+from service.common.resource.cursors import Filters
+from service.common.resource.entity_tags import Versions
+from service.common.resource.pages import Page, Selection
+from service.common.resource.records import Record
+from service.common.resource.search.backend import condition_of, weigh
+from service.common.resource.search.pages import PART, search_page
 from service.foss.models import Foss
 
 # What `q` is looked for in.

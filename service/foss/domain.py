@@ -7,14 +7,14 @@ from typing import NoReturn
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service import limits
-from service.common.entity_tags import Versions
+from service.common.bulk.forms import LineForm
+from service.common.bulk.lines import Lines
+from service.common.database.serializers import select_fields
 from service.common.errors import PreconditionFailed, RecordNotFound, cut
-from service.common.exports.backend import LineForm
-from service.common.imports.lines import Lines
-from service.common.ordering import order_of
-from service.common.pages import Page, Selection, read_cursor
-from service.common.records import Record
-from service.common.serializers import select_fields
+from service.common.resource.entity_tags import Versions, entity_tag
+from service.common.resource.ordering import order_of
+from service.common.resource.pages import Page, Selection, read_cursor
+from service.common.resource.records import Record
 from service.foss import backend
 from service.foss.models import Foss
 from service.foss.payloads import CreateFoss, ListFoss, UpdateFoss
@@ -122,7 +122,7 @@ def _refuse(foss: Record, versions: Versions) -> NoReturn:
         sentence = f"`If-None-Match` excludes the present version of Foss with `id: {foss.id}`."
     else:
         sentence = f"Foss with `id: {foss.id}` has changed: read it again."
-    raise PreconditionFailed(sentence, version=foss.version)
+    raise PreconditionFailed(sentence, tag=entity_tag(foss.version))
 
 
 def _not_found(id: int) -> RecordNotFound:

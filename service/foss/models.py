@@ -15,7 +15,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from service.common.models import Base
+from service.common.database.models import Base
 
 
 class Foss(Base):

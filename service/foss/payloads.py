@@ -1,6 +1,6 @@
 """What clients send and get, each described by a file in `schemas/foss/`."""
 
-from service.common.validation import Payload
+from service.common.contract.validation import Payload
 
 
 class CreateFoss(Payload, schema="foss/create_foss.json"):

@@ -9,25 +9,24 @@ from quart_schema import (
     document_response,
 )
 
-from service.common.middleware.conditional import etag
-from service.common.middleware.exports import exports
-from service.common.middleware.imports import imports
-from service.common.middleware.json_responses import json_text
-from service.common.middleware.pagination import page_headers
-from service.common.middleware.prefix import public_path
+from service.common.bulk.exports import exports
+from service.common.bulk.imports import imports
+from service.common.contract.payloads import Error, Message
+from service.common.idempotency.payloads import IdempotencyKeyHeader
 from service.common.middleware.unit_of_work import autocommit, session
-from service.common.payloads import (
+from service.common.resource.conditional import etag
+from service.common.resource.pagination import page_headers
+from service.common.resource.payloads import (
     CreatedHeaders,
-    Error,
     FieldsHeaders,
-    IdempotencyKeyHeader,
-    Message,
     PageHeaders,
     Preconditions,
     Prefer,
     RecordHeaders,
 )
-from service.common.preferences import wants_count
+from service.common.resource.preferences import wants_count
+from service.common.web.json_responses import json_text
+from service.common.web.prefix import public_path
 from service.foss import domain
 from service.foss.payloads import (
     CreateFoss,

@@ -4,8 +4,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from service.common.batching import shared
-from service.common.database_errors import sqlstate_of
+from service.common.database.batching import shared
+from service.common.database.sqlstates import sqlstate_of
 from service.common.errors import DatabaseError
 
 # In one statement, for it is asked often.

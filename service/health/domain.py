@@ -2,8 +2,8 @@
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from service.common.database.revisions import known_revisions
 from service.common.errors import DatabaseError, Unavailable
-from service.common.revisions import known_revisions
 from service.health import backend
 
 

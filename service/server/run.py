@@ -19,12 +19,12 @@ from hypercorn.asyncio import serve
 from hypercorn.config import Config, Sockets
 
 from service import create_app, limits
-from service.common.database import pool_sizes
-from service.common.engine import COMMAND_GRACE_SECONDS, database_url
-from service.common.logs import configure_logs, log_unraisable
-from service.common.middleware.drain import begin_drain
-from service.common.validation import SchemaError
+from service.common.contract.validation import SchemaError
+from service.common.database.database import pool_sizes
+from service.common.database.engine import COMMAND_GRACE_SECONDS, database_url
+from service.common.web.drain import begin_drain
 from service.failures import OperatorError
+from service.logs import configure_logs, log_unraisable
 from service.server import idle_connections, single_write
 from service.server.accepting import new_event_loop
 from service.server.access_log import AccessLog

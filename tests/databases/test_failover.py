@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from service import chores
-from service.common.database import Database
+from service import maintenance as chores
+from service.common.database.database import Database
 from service.settings import Settings
 from tests.client import Client
 from tests.databases.conftest import Open

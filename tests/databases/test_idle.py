@@ -9,8 +9,9 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.pool import NullPool
 
-from service.common import database_connection, pool_events
-from service.common.engine import create_engine
+from service.common.database import connection as database_connection
+from service.common.database import pool_events
+from service.common.database.engine import create_engine
 from tests.databases.conftest import Open
 from tests.databases.servers import Server
 from tests.envelope import error_of

@@ -13,7 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.pool import NullPool
 
 from local.psql import connection
-from service.common.engine import create_engine
+from service.common.database.engine import create_engine
 from service.common.errors.exceptions import DatabaseError
 from service.settings import SettingsError, load_settings
 from tests.conftest import alembic_config

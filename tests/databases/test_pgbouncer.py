@@ -15,7 +15,7 @@ from sqlalchemy import text
 from sqlalchemy.pool import NullPool
 
 from local.psql import connection
-from service.common.engine import create_engine
+from service.common.database.engine import create_engine
 from service.settings import ROOT
 from tests.conftest import alembic_config
 from tests.databases.conftest import Open

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from service import chores
-from service.common.database import Database
-from service.common.logs import configure_logs
+from service import maintenance as chores
+from service.common.database.database import Database
+from service.logs import configure_logs
 from service.settings import ROOT, Settings
 from tests.databases.conftest import Open
 from tests.databases.servers import Server

@@ -16,15 +16,15 @@ from hypothesis import strategies as st
 from quart import Quart
 
 from service import create_app, limits
-from service.common.entity_tags import has_too_many_tags
+from service.common.bulk.csv_reader import CsvReader
+from service.common.bulk.lines import Lines, Reader, Rows
+from service.common.bulk.ndjson import NdjsonReader
+from service.common.contract.parsing import parse_json, parse_query, text_faults
 from service.common.errors.exceptions import Fault, InvalidAPIRequest, JSONException
-from service.common.imports.csv_reader import CsvReader
-from service.common.imports.lines import Lines, Reader, Rows
-from service.common.imports.ndjson import NdjsonReader
-from service.common.middleware.request_headers import RequestHeaders
-from service.common.parsing import parse_json, parse_query, text_faults
-from service.common.payloads import Preconditions
-from service.common.preferences import wants_count
+from service.common.resource.entity_tags import has_too_many_tags
+from service.common.resource.payloads import Preconditions
+from service.common.resource.preferences import wants_count
+from service.common.web.request_headers import RequestHeaders
 from service.foss.domain import select_records
 from service.foss.payloads import CreateFoss, ListFoss
 from service.settings import Settings

@@ -9,9 +9,10 @@ from pydantic import SecretStr
 from quart import Quart
 
 from service import create_app, limits
-from service.common import transfers
-from service.common.middleware import body_limits, schemas
-from service.common.middleware.body_budget import Budget
+from service.common.database import transfers
+from service.common.middleware import schemas
+from service.common.web import body_limits
+from service.common.web.body_budget import Budget
 from service.settings import Settings
 from tests.factories import foss
 from tests.integration.test_connection import GONE, Exchange, part

@@ -10,7 +10,7 @@ from quart.wrappers import Response
 
 from service import create_app
 from service.common.middleware import admission
-from service.common.middleware.connection import GIVE_UP
+from service.common.web.connection import GIVE_UP
 from service.docs.domain import ASSETS, FOLDER
 from service.limits import REQUESTS_IN_PROGRESS
 from service.settings import Settings

@@ -12,9 +12,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service import create_app, limits
-from service.common.logs import configure_logs
-from service.common.middleware.drain import begin_drain
-from service.common.work_pool import WorkPool
+from service.common.database.work_pool import WorkPool
+from service.common.web.drain import begin_drain
+from service.logs import configure_logs
 from service.settings import Settings
 from tests.client import Client
 from tests.envelope import error_of

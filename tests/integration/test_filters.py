@@ -9,7 +9,7 @@ from quart import Quart
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.common.database import Work
+from service.common.database.database import Work
 from tests.client import Client
 from tests.integration.test_collection import links
 from tests.integration.test_search import read, statements

@@ -8,10 +8,11 @@ from quart import Quart
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service import chores, limits
-from service.common.database import Database
+from service import limits
+from service import maintenance as chores
+from service.common.database.database import Database
 from service.common.idempotency import backend
-from service.common.payloads import IdempotencyKeyHeader
+from service.common.idempotency.payloads import IdempotencyKeyHeader
 from tests.client import Client
 from tests.envelope import error_of
 from tests.factories import foss

@@ -9,9 +9,9 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from quart import Quart
 
-from service.common.contract_parts import BEFORE_THE_APPLICATION, ERRORS
+from service.common.contract.parts import BEFORE_THE_APPLICATION, ERRORS
+from service.common.contract.validation import load_schemas
 from service.common.middleware.guard import PUBLIC_PATHS
-from service.common.validation import load_schemas
 from tests.client import Client
 
 Operation = dict[str, Any]

@@ -12,16 +12,16 @@ from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from service import create_app, limits
-from service.common.database import (
+from service.common.database.database import (
     LOCK_TIMEOUTS,
     Database,
     Work,
     pool_sizes,
 )
-from service.common.logs import configure_logs
+from service.common.database.work_pool import WorkPool
 from service.common.middleware.admission import requests_in_progress
 from service.common.middleware.schemas import LARGE
-from service.common.work_pool import WorkPool
+from service.logs import configure_logs
 from service.settings import Settings
 from tests.client import Client
 from tests.envelope import error_of

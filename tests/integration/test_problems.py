@@ -6,9 +6,9 @@ import pytest
 from quart import Quart
 from werkzeug.datastructures import Headers
 
+from service.common.contract.validation import load_schemas
 from service.common.errors.exceptions import JSONException
-from service.common.middleware.problems import prefers_problem
-from service.common.validation import load_schemas
+from service.common.web.problems import prefers_problem
 from tests.client import Client
 
 PROBLEM = "application/problem+json"

@@ -15,13 +15,13 @@ from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service import limits
-from service.common.database import Work
-from service.common.ordering import order_of
-from service.common.search import pages
-from service.common.search.backend import weigh
-from service.common.search.pages import FAR, NEAR, STEP, affordable, step_of
-from service.common.search.trigrams import FEW, LENGTH, has_trigrams
-from service.common.search.weights import Reading, Search
+from service.common.database.database import Work
+from service.common.resource.ordering import order_of
+from service.common.resource.search import pages
+from service.common.resource.search.backend import weigh
+from service.common.resource.search.pages import FAR, NEAR, STEP, affordable, step_of
+from service.common.resource.search.trigrams import FEW, LENGTH, has_trigrams
+from service.common.resource.search.weights import Reading, Search
 from service.foss import domain
 from service.foss.models import Foss
 from tests.integration.test_collection import links

@@ -8,9 +8,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from service import limits
+from service.common.bulk.lines import BATCH, Lines, Rows
+from service.common.bulk.ndjson import NdjsonReader
 from service.common.errors import Fault, InvalidAPIRequest
-from service.common.imports.lines import BATCH, Lines, Rows
-from service.common.imports.ndjson import NdjsonReader
 from service.foss.backend import stage_foss
 from service.foss.payloads import CreateFoss
 from tests.factories import foss

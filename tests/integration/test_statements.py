@@ -10,7 +10,7 @@ from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service import limits
-from service.common.database import Work
+from service.common.database.database import Work
 from tests.client import Client
 from tests.factories import foss
 

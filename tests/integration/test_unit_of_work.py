@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from service import create_app
-from service.common.database import Work
+from service.common.database.database import Work
 from service.settings import Settings
 from tests.envelope import error_of
 from tests.factories import foss

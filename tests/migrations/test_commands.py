@@ -21,7 +21,7 @@ from sqlalchemy.dialects import postgresql
 from local import migrations as local_migrations
 from local.console import CommandError as LocalCommandError
 from migrations import __main__ as migrations
-from service.common.models import Base
+from service.common.database.models import Base
 from service.settings import ROOT, Settings
 from tests.migrations.conftest import connect
 from tests.migrations.test_migrations import MIGRATION, alembic, head, revisions, tables

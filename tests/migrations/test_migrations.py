@@ -19,8 +19,8 @@ from sqlalchemy.pool import NullPool
 
 from migrations import __main__ as migrations
 from service import create_app
-from service.common.engine import create_engine
-from service.common.models import Base
+from service.common.database.engine import create_engine
+from service.common.database.models import Base
 from service.settings import ROOT, Settings
 from tests.conftest import alembic_config
 from tests.migrations.conftest import connect

@@ -8,8 +8,8 @@ from sqlalchemy import insert, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from service.common.database_errors import constraint_of, sqlstate_of
-from service.common.models import Base
+from service.common.database.models import Base
+from service.common.database.sqlstates import constraint_of, sqlstate_of
 from service.foss.models import Foss
 from tests import factories
 

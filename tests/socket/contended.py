@@ -6,7 +6,7 @@
 import sys
 from functools import partial
 
-from service.common import transfers
+from service.common.database import transfers
 from service.server import run as program
 from tests.socket.impatient import open_sockets
 

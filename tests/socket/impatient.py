@@ -10,7 +10,7 @@ from functools import partial
 
 from hypercorn.config import Sockets
 
-from service.common import database, transfers
+from service.common.database import database, transfers
 from service.server import idle_connections
 from service.server import run as program
 

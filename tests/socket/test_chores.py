@@ -1,4 +1,4 @@
-"""`python -m service.chores`, for real."""
+"""`python -m service.maintenance`, for real."""
 
 import json
 import os
@@ -19,7 +19,7 @@ def start(directory: Path, url: str, *arguments: str) -> tuple[subprocess.Popen[
     log = directory / "chores.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "service.chores", *arguments],
+            [sys.executable, "-m", "service.maintenance", *arguments],
             cwd=ROOT,
             env=os.environ | {"DATABASE_URL": url, "LOG_FORMAT": "json"},
             stdout=output,

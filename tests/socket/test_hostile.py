@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from service.common.request_ids import WELL_FORMED
+from service.common.web.request_id import WELL_FORMED
 from service.limits import HEAD_BYTES, HEADER_FIELDS
 from tests.factories import foss
 from tests.socket.conftest import KEY, Service, running

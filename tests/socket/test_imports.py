@@ -15,8 +15,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.common.database import BULK_CONNECTIONS
-from service.common.imports.lines import BATCH_BYTES
+from service.common.bulk.lines import BATCH_BYTES
+from service.common.database.database import BULK_CONNECTIONS
 from tests.factories import foss
 from tests.socket.conftest import KEY, Service, running
 from tests.waiting import until

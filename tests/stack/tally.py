@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from time import monotonic
 
-from service.common.validation import load_schemas
+from service.common.contract.validation import load_schemas
 from tests.stack.connection import Answer
 
 SAFE = {"GET", "HEAD"}

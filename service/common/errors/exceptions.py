@@ -6,7 +6,6 @@ from types import MappingProxyType
 from typing import Any, ClassVar
 
 from service import limits
-from service.common.entity_tags import entity_tag
 
 MAX_FAULTS = limits.FAULTS.value
 MAX_QUOTED = limits.QUOTED_CHARACTERS.value
@@ -100,14 +99,14 @@ class RequestInProgress(JSONException):
 
 
 class PreconditionFailed(JSONException):
-    """The record is not at a version that the conditions admit; `version` is its present one."""
+    """The record is not at a version that the conditions admit; `tag` is the entity tag it has."""
 
     status_code = 412
 
-    def __init__(self, message: str = "", *, version: int | None = None, **options: Any) -> None:
+    def __init__(self, message: str = "", *, tag: str | None = None, **options: Any) -> None:
         super().__init__(message, **options)
-        if version is not None:
-            self.response_headers["ETag"] = entity_tag(version)
+        if tag is not None:
+            self.response_headers["ETag"] = tag
 
 
 class InvalidContentType(JSONException):

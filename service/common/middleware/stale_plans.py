@@ -8,7 +8,7 @@ from typing import Any
 
 from quart import Quart, request
 
-from service.common.database_errors import is_stale_plan
+from service.common.database.sqlstates import is_stale_plan
 from service.common.middleware.unit_of_work import SAFE_METHODS, close
 
 

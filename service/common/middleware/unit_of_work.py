@@ -1,20 +1,35 @@
 """The unit of work: one request, one session, durable before the first byte of a 2xx leaves."""
 
+from collections.abc import AsyncGenerator
+
 from quart import Quart, current_app, g
 from quart.wrappers import Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from service.common.database import Database, commit, release
-from service.common.middleware.connection import current_request
-from service.common.middleware.json_exceptions import answer
-from service.common.transfers import Transfer
+from service.common.database.database import Database, commit, release
+from service.common.database.transfers import Transfer
+from service.common.middleware.admission import lent
+from service.common.web.connection import current_request
+from service.common.web.json_exceptions import answer
+from service.settings import Settings
 
 SAFE_METHODS = frozenset({"GET", "HEAD"})
 FIRST_ERROR = 400
 
 
-def register(app: Quart) -> None:
-    """Commit after a view that succeeded; roll back in every other case."""
+def register(app: Quart, settings: Settings) -> None:
+    """Commit after a view that succeeded; roll back in every other case.
+
+    The connections are opened with the application, and closed with it.
+    """
+    database = app.extensions["database"] = Database(settings, lent)
+
+    @app.while_serving
+    async def connections() -> AsyncGenerator[None, None]:
+        await database.open()
+        yield
+        await database.close()
+
     app.after_request(finish)
     app.teardown_request(close)
 

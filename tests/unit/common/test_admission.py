@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from service.common.admission import Admission
 from service.common.errors.exceptions import Unavailable
+from service.common.web.admission import Admission
 
 
 async def test_who_leaves_lets_in_who_waited_longest() -> None:

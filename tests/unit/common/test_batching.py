@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from service.common.batching import batched, batched_write, shared
-from service.common.batching.autocommit import Autocommit
-from service.common.batching.batches import MOST, Connections
+from service.common.database.batching import batched, batched_write, shared
+from service.common.database.batching.autocommit import Autocommit
+from service.common.database.batching.batches import MOST, Connections
 
 TRANSACTION = cast("AsyncSession", object())
 
@@ -291,7 +291,7 @@ async def test_a_connection_is_kept_while_calls_wait_for_it_unless_others_need_i
 async def test_who_waits_for_a_slow_statement_goes_out_beside_it(
     database: Database, session: Autocommit, read: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.common.batching.batches.SLOW_SECONDS", 0.01)
+    monkeypatch.setattr("service.common.database.batching.batches.SLOW_SECONDS", 0.01)
     first = await begin(read(session, 1))
     second = await begin(read(session, 2), read(session, 3))
     while len(database.sent) == 1:  # noqa: ASYNC110  # Until the first is slow.
@@ -308,7 +308,7 @@ async def test_who_waits_for_a_slow_statement_goes_out_beside_it(
 async def test_a_slow_statement_that_fails_fails_nobody_else(
     database: Database, session: Autocommit, read: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.common.batching.batches.SLOW_SECONDS", 0.01)
+    monkeypatch.setattr("service.common.database.batching.batches.SLOW_SECONDS", 0.01)
     [first] = await begin(read(session, 1))
     [second] = await begin(read(session, 2))
     while len(database.sent) == 1:  # noqa: ASYNC110  # Until the first is slow.

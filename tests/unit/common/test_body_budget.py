@@ -3,8 +3,8 @@
 import pytest
 
 from service.common.errors.exceptions import Unavailable
-from service.common.middleware.body_budget import Budget
-from service.common.middleware.body_limits import MeasuredBody
+from service.common.web.body_budget import Budget
+from service.common.web.body_limits import MeasuredBody
 
 LIMIT = 1000
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.common.cursors import Cursor, Value, decode_cursor, encode_cursor, scope_of
+from service.common.contract.validation import load_schemas
 from service.common.errors.exceptions import InvalidAPIRequest
-from service.common.ordering import Key
-from service.common.validation import load_schemas
+from service.common.resource.cursors import Cursor, Value, decode_cursor, encode_cursor, scope_of
+from service.common.resource.ordering import Key
 
 MAX_BIGINT = 2**63 - 1
 SCOPE = scope_of((Key("id"),), ())

@@ -7,9 +7,9 @@ from sqlalchemy import insert, literal_column, select, text
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.common.collection.backend import is_indexed
-from service.common.database import Database, Work, commit, pool_sizes
-from service.common.engine import STATEMENTS
+from service.common.database.database import Database, Work, commit, pool_sizes
+from service.common.database.engine import STATEMENTS
+from service.common.resource.collection import is_indexed
 from service.foss.models import Foss
 from service.settings import Settings
 from tests import factories

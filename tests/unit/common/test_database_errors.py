@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from service.common.database_errors import constraint_of, sqlstate_of, translate
+from service.common.database.sqlstates import constraint_of, sqlstate_of, translate
 from service.common.errors.exceptions import (
     DatabaseError,
     DeadlineExceeded,

@@ -12,8 +12,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.pool import NullPool
 
-from service.common.database_errors import translate
-from service.common.engine import create_engine, database_url
+from service.common.database.engine import create_engine, database_url
+from service.common.database.sqlstates import translate
 from service.common.errors.exceptions import DatabaseError, DeadlineExceeded
 from service.settings import Settings
 from service.settings.address import parse_address

@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.common.entity_tags import Versions, entity_tag, matches, versions_of
+from service.common.resource.entity_tags import Versions, entity_tag, matches, versions_of
 
 
 @pytest.mark.parametrize(

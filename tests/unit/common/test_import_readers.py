@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service import limits
+from service.common.bulk.csv_reader import CsvReader, grammar_fault
+from service.common.bulk.ndjson import NdjsonReader
+from service.common.bulk.splitter import Splitter
 from service.common.errors.exceptions import Fault, InvalidAPIRequest
-from service.common.imports.csv_reader import CsvReader, grammar_fault
-from service.common.imports.ndjson import NdjsonReader
-from service.common.imports.splitter import Splitter
 from service.foss.payloads import CreateFoss
 
 # No line is blank.

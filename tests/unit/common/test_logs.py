@@ -17,7 +17,7 @@ from hypercorn.typing import HTTPScope
 from structlog.contextvars import bound_contextvars
 
 from service.common.errors.exceptions import RecordAlreadyExists
-from service.common.logs import configure_logs, log_unraisable
+from service.logs import configure_logs, log_unraisable
 from service.server.access_log import AccessLog
 from service.settings import Settings
 

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import CheckConstraint, ForeignKey, Index, MetaData, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from service.common.models import MAX_BIGINT, Base
+from service.common.database.models import MAX_BIGINT, Base
 
 
 class Aside(Base):

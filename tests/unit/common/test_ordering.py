@@ -3,7 +3,7 @@
 import pytest
 
 from service.common.errors.exceptions import InvalidAPIRequest
-from service.common.ordering import Key, order_of
+from service.common.resource.ordering import Key, order_of
 
 UNIQUE = {"id", "email"}
 

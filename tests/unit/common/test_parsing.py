@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from service import limits
+from service.common.contract.parsing import parse_json, parse_query, text_faults
 from service.common.errors.exceptions import Fault, InvalidAPIRequest
-from service.common.parsing import parse_json, parse_query, text_faults
 
 MALFORMED = {
     "empty": b"",

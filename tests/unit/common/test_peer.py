@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from service.common.middleware.peer import on_close
+from service.common.web.peer import on_close
 
 
 @pytest.fixture

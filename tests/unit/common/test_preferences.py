@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.common.preferences import wants_count
+from service.common.resource.preferences import wants_count
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from werkzeug.datastructures import Headers
 
 from service import limits
-from service.common.middleware.request_headers import RequestHeaders
+from service.common.web.request_headers import RequestHeaders
 
 NAMES = ["accept", "Accept", "ACCEPT", "x-request-id", "content-length", "missing"]
 PAIRS = st.lists(st.tuples(st.sampled_from(NAMES[:-1]), st.text("ab1, é", max_size=5)))

@@ -3,7 +3,7 @@
 import pytest
 from werkzeug.routing import Map
 
-from service.common.middleware.routing import RecordId
+from service.common.web.routing import RecordId
 from service.limits import RECORD_ID_DIGITS
 
 

@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import MetaData, Text
 from sqlalchemy.orm import Mapped, mapped_column, registry
 
-from service.common.models import Base
-from service.common.serializers import Serializable, select_fields, serialize
+from service.common.database.models import Base
+from service.common.database.serializers import Serializable, select_fields, serialize
 from service.foss.models import Foss
 
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)

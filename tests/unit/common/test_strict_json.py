@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from service.common.strict_json import MAX_VALUES, TOO_DEEP, TOO_MANY, excess_of
+from service.common.contract.strict_json import MAX_VALUES, TOO_DEEP, TOO_MANY, excess_of
 
 # Texts that look as if they closed, opened or ended something.
 TEXTS = [

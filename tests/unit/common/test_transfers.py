@@ -8,8 +8,8 @@ from functools import partial
 import pytest
 from structlog.contextvars import bound_contextvars, get_contextvars
 
-from service.common import transfers
-from service.common.transfers import LOOK_SECONDS, Room, Transfer
+from service.common.database import transfers
+from service.common.database.transfers import LOOK_SECONDS, Room, Transfer
 from service.limits import (
     POOL_WAIT_SECONDS,
     PROGRESS_SECONDS,

@@ -10,9 +10,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from service.common.errors.exceptions import Fault, InvalidAPIRequest
-from service.common.errors.violations import pointer, quote
-from service.common.validation import (
+from service.common.contract.validation import (
     BASE,
     DIRECTORY,
     Payload,
@@ -20,6 +18,8 @@ from service.common.validation import (
     SchemaError,
     load_schemas,
 )
+from service.common.errors.exceptions import Fault, InvalidAPIRequest
+from service.common.errors.violations import pointer, quote
 from service.foss.payloads import CreateFoss, GetFoss, ListFoss, UpdateFoss
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"

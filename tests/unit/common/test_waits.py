@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from service.common.database_connection import connect
+from service.common.database.connection import connect
+from service.common.database.waits import waiting_for
 from service.common.errors.exceptions import DatabaseError, cause_of
-from service.common.waits import waiting_for
 from service.settings.address import parse_address
 
 

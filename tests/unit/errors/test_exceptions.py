@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from service.common.contract.validation import load_schemas
 from service.common.errors.exceptions import Fault, JSONException, cut
-from service.common.validation import load_schemas
 
 # Name, status and headers of every error that the service raises.
 ERRORS: dict[str, tuple[int, dict[str, str]]] = {

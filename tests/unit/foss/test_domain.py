@@ -9,16 +9,16 @@ import orjson
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from service.common.cursors import Cursor, Filters, encode_cursor, scope_of
-from service.common.entity_tags import Versions
 from service.common.errors.exceptions import (
     InvalidAPIRequest,
     PreconditionFailed,
     RecordAlreadyExists,
     RecordNotFound,
 )
-from service.common.ordering import Key
-from service.common.pages import Page, Selection
+from service.common.resource.cursors import Cursor, Filters, encode_cursor, scope_of
+from service.common.resource.entity_tags import Versions
+from service.common.resource.ordering import Key
+from service.common.resource.pages import Page, Selection
 from service.foss import domain
 from service.foss.models import Foss
 from service.foss.payloads import CreateFoss, ListFoss, UpdateFoss

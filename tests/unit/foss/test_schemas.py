@@ -8,7 +8,7 @@ import sys
 import pytest
 from playwright._impl._driver import compute_driver_executable
 
-from service.common.validation import load_schemas
+from service.common.contract.validation import load_schemas
 
 FILES = ("foss/create_foss.json", "foss/update_foss.json")
 SPACES = [char for char in map(chr, range(sys.maxunicode + 1)) if char.isspace()] + ["\ufeff"]

@@ -5,8 +5,8 @@ from typing import cast
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from service.common.database.revisions import known_revisions
 from service.common.errors.exceptions import DatabaseError, Unavailable
-from service.common.revisions import known_revisions
 from service.health import domain
 
 SESSION = cast("AsyncSession", object())

@@ -1,0 +1,1 @@
+"""Bulk import and export: many records in a body of lines."""

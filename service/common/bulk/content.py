@@ -1,0 +1,21 @@
+"""The media types of bulk import and export, and what an import answers."""
+
+from service.common.contract.parts import Document
+from service.common.contract.validation import Payload, load_schemas
+
+NDJSON = "application/x-ndjson"
+CSV = "text/csv"
+
+
+class CreatedCount(Payload, schema="common/created_count.json"):
+    """How many records were stored."""
+
+
+def lines_content() -> Document:
+    """Return the media types of lines, each with an example."""
+    ndjson, csv = load_schemas()["common/lines.json"].document["examples"]
+    schema = {"$ref": "#/components/schemas/Lines"}
+    return {
+        NDJSON: {"schema": schema, "example": ndjson},
+        CSV: {"schema": schema, "example": csv},
+    }

@@ -1,0 +1,160 @@
+"""CSV as RFC 4180 has it, in UTF-8, with the names of the fields in the first line.
+
+A line feed alone ends a line too. Passed over is what spreadsheets add: a byte order mark, lines of
+nothing but commas, and empty fields behind the last name.
+"""
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
+
+from service import limits
+from service.common.bulk.ndjson import Record
+from service.common.bulk.splitter import Line, Splitter
+from service.common.contract.parsing import convert, text_faults
+from service.common.contract.validation import Payload
+from service.common.errors import Fault, InvalidAPIRequest, quote
+
+MAX_FIELDS = limits.CSV_FIELDS.value
+TEXT = "string"
+# The keywords of a schema that are about the names of properties.
+OF_NAMES = frozenset({"required", "additionalProperties"})
+# Lines that consist of commas.
+BLANK = re.compile(rb"(?:,*+\r?\n)++")
+# The grammar of a record, as far as it has no more fields than it may, and of one whose last field
+# goes on behind the line. Nothing in them is tried twice, however long a line is.
+QUOTED = rb'"[^"]*+(?:""[^"]*+)*+'
+FIELD = rb"(?:" + QUOTED + rb'"|[^",\r\n]*+)'
+FEW = re.compile(FIELD + rb"(?:," + FIELD + rb"){0,%d}+" % (MAX_FIELDS - 1))
+OPEN = re.compile(rb"(?:" + FIELD + rb",)*+" + QUOTED)
+# What spreadsheets write in place of a comma, by their language or by choice.
+OTHER_SEPARATOR = re.compile("[;\t|]")
+NOT_CSV = "Not CSV as RFC 4180 has it: a {} is where none may be"
+TOO_MANY = f"More than {MAX_FIELDS} fields"
+
+
+def grammar_fault(record: bytes) -> tuple[str, str] | None:
+    """Return keyword and sentence of what is wrong with a record before it is split into fields.
+
+    The fields would take memory before they could be counted.
+    """
+    # It matches the beginning of any record, if only by an empty field.
+    rest = FEW.sub(b"", record, count=1)
+    if rest in {b"", b"\r"}:
+        return None
+    if rest.startswith(b","):
+        return "maxItems", TOO_MANY
+    mark = "carriage return" if rest.startswith(b"\r") else "quotation mark"
+    return "format", NOT_CSV.format(mark)
+
+
+class CsvReader:
+    """Reads bytes, as they come, to values with the numbers of their lines and their faults.
+
+    `model` says which fields there are, and `ignored` which others are passed over. Whatever is
+    wrong with the names of the fields raises InvalidAPIRequest (422): nothing can be read then.
+    """
+
+    def __init__(self, limit: int, model: type[Payload], ignored: Collection[str] = ()) -> None:
+        # Python's own limit is smaller, and one for all readers.
+        csv.field_size_limit(max(limit, csv.field_size_limit()))
+        self._limit = limit
+        self._lines = Splitter(limit, BLANK)
+        self._model = model
+        self._ignored = ignored
+        self._names: list[str] = []
+        # The JSON types of the fields that are no text.
+        self._types: dict[str, str] = {}
+        # The text of an incomplete record, and the number of its first line. It grows in place: a
+        # record may have very many lines.
+        self._begun = bytearray()
+        self._start = 1
+
+    def feed(self, data: bytes) -> Iterator[Record]:
+        """Yield what `data` completes."""
+        return self._read(self._lines.feed(data))
+
+    def close(self) -> Iterator[Record]:
+        """Yield what is left."""
+        yield from self._read(self._lines.close())
+        if self._begun:
+            yield self._faulty("format", "A quotation mark is not closed")
+        elif not self._names:
+            self._faulty("minItems", "There is no line with the names of the fields")
+
+    def _read(self, lines: Iterable[Line]) -> Iterator[Record]:
+        for number, text in lines:
+            if not self._begun:
+                if text is not None and not text.removesuffix(b"\r").strip(b","):
+                    continue
+                self._start = number
+            if text is None or len(self._begun) + len(text) >= self._limit:
+                self._begun.clear()
+                yield self._faulty("maxLength", f"The line is longer than {self._limit} bytes")
+            elif not self._goes_on(text):
+                record = bytes(self._begun) + text
+                self._begun.clear()
+                yield from self._record(record)
+            else:
+                self._begun += text + b"\n"
+            self._lines.quoted = bool(self._begun)
+
+    def _goes_on(self, text: bytes) -> bool:
+        """Return whether a text has a line feed behind this line."""
+        odd = text.count(b'"') % 2 == 1
+        return not odd if self._begun else odd and OPEN.fullmatch(text) is not None
+
+    def _record(self, record: bytes) -> Iterator[Record]:
+        if found := grammar_fault(record):
+            yield self._faulty(*found)
+            return
+        try:
+            cells = next(csv.reader([record.decode()], strict=True))
+        except UnicodeDecodeError as error:
+            yield self._faulty("format", f"Byte {error.start} is not UTF-8")
+        else:
+            count = len(self._names)
+            if not count:
+                self._read_names(cells)
+            elif len(cells) >= count and not any(cells[count:]):
+                value = dict(zip(self._names, cells, strict=False))
+                faults = text_faults(value) if b"\0" in record else []
+                yield self._start, self._convert(value), faults
+            else:
+                keyword = "minItems" if len(cells) < count else "maxItems"
+                sentence = f"{len(cells)} fields, where the first line has {count}"
+                yield self._faulty(keyword, sentence)
+
+    def _read_names(self, cells: list[str]) -> None:
+        while len(cells) > 1 and not cells[-1]:
+            cells.pop()
+        if len(cells) == 1 and (found := OTHER_SEPARATOR.search(cells[0])):
+            name = "a tab" if found[0] == "\t" else f"`{found[0]}`"
+            self._faulty("format", f"The fields are separated by {name}: separate them by commas")
+        [(name, count)] = Counter(cells).most_common(1)
+        if count > 1:
+            self._faulty("uniqueItems", f"The name {quote(name)} is there twice")
+        schema = self._model.contract()
+        faults = schema.faults({name: None for name in cells if name not in self._ignored})
+        if wrong := [fault for fault in faults if fault.keyword in OF_NAMES]:
+            raise self._refuse(*wrong)
+        self._names = cells
+        types = {name: one["type"] for name, one in schema.document["properties"].items()}
+        self._types = {name: types[name] for name in cells if types.get(name, TEXT) != TEXT}
+
+    def _convert(self, value: dict[str, str]) -> dict[str, object]:
+        others = {name: convert(value[name], self._types[name]) for name in self._types}
+        return value | others
+
+    def _faulty(self, keyword: str, sentence: str) -> Record:
+        """Return a record that is nothing but a fault, or raise it where it hides the names."""
+        fault = Fault("", keyword, sentence)
+        if not self._names:
+            raise self._refuse(fault)
+        return self._start, None, [fault]
+
+    def _refuse(self, *faults: Fault) -> InvalidAPIRequest:
+        found = [replace(fault, line=self._start) for fault in faults]
+        return InvalidAPIRequest(status_code=422, faults=found)

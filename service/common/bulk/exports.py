@@ -1,0 +1,148 @@
+"""Exports: a collection as a stream of lines, where `Accept` prefers NDJSON or CSV to JSON.
+
+A view declares it with `@exports(domain.export_foss)`. What fails before the first line is
+answered as every error. What fails later closes the connection without the end of the message
+(RFC 9112, section 8), so that nobody takes a part of the file for all of it.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing
+from functools import wraps
+from typing import Any, cast
+
+import structlog
+from quart import Quart, current_app, g, request
+from quart.typing import ResponseReturnValue
+from quart.wrappers import Response
+from sqlalchemy.ext.asyncio import AsyncSession
+from werkzeug.datastructures import MIMEAccept
+from werkzeug.http import parse_accept_header
+
+from service.common.bulk.content import CSV, NDJSON, lines_content
+from service.common.bulk.forms import Csv, LineForm, Ndjson
+from service.common.contract.content import MORE_CONTENT
+from service.common.contract.parts import JSON
+from service.common.database.database import Database, release
+from service.common.database.transfers import BYTES_FOR_OTHERS, Transfer
+from service.common.errors import cause_of
+from service.common.middleware.deadline import lift_deadline
+from service.common.web.connection import current_request
+
+# Small enough to show whether the client makes progress.
+PIECE = BYTES_FOR_OTHERS
+
+log = structlog.get_logger("service")
+FORMS: Mapping[str, LineForm | None] = {
+    # The first is what a client gets that has no preference.
+    JSON: None,
+    NDJSON: Ndjson(),
+    CSV: Csv(),
+    f"{CSV};escape=formula": Csv(escape_formulas=True),
+}
+# What is always so (RFC 4180, section 3), and may be asked for.
+PARAMETERS = re.compile(r";\s*(charset=\"?utf-8\"?|header=\"?present\"?)", re.IGNORECASE)
+
+View = Callable[..., Awaitable[ResponseReturnValue]]
+Export = Callable[[AsyncSession, Any, LineForm], AsyncIterator[str]]
+
+
+def register(app: Quart) -> None:
+    """Close the lines of an answer that is never sent."""
+    app.teardown_request(close_unsent)
+
+
+async def close_unsent(error: BaseException | None) -> None:
+    """Close the lines where the request ended before its answer began: the client has gone."""
+    if error is not None and "lines" in g:
+        await g.pop("lines").aclose()
+
+
+def exports(export: Export) -> Callable[[View], View]:
+    """Have a view's collection also as lines, from `export(session, query, form)`."""
+
+    def declare(view: View) -> View:
+        @wraps(view)
+        async def page_or_lines(**arguments: Any) -> ResponseReturnValue:
+            form = preferred_form()
+            if form is None:
+                response = await current_app.make_response(await view(**arguments))
+            else:
+                response = await answer_lines(export, arguments["query"], form)
+            response.headers["Vary"] = "Accept"
+            return response
+
+        setattr(page_or_lines, MORE_CONTENT, {"200": lines_content()})
+        return page_or_lines
+
+    return declare
+
+
+def preferred_form() -> LineForm | None:
+    """Return the form that the client prefers (RFC 9110, section 12.5.1), or None for JSON."""
+    text = ", ".join(current_request().headers.getlist("Accept"))
+    if "text/" not in text.lower() and NDJSON not in text.lower():
+        return None  # As most: to weigh them all takes longer.
+    accepted = parse_accept_header(PARAMETERS.sub("", text), MIMEAccept)
+    return FORMS[accepted.best_match(FORMS, default=JSON)]
+
+
+async def answer_lines(export: Export, query: Any, form: LineForm) -> Response:
+    """Return the lines as they come; the first of them are there already."""
+    database: Database = current_app.extensions["database"]
+    session, transfer = database.bulk(), Transfer()
+    # This checks the query, and asks the database for nothing yet.
+    exported = export(session, query, form)
+    if request.method == "HEAD":
+        response = Response("", content_type=form.media_type)
+        # A length here would be that of the lines.
+        del response.headers["Content-Length"]
+        return response
+    lift_deadline()
+    lines = g.lines = until_closed(database, transfer, session, exported)
+    first = await anext(lines, "")
+    return Response(whole_or_torn(first, lines, transfer), content_type=form.media_type)
+
+
+async def until_closed(
+    database: Database, transfer: Transfer, session: AsyncSession, lines: AsyncIterator[str]
+) -> AsyncGenerator[str]:
+    """Yield the lines; closing the generator stops the query."""
+    database.transfers[transfer] = session
+    try:
+        async for some in lines:
+            yield some
+    finally:
+        # Whole, though the client may go at this moment.
+        await asyncio.shield(_release(database, transfer, session))
+
+
+async def _release(database: Database, transfer: Transfer, session: AsyncSession) -> None:
+    try:
+        await release(session)
+    finally:
+        del database.transfers[transfer]
+
+
+async def whole_or_torn(
+    first: str, rest: AsyncGenerator[str], transfer: Transfer
+) -> AsyncGenerator[bytes]:
+    """Yield the body; if it can't go on, end the request without the end of the message."""
+    some: str | None = first
+    # The server's task, which also sends each piece.
+    task = cast("asyncio.Task[None]", asyncio.current_task())
+    async with aclosing(rest):
+        try:
+            while some is not None:
+                data = some.encode()
+                for start in range(0, len(data), PIECE):
+                    piece = data[start : start + PIECE]
+                    with transfer.waiting(task.cancel):
+                        yield piece
+                    transfer.move(len(piece))
+                some = await anext(rest, None)
+        except Exception as error:
+            log.warning("export ended", cause=cause_of(error))
+            # What Quart and hypercorn take as the end of a request that has no answer any more.
+            raise asyncio.CancelledError from error

@@ -1,0 +1,128 @@
+"""A record as a line of text, written by PostgreSQL: NDJSON, and CSV as RFC 4180 has it."""
+
+from collections.abc import AsyncIterator, Collection, Sequence
+from typing import Any, Protocol
+
+from sqlalchemy import ColumnElement, DateTime, Select, String, Text, case, cast, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from service.common.bulk.content import CSV, NDJSON
+from service.common.database.models import Base
+from service.common.resource.collection import in_order
+from service.common.resource.keyset import order_by
+from service.common.resource.pages import Selection
+from service.common.resource.representation import (
+    Expression,
+    instant,
+    join,
+    json_object,
+    literal_text,
+)
+
+# How many lines come from the database at once.
+BATCH = 1000
+# With what a cell begins that a spreadsheet runs (OWASP, "CSV Injection"), full-width forms too.
+FORMULA = "^[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]"
+BYTE_ORDER_MARK = "\ufeff"
+
+Conditions = Collection[ColumnElement[bool]]
+
+
+class LineForm(Protocol):
+    """A way to write records as lines."""
+
+    media_type: str
+
+    def head(self, names: Sequence[str]) -> str:
+        """Return what comes before the first record."""
+
+    def line(self, columns: Sequence[Any]) -> Expression:
+        """Return the expression of a record's line, with its end."""
+
+
+class Ndjson:
+    """One JSON object a line, as a record is written in a page (ndjson.org)."""
+
+    media_type = NDJSON
+
+    def head(self, names: Sequence[str]) -> str:
+        """Return nothing: each line has the names."""
+        del names
+        return ""
+
+    def line(self, columns: Sequence[Any]) -> Expression:
+        """Return an object and a line feed."""
+        return json_object(columns) + literal_text("\n")
+
+
+class Csv:
+    """Comma-separated values, as RFC 4180 has them: each text in quotation marks.
+
+    `escape_formulas` is the form for spreadsheets. It begins with a byte order mark, without which
+    Excel takes the text for another encoding than UTF-8, and puts an apostrophe before a cell that
+    a spreadsheet would run; what was changed so can't be told from what was like that before.
+    """
+
+    media_type = f"{CSV}; charset=utf-8"
+
+    def __init__(self, *, escape_formulas: bool = False) -> None:
+        self._escape_formulas = escape_formulas
+
+    def head(self, names: Sequence[str]) -> str:
+        """Return the header line."""
+        mark = BYTE_ORDER_MARK if self._escape_formulas else ""
+        return mark + ",".join(names) + "\r\n"
+
+    def line(self, columns: Sequence[Any]) -> Expression:
+        """Return the cells and their end."""
+        parts: list[Expression] = []
+        for column in columns:
+            parts += [*([literal_text(",")] if parts else []), self._cell(column)]
+        return join([*parts, literal_text("\r\n")])
+
+    def _cell(self, column: Any) -> Expression:
+        text: Expression
+        if isinstance(column.type, DateTime):
+            text = instant(column)
+        elif isinstance(column.type, String):
+            text = column
+            if self._escape_formulas:
+                text = case((text.regexp_match(FORMULA), literal_text("'") + text), else_=text)
+            text = literal_text('"') + func.replace(text, '"', '""') + literal_text('"')
+        else:
+            text = cast(column, Text)
+        return func.coalesce(text, "") if column.nullable else text
+
+
+async def stream_selection(
+    session: AsyncSession,
+    model: type[Base],
+    selection: Selection,
+    conditions: Conditions,
+    form: LineForm,
+) -> AsyncIterator[str]:
+    """Yield the lines of a selection in its order, many at a time."""
+    columns = model.__table__.columns
+    found = select(form.line([columns[name] for name in selection.fields]).label("line"))
+    if selection.backward:
+        found = found.add_columns(*(columns[key.name] for key in selection.order))
+    found = in_order(found, model, selection).where(*conditions).limit(selection.limit)
+    if selection.backward:
+        rows = found.subquery()
+        found = select(rows.c.line).order_by(*order_by(rows.c, selection.order))
+    async for lines in stream_lines(session, found, form.head(selection.fields)):
+        yield lines
+
+
+async def stream_lines(
+    session: AsyncSession, statement: Select[Any], head: str
+) -> AsyncIterator[str]:
+    """Yield the texts of a statement, many at a time, from a cursor of the server."""
+    # Not by the session, which would look through every row for models.
+    connection = await session.connection()
+    result = await connection.stream(statement, execution_options={"yield_per": BATCH})
+    async for lines in result.scalars().partitions():
+        yield head + "".join(lines)
+        head = ""
+    if head:
+        yield head

@@ -1,0 +1,122 @@
+"""Imports: a body of NDJSON or CSV stores all of its records, or none.
+
+A view declares it with `@imports(domain.import_foss)`. Each line is checked by the schema file
+that the view declares for one record. What the view answers with, and only the service can set
+(`readOnly`), is passed over: what was exported can be imported.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import cache, wraps
+from typing import Any, cast
+
+from quart import Quart, current_app, g, request
+from quart.typing import ResponseReturnValue
+from quart.wrappers import Response
+from quart_schema.validation import QUART_SCHEMA_REQUEST_ATTRIBUTE as REQUESTS
+from quart_schema.validation import QUART_SCHEMA_RESPONSE_ATTRIBUTE as RESPONSES
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from service import limits
+from service.common.bulk.content import CSV, NDJSON, CreatedCount, lines_content
+from service.common.bulk.csv_reader import CsvReader
+from service.common.bulk.lines import Lines, Reader
+from service.common.bulk.ndjson import NdjsonReader
+from service.common.bulk.streamed_body import StreamedBody, StreamingConnection
+from service.common.contract.content import MORE_CONTENT, REQUEST
+from service.common.contract.parts import JSON
+from service.common.contract.validation import Payload
+from service.common.database.transfers import Room, Transfer
+from service.common.errors import InvalidContentType
+from service.common.middleware.content_type import more_media_types
+from service.common.middleware.deadline import lift_deadline
+from service.common.middleware.unit_of_work import session, use_bulk_session
+from service.common.web.admission import Admission
+from service.common.web.connection import current_request
+
+CREATED = 201
+BUSY = "Too many imports run at the moment. Try again shortly."
+
+View = Callable[..., Awaitable[ResponseReturnValue]]
+Import = Callable[[AsyncSession, Lines], Awaitable[int]]
+
+
+def register(app: Quart, max_bytes: int, max_line_bytes: int) -> None:
+    """Read bodies of lines while they come, up to `max_bytes`."""
+
+    class Connection(StreamingConnection):
+        media_types = (NDJSON, CSV)
+        limit = max_bytes
+
+    # Imports take turns, so that all together delay other requests no more than one does.
+    turn = asyncio.Lock()
+    transfers: set[Transfer] = set()
+    room = Room(lambda: transfers)
+    admission = Admission(limits.IMPORTS.value, limits.IMPORTS_WAITING.value, room.wanted)
+
+    async def open_lines() -> None:
+        body: object = current_request().body
+        if isinstance(body, StreamedBody) and request.mimetype in more_media_types():
+            parameters = request.mimetype_params
+            if parameters.get("charset", "utf-8").lower() not in {"utf-8", "utf8"}:
+                raise InvalidContentType("Invalid charset. Only `utf-8` is allowed.")
+            if parameters.get("header", "present").lower() != "present":
+                raise InvalidContentType("Invalid header. Only `present` is allowed.")
+            lift_deadline()
+            # Before the first byte of the body is read.
+            await admission.enter(BUSY, limits.POOL_WAIT_SECONDS.value)
+            g.import_transfer = transfer = Transfer()
+            transfers.add(transfer)
+            view = current_app.view_functions[cast("str", request.endpoint)]
+            cast("dict[str, Any]", request.view_args)["payload"] = _lines(view, body, transfer)
+            use_bulk_session(transfer)
+
+    async def finish(response: Response) -> Response:
+        await leave(None)
+        return response
+
+    async def leave(error: BaseException | None) -> None:
+        """Let another import in."""
+        del error
+        if "import_transfer" in g:
+            transfers.remove(g.pop("import_transfer"))
+            admission.leave()
+
+    def _lines(view: Any, body: StreamedBody, transfer: Transfer) -> Lines:
+        model, ignored = getattr(view, REQUESTS)[0], _read_only(view)
+        reader: Reader
+        if request.mimetype == NDJSON:
+            reader = NdjsonReader(max_line_bytes)
+        else:
+            reader = CsvReader(max_line_bytes, model, ignored)
+        return Lines(body.pieces(transfer, turn), reader, model, ignored)
+
+    app.asgi_http_class = Connection
+    app.before_request(open_lines)
+    # The answer may wait for the rest of the body.
+    app.after_request(finish)
+    app.teardown_request(leave)
+
+
+def imports(store: Import) -> Callable[[View], View]:
+    """Have a view that creates a record also create many, by `store(session, lines)`."""
+
+    def declare(view: View) -> View:
+        @wraps(view)
+        async def one_or_many(payload: Payload | Lines, **arguments: Any) -> ResponseReturnValue:
+            if not isinstance(payload, Lines):
+                return await view(payload=payload, **arguments)
+            return {"created": await store(session(), payload)}, CREATED
+
+        answer = {JSON: {"schema": {"$ref": f"#/components/schemas/{CreatedCount.__name__}"}}}
+        setattr(one_or_many, MORE_CONTENT, {REQUEST: lines_content(), str(CREATED): answer})
+        return one_or_many
+
+    return declare
+
+
+@cache
+def _read_only(view: Any) -> frozenset[str]:
+    model, _headers = getattr(view, RESPONSES)[CREATED]
+    properties = model.contract().document["properties"]
+    return frozenset(name for name, schema in properties.items() if schema.get("readOnly"))

@@ -1,0 +1,138 @@
+"""The lines of a body: each checked by the schema file of a record, while they come."""
+
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator
+from dataclasses import replace
+from hashlib import sha256
+from itertools import pairwise
+from math import inf
+from typing import Any, Protocol
+
+from service.common.bulk.ndjson import Record
+from service.common.contract.validation import Payload
+from service.common.errors import MAX_FAULTS, Fault, InvalidAPIRequest
+
+# How many records are sent to the database at once, and stored by one statement, and from how many
+# bytes of the body. About as many are in memory.
+BATCH = 5000
+BATCH_BYTES = 1 << 18
+
+Rows = list[tuple[int, dict[str, Any]]]
+
+
+class Reader(Protocol):
+    """A way to read bytes, as they come, to values with their lines and faults."""
+
+    def feed(self, data: bytes) -> Iterator[Record]:
+        """Yield what `data` completes."""
+
+    def close(self) -> Iterator[Record]:
+        """Yield what is left."""
+
+
+class Staged(Protocol):
+    """Where records wait until all are there, and then are stored."""
+
+    async def stage(self, rows: Rows) -> None:
+        """Keep some records."""
+
+    async def insert(self, first: int, last: int) -> list[Fault]:
+        """Store those of some lines; return the faults that only the database can find."""
+
+
+class Lines:
+    """The records of a body, which is read once.
+
+    `ignored` are the properties that a record has, but no client can set: what was exported can be
+    imported.
+    """
+
+    def __init__(
+        self,
+        data: AsyncIterator[bytes],
+        reader: Reader,
+        model: type[Payload],
+        ignored: Collection[str] = (),
+    ) -> None:
+        self._data = data
+        self._reader = reader
+        self._model = model
+        self._ignored = frozenset(ignored)
+        self._digest = sha256()
+        self._faults: list[Fault] = []
+        self._batches = self._read()
+        self._first: Rows | None = None
+
+    async def read_first(self) -> None:
+        """Read the first of the records, for which nobody need wait who has something to lose."""
+        self._first = await anext(self._batches, None)
+
+    async def store(self, staged: Staged) -> int:
+        """Store all records and return how many there are.
+
+        While the client sends, they are only staged: how long it takes must delay nobody else.
+        Raises InvalidAPIRequest (422): the first 100 faults by line; then nothing of this may stay
+        stored.
+        """
+        count = 0
+        ends = [0]
+        if self._first is None:
+            await self.read_first()
+        rows = self._first
+        while rows is not None:
+            await staged.stage(rows)
+            count += len(rows)
+            ends.append(rows[-1][0])
+            rows = None if self._is_hopeless() else await anext(self._batches, None)
+        for before, last in pairwise(ends):
+            self._faults += await staged.insert(before + 1, last)
+            if self._is_hopeless(last):
+                break
+        if self._faults:
+            faults = sorted(self._faults, key=lambda fault: fault.line or 0)
+            raise InvalidAPIRequest(status_code=422, faults=faults)
+        return count
+
+    async def fingerprint(self) -> bytes:
+        """Read the rest of the body, and return a short name for all of it."""
+        async for data in self._data:
+            self._digest.update(data)
+        return self._digest.digest()
+
+    def _is_hopeless(self, last: float = inf) -> bool:
+        """Return whether up to this line there are as many faults as are told."""
+        return sum((fault.line or 0) <= last for fault in self._faults) >= MAX_FAULTS
+
+    async def _read(self) -> AsyncIterator[Rows]:
+        """Yield the records without a fault, up to that line by which there are too many faults."""
+        rows: Rows = []
+        size = 0
+        async for data in self._data:
+            self._digest.update(data)
+            rows += self._check(self._reader.feed(data))
+            # Lines that store nothing take no memory.
+            size = size + len(data) if rows else 0
+            if len(rows) >= BATCH or size >= BATCH_BYTES:
+                yield rows
+                rows, size = [], 0
+            if self._is_hopeless():
+                break
+        else:
+            rows += self._check(self._reader.close())
+        if rows:
+            yield rows
+
+    def _check(self, records: Iterable[Record]) -> Iterator[tuple[int, dict[str, Any]]]:
+        schema = self._model.contract()
+        for number, read, found in records:
+            value = self._without_ignored(read)
+            if faults := found or schema.faults(value):
+                self._faults += [replace(fault, line=number) for fault in faults]
+                if self._is_hopeless():
+                    return
+            else:
+                yield number, self._model.model_validate(value).model_dump()
+
+    def _without_ignored(self, value: object) -> object:
+        if not isinstance(value, dict) or self._ignored.isdisjoint(value):
+            return value
+        return {name: value[name] for name in value if name not in self._ignored}

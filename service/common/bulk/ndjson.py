@@ -1,0 +1,45 @@
+"""NDJSON (ndjson.org): a JSON text a line. A line without any is passed over."""
+
+import re
+from collections.abc import Iterable, Iterator
+
+from service.common.bulk.splitter import Line, Splitter
+from service.common.contract.parsing import parse_json, text_faults
+from service.common.errors import Fault, InvalidAPIRequest
+
+Record = tuple[int, object, list[Fault]]
+# Lines of white space.
+BLANK = re.compile(rb"(?:[ \t\r\v\f]*+\n)++")
+# What the decoder says of the place, on the first and only line that it sees.
+PLACE = re.compile(r": line 1 (column \d+) \(char \d+\)")
+
+
+class NdjsonReader:
+    """Reads bytes, as they come, to values with the numbers of their lines and their faults."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._lines = Splitter(limit, BLANK)
+
+    def feed(self, data: bytes) -> Iterator[Record]:
+        """Yield what `data` completes."""
+        return self._read(self._lines.feed(data))
+
+    def close(self) -> Iterator[Record]:
+        """Yield what is left."""
+        return self._read(self._lines.close())
+
+    def _read(self, lines: Iterable[Line]) -> Iterator[Record]:
+        for number, text in lines:
+            if text is None:
+                fault = Fault("", "maxLength", f"The line is longer than {self._limit} bytes")
+                yield number, None, [fault]
+            elif text and not text.isspace():
+                try:
+                    value = parse_json(text, "The line")
+                except InvalidAPIRequest as error:
+                    sentence = PLACE.sub(r", at \1", error.message).rstrip(".")
+                    yield number, None, [Fault("", "format", sentence)]
+                else:
+                    # Only an escape can bring a character that PostgreSQL does not have.
+                    yield number, value, text_faults(value) if b"\\u" in text else []

@@ -1,0 +1,110 @@
+"""Many records into a table, by COPY through a temporary one."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, MetaData, Select, Table, bindparam, func, literal, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.schema import CreateTable
+
+from service.common.database.models import Base
+from service.common.database.waits import waiting_for
+from service.common.errors import MAX_FAULTS, Fault
+
+# The number of the line that a record comes from.
+LINE = "line"
+# The lines of a statement.
+FIRST, LAST = "first", "last"
+
+
+class StagedLines:
+    """Records of a model in a temporary table, from where they go into the model's table.
+
+    Until then nobody has to wait for them, and no index has to be read past them. `taken` is the
+    sentence about a value of the column `unique` that another record has.
+    """
+
+    def __init__(
+        self,
+        session: AsyncSession,
+        model: type[Base],
+        unique: str,
+        taken: Callable[[Any], str],
+    ) -> None:
+        self._session = session
+        self._model = model
+        self._unique = unique
+        self._taken = taken
+        self._table: Table | None = None
+
+    async def stage(self, rows: Sequence[tuple[int, Mapping[str, Any]]]) -> None:
+        """Keep records, each with the number of its line; all name the same columns."""
+        names = tuple(rows[0][1])
+        if self._table is None:
+            self._table = _temporary(self._model, names)
+            await self._session.execute(CreateTable(self._table))
+        raw = await (await self._session.connection()).get_raw_connection()
+        connection: Any = raw.driver_connection
+        records = ((line, *(values[name] for name in names)) for line, values in rows)
+        with waiting_for("COPY"):
+            await connection.copy_records_to_table(
+                self._table.name, records=records, columns=[LINE, *names]
+            )
+
+    async def insert(self, first: int, last: int) -> list[Fault]:
+        """Store the records of these lines, but for those whose value is taken.
+
+        Return a fault for each of these, the first 100: an earlier line may have the value.
+        """
+        statement = _statement(self._model, self._table, self._unique)
+        found = await self._session.execute(statement, {FIRST: first, LAST: last})
+        pointer = f"/{self._unique}"
+        return [Fault(pointer, "uniqueItems", self._taken(value), line) for line, value in found]
+
+
+@cache
+def _temporary(model: type[Base], names: tuple[str, ...]) -> Table:
+    return Table(
+        f"{model.__tablename__}_lines",
+        MetaData(),
+        Column(LINE, BigInteger, primary_key=True, autoincrement=False),
+        *(Column(name, getattr(model, name).type) for name in names),
+        prefixes=["TEMPORARY"],
+        postgresql_on_commit="DROP",
+    )
+
+
+@cache
+def _statement(model: type[Base], table: Table, unique: str) -> Select[Any]:
+    """Return what stores some lines, and finds those that were not stored."""
+    line, value = table.columns[LINE], table.columns[unique]
+    columns = [column for column in table.columns if column is not line]
+    some = line.between(bindparam(FIRST, type_=BigInteger), bindparam(LAST, type_=BigInteger))
+    stored = (
+        insert(model)
+        .from_select(
+            [column.name for column in columns], select(*columns).where(some).order_by(line)
+        )
+        .on_conflict_do_nothing(index_elements=[unique])
+        .returning(getattr(model, unique))
+        .cte("stored")
+    )
+    # A record that was stored is line 0 here, before the one line that it comes from. A join would
+    # depend on estimates of how many there are, and PostgreSQL has none for a temporary table.
+    both = (
+        select(line, value)
+        .where(some)
+        .union_all(select(literal(0, BigInteger), stored.columns[unique]))
+        .subquery()
+        .columns
+    )
+    previous = func.lag(both[LINE]).over(partition_by=both[unique], order_by=both[LINE])
+    found = select(both[LINE], both[unique], previous.label("previous")).subquery().columns
+    return (
+        select(found[LINE], found[unique])
+        .where(found[LINE] > 0, found["previous"].is_distinct_from(0))
+        .order_by(found[LINE])
+        .limit(MAX_FAULTS)
+    )

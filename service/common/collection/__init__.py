@@ -1,1 +1,0 @@
-"""The records of a collection that a selection names, as a page or as lines."""

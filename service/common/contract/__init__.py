@@ -1,0 +1,1 @@
+"""The contract: schema files to validators, strict parsing, and the parts of OpenAPI."""

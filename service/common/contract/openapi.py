@@ -1,0 +1,164 @@
+"""What every operation of the published contract shares: schemas, headers, errors.
+
+The document is OpenAPI 3.1; the schema files are its components, word for word but for `$id`,
+`$schema` and references.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import urljoin
+
+from service.common.contract.parts import (
+    ALWAYS,
+    BEFORE_THE_APPLICATION,
+    ERRORS,
+    EVERYWHERE,
+    FIRST_ERROR,
+    HEADERS,
+    JSON,
+    PARAMETERS,
+    PROBLEM,
+    TYPES,
+    WITH_BODY,
+    Answer,
+    Document,
+    header_references,
+)
+from service.common.contract.validation import BASE, load_schemas
+
+
+def components() -> Document:
+    """Return the schema files, and what all operations refer to."""
+    files = load_schemas()
+    titles = {BASE + name: file.document["title"] for name, file in files.items()}
+    return {
+        "schemas": {
+            file.document["title"]: _component(file.document, titles) for file in files.values()
+        },
+        "responses": {answer.name: _error(status, answer) for status, answer in ERRORS.items()},
+        "headers": HEADERS,
+        "parameters": PARAMETERS,
+    }
+
+
+def responses(operation: Document, method: str, *, guarded: bool, of_one: bool) -> Document:
+    """Return every answer of an operation: what its view declares, and what middleware adds."""
+    declared = {int(status): answer for status, answer in operation["responses"].items()}
+    found = {str(status): declared[status] for status in declared if status < FIRST_ERROR}
+    names = {parameter["name"] for parameter in operation["parameters"]}
+    if method == "get" and "ETag" in found.get("200", {}).get("headers", {}):
+        headers = header_references([*ALWAYS, "ETag"])
+        found["304"] = {"description": "The record still has such a tag.", "headers": headers}
+    statuses = {
+        *EVERYWHERE,
+        # The others ignore the query string, and have no body.
+        *((401, 422) if guarded else ()),
+        *(status for status in declared if status >= FIRST_ERROR),
+        *((404,) if of_one else ()),
+        *((412,) if "If-Match" in names else ()),
+        *(WITH_BODY if "requestBody" in operation else ()),
+    }
+    return found | {
+        str(status): {"$ref": f"#/components/responses/{ERRORS[status].name}"}
+        for status in sorted(statuses)
+    }
+
+
+def content(title: str) -> Document:
+    """Return a body of one schema."""
+    return {JSON: {"schema": {"$ref": f"#/components/schemas/{title}"}}}
+
+
+def parameters(document: Document, place: str) -> Iterator[Document]:
+    """Yield each property of a schema file as a parameter in `query` or `header`."""
+    for name, schema in document["properties"].items():
+        # In a query, a list is one text with commas.
+        style = {"style": "form", "explode": False} if schema["type"] == "array" else {}
+        yield {
+            "name": name,
+            "in": place,
+            "description": schema["description"],
+            "required": name in document.get("required", ()),
+            "schema": {key: value for key, value in schema.items() if key != "description"},
+            **style,
+        }
+
+
+def headers(document: Document | None = None) -> Document:
+    """Return the headers of an answer: those of all, and each property of a schema file."""
+    found = {} if document is None else {one["name"]: one for one in parameters(document, "")}
+    own = {
+        name: {key: one[key] for key in ("description", "required", "schema")}
+        for name, one in found.items()
+    }
+    return header_references(ALWAYS) | own
+
+
+def link(paths: Document) -> None:
+    """Say how a new record is read, changed and deleted: its id is in the answer."""
+    for path, operations in paths.items():
+        of_one = paths.get(f"{path}/{{id}}", {})
+        if "201" in operations.get("post", {}).get("responses", {}):
+            operations["post"]["responses"]["201"]["links"] = {
+                operation["operationId"]: {
+                    "operationId": operation["operationId"],
+                    "parameters": {"id": "$response.body#/id"},
+                }
+                for operation in of_one.values()
+            }
+
+
+def below(prefix: str, document: Any) -> Any:
+    """Return the document of a service whose URLs, as their patterns have them, have a prefix."""
+    if isinstance(document, list):
+        return [below(prefix, item) for item in document]
+    if not isinstance(document, dict):
+        return document
+    found = {name: below(prefix, item) for name, item in document.items()}
+    pattern = found.get("pattern")
+    if isinstance(pattern, str) and pattern.startswith("^/"):
+        found["pattern"] = "^" + prefix.replace(".", r"\.") + pattern.removeprefix("^")
+    return found
+
+
+def _error(status: int, answer: Answer) -> Document:
+    facts = {"request_id": "5d1d9a4f0b5c4c5d8a8f6a6f3a1f0c11"}
+    envelope = {"code": status, "type": answer.type, "message": answer.description}
+    problem = {
+        "type": f"{TYPES}{answer.type}",
+        "title": answer.description.rstrip("."),
+        "status": status,
+        "detail": answer.description,
+        "instance": "/foss",
+    }
+    forms = {
+        JSON: content("Error")[JSON] | {"example": {"error": envelope | facts}},
+        PROBLEM: content("Problem")[JSON] | {"example": problem | facts},
+    }
+    if status in BEFORE_THE_APPLICATION:
+        del forms[PROBLEM]
+    return {
+        "description": answer.description,
+        "headers": header_references([*ALWAYS, *answer.headers]),
+        "content": forms,
+    }
+
+
+def _component(value: Any, titles: Mapping[str, str], base: str = "") -> Any:
+    if isinstance(value, list):
+        return [_component(item, titles, base) for item in value]
+    if not isinstance(value, dict):
+        return value
+    base = value.get("$id", base)
+    return {
+        name: _reference(urljoin(base, item), titles)
+        if name == "$ref"
+        else _component(item, titles, base)
+        for name, item in value.items()
+        if name not in {"$id", "$schema"}
+    }
+
+
+def _reference(address: str, titles: Mapping[str, str]) -> str:
+    file, _, place = address.partition("#")
+    return f"#/components/schemas/{titles[file]}{place}"

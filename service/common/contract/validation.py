@@ -1,0 +1,147 @@
+"""JSON Schema files (draft 2020-12) to compiled validators, and a value to its faults."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from hashlib import sha256
+from itertools import islice
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import orjson
+from jsonschema_rs import Draft202012Validator, EmailOptions, Registry, ValidationError
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler
+from pydantic_core import CoreSchema
+
+from service.common.contract.schema_references import broken
+from service.common.errors import (
+    MAX_FAULTS,
+    PLAIN,
+    VALUE,
+    Fault,
+    InvalidAPIRequest,
+    fault_of,
+    faults_of,
+    pointer,
+    quote,
+    without_strangers,
+)
+from service.settings import ROOT
+
+DIRECTORY = ROOT / "schemas"
+BASE = "https://flusk.example/schemas/"
+
+
+class SchemaError(Exception):
+    """A schema file is broken: the text names the file and the place in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """A schema file, read and compiled."""
+
+    document: dict[str, Any]
+    validator: Draft202012Validator
+
+    def faults(self, value: object) -> list[Fault]:
+        """Return what is wrong with `value`, at most 100 faults."""
+        if self.validator.is_valid(value):
+            return []
+        # The validator copies the value into each fault, however large it is.
+        if self.document.keys() <= PLAIN and self.document.get("type") == "object":
+            if not isinstance(value, dict):
+                return [Fault("", "type", f"{quote(value)} is not of type 'object'")]
+            if self.document.get("additionalProperties") is False:
+                value = without_strangers(value, self.document.get("properties", {}))
+        errors = islice(self.validator.iter_errors(value), MAX_FAULTS)
+        return faults_of(errors, self.document)
+
+
+@cache
+def load_schemas(directory: Path = DIRECTORY) -> dict[str, Schema]:
+    """Read and compile every file, by its path such as `foss/create_foss.json`.
+
+    Raises SchemaError: a file is not JSON, not a schema, or refers to what is not there.
+    """
+    documents = {
+        path.relative_to(directory).as_posix(): _read(path)
+        for path in sorted(directory.rglob("*.json"))
+    }
+    known = {BASE + name for name in documents}
+    for name, document in documents.items():
+        for place, fault in broken(document, BASE + name, known):
+            raise SchemaError(f"schemas/{name}: at {pointer(place)}: {fault}.")
+    try:
+        registry = Registry([(BASE + name, document) for name, document in documents.items()])
+    except ValueError as error:
+        raise SchemaError(f"{directory}: {error}") from error
+    return {name: _compile(name, document, registry) for name, document in documents.items()}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        document: dict[str, Any] = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise SchemaError(f"{path}: not JSON: {error}") from error
+    return document
+
+
+def _compile(name: str, document: dict[str, Any], registry: Registry) -> Schema:
+    try:
+        validator = Draft202012Validator(
+            document,
+            registry=registry,
+            validate_formats=True,
+            # `Ada <ada@example.org>` is how a letter is headed, and no address.
+            email_options=EmailOptions(allow_display_text=False),
+            mask=VALUE,
+            base_uri=BASE + name,
+        )
+    except ValueError as error:
+        sentence = str(error)
+        if isinstance(error, ValidationError):
+            sentence = f"at {pointer(error.instance_path)}: {fault_of(error).message}"
+        raise SchemaError(f"schemas/{name}: {sentence}") from error
+    return Schema(document, validator)
+
+
+class Payload(BaseModel):
+    """A frozen value that a schema file describes, checks and documents.
+
+    class CreateFoss(Payload, schema="foss/create_foss.json"): ...
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    schema_file: ClassVar[str]
+
+    def __init_subclass__(cls, *, schema: str, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.schema_file = schema
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        del core_schema, handler
+        return cls.contract().document
+
+    @classmethod
+    def contract(cls) -> Schema:
+        """Return the schema file, compiled."""
+        return load_schemas()[cls.schema_file]
+
+    async def fingerprint(self) -> bytes:
+        """Return a short name for the values: the same however they were written."""
+        return sha256(orjson.dumps(self.model_dump(), option=orjson.OPT_SORT_KEYS)).digest()
+
+    @classmethod
+    def check(cls, value: object, faults: Iterable[Fault] = ()) -> Self:
+        """Turn a checked value into the payload; `faults` are those already found.
+
+        Raises InvalidAPIRequest: the value is not as the file says (422), with all faults.
+        """
+        found = [*faults] or cls.contract().faults(value)
+        if found:
+            raise InvalidAPIRequest(status_code=422, faults=found)
+        return cls.model_validate(value)

@@ -1,0 +1,109 @@
+"""Batching: calls that come while a statement is in flight go out together, in the next one.
+
+No call joins a statement that was sent before the call came: what was committed before a request
+is what the request sees. With nothing in flight a call goes out at once. In a transaction nothing
+is shared: each call runs alone, and sees what its transaction did.
+
+What a client may see must be decided by the arguments, for the result goes to all who ask alike.
+"""
+
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
+from functools import wraps
+from typing import Any, TypeVar, TypeVarTuple
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from service.common.database.batching.autocommit import Autocommit
+from service.common.database.sqlstates import is_refused
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+R = TypeVar("R")
+A = TypeVarTuple("A")
+
+
+def batched(
+    run: Callable[[AsyncSession, Sequence[K], *A], Awaitable[Mapping[K, R]]],
+) -> Callable[[AsyncSession, K, *A], Awaitable[R | None]]:
+    """Have a read of many keys called with one; it returns None where the read does not find it.
+
+    Calls whose other arguments are equal share a statement, and by the same key its result.
+    """
+
+    @wraps(run)
+    async def read(session: AsyncSession, key: K, *args: *A) -> R | None:
+        if not isinstance(session, Autocommit):
+            return (await run(session, [key], *args)).get(key)
+        found: R | None = await session.batches.call(
+            (run, args), lambda alone, calls: run(alone, [*calls], *args), key
+        )
+        return found
+
+    return read
+
+
+def shared(
+    run: Callable[[AsyncSession, *A], Awaitable[R]],
+) -> Callable[[AsyncSession, *A], Awaitable[R]]:
+    """Have calls of a read with equal arguments share its result."""
+
+    async def read_once(session: AsyncSession, keys: Sequence[None], *args: Any) -> dict[None, R]:
+        return dict.fromkeys(keys, await run(session, *args))
+
+    read: Any = batched(read_once)
+
+    @wraps(run)
+    async def read_shared(session: AsyncSession, *args: *A) -> R:
+        found: R = await read(session, None, *args)
+        return found
+
+    return read_shared
+
+
+def costly(session: AsyncSession) -> AsyncSession:
+    """Return the session for a read whose cost grows with the table.
+
+    Such reads have connections of their own, so that they wait for each other alone. In a
+    transaction it is the transaction's session.
+    """
+    return session.costly if isinstance(session, Autocommit) else session
+
+
+def searching(session: AsyncSession) -> AsyncSession:
+    """Return the session for a search; in a transaction it is the transaction's session."""
+    return session.searches if isinstance(session, Autocommit) else session
+
+
+def hold_costly(session: AsyncSession) -> AbstractAsyncContextManager[AsyncSession]:
+    """Return a connection for several reads that belong together: they wait for it once."""
+    costly_session = costly(session)
+    if isinstance(costly_session, Autocommit):
+        return costly_session.hold()
+    return nullcontext(costly_session)
+
+
+def batched_write(
+    run: Callable[[AsyncSession, Mapping[K, V], *A], Awaitable[Mapping[K, R]]],
+) -> Callable[[AsyncSession, K, V, *A], Awaitable[R | None]]:
+    """Have a write of many values, each under a key, called with one; None: do it alone.
+
+    So it is in a transaction, where the write left this key out, and where the statement failed,
+    for nobody fails because of another's record. Of two calls with one key the second waits.
+    """
+
+    @wraps(run)
+    async def write(session: AsyncSession, key: K, value: V, *args: *A) -> R | None:
+        if not isinstance(session, Autocommit):
+            return None
+        try:
+            done: R | None = await session.batches.call(
+                (run, args), lambda alone, calls: run(alone, calls, *args), key, value
+            )
+        except Exception as error:
+            if not is_refused(error):
+                raise
+            return None
+        return done
+
+    return write

@@ -1,0 +1,186 @@
+"""A connection to the database: its hosts in turn, TLS, the socket, the session."""
+
+import asyncio
+import random
+import select
+import socket
+import ssl
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import asyncpg
+
+from service.common.database.unreachable import explain
+from service.common.database.waits import waiting_for
+from service.common.errors import DatabaseError
+from service.settings import Address, Host, password_for, tls_attempts
+
+CANT_REACH = "The database can't be reached: try again soon."
+# The driver gives up a statement so long after the server should have.
+COMMAND_GRACE_SECONDS = 5
+# Settings of the session, and whether it can write. Not in the start-up packet, which PgBouncer
+# takes only some settings in.
+START_SESSION = """
+SELECT count(set_config(name, value, false)), current_setting('transaction_read_only') = 'on'
+FROM unnest($1::text[], $2::text[]) AS given (name, value)
+"""
+# A host that is gone, or a firewall that forgot the connection, is noticed within a minute when
+# idle, and after five seconds when something was sent; seconds, the last one milliseconds.
+KEEPALIVE = {
+    "keepalives_idle": (30, "TCP_KEEPIDLE"),
+    "keepalives_interval": (10, "TCP_KEEPINTVL"),
+    "keepalives_count": (3, "TCP_KEEPCNT"),
+}
+USER_TIMEOUT = 5000
+UNREACHABLE = (
+    OSError,
+    ValueError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
+# As libpq does, go on to the next host only if there is no server, or none of the wanted kind.
+NEXT_HOST = (OSError, asyncpg.CannotConnectNowError, asyncpg.TargetServerAttributeNotMatched)
+
+
+class Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg has no types.
+    """A connection that can tell, without a round trip, whether it is of use."""
+
+    def __init__(self, protocol: Any, transport: asyncio.Transport, *rest: Any) -> None:
+        super().__init__(protocol, transport, *rest)
+        self.socket = transport.get_extra_info("socket")
+        self.read_only = False
+        poll = select.poll()
+        poll.register(self.socket.fileno(), select.POLLIN)
+        self._poll = poll.poll
+
+    def is_fit(self) -> bool:
+        """Return whether a session that is idle may be used.
+
+        It may not be if the server took no changes when it began, or has closed it, or has sent
+        what the event loop has not read yet: without being asked, it says only that it ends.
+        """
+        return not (self.read_only or self.is_closed() or self._poll(0))
+
+
+async def connect(
+    address: Address, *, statement_timeout: float, session_settings: Mapping[str, str]
+) -> Connection:
+    """Connect; `statement_timeout` in seconds, 0 is none. Raises DatabaseError."""
+    settings = {
+        **address.settings,
+        "statement_timeout": str(round(statement_timeout * 1000)),
+        **session_settings,
+    }
+    reasons: list[str] = []
+    last: Exception | None = None
+    for attribute, host in _attempts(address):
+        try:
+            with waiting_for(f"a new connection to {host}"):
+                async with asyncio.timeout(address.connect_seconds):
+                    connection = await _connect_to(
+                        address,
+                        host,
+                        target_session_attrs=attribute,
+                        command_timeout=statement_timeout + COMMAND_GRACE_SECONDS
+                        if statement_timeout
+                        else None,
+                    )
+                    return await _start_session(connection, address, settings)
+        except UNREACHABLE as error:
+            last = error
+            reasons.append(explain(error, host, address))
+            if not isinstance(error, NEXT_HOST):
+                break
+    # Of prefer-standby's two rounds, each reason once.
+    reason = f"DATABASE_URL: {'; '.join(dict.fromkeys(reasons))}"
+    raise DatabaseError(CANT_REACH, reason=reason) from last
+
+
+def _attempts(address: Address) -> Iterator[tuple[str, Host]]:
+    hosts = list(address.hosts)
+    if address.parameters.get("load_balance_hosts") == "random":
+        random.shuffle(hosts)
+    wanted = address.parameters.get("target_session_attrs", "any")
+    for attribute in ("standby", "any") if wanted == "prefer-standby" else (wanted,):
+        yield from ((attribute, host) for host in hosts)
+
+
+async def _connect_to(address: Address, host: Host, **options: Any) -> Connection:
+    parameters = address.parameters
+    if host.is_socket:
+        attempts: list[ssl.SSLContext | bool] = [False]
+    else:
+        # In a thread, for it reads files: those that are there now.
+        attempts = await asyncio.to_thread(tls_attempts, parameters)
+    names = [host.name, "localhost"] if host.is_socket else [host.name]
+    password = address.password or await asyncio.to_thread(
+        password_for, parameters.get("passfile"), names, host.port, address.database, address.user
+    )
+    startup = {"application_name": address.application_name}
+    if "options" in parameters:
+        startup["options"] = parameters["options"]
+    while True:
+        attempt = attempts.pop(0)
+        try:
+            # Whatever is left out here asyncpg would read from `PG*` variables.
+            connection: Connection = await asyncpg.connect(
+                host=[host.address],
+                port=[host.port],
+                user=address.user,
+                password=password or "",
+                database=address.database,
+                ssl=attempt,
+                direct_tls=parameters.get("sslnegotiation") == "direct",
+                krbsrvname=parameters.get("krbsrvname", "postgres"),
+                gsslib=parameters.get("gsslib", "gssapi"),
+                timeout=None,
+                connection_class=Connection,
+                server_settings=startup,
+                **options,
+            )
+        except (OSError, asyncpg.PostgresError) as error:
+            if not attempts or not _may_depend_on_tls(error):
+                raise
+        else:
+            return connection
+
+
+def _may_depend_on_tls(error: Exception) -> bool:
+    """Return whether `allow` and `prefer` try again, with TLS or without."""
+    return isinstance(error, ssl.SSLError) or type(error) in {
+        ConnectionError,
+        ConnectionResetError,
+        asyncpg.ConnectionDoesNotExistError,
+        asyncpg.InvalidAuthorizationSpecificationError,
+    }
+
+
+async def _start_session(
+    connection: Connection, address: Address, settings: Mapping[str, str]
+) -> Connection:
+    try:
+        if connection.socket.family != socket.AF_UNIX:
+            _keep_alive(connection.socket, address.parameters)
+        _, connection.read_only = await connection.fetchrow(
+            START_SESSION, list(settings), list(settings.values())
+        )
+    except BaseException:
+        connection.terminate()
+        raise
+    return connection
+
+
+def _keep_alive(socket_: Any, parameters: Mapping[str, str]) -> None:
+    """Set the options of the socket. Those that a platform lacks are left out, as by libpq."""
+    if int(parameters.get("keepalives", 1)):
+        socket_.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, (default, option) in KEEPALIVE.items():
+            _set(socket_, option, int(parameters.get(name, default)))
+    _set(socket_, "TCP_USER_TIMEOUT", int(parameters.get("tcp_user_timeout", USER_TIMEOUT)))
+
+
+def _set(socket_: Any, option: str, value: int) -> None:
+    # Zero, or less, is the system's default.
+    if value > 0 and hasattr(socket, option):
+        socket_.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)

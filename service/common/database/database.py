@@ -1,0 +1,223 @@
+"""The connections of an application, its sessions and the unit of work."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
+from dataclasses import replace
+from enum import StrEnum
+from functools import partial
+from typing import Any, cast
+
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+
+from service import limits
+from service.common.database.batching.autocommit import Autocommit
+from service.common.database.batching.batches import Connections
+from service.common.database.engine import create_engine, database_url
+from service.common.database.pool_events import Fitness
+from service.common.database.transfers import Room, Transfer
+from service.common.database.work_pool import WorkPool
+from service.settings import Settings
+
+POOL_WAIT_SECONDS = limits.POOL_WAIT_SECONDS.value
+# What moves a file's worth of records has longer statements: it ends where one makes no progress
+# for so long.
+BULK_CONNECTIONS = limits.BULK_TRANSFERS.value
+BULK_SECONDS = limits.PROGRESS_SECONDS.value
+# A statement that stands alone does not wait for a lock on a connection that others need.
+LOCK_WAIT = "10ms"
+NOT_OPEN = "The database is not open: it opens with the application."
+
+
+class Work(StrEnum):
+    """The kinds of work that have connections of their own: none of them takes another's."""
+
+    READS = "reads"
+    # Searches: what they cost is an estimate, so reads by id don't wait for them.
+    SEARCHES = "searches"
+    # Single statements that don't wait for locks.
+    WRITES = "writes"
+    # Several statements each, which may wait for another's lock.
+    TRANSACTIONS = "transactions"
+    # Single statements that have met another's lock, and are done again, to wait for it.
+    BLOCKED = "blocked writes"
+    # Reads whose cost grows with the table.
+    COSTLY = "costly reads"
+    # `/readyz`.
+    HEALTH = "health"
+    # Files in and out.
+    BULK = "bulk"
+
+
+# A statement has one processor: parallel workers would take those of cheap requests.
+SESSION_SETTINGS = {"max_parallel_workers_per_gather": "0"}
+# These kinds may take long: what waits for their connections holds up nobody else.
+SLOW = frozenset({Work.WRITES, Work.TRANSACTIONS, Work.BLOCKED, Work.BULK})
+LOCK_TIMEOUTS = {
+    Work.WRITES: LOCK_WAIT,
+    Work.TRANSACTIONS: f"{limits.LOCK_SECONDS.value}s",
+    Work.BLOCKED: f"{limits.LOCK_SECONDS.value}s",
+}
+
+
+def pool_sizes(connections: int) -> dict[Work, int]:
+    """Divide the connections of a process among the kinds of work, at least one for each."""
+    fifth = max(1, connections // 5)
+    tenth = max(1, connections // 10)
+    return {
+        Work.READS: max(1, connections - 3 * fifth - 2 * tenth),
+        Work.SEARCHES: tenth,
+        Work.WRITES: fifth,
+        Work.TRANSACTIONS: fifth,
+        Work.BLOCKED: tenth,
+        Work.COSTLY: fifth,
+        Work.HEALTH: 1,
+        Work.BULK: BULK_CONNECTIONS,
+    }
+
+
+class Database:
+    """The connections of one application, from `open` to `close`."""
+
+    def __init__(
+        self, settings: Settings, lent: Callable[[], AbstractContextManager[None]] = nullcontext
+    ) -> None:
+        """Prepare the connections; requests wait for slow kinds of work within `lent`."""
+        self._settings = settings
+        self._lent = lent
+        self._engines: dict[Work, AsyncEngine] = {}
+        self._alone_engines: dict[Work, AsyncEngine] = {}
+        costly = Autocommit(replace(self._connections(Work.COSTLY), waiting=lent))
+        connections = replace(self._connections(Work.SEARCHES), waiting=lent)
+        searches = Autocommit(connections, costly=costly)
+        self._reader = Autocommit(self._connections(Work.READS), costly=costly, searches=searches)
+        self._autocommit = Autocommit(
+            self._connections(Work.WRITES),
+            patient=partial(self._alone, Work.BLOCKED),
+            costly=costly,
+        )
+        self._health = Autocommit(self._connections(Work.HEALTH))
+        # The imports and exports in progress, each with its session.
+        self.transfers: dict[Transfer, AsyncSession] = {}
+        self._room = Room(self._transfers_with_connection)
+
+    async def open(self) -> None:
+        """Make the pools; no connection is made before the first is needed."""
+        url = await asyncio.to_thread(database_url, self._settings)
+        sizes = pool_sizes(self._settings.database_pool_size)
+        fitness = Fitness()
+        for work in Work:
+            # Imports and exports are rare: their connections are opened when they begin.
+            size = 1 if work is Work.BULK else sizes[work]
+            engine = create_engine(
+                url,
+                statement_timeout=self._statement_timeout(work),
+                session_settings=_session_settings(work),
+                fitness=fitness,
+                poolclass=WorkPool,
+                pool_size=size,
+                max_overflow=sizes[work] - size,
+                pool_timeout=POOL_WAIT_SECONDS,
+                pool_use_lifo=True,
+            )
+            pool = cast("WorkPool", engine.pool)
+            pool.name = work
+            if work in SLOW:
+                pool.while_waiting = self._wait_for_transfer if work is Work.BULK else self._lent
+            self._engines[work] = engine
+            # The same pool.
+            self._alone_engines[work] = engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    @contextmanager
+    def _wait_for_transfer(self) -> Iterator[None]:
+        with self._lent(), self._room.wanted():
+            yield
+
+    def _transfers_with_connection(self) -> Iterator[Transfer]:
+        # An import takes a connection only when its first records have arrived.
+        for transfer, session in self.transfers.items():
+            if transfer.ended or session.in_transaction():
+                yield transfer
+
+    def _statement_timeout(self, work: Work) -> float:
+        return BULK_SECONDS if work is Work.BULK else self._settings.database_statement_timeout
+
+    async def close(self) -> None:
+        """Close every connection."""
+        engines, self._engines, self._alone_engines = self._engines, {}, {}
+        for engine in engines.values():
+            await engine.dispose()
+
+    @property
+    def engine(self) -> AsyncEngine:
+        """The open engine of reads."""
+        return _opened(self._engines, Work.READS)
+
+    def writer(self) -> AsyncSession:
+        """Return a session whose work is rolled back unless `commit` is called for it."""
+        return AsyncSession(_opened(self._engines, Work.TRANSACTIONS), expire_on_commit=False)
+
+    def bulk(self) -> AsyncSession:
+        """Return a session as a writer's, for many records at once."""
+        return AsyncSession(_opened(self._engines, Work.BULK), expire_on_commit=False)
+
+    def reader(self) -> AsyncSession:
+        """Return what runs reads that stand alone."""
+        return self._reader
+
+    def autocommit(self) -> AsyncSession:
+        """Return what runs writes that stand alone, each durable when it returns."""
+        return self._autocommit
+
+    def health(self) -> AsyncSession:
+        """Return what asks the database how it is, on a connection that nobody else uses."""
+        return self._health
+
+    def _connections(self, work: Work) -> Connections:
+        return Connections(
+            partial(self._alone, work),
+            partial(self._has_room, work),
+            lambda: str(_opened(self._engines, work).pool),
+        )
+
+    @asynccontextmanager
+    async def _alone(self, work: Work) -> AsyncIterator[AsyncSession]:
+        session = AsyncSession(_opened(self._alone_engines, work), expire_on_commit=False)
+        try:
+            yield session
+        finally:
+            await release(session)
+
+    def _has_room(self, work: Work) -> bool:
+        """Return whether nobody waits for a connection: some are left, or not yet made."""
+        pool: Any = _opened(self._engines, work).pool
+        return bool(pool.checkedout() < pool.size())
+
+
+def _opened(engines: Mapping[Work, AsyncEngine], work: Work) -> AsyncEngine:
+    if work not in engines:
+        raise RuntimeError(NOT_OPEN)
+    return engines[work]
+
+
+def _session_settings(work: Work) -> Mapping[str, str]:
+    lock_timeout = {"lock_timeout": LOCK_TIMEOUTS[work]} if work in LOCK_TIMEOUTS else {}
+    return SESSION_SETTINGS | lock_timeout
+
+
+async def commit(session: AsyncSession) -> None:
+    """Make a request's work durable: the one commit of the code base."""
+    if session.in_transaction():
+        await session.commit()
+
+
+async def release(session: AsyncSession) -> None:
+    """Give the connection back, rolled back unless it was committed."""
+    if not session.in_transaction():
+        return
+    try:
+        await session.close()
+    except (DBAPIError, OSError):
+        # The connection is dead, and with it what there was to roll back.
+        await session.invalidate()

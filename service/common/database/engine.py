@@ -1,0 +1,59 @@
+"""From the settings to an engine."""
+
+from collections.abc import Mapping
+from functools import partial
+from types import MappingProxyType
+
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from service.common import embedded
+from service.common.database.connection import COMMAND_GRACE_SECONDS, connect
+from service.common.database.pool_events import Fitness
+from service.common.database.work_pool import watch_waits
+from service.settings import Settings, parse_address
+
+# Compiled statements that an engine keeps.
+STATEMENTS = 100
+
+__all__ = ["COMMAND_GRACE_SECONDS", "create_engine", "database_url"]
+
+
+def database_url(settings: Settings) -> str:
+    """Return the configured URL, or that of the embedded PostgreSQL, which is then started."""
+    if settings.database_url is not None:
+        return settings.database_url.get_secret_value()
+    return embedded.start(settings.state_dir / "postgres")
+
+
+def create_engine(
+    url: str,
+    *,
+    statement_timeout: float,
+    session_settings: Mapping[str, str] = MappingProxyType({}),
+    fitness: Fitness | None = None,
+    **options: object,
+) -> AsyncEngine:
+    """Return an engine for a URL as libpq reads it; the timeout in seconds, 0 is none.
+
+    `session_settings` win over those that the URL has. Engines with the same `fitness` drop their
+    idle connections together when one of them loses a connection.
+    """
+    address = parse_address(url)
+    engine = create_async_engine(
+        "postgresql+asyncpg://",
+        async_creator=partial(
+            connect,
+            address,
+            statement_timeout=statement_timeout,
+            session_settings=session_settings,
+        ),
+        # An error's text goes to the log, where values of records have no place.
+        hide_parameters=True,
+        # There is a cache for each kind of work, and clients can ask for many statements.
+        query_cache_size=STATEMENTS,
+        **options,
+    )
+    # First, for `Fitness` may close the connection.
+    watch_waits(engine)
+    (fitness or Fitness()).watch(engine)
+    return engine

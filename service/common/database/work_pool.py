@@ -1,0 +1,80 @@
+"""A pool of connections for one kind of work, which tells who waits for what."""
+
+from asyncio import CancelledError
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from time import monotonic
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.engine import Connection, ExceptionContext
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.pool import AsyncAdaptedQueuePool, PoolProxiedConnection
+
+from service.common.database.waits import note
+
+# SQLSTATEs of statements that were given up: lost connections, a lock or the time in the way.
+GIVEN_UP = ("08", "57", "55P03")
+
+
+class WorkPool(AsyncAdaptedQueuePool):
+    """A pool that has a name and counts who waits.
+
+    A request waits if all connections are in use or being opened, not while its own is opened. It
+    does so within `while_waiting`.
+    """
+
+    name = "connections"
+    waiting = 0
+    while_waiting: Callable[[], AbstractContextManager[None]] = nullcontext
+
+    def connect(self) -> PoolProxiedConnection:
+        """Return a connection, once there is one. Raises sqlalchemy's TimeoutError."""
+        waits = self.checkedout() >= self._most()
+        since = monotonic()
+        self.waiting += waits
+        try:
+            with self.while_waiting() if waits else nullcontext():
+                return super().connect()
+        except PoolTimeoutError:
+            waited = monotonic() - since
+            raise PoolTimeoutError(f"waited {waited:.1f} s for a connection; {self}") from None
+        except CancelledError as error:
+            note(error, f"a connection; {self}", since)
+            raise
+        finally:
+            self.waiting -= waits
+
+    def _most(self) -> int:
+        return self.size() + self._max_overflow
+
+    def __str__(self) -> str:
+        """Return the pool's state."""
+        used = f"{self.checkedout()} of {self._most()} connections in use"
+        return f"pool `{self.name}`: {used}, {self.waiting} waiting"
+
+
+def watch_waits(engine: AsyncEngine) -> None:
+    """Have each error of a statement tell how long it ran, and the state of the pool."""
+    target = engine.sync_engine
+    event.listen(target, "before_cursor_execute", _begin_statement)
+    event.listen(target, "commit", _begin_commit)
+    event.listen(target, "handle_error", _handle_error)
+
+
+def _begin_statement(connection: Connection, *_: Any) -> None:
+    connection.info["awaited"] = "a statement", monotonic()
+
+
+def _begin_commit(connection: Connection) -> None:
+    connection.info["awaited"] = "a commit", monotonic()
+
+
+def _handle_error(context: ExceptionContext) -> None:
+    error, connection = context.original_exception, context.connection
+    state = getattr(error, "sqlstate", None) or ""
+    given_up = isinstance(error, CancelledError | TimeoutError) or state.startswith(GIVEN_UP)
+    if given_up and connection is not None and not connection.invalidated:
+        awaited, since = connection.info.get("awaited", ("the database", monotonic()))
+        note(error, f"{awaited}; {connection.engine.pool}", since)

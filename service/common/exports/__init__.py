@@ -1,1 +1,0 @@
-"""Records as lines of text: NDJSON and CSV."""

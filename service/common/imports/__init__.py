@@ -1,1 +1,0 @@
-"""Lines of text as records: many at once, all or none."""

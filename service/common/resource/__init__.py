@@ -1,0 +1,1 @@
+"""What a blueprint composes: pages, cursors, fields, entity tags, search."""

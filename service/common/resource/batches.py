@@ -1,0 +1,111 @@
+"""The statements of batches: many records at once, none of which fails because of another.
+
+A write leaves out a record that conflicts or is locked; its request then writes it alone.
+"""
+
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from sqlalchemy import ARRAY, ColumnElement, bindparam, column, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from service.common.database.batching import batched_write
+from service.common.database.models import Base
+from service.common.resource.collection import record_columns
+from service.common.resource.records import Record
+
+Values = Mapping[str, Any]
+Batch = Callable[[AsyncSession, Any, Values], Awaitable[Record | None]]
+
+
+def any_of(attribute: Any) -> ColumnElement[bool]:
+    """Return the condition that a column has one of the `keys`, however many they are."""
+    keys = bindparam("keys", type_=ARRAY(attribute.type))
+    condition: ColumnElement[bool] = attribute == func.any(keys)
+    return condition
+
+
+def insert_batch(model: type[Base], unique: str) -> Batch:
+    """Return `insert(session, key, values)`, batched; the key is the value of the column `unique`.
+
+    It returns the new record, or None where somebody has the key, or is about to.
+    """
+
+    @batched_write
+    async def insert_many(
+        session: AsyncSession, records: Mapping[Any, Values], *names: str
+    ) -> dict[Any, Record]:
+        found = await session.execute(_insert(model, unique, names), _arrays(records.values()))
+        return {key: Record(*row) for *row, key in found}
+
+    async def insert_one(session: AsyncSession, key: Any, values: Values) -> Record | None:
+        return await insert_many(session, key, values, *values)
+
+    return insert_one
+
+
+def update_batch(model: type[Base]) -> Batch:
+    """Return `update(session, id, values)`, batched, for columns that are not unique.
+
+    It returns the changed record, or None where there is none, or somebody else is changing it.
+    """
+
+    @batched_write
+    async def update_many(
+        session: AsyncSession, changes: Mapping[int, Values], *names: str
+    ) -> dict[int, Record]:
+        rows = [{"id": key, **values} for key, values in changes.items()]
+        found = await session.execute(_update(model, names), _arrays(rows))
+        return {row[0]: Record(*row) for row in found}
+
+    async def update_one(session: AsyncSession, key: int, values: Values) -> Record | None:
+        return await update_many(session, key, values, *values)
+
+    return update_one
+
+
+def _arrays(rows: Collection[Values]) -> dict[str, list[Any]]:
+    # SQLAlchemy keeps the names of columns for itself.
+    return {f"{name}s": [values[name] for values in rows] for name in next(iter(rows))}
+
+
+def _given(model: type[Base], names: Sequence[str]) -> Any:
+    """Return the values as a table of one row a record."""
+    types = {name: getattr(model, name).type for name in names}
+    arrays = [bindparam(f"{name}s", type_=ARRAY(type_)) for name, type_ in types.items()]
+    columns = [column(name, type_) for name, type_ in types.items()]
+    return func.unnest(*arrays).table_valued(*columns).render_derived(name="given")
+
+
+@cache
+def _insert(model: Any, unique: str, names: tuple[str, ...]) -> Any:
+    given = _given(model, names)
+    table = model.__table__
+    return (
+        insert(table)
+        .from_select(names, select(*given.c))
+        .on_conflict_do_nothing(index_elements=[unique])
+        .returning(*record_columns(model), table.c[unique])
+    )
+
+
+@cache
+def _update(model: Any, names: tuple[str, ...]) -> Any:
+    given = _given(model, ("id", *names))
+    table = model.__table__
+    # Who holds a lock is not waited for.
+    free = (
+        select(table.c.id)
+        .where(table.c.id == given.c.id)
+        .with_for_update(of=table, key_share=True, skip_locked=True)
+        .cte("free")
+    )
+    values = {name: given.c[name] for name in names}
+    return (
+        update(table)
+        .where(table.c.id == given.c.id, table.c.id == free.c.id)
+        .values(values)
+        .returning(*record_columns(model))
+    )

@@ -1,0 +1,166 @@
+"""The statements that read a collection of any model."""
+
+from collections.abc import Collection, Sequence
+from functools import cache, lru_cache
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    PrimaryKeyConstraint,
+    Select,
+    UniqueConstraint,
+    all_,
+    any_,
+    false,
+    literal,
+    select,
+)
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from service.common.database.models import Base
+from service.common.resource.cursors import Value
+from service.common.resource.entity_tags import Versions
+from service.common.resource.keyset import beyond, order_by
+from service.common.resource.ordering import Key, Order
+from service.common.resource.pages import Page, Selection
+from service.common.resource.representation import json_object
+from service.common.resource.search.trigrams import has_trigrams
+from service.common.resource.search.weights import is_repetitive
+
+Conditions = Collection[ColumnElement[bool]]
+
+
+@cache
+def record_columns(model: Any, fields: tuple[str, ...] | None = None) -> list[ColumnElement[Any]]:
+    """Return the expressions of a `Record` that has these fields (None: all)."""
+    columns = model.__table__.columns
+    record = json_object([columns[name] for name in fields or model.fields()])
+    return [columns.id, columns.version, record.label("json")]
+
+
+def of_versions(model: Any, versions: Versions | None) -> list[ColumnElement[bool]]:
+    """Return the conditions that a record has one of `versions` (None: any)."""
+    if versions is None:
+        return []
+    version, conditions = model.__table__.columns.version, []
+    # An array is one parameter, so the statement is the same for any number of values; with `IN` it
+    # is not.
+    if versions.accepted is not None:
+        conditions.append(version == any_(_array(version, versions.accepted)))
+    if versions.refused is None:
+        conditions.append(false())
+    elif versions.refused:
+        conditions.append(version != all_(_array(version, versions.refused)))
+    return conditions
+
+
+def _array(column: Any, values: Collection[Any]) -> ColumnElement[Any]:
+    return literal([*values], ARRAY(column.type))
+
+
+def is_costly(model: type[Base], selection: Selection) -> bool:
+    """Return whether PostgreSQL may have to read every record to find a page.
+
+    No index serves a text without a trigram, nor most orders of several columns, nor an order of
+    what is equal in another column. A repetitive text takes long in each record.
+    """
+    order, _ = reading(model, selection)
+    equal = [name for name, _ in selection.filters if name != "q"]
+    parts = [text for name, text in selection.filters if name == "q"]
+    is_found = any(is_unique(model, name) for name in equal) or (
+        is_indexed(model, order) and {key.name for key in order[: len(equal)]} >= {*equal}
+    )
+    return not is_found or not all(has_trigrams(part) and not is_repetitive(part) for part in parts)
+
+
+def reading(model: type[Base], selection: Selection) -> tuple[Order, Sequence[Value] | None]:
+    """Return the order to read a page in, and the keys to begin behind.
+
+    The columns that are equal in all records come first, if an index has them so.
+    """
+    equal = tuple(name for name, _ in selection.filters if name != "q")
+    order, start = _led(model, equal, selection.way), selection.beyond
+    if start is not None:
+        keys = zip([key.name for key in selection.way], start, strict=True)
+        values = {**dict(selection.filters), **dict(keys)}
+        start = tuple(values[key.name] for key in order)
+    return order, start
+
+
+@lru_cache
+def _led(model: type[Base], equal: tuple[str, ...], order: Order) -> Order:
+    if any(is_unique(model, name) for name in equal):
+        return order
+    first = [Key(name, order[-1].descending) for name in equal]
+    led = (*first, *(key for key in order if key.name not in equal))
+    return led if is_indexed(model, led) else order
+
+
+def equals(model: type[Base], name: str, value: Any) -> ColumnElement[bool]:
+    """Return the condition that a column has a value.
+
+    Unless it is unique, it is a range: of what is equal, PostgreSQL takes every index for one that
+    begins with it, and may read the whole table in an order that has these records last.
+    """
+    column: Any = model.__table__.columns[name]
+    condition: ColumnElement[bool] = (
+        column == value if is_unique(model, name) else column.between(value, value)
+    )
+    return condition
+
+
+@cache
+def is_unique(model: type[Base], name: str) -> bool:
+    """Return whether no two records have the same value of a column."""
+    return any([one.name for one in each.columns] == [name] for each in _unique(model))
+
+
+# Clients can ask for many orders.
+@lru_cache
+def is_indexed(model: type[Base], order: Order) -> bool:
+    """Return whether an index has this order, so that the next record is found at once."""
+    table: Any = model.__table__
+    trees = [one for one in table.indexes if not one.dialect_options["postgresql"]["using"]]
+    names = [key.name for key in order]
+    return len({key.descending for key in order}) == 1 and any(
+        [column.name for column in one.columns][: len(names)] == names
+        for one in [*trees, *_unique(model)]
+    )
+
+
+def _unique(model: type[Base]) -> list[Any]:
+    table: Any = model.__table__
+    kinds = PrimaryKeyConstraint | UniqueConstraint
+    return [one for one in table.constraints if isinstance(one, kinds)]
+
+
+async def select_page(
+    session: AsyncSession, model: type[Base], selection: Selection, conditions: Conditions
+) -> Page:
+    """Return the page that a selection names."""
+    statement = _page(model, selection)
+    if conditions:
+        statement = statement.where(*conditions)
+    rows = await session.execute(statement)
+    return selection.page(rows.all())
+
+
+# A statement takes longer to put together than to look up.
+@lru_cache
+def _page(model: type[Base], selection: Selection) -> Select[Any]:
+    columns = model.__table__.columns
+    record = json_object([columns[name] for name in selection.fields]).label("record")
+    keys = [columns[key.name] for key in selection.order]
+    # One more than fits tells whether there are more.
+    limit = None if selection.limit is None else selection.limit + 1
+    return in_order(select(record, *keys), model, selection).limit(limit)
+
+
+def in_order(statement: Select[Any], model: type[Base], selection: Selection) -> Select[Any]:
+    """Return a statement that reads the records of a selection in its order, from its cursor."""
+    columns = model.__table__.columns
+    order, start = reading(model, selection)
+    if start is not None:
+        statement = statement.where(beyond(columns, order, start))
+    return statement.order_by(*order_by(columns, order))

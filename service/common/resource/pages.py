@@ -1,0 +1,97 @@
+"""Pages of a collection: what a client asked for, and what it gets."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from service.common.resource.cursors import (
+    Cursor,
+    Filters,
+    Value,
+    decode_cursor,
+    encode_cursor,
+    scope_of,
+)
+from service.common.resource.ordering import Order
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The JSON of some records, and the cursors of the pages around them."""
+
+    records: str
+    next: str | None = None
+    previous: str | None = None
+    is_first: bool = True
+    total: int | None = None
+
+    def links(self) -> Iterator[tuple[str, str | None]]:
+        """Yield relations (RFC 8288) and cursors; the first page has none."""
+        if self.next:
+            yield "next", self.next
+        if self.previous:
+            yield "prev", self.previous
+        if not self.is_first:
+            yield "first", None
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which records of a collection, in which order, how many, and which of their fields."""
+
+    order: Order
+    filters: Filters
+    fields: tuple[str, ...]
+    limit: int | None
+    after: Cursor | None = None
+
+    @property
+    def backward(self) -> bool:
+        """Whether the page lies before its cursor."""
+        return self.after is not None and self.after.backward
+
+    @property
+    def way(self) -> Order:
+        """The order to read in: for a page before a cursor, the other way round."""
+        return tuple(key.reversed() for key in self.order) if self.backward else self.order
+
+    @property
+    def beyond(self) -> tuple[Value, ...] | None:
+        """The keys of the record behind which the page begins, on this way."""
+        return None if self.after is None else self.after.values
+
+    def page(self, found: Sequence[Any]) -> Page:
+        """Return the page of rows that were found on the `way`, one more than `limit` if any.
+
+        Each has the `record` as JSON, and the keys of the order.
+        """
+        rows = found[: self.limit]
+        is_more = len(rows) < len(found)
+        if self.backward:
+            rows = rows[::-1]
+        is_first = self.after is None
+        has_next, has_previous = (True, is_more) if self.backward else (is_more, not is_first)
+        return Page(
+            f"[{','.join([row.record for row in rows])}]",
+            next=self._cursor(rows[-1], backward=False) if rows and has_next else None,
+            previous=self._cursor(rows[0], backward=True) if rows and has_previous else None,
+            is_first=is_first,
+        )
+
+    def _cursor(self, row: Any, *, backward: bool) -> str:
+        """Return the cursor at a record."""
+        values = tuple(getattr(row, key.name) for key in self.order)
+        return encode_cursor(Cursor(values, backward), scope_of(self.order, self.filters))
+
+
+def read_cursor(
+    text: str | None, order: Order, filters: Filters, model: type[Any]
+) -> Cursor | None:
+    """Return the cursor that a client sent, if any; its values are like the model's columns.
+
+    Raises InvalidAPIRequest (422): it was not given out under this order and these filters.
+    """
+    if text is None:
+        return None
+    types = [getattr(model, key.name).type.python_type for key in order]
+    return decode_cursor(text, scope_of(order, filters), types)

@@ -1,0 +1,250 @@
+"""The statements of a search for a part of a text, in capitals or not.
+
+There are two ways to a page. `walk` reads records in the order of the page: cheap if matches are
+many. `look_up` sorts what the index on trigrams names: cheap if that is little. PostgreSQL can't
+know which is cheaper, and is not asked to choose: the subqueries are such that it has no choice.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Select,
+    Text,
+    and_,
+    bindparam,
+    func,
+    literal_column,
+    null,
+    or_,
+    select,
+    text,
+    union_all,
+)
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from service.common.database.models import Base
+from service.common.resource.collection import equals, is_indexed
+from service.common.resource.keyset import Columns, beyond, order_by
+from service.common.resource.ordering import Order
+from service.common.resource.representation import json_object
+from service.common.resource.search.trigrams import Sample
+from service.common.resource.search.weights import Reading, Search, pattern
+
+# From this correlation on, neighbours in the order of a column are so in the table too.
+CORRELATED = 0.7
+Start = Sequence[Any] | None  # The keys of a record that a page is behind, if any.
+
+SAMPLES = text("""
+SELECT attname,
+       most_common_vals::text::text[] AS common,
+       most_common_freqs AS shares,
+       histogram_bounds::text::text[] AS others,
+       correlation,
+       -- As the planner does it: the density of the last time, and the size of now.
+       pg_relation_size(pg_class.oid) * coalesce(reltuples / nullif(relpages, 0) / 8192, 0.01)
+       AS records,
+       -- So pg_trgm decides, whatever the locale of the builtin provider.
+       (SELECT datctype IN ('C', 'POSIX') FROM pg_database WHERE datname = current_database()) AS c
+FROM pg_class
+LEFT JOIN pg_stats
+    ON schemaname = current_schema() AND tablename = relname AND attname = ANY(:names)
+WHERE relname = :table AND relnamespace = to_regnamespace(current_schema())
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a search is in: a table, the columns that may have the text, and what must be equal.
+
+    `order` is the order to read in, and `fields` are those of the records that are found.
+    """
+
+    model: type[Base]
+    names: tuple[str, ...]
+    equal: tuple[str, ...]
+    order: Order
+    fields: tuple[str, ...]
+
+
+async def weigh(
+    session: AsyncSession, model: type[Base], names: tuple[str, ...], part: str, order: Order = ()
+) -> Search:
+    """Return a search of records in an order, weighed by PostgreSQL's statistics."""
+    keys = [key.name for key in order[:1]]
+    values = {"table": model.__tablename__, "names": [*names, *keys]}
+    rows = (await session.execute(SAMPLES, values)).all()
+    records, is_ascii = (rows[0].records, rows[0].c) if rows else (0, True)
+    known = {row.attname: row for row in rows if row.attname}
+    samples = {name: _sample(known[name]) for name in names if name in known}
+    # What was never analyzed may be the same in every record.
+    common, correlation = 1, None
+    if keys and keys[0] in known:
+        common = max(known[keys[0]].shares or (0,))
+        correlation = known[keys[0]].correlation
+    reading = Reading(
+        sorted_at_once=0 if is_indexed(model, order) else records * common,
+        is_scattered=abs(correlation or 0) < CORRELATED,
+    )
+    return Search(names, part, samples, records, reading, is_ascii=is_ascii)
+
+
+def _sample(row: Any) -> Sample:
+    common = list(zip(row.common or (), row.shares or (), strict=True))
+    others = row.others or ()
+    left = max(0, 1 - sum(share for _, share in common))
+    return [*common, *((one, left / len(others)) for one in others)]
+
+
+class Ways:
+    """Both ways to the records of a target that have a text."""
+
+    def __init__(
+        self, session: AsyncSession, target: Target, part: str, equal: Mapping[str, Any]
+    ) -> None:
+        self.session, self._target = session, target
+        self._values = {f"equal_{name}": value for name, value in equal.items()}
+        self._values["q"] = pattern([part])
+
+    async def walk(self, start: Start, step: int, wanted: int) -> Sequence[Any]:
+        """Look through the `step` records behind `start`, in order, and return the matches.
+
+        These are up to `wanted`. If they are fewer, and there may be more behind, a last row whose
+        `record` is NULL has the keys to start from.
+        """
+        statement = _walk(self._target, step, start is not None)
+        return await self._rows(statement, _starts(start), wanted)
+
+    async def look_up(self, search: Search, start: Start, wanted: int) -> Sequence[Any]:
+        """Find all matches behind `start`, and return the first of them."""
+        form = (search.uses_index, search.is_exact)
+        statement = _look_up(self._target, form, start is not None)
+        return await self._rows(statement, {**_starts(start), **search.patterns}, wanted)
+
+    async def _rows(self, statement: Any, values: Mapping[str, Any], wanted: int) -> Sequence[Any]:
+        values = {**self._values, **values, "wanted": wanted}
+        return (await self.session.execute(statement, values)).all()
+
+
+# A statement takes longer to put together than to look up.
+@lru_cache
+def _walk(target: Target, step: int, is_started: bool) -> Any:
+    order = target.order
+    columns = target.model.__table__.columns
+    readable = _readable(target, is_started)
+    # Limits are in the text: a plan for whatever number of records would sort all of them.
+    walked = (
+        readable.order_by(*order_by(columns, order))
+        .limit(literal_column(str(step)))
+        .subquery("walked")
+    )
+    found = (
+        select(walked)
+        .where(_whole(walked.c, target.names))
+        .order_by(*order_by(walked.c, order))
+        .limit(bindparam("wanted", type_=BigInteger))
+        .cte("found")
+    )
+    # Not of `walked`, which would have to be stored to be read twice.
+    end = (
+        readable.with_only_columns(*_keys(columns, order))
+        .order_by(*order_by(columns, order))
+        .offset(literal_column(str(step - 1)))
+        .limit(literal_column("1"))
+        .subquery("end_of_step")
+    )
+    few = select(func.count()).select_from(found).scalar_subquery() < bindparam("wanted")
+    rows = union_all(
+        _records(found.c, target),
+        select(null().cast(Text).label("record"), *_keys(end.c, order)).where(few),
+    ).subquery("rows")
+    return select(rows).order_by(*order_by(rows.c, order), rows.c.record.is_(None))
+
+
+@lru_cache
+def _look_up(target: Target, form: tuple[bool, bool], is_started: bool) -> Any:
+    columns = target.model.__table__.columns
+    hits = (
+        _readable(target, is_started)
+        .where(_condition(columns, target.names, form))
+        # Planned by itself: not as something of which the first rows are enough.
+        .offset(literal_column("0"))
+        .subquery("hits")
+    )
+    first = (
+        select(hits)
+        .order_by(*order_by(hits.c, target.order))
+        .limit(bindparam("wanted", type_=BigInteger))
+        .subquery("first")
+    )
+    return _records(first.c, target).order_by(*order_by(first.c, target.order))
+
+
+def _readable(target: Target, is_started: bool) -> Select[Any]:
+    """Return what a search needs of the records behind its start."""
+    columns = target.model.__table__.columns
+    keys = [key.name for key in target.order]
+    needed = dict.fromkeys([*target.fields, *keys, *target.names])
+    statement = select(*(columns[name] for name in needed))
+    for name in target.equal:
+        statement = statement.where(equals(target.model, name, bindparam(f"equal_{name}")))
+    if not is_started:
+        return statement
+    starts = [bindparam(f"start_{at}", type_=columns[name].type) for at, name in enumerate(keys)]
+    return statement.where(beyond(columns, target.order, starts))
+
+
+def _records(columns: Columns, target: Target) -> Select[Any]:
+    record = json_object([columns[name] for name in target.fields]).label("record")
+    return select(record, *_keys(columns, target.order))
+
+
+def _keys(columns: Columns, order: Order) -> list[ColumnElement[Any]]:
+    return [columns[key.name] for key in order]
+
+
+def _starts(start: Start) -> dict[str, Any]:
+    return {f"start_{at}": value for at, value in enumerate(start or ())}
+
+
+def condition_of(search: Search, columns: Columns) -> ColumnElement[bool]:
+    """Return the condition that a record has the text, for the index if it is of use."""
+    form = (search.uses_index, search.is_exact)
+    return _condition(columns, search.names, form, {**search.patterns, "q": pattern([search.part])})
+
+
+def _condition(
+    columns: Columns,
+    names: Sequence[str],
+    form: tuple[bool, bool],
+    values: Mapping[str, str] | None = None,
+) -> ColumnElement[bool]:
+    uses_index, is_exact = form
+    if not uses_index:
+        return _whole(columns, names, values)
+    indexed = _any(columns, {name: f"q_{name}" for name in names}, values)
+    return indexed if is_exact else and_(indexed, _whole(columns, names, values))
+
+
+def _whole(
+    columns: Columns, names: Sequence[str], values: Mapping[str, str] | None = None
+) -> ColumnElement[bool]:
+    # In `coalesce` no index sees it, and the planner takes it for likely.
+    return func.coalesce(_any(columns, dict.fromkeys(names, "q"), values), False)
+
+
+def _any(
+    columns: Columns, patterns: Mapping[str, str], values: Mapping[str, str] | None
+) -> ColumnElement[bool]:
+    """Return the condition that one of the columns is like its pattern, by the parameter's name."""
+    parameters = {
+        one: bindparam(one, type_=Text) if values is None else bindparam(one, values[one], Text)
+        for one in patterns.values()
+    }
+    return or_(
+        *(columns[name].ilike(parameters[one], escape="/") for name, one in patterns.items())
+    )

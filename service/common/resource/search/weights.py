@@ -1,0 +1,75 @@
+"""What a search is likely to cost, by PostgreSQL's statistics."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from service.common.resource.search.trigrams import Sample, narrow
+
+# If the index names more than this share of the records, reading all of them is cheaper.
+MOST = 2 / 3
+# A part that contains its first letters more often is slow to search for.
+BEGINNING, REPETITIONS = 3, 4
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What it takes to read records in an order.
+
+    `sorted_at_once` is how many records a step may have to sort: none if an index has the order,
+    else those that have the first key in common. `is_scattered` says that neighbours in the order
+    are apart in the table, so that reading one costs about three times as much.
+    """
+
+    sorted_at_once: float = 0
+    is_scattered: bool = False
+
+
+def is_repetitive(text: str) -> bool:
+    """Return whether comparing a text with a part may take long for each letter of the text.
+
+    PostgreSQL compares the part anew at each letter. Two comparisons that go far overlap, so the
+    part has its own beginning there; it takes each letter about as often as it has that.
+    """
+    lower = text.lower()
+    beginning = re.escape(lower[:BEGINNING])
+    return len(re.findall(f"(?={beginning})", lower)) > REPETITIONS
+
+
+class Search:
+    """A text to look for in some columns, of which samples are known."""
+
+    def __init__(  # noqa: PLR0913  # All of it comes from one statement.
+        self,
+        names: tuple[str, ...],
+        part: str,
+        samples: Mapping[str, Sample],
+        records: float,
+        reading: Reading,
+        *,
+        is_ascii: bool = False,
+    ) -> None:
+        narrowed = {name: narrow(part, samples.get(name, ()), is_ascii=is_ascii) for name in names}
+        self.names, self.part, self.records = names, part, records
+        self.reading = reading
+        # The share of the records that the index is likely to name.
+        self.share = min(1, sum(one.share for one in narrowed.values()))
+        # How many entries the index is likely to read, and of how many records everything is read.
+        self.entries = sum(one.entries for one in narrowed.values()) * records
+        # Whether that takes the whole text, so that nothing has to be looked for once more.
+        self.is_exact = all(one.parts == (part,) for one in narrowed.values())
+        self.patterns = {
+            f"q_{name}": pattern(one.parts) for name, one in narrowed.items() if self.uses_index
+        }
+
+    @property
+    def uses_index(self) -> bool:
+        """Whether the index is of use."""
+        return self.share <= MOST
+
+
+def pattern(parts: Sequence[str]) -> str:
+    """Return the pattern, for ILIKE with `/` as the escape, of texts that have these parts."""
+    # `%`, `_` and the escape itself are plain characters.
+    escaped = [re.sub(r"([%_/])", r"/\1", part) for part in parts]
+    return f"%{'%'.join(escaped)}%"

@@ -1,0 +1,1 @@
+"""The application, a request, its body and its answer."""

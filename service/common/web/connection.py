@@ -1,0 +1,154 @@
+"""Connection: a request and its answer in the one task that the server made for them.
+
+Quart makes a task to read, one to answer and one to bound the time of the answer. A request whose
+body has come with it needs no reader if the server itself tells that the client goes.
+"""
+
+import asyncio
+from functools import lru_cache, partial
+from typing import Any
+
+from quart import Quart
+from quart import request as request_proxy
+from quart.asgi import ASGIHTTPConnection
+from quart.sessions import NullSession, SessionInterface
+from quart.utils import encode_headers
+from quart.wrappers import Request
+from quart.wrappers.response import DataBody
+
+from service.common.web.request_headers import RequestHeaders
+
+# The name in the state of a request of the callback that the server calls when the client leaves. A
+# server without it sends only ASGI's `http.disconnect`, which the reader receives.
+GIVE_UP = "give_up"
+
+
+def register(app: Quart) -> None:
+    """Have every request take this way."""
+    app.asgi_http_class = OneTaskConnection
+    # Quart looks at each hook, at each request, whether it is a coroutine.
+    app.ensure_async = lru_cache(app.ensure_async)  # type: ignore[method-assign]
+    app.session_interface = NoSessions()  # type: ignore[assignment]  # Quart means any interface.
+
+
+class NoSessions(SessionInterface):
+    """No cookies: Quart makes an object for them at each request."""
+
+    _nothing = NullSession()
+
+    async def open_session(self, *_: Any) -> NullSession:
+        """Return nothing, always the same."""
+        return self._nothing
+
+
+def current_request() -> Request:
+    """Return the request itself: `quart.request` looks for it again at each use."""
+    current: Request = request_proxy._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001  # werkzeug's name for it.
+    return current
+
+
+class OneTaskConnection(ASGIHTTPConnection):
+    """The way of one request from ASGI to Quart, and of its answer back."""
+
+    _reader: asyncio.Task[None] | None = None
+    # The task of the server, as long as it makes the answer.
+    _answering: asyncio.Task[Any] | None = None
+    _client_has_gone = False
+
+    async def __call__(self, receive: Any, send: Any) -> None:
+        """Answer the request, or give it up if its client goes."""
+        request = self._create_request_from_scope(send)
+        complete, has_body = False, announces_body(request)
+        while not complete and (not has_body or _is_waiting(receive)):
+            message = await receive()
+            if message["type"] != "http.request":
+                request.body.clear()
+                return  # The client has gone.
+            request.body.append(message.get("body", b""))
+            complete = not message.get("more_body", False)
+        self._answering = asyncio.current_task()
+        state: Any = self.scope.get("state", {})
+        if complete:
+            request.body.set_complete()
+        if complete and GIVE_UP in state:
+            state[GIVE_UP] = self.give_up
+        else:
+            self._reader = asyncio.create_task(self._read(request, receive))
+        try:
+            await self.handle_request(request, send)
+        except asyncio.CancelledError:
+            if not self._client_has_gone or self._answering is None:
+                raise
+            self._answering.uncancel()
+        finally:
+            self._answering = None
+            body: Any = request.body
+            body.clear()
+            if self._reader is not None and (complete or body.received.is_set()):
+                self._reader.cancel()
+            # Else it reads to the end: hypercorn waits until all that it received is taken.
+
+    def give_up(self) -> None:
+        """Cancel the answer: its client has gone."""
+        if self._answering is not None and not self._client_has_gone:
+            self._client_has_gone = True
+            self._answering.cancel()
+
+    async def _read(self, request: Request, receive: Any) -> None:
+        """Take what else the client sends, and cancel the answer if it goes."""
+        await self.handle_messages(request, receive)
+        self.give_up()
+
+    def _create_request_from_scope(self, send: Any) -> Request:
+        scope: Any = self.scope
+        root, path = scope.get("root_path", ""), scope["path"]
+        if root:
+            # As Quart has it: a path from elsewhere is one that no route has.
+            inside = path.startswith(root) and path != root
+            path = path.removeprefix(root) if inside else " "
+        return self.app.request_class(
+            scope["method"],
+            scope["scheme"],
+            path,
+            scope["query_string"],
+            RequestHeaders(scope["headers"], (scope.get("client") or ["<local>"])[0]),
+            root,
+            scope["http_version"],
+            scope,
+            max_content_length=self.app.config["MAX_CONTENT_LENGTH"],
+            body_timeout=self.app.config["BODY_TIMEOUT"],
+            send_push_promise=partial(self._send_push_promise, send),
+        )
+
+    async def handle_request(self, request: Request, send: Any) -> None:
+        """Answer the request; `send` returns as soon as the client has taken so much."""
+        response: Any = await self.app.handle_request(request)
+        body, headers = response.response, encode_headers(response.headers)
+        await send(
+            {"type": "http.response.start", "status": response.status_code, "headers": headers}
+        )
+        if isinstance(body, DataBody):
+            # As a whole: a slice would be a copy for as long as the client reads.
+            data = body.data[body.begin : body.end]
+            await send({"type": "http.response.body", "body": data})
+            return
+        async with body:
+            async for part in body:
+                await send({"type": "http.response.body", "body": part, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+
+def announces_body(request: Request) -> bool:
+    """Return whether a body may come (RFC 9112, section 6.3); HTTP/2 need not say so."""
+    headers = request.headers
+    return (
+        "Content-Length" in headers
+        or "Transfer-Encoding" in headers
+        or request.http_version not in {"1.0", "1.1"}
+    )
+
+
+def _is_waiting(receive: Any) -> bool:
+    """Return whether a message has come already: hypercorn's `receive` is that of a queue."""
+    queue = getattr(receive, "__self__", None)
+    return isinstance(queue, asyncio.Queue) and not queue.empty()

@@ -1,0 +1,91 @@
+"""JSON exceptions: every error leaves in the one envelope, whatever its cause."""
+
+from typing import cast
+
+import structlog
+from quart import Quart, current_app, request
+from quart.wrappers import Response
+from werkzeug.exceptions import HTTPException, InternalServerError, MethodNotAllowed, NotFound
+from werkzeug.exceptions import RequestEntityTooLarge as BodyTooLarge
+from werkzeug.exceptions import RequestTimeout as BodyTooSlow
+
+from service.common.database.sqlstates import translate
+from service.common.errors import (
+    InternalError,
+    InvalidAPIRequest,
+    JSONException,
+    RequestTimeout,
+    cause_of,
+    cut,
+)
+from service.common.web.json_responses import MEDIA_TYPE as JSON
+from service.common.web.problems import prefers_problem, problem_of
+from service.common.web.request_id import current_request_id
+
+log = structlog.get_logger("service")
+SERVER_ERROR = 500
+
+
+def register(app: Quart) -> None:
+    """Answer every exception with the envelope."""
+    # Tests see what clients see: Quart would raise through the test client instead.
+    app.config["PROPAGATE_EXCEPTIONS"] = False
+    app.register_error_handler(Exception, answer)
+
+
+async def answer(error: Exception) -> Response:
+    """Return the envelope for an exception, and log what is the service's own fault."""
+    if isinstance(error, InternalServerError) and isinstance(error.original_exception, Exception):
+        # Quart's wrapper around what a hook behind the view raised.
+        error = error.original_exception
+    exception = envelope_of(error)
+    if exception.code == SERVER_ERROR:
+        log.error("InternalError", method=request.method, path=request.path, exc_info=error)
+    elif exception.code > SERVER_ERROR:
+        # Expected now and then: a line with the cause, not a page.
+        log.warning(type(exception).__name__, status=exception.code, cause=cause_of(error))
+    facts = exception.to_dict() | {"request_id": current_request_id()}
+    body, media_type = (
+        problem_of(exception, facts) if prefers_problem() else ({"error": facts}, JSON)
+    )
+    response = cast("Response", current_app.json.response(body))
+    response.status_code = exception.code
+    response.content_type = media_type
+    response.headers.update(exception.response_headers)
+    response.vary.add("Accept")
+    return response
+
+
+def envelope_of(error: Exception) -> JSONException:
+    """Return the error that a client is told of."""
+    if isinstance(error, JSONException):
+        return error
+    if isinstance(error, HTTPException):
+        return _from_http(error)
+    return translate(error) or InternalError(
+        "The service failed to answer. The log has the cause under this request id."
+    )
+
+
+def _from_http(error: HTTPException) -> JSONException:
+    match error:
+        case NotFound():
+            path = cut(request.scope["path"])
+            return InvalidAPIRequest(
+                f"The requested URL `{path}` was not found on the server.", status_code=404
+            )
+        case MethodNotAllowed():
+            methods = ", ".join(sorted(error.valid_methods or ()))
+            return InvalidAPIRequest(
+                f"The method `{cut(request.method)}` is not allowed here: use {methods}.",
+                status_code=405,
+                headers={"Allow": methods},
+            )
+        case BodyTooSlow():
+            return RequestTimeout("The request body arrived too slowly.")
+        case BodyTooLarge():
+            return InvalidAPIRequest(
+                f"The request body is larger than {request.max_content_length} bytes.",
+                status_code=413,
+            )
+    return InvalidAPIRequest(error.description or error.name, status_code=error.code)

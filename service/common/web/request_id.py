@@ -1,0 +1,45 @@
+"""Request ids: a client's own where it is well-formed, else a new one, on answer and logs."""
+
+import re
+from secrets import token_hex
+from typing import Any, cast
+
+from quart import Quart, request
+from quart.wrappers import Response
+from structlog.contextvars import bind_contextvars
+
+from service.common.web.connection import current_request
+
+HEADER = "X-Request-ID"
+WELL_FORMED = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+def register(app: Quart) -> None:
+    """Name every request, in its answer and in every line that it logs."""
+    app.before_request(name_request)
+    app.after_request(send_name)
+
+
+async def name_request() -> None:
+    """Keep the inbound id or make one."""
+    asked = current_request()
+    name = choose_request_id(asked.headers.get(HEADER, ""))
+    # The server's access log finds it here.
+    cast("dict[str, Any]", asked.scope).setdefault("state", {})["request_id"] = name
+    bind_contextvars(request_id=name)
+
+
+async def send_name(response: Response) -> Response:
+    """Put the id on the answer."""
+    response.headers[HEADER] = current_request_id()
+    return response
+
+
+def current_request_id() -> str:
+    """Return the id of the request that is being answered."""
+    return str(request.scope["state"]["request_id"])
+
+
+def choose_request_id(inbound: str) -> str:
+    """Return the id for a request whose `X-Request-ID` is `inbound`."""
+    return inbound if inbound and WELL_FORMED.fullmatch(inbound) else token_hex(16)

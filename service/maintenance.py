@@ -1,0 +1,78 @@
+"""`python -m service.maintenance`: what has to be done now and then, beside the service.
+
+It deletes the idempotency keys that are kept no longer, every hour, until SIGTERM.
+"""
+
+import asyncio
+import signal
+import sys
+
+import structlog
+from sqlalchemy.exc import DBAPIError
+
+from service.common.database.database import Database, commit
+from service.common.errors import JSONException, cause_of
+from service.common.idempotency import backend
+from service.failures import OperatorError
+from service.logs import configure_logs
+from service.settings import Settings, load_settings
+
+SECONDS = 3600
+log = structlog.get_logger("chores")
+
+
+async def run(settings: Settings, *, once: bool = False) -> bool:
+    """Do the chores every hour, or once; return whether they were done the last time."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)
+    database = Database(settings)
+    await database.open()
+    try:
+        while True:
+            done = await do(database)
+            if once:
+                return done
+            try:
+                await asyncio.wait_for(stop.wait(), SECONDS)
+            except TimeoutError:
+                continue  # An hour has passed.
+            return True
+    finally:
+        await database.close()
+
+
+async def do(database: Database) -> bool:
+    """Delete what has expired, in parts that hold up nobody; return whether that succeeded."""
+    deleted = 0
+    try:
+        while True:
+            async with database.bulk() as session:
+                found = await backend.delete_expired(session)
+                await commit(session)
+            deleted += found
+            if found < backend.BATCH:
+                break
+    except (JSONException, DBAPIError, OSError, TimeoutError) as error:
+        # The next hour tries again.
+        log.warning("chores failed", cause=cause_of(error))
+        return False
+    log.info("chores done", deleted_idempotency_keys=deleted)
+    return True
+
+
+def main() -> int:
+    """Run until SIGTERM; with `--once`, once. Return the exit code."""
+    try:
+        settings = load_settings()
+        configure_logs(settings)
+        done = asyncio.run(run(settings, once="--once" in sys.argv[1:]))
+    except OperatorError as error:
+        print(error, file=sys.stderr)  # noqa: T201  # There may be no log yet.
+        return 1
+    return 0 if done else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
