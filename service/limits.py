@@ -205,6 +205,13 @@ LOCK_SECONDS = Limit(
     "503",
     "It holds a connection to the database meanwhile.",
 )
+CHEAP_READ_MILLISECONDS = Limit(
+    100,
+    "milliseconds for which a read runs that is expected to be cheap",
+    "it begins again on the connections of costly reads, as do reads of the same kind for 5 s",
+    "What a read costs is an estimate. One that is wrong, such as beside an import that is being "
+    "stored, must not keep the connections of cheap reads.",
+)
 KEYED_LOCK_MILLISECONDS = Limit(
     50,
     "milliseconds for which a request with an `Idempotency-Key` waits for another transaction",

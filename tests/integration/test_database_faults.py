@@ -98,7 +98,7 @@ async def test_a_statement_that_ends_in_time_is_answered(
         await gate.execute(text("SELECT pg_advisory_unlock(42)"))
         response = await reading
         reader = patient.app.extensions["database"].reader()
-        timeout = await reader.scalar(text("SHOW statement_timeout"))
+        timeout = await reader.costly.scalar(text("SHOW statement_timeout"))
 
     assert response.status_code == 200
     assert timeout == f"{seconds}s"

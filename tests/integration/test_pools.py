@@ -138,6 +138,41 @@ async def test_costly_reads_hang_and_all_others_are_answered(
     assert 200 in answered
 
 
+@pytest.mark.limit("CHEAP_READ_MILLISECONDS")
+async def test_a_cheap_read_that_takes_too_long_goes_on_as_a_costly_one(
+    settings: Settings, engine: AsyncEngine, client: Client
+) -> None:
+    await client.post("/foss", json=foss())
+    what = f"{WAIT} WHERE current_query() ~ 'ORDER BY foss.name DESC'"
+    async with (
+        running(settings) as (app, client),
+        before_each_read(engine, what),
+        engine.connect() as gate,
+    ):
+        reader = app.extensions["database"].reader()
+        timeout = await reader.scalar(text("SHOW statement_timeout"))
+        in_time = await codes([client.get("/foss?sort=-name"), client.get("/foss/1")])
+        costly_kinds = [*vars(reader)["_slow"]]
+        await gate.execute(text("SELECT pg_advisory_lock(42)"))
+        late = asyncio.create_task(client.get("/foss?sort=-name"))
+        async with asyncio.timeout(30):
+            while not pool_of(app, Work.COSTLY).checkedout():
+                await asyncio.sleep(0)
+        more = [asyncio.create_task(client.get(f"/foss?sort=-name&limit={n}")) for n in (1, 2, 3)]
+        await until_waiting(pool_of(app, Work.COSTLY), 2)
+        used = pool_of(app, Work.READS).checkedout()
+        others = await codes(client.get(path) for path in ("/foss/1", "/foss", "/foss?sort=name"))
+        await open_gate(gate)
+        answered = await codes([late, *more])
+
+    assert timeout == f"{limits.CHEAP_READ_MILLISECONDS.value}ms"
+    assert in_time == [200, 200]
+    assert costly_kinds == []
+    assert used == 0
+    assert others == [200, 200, 200]
+    assert answered == [200] * 4
+
+
 @pytest.mark.limit("REQUESTS_IN_PROGRESS")
 @pytest.mark.parametrize(
     "path", ["/foss?sort=created_at,email&limit={}", "/foss?q=pr"], ids=["different", "the same"]

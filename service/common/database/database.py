@@ -24,6 +24,7 @@ POOL_WAIT_SECONDS = limits.POOL_WAIT_SECONDS.value
 # What moves a file's worth of records has longer statements: it ends where one makes no progress
 # for so long.
 BULK_CONNECTIONS = limits.BULK_TRANSFERS.value
+CHEAP_READ_SECONDS = limits.CHEAP_READ_MILLISECONDS.value / 1000
 BULK_SECONDS = limits.PROGRESS_SECONDS.value
 # A statement that stands alone does not wait for a lock on a connection that others need.
 LOCK_WAIT = "10ms"
@@ -141,7 +142,10 @@ class Database:
                 yield transfer
 
     def _statement_timeout(self, work: Work) -> float:
-        return BULK_SECONDS if work is Work.BULK else self._settings.database_statement_timeout
+        if work is Work.BULK:
+            return BULK_SECONDS
+        seconds = self._settings.database_statement_timeout
+        return min(seconds, CHEAP_READ_SECONDS) if work is Work.READS else seconds
 
     async def close(self) -> None:
         """Close every connection."""

@@ -22,6 +22,7 @@ GONE = "The database is not available: try again soon."
 READ_ONLY_STATE = "25006"
 READ_ONLY = "The database takes no changes at the moment: try again soon."
 LOCKED_STATE = "55P03"  # lock_not_available
+CANCELED_STATE = "57014"  # query_canceled
 AGAIN = "Try again after the time in `Retry-After`."
 LOCKED = f"Another transaction holds a lock that this change needs. {AGAIN}"
 CONCURRENT = f"The change conflicts with a concurrent one. {AGAIN}"
@@ -40,7 +41,7 @@ MEANINGS: tuple[tuple[str, Callable[[str], JSONException], str], ...] = (
     ("42501", DatabaseError, "The database refuses the service a right that it needs."),
     ("42703", DatabaseError, BEHIND),  # undefined_column
     ("42P01", DatabaseError, BEHIND),  # undefined_table
-    ("57014", DeadlineExceeded, SLOW),  # query_canceled, as by statement_timeout
+    (CANCELED_STATE, DeadlineExceeded, SLOW),
     ("08", DatabaseError, GONE),  # connection_exception
     (READ_ONLY_STATE, DatabaseError, READ_ONLY),  # A standby, in a failover.
     ("53", DatabaseError, GONE),  # insufficient_resources
@@ -53,7 +54,7 @@ MEANINGS: tuple[tuple[str, Callable[[str], JSONException], str], ...] = (
 )
 # Beginnings of the states after which a statement has changed nothing: values, constraints,
 # concurrent transactions, locks and timeouts.
-REFUSALS = ("22", "23", "40", LOCKED_STATE, "57014")
+REFUSALS = ("22", "23", "40", LOCKED_STATE, CANCELED_STATE)
 
 
 def translate(error: BaseException) -> JSONException | None:
@@ -83,6 +84,11 @@ def is_stale_plan(error: BaseException) -> bool:
 def is_locked(error: DBAPIError) -> bool:
     """Return whether a statement changed nothing because it did not get a lock in time."""
     return sqlstate_of(error) == LOCKED_STATE
+
+
+def is_canceled(error: DBAPIError) -> bool:
+    """Return whether a statement was canceled, as by `statement_timeout`."""
+    return sqlstate_of(error) == CANCELED_STATE
 
 
 def is_refused(error: BaseException) -> bool:

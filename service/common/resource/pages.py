@@ -56,6 +56,11 @@ class Selection:
         return tuple(key.reversed() for key in self.order) if self.backward else self.order
 
     @property
+    def kind(self) -> tuple[object, ...]:
+        """What is expected to cost the same: the order to read in, and what is filtered by."""
+        return self.way, tuple(name for name, _ in self.filters)
+
+    @property
     def beyond(self) -> tuple[Value, ...] | None:
         """The keys of the record behind which the page begins, on this way."""
         return None if self.after is None else self.after.values

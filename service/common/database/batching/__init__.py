@@ -28,15 +28,20 @@ def batched(
 ) -> Callable[[AsyncSession, K, *A], Awaitable[R | None]]:
     """Have a read of many keys called with one; it returns None where the read does not find it.
 
-    Calls whose other arguments are equal share a statement, and by the same key its result.
+    Calls whose other arguments are equal share a statement, and by the same key its result. Those
+    whose other arguments have the same `kind` are expected to cost the same.
     """
 
     @wraps(run)
     async def read(session: AsyncSession, key: K, *args: *A) -> R | None:
         if not isinstance(session, Autocommit):
             return (await run(session, [key], *args)).get(key)
-        found: R | None = await session.batches.call(
-            (run, args), lambda alone, calls: run(alone, [*calls], *args), key
+        kind = (run, *(getattr(one, "kind", None) for one in args))
+        found: R | None = await session.share(
+            kind,
+            lambda batches: batches.call(
+                (run, args), lambda alone, calls: run(alone, [*calls], *args), key
+            ),
         )
         return found
 

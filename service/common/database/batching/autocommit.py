@@ -1,14 +1,20 @@
 """Autocommit: statements that stand alone, each durable when it returns."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, NoReturn
+from time import monotonic
+from typing import Any, NoReturn, TypeVar
 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.common.database.batching.batches import Batches, Connections
-from service.common.database.sqlstates import is_locked
+from service.common.database.sqlstates import is_canceled, is_locked
+
+R = TypeVar("R")
+
+# For how long reads of a kind count as costly after one of them took too long.
+SLOW_SECONDS = 5
 
 Sessions = Callable[[], AbstractAsyncContextManager[AsyncSession]]
 
@@ -40,6 +46,8 @@ class Autocommit(AsyncSession):
         self.costly = costly or self
         self.searches = searches or self
         self.batches = Batches(connections)
+        # Kinds of reads that took too long, and until when they count as costly.
+        self._slow: dict[Hashable, float] = {}
 
     @asynccontextmanager
     async def hold(self) -> AsyncIterator[AsyncSession]:
@@ -47,6 +55,24 @@ class Autocommit(AsyncSession):
         with self._connections.waiting():
             async with self._connections.session() as session:
                 yield session
+
+    async def share(self, kind: Hashable, call: Callable[[Batches], Awaitable[R]]) -> R:
+        """Return the result of a read that calls may share.
+
+        If it takes longer than a cheap read may, it is repeated as a costly one. For a while reads
+        of the same kind are costly from the start.
+        """
+        now = monotonic()
+        if self._slow.get(kind, 0) > now:
+            return await call(self.costly.batches)
+        try:
+            return await call(self.batches)
+        except DBAPIError as error:
+            if self.costly is self or not is_canceled(error):
+                raise
+        kept = {slow: until for slow, until in self._slow.items() if until > now}
+        self._slow = {**kept, kind: monotonic() + SLOW_SECONDS}
+        return await call(self.costly.batches)
 
     async def execute(self, *args: Any, **options: Any) -> Any:
         """Run a statement and return its result."""
