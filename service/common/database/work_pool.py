@@ -1,8 +1,10 @@
 """A pool of connections for one kind of work, which tells who waits for what."""
 
+import asyncio
 from asyncio import CancelledError
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cached_property
 from time import monotonic
 from typing import Any
 
@@ -11,6 +13,7 @@ from sqlalchemy.engine import Connection, ExceptionContext
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, PoolProxiedConnection
+from sqlalchemy.util import await_only
 
 from service.common.database.waits import note
 
@@ -22,7 +25,8 @@ class WorkPool(AsyncAdaptedQueuePool):
     """A pool that has a name and counts who waits.
 
     A request waits if all connections are in use or being opened, not while its own is opened. It
-    does so within `while_waiting`.
+    does so within `while_waiting`. Connections are given out in the order of arrival:
+    SQLAlchemy's queue itself prefers who asks at the moment when one comes back to all who wait.
     """
 
     name = "connections"
@@ -31,11 +35,11 @@ class WorkPool(AsyncAdaptedQueuePool):
 
     def connect(self) -> PoolProxiedConnection:
         """Return a connection, once there is one. Raises sqlalchemy's TimeoutError."""
-        waits = self.checkedout() >= self._most()
+        waits = self.waiting > 0 or self.checkedout() >= self._most()
         since = monotonic()
         self.waiting += waits
         try:
-            with self.while_waiting() if waits else nullcontext():
+            with self._in_turn() if waits else nullcontext():
                 return super().connect()
         except PoolTimeoutError:
             waited = monotonic() - since
@@ -45,6 +49,23 @@ class WorkPool(AsyncAdaptedQueuePool):
             raise
         finally:
             self.waiting -= waits
+
+    @cached_property
+    def _turn(self) -> asyncio.Lock:
+        """Who waits next for a connection that comes back."""
+        return asyncio.Lock()
+
+    @contextmanager
+    def _in_turn(self) -> Iterator[None]:
+        with self.while_waiting():
+            try:
+                await_only(asyncio.wait_for(self._turn.acquire(), self.timeout()))
+            except TimeoutError as error:
+                raise PoolTimeoutError from error
+            try:
+                yield
+            finally:
+                self._turn.release()
 
     def _most(self) -> int:
         return self.size() + self._max_overflow
