@@ -215,7 +215,7 @@ def must(command: Sequence[str | Path], environment: dict[str, str]) -> None:
     if "No space left on device" in done.stdout:
         raise CommandError("The disk is full. Make room, then run this again.")
     print(done.stdout, end="", file=sys.stderr)
-    hint = "Check the network and the package index of pip or uv, then run this again."
+    hint = "Check the network and the package index of pip, uv or npm, then run this again."
     if sys.version_info[:2] > NEWEST:
         version = platform.python_version()
         hint = f"Python {version} may be too new: 3.11 to 3.14 are known to work."

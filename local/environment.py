@@ -17,8 +17,8 @@ PASSED = frozenset(
     EDITOR ENV_FILE FORCE_COLOR FTP_PROXY HOME HTTPS_PROXY HTTP_PROXY INVOCATION_DIRECTORY
     JUST_COMMAND LANG LANGUAGE LC_ALL LC_COLLATE LC_CTYPE LC_MESSAGES LC_NUMERIC LC_TIME LESS LINES
     LOGNAME NETRC NODE_EXTRA_CA_CERTS NO_COLOR NO_PROXY PAGER PATH PSQL_EDITOR PSQL_HISTORY
-    PSQL_PAGER REQUESTS_CA_BUNDLE SHELL SSL_CERT_DIR SSL_CERT_FILE TERM TMPDIR TZ USER VISUAL
-    XDG_CACHE_HOME XDG_CONFIG_HOME XDG_DATA_HOME XDG_RUNTIME_DIR
+    PSQL_PAGER REQUESTS_CA_BUNDLE REQUIRE_REDOCLY SHELL SSL_CERT_DIR SSL_CERT_FILE TERM TMPDIR TZ
+    USER VISUAL XDG_CACHE_HOME XDG_CONFIG_HOME XDG_DATA_HOME XDG_RUNTIME_DIR
     """.split()  # noqa: SIM905  # So the names are easy to read.
 )
 # Which engine is meant, and how it is reached.
@@ -31,7 +31,7 @@ DOCKER = frozenset(
 )
 
 
-# Where packages come from and how they are reached; all else of pip and uv stays out.
+# Where packages come from and how they are reached; all else of pip, uv and npm stays out.
 PIP = frozenset(
     """
     PIP_CACHE_DIR PIP_CERT PIP_CLIENT_CERT PIP_CONFIG_FILE PIP_DEFAULT_TIMEOUT PIP_EXTRA_INDEX_URL
@@ -47,11 +47,18 @@ UV = frozenset(
     UV_SYSTEM_CERTS
     """.split()  # noqa: SIM905
 )
+NPM = frozenset(
+    """
+    NODE_AUTH_TOKEN NPM_CONFIG_CACHE NPM_CONFIG_CAFILE NPM_CONFIG_GLOBALCONFIG
+    NPM_CONFIG_HTTPS_PROXY NPM_CONFIG_NOPROXY NPM_CONFIG_OFFLINE NPM_CONFIG_PROXY
+    NPM_CONFIG_REGISTRY NPM_CONFIG_USERCONFIG NPM_TOKEN
+    """.split()  # noqa: SIM905
+)
 
 
 def clean() -> None:
     """Take everything else out of this process's environment, and so out of all that it starts."""
-    found = kept(settings_names() | DOCKER | PIP | UV)
+    found = kept(settings_names() | DOCKER | PIP | UV | NPM)
     os.environ.clear()
     os.environ.update(found)
 
@@ -68,6 +75,12 @@ def for_uv() -> dict[str, str]:
     # Like pip and git, uv trusts the authorities that this machine trusts.
     own = {"UV_PYTHON_DOWNLOADS": "never", "UV_SYSTEM_CERTS": "true"}
     return own | kept(UV) | indexes.for_uv(os.environ)
+
+
+def for_npm() -> dict[str, str]:
+    """Return npm's environment."""
+    # Like pip and uv, npm trusts the authorities that this machine trusts.
+    return kept(NPM) | {"NODE_USE_SYSTEM_CA": "1"}
 
 
 def kept(names: Collection[str]) -> dict[str, str]:

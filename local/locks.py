@@ -21,6 +21,7 @@ LOCKS = {
     "development.txt": ["--extra", "development", "pyproject.toml"],
     "benchmarks.txt": ["--extra", "development", "--extra", "benchmarks", "pyproject.toml"],
     "tools.txt": ["requirements/tools.in"],
+    "node.txt": ["requirements/node.in"],
 }
 # The locks name no index, so that each machine installs from the one that is set up there.
 COMPILE = [
@@ -42,7 +43,7 @@ def compile_into(folder: Path, arguments: list[str]) -> None:
 
 
 def check(_settings: object, _arguments: list[str]) -> int:
-    """Report the locks that don't fit pyproject.toml and tools.in; change nothing."""
+    """Report the locks that don't fit pyproject.toml, tools.in and node.in; change nothing."""
     with TemporaryDirectory() as directory:
         folder = Path(directory)
         for name in LOCKS:

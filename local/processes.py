@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from string import Template
 from typing import Any
 
 import psutil
@@ -19,6 +20,7 @@ from supervisor.xmlrpc import SupervisorTransport
 from local.console import CommandError
 from service.settings import ROOT, make_private, private_file, require_owner, socket_directory
 
+TEMPLATES = ROOT / "local" / "supervisor"
 INTERVAL = 0.05
 LEFT_OVER_SECONDS = 30
 
@@ -59,17 +61,18 @@ def start(state: Path, programs: list[Program], identifier: str) -> Any:
     if socket_path(state).parent != state:
         make_private(socket_path(state).parent)
     configuration = state / "supervisord.conf"
-    text, values = render(state, programs, identifier)
-    configuration.write_text(text, encoding="utf-8")
+    configuration.write_text(render(programs), encoding="utf-8")
     # Supervisor opens this one before it sets its umask; others may be an earlier version's.
     private_file(state / "logs" / "supervisor.log").close()
     for log in (state / "logs").iterdir():
         log.chmod(0o600)
     command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(configuration)]
+    # Without it, supervisor warns that it runs as root.
+    command += ["-u", "root"] if os.getuid() == 0 else []
     done = subprocess.run(
         command,
         cwd=ROOT,
-        env={**os.environ, "STATE_DIR": str(state), **values},
+        env={**os.environ, "STATE_DIR": str(state), **variables(state, programs, identifier)},
         text=True,
         capture_output=True,
         check=False,
@@ -110,62 +113,36 @@ def _is_of(process: psutil.Process, state: Path) -> bool:
         return False
 
 
-def render(state: Path, programs: list[Program], identifier: str) -> tuple[str, dict[str, str]]:
-    """Return supervisor's configuration, and the variables that it takes its values from.
-
-    A value in the file itself would end at ` ;` or ` #`, and `%` would begin a name.
-    """
-    sections: list[tuple[str, Mapping[str, object]]] = [
-        ("unix_http_server", {"file": socket_path(state), "chmod": "0700"}),
-        (
-            "supervisord",
-            {
-                "identifier": identifier,
-                "logfile": state / "logs" / "supervisor.log",
-                "logfile_maxbytes": "10MB",
-                "logfile_backups": 3,
-                "pidfile": state / "supervisor.pid",
-                # Of the logs, and of all that the programs write.
-                "umask": "077",
-                **({"user": "root"} if os.getuid() == 0 else {}),
-            },
-        ),
-        (
-            "rpcinterface:supervisor",
-            {"supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface"},
-        ),
-        *((f"program:{program.name}", _settings(state, program)) for program in programs),
-    ]
-    lines: list[str] = []
-    values: dict[str, str] = {}
-    for section, pairs in sections:
-        lines.append(f"[{section}]")
-        for key, value in pairs.items():
-            name = f"SUPERVISOR_{len(values)}"
-            values[name] = str(value)
-            lines.append(f"{key} = %(ENV_{name})s")
-    return "\n".join([*lines, ""]), values
+def render(programs: list[Program]) -> str:
+    """Return supervisor's configuration, whose variables are `variables`."""
+    program = Template((TEMPLATES / "program.conf.template").read_text("utf-8"))
+    sections = (
+        program.substitute(
+            NAME=one.name,
+            PRIORITY=one.priority,
+            STOP_SIGNAL=one.stop_signal,
+            STOP_SECONDS=one.stop_seconds,
+        )
+        for one in programs
+    )
+    return (TEMPLATES / "supervisord.conf.template").read_text("utf-8") + "".join(sections)
 
 
-def _settings(state: Path, program: Program) -> dict[str, object]:
-    return {
-        "command": shlex.join(program.command),
-        "environment": ",".join(f'{name}="{value}"' for name, value in program.environment.items()),
-        "directory": ROOT,
-        "priority": program.priority,
-        "autostart": "false",
-        "autorestart": "true",
-        # A process that ends within this time has failed to start; three such make it FATAL. One
-        # that ends later is noticed too: see local/readiness.py.
-        "startsecs": 1,
-        "stopsignal": program.stop_signal,
-        "stopwaitsecs": program.stop_seconds,
-        "redirect_stderr": "true",
+def variables(state: Path, programs: list[Program], identifier: str) -> dict[str, str]:
+    """Return the variables that supervisor's configuration takes its values from."""
+    values = {
+        "DIRECTORY": str(ROOT),
+        "IDENTIFIER": identifier,
         # Of all values, supervisor expands this one twice.
-        "stdout_logfile": str(log_path(state, program.name)).replace("%", "%%"),
-        "stdout_logfile_maxbytes": "10MB",
-        "stdout_logfile_backups": 3,
+        "PROGRAM_LOGS": str(state / "logs").replace("%", "%%"),
+        "SOCKET": str(socket_path(state)),
+        "STATE": str(state),
     }
+    for program in programs:
+        pairs = (f'{name}="{value}"' for name, value in program.environment.items())
+        values[f"COMMAND_{program.name}"] = shlex.join(program.command)
+        values[f"ENVIRONMENT_{program.name}"] = ",".join(pairs)
+    return {f"SUPERVISOR_{name}": value for name, value in values.items()}
 
 
 def log_path(state: Path, name: str) -> Path:

@@ -1,5 +1,6 @@
 """The lock files, as a whole."""
 
+import json
 import re
 from pathlib import Path
 
@@ -21,6 +22,15 @@ def test_every_python_gets_the_same_versions(lock: Path) -> None:
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
 def test_a_lock_names_no_address(lock: Path) -> None:
     assert "://" not in lock.read_text()
+
+
+def test_the_lock_of_npm_has_hashes_and_names_no_registry() -> None:
+    lock = json.loads((ROOT / "requirements" / "redocly" / "package-lock.json").read_bytes())
+    packages = [package for path, package in lock["packages"].items() if path]
+
+    assert packages
+    assert [package for package in packages if not package["integrity"].startswith("sha512-")] == []
+    assert [package for package in packages if "resolved" in package] == []
 
 
 def test_production_installs_nothing_of_development() -> None:

@@ -1,12 +1,14 @@
 """The check that every answer of every test goes through, and that of the committed contract."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from local import contract as committed
+from local import redocly
 from local.console import CommandError
 from service.settings import Settings
 from tests.contract import check, check_raw
@@ -145,12 +147,43 @@ def test_another_contract_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_the_linter_finds_faults(tmp_path: Path) -> None:
+    try:
+        redocly.install()
+    except CommandError as error:
+        if os.environ.get("REQUIRE_REDOCLY"):
+            raise
+        pytest.skip(f"Redocly's linter is not installed. {error}")
     document = committed.served() | {"servers": []}
     path = tmp_path / "openapi.json"
     path.write_text(committed.render(document))
 
     [fault] = committed.lint(path)
     assert "servers" in fault
+
+
+def test_without_the_linter_the_rest_is_checked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("REQUIRE_REDOCLY", raising=False)
+    monkeypatch.setattr(redocly, "install", not_installed)
+
+    assert committed.check(Settings(), []) == 0
+    assert "Skipped: Redocly's rules for openapi.json. No network." in capsys.readouterr().err
+
+
+def test_without_the_linter_the_check_fails_if_it_is_required(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("REQUIRE_REDOCLY", "1")
+    monkeypatch.setattr(redocly, "install", not_installed)
+
+    with pytest.raises(CommandError, match="No network"):
+        committed.check(Settings(), [])
+
+
+def not_installed() -> None:
+    """Stand in for an installation on a machine without a network."""
+    raise CommandError("No network.")
 
 
 def test_what_breaks_clients_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
