@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property
 from time import monotonic
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, ExceptionContext
@@ -85,11 +85,11 @@ def watch_waits(engine: AsyncEngine) -> None:
 
 
 def _begin_statement(connection: Connection, *_: Any) -> None:
-    connection.info["awaited"] = "a statement", monotonic()
+    _info(connection)["awaited"] = "a statement", monotonic()
 
 
 def _begin_commit(connection: Connection) -> None:
-    connection.info["awaited"] = "a commit", monotonic()
+    _info(connection)["awaited"] = "a commit", monotonic()
 
 
 def _handle_error(context: ExceptionContext) -> None:
@@ -97,5 +97,11 @@ def _handle_error(context: ExceptionContext) -> None:
     state = getattr(error, "sqlstate", None) or ""
     given_up = isinstance(error, CancelledError | TimeoutError) or state.startswith(GIVEN_UP)
     if given_up and connection is not None and not connection.invalidated:
-        awaited, since = connection.info.get("awaited", ("the database", monotonic()))
+        awaited, since = _info(connection).get("awaited", ("the database", monotonic()))
         note(error, f"{awaited}; {connection.engine.pool}", since)
+
+
+def _info(connection: Connection) -> dict[Any, Any]:
+    # `connection.info` raises NotImplementedError while SQLAlchemy asks the first connection of an
+    # engine about its server, and SQLAlchemy would take that for the answer.
+    return cast("dict[Any, Any]", connection.connection.record_info)
