@@ -161,6 +161,17 @@ async def test_faults_have_their_lines_and_nothing_is_stored(client: Client) -> 
     assert await stored(client) == [("Taken", "taken@example.org")]
 
 
+async def test_a_taken_email_is_found_before_anything_is_stored(client: Client) -> None:
+    first = await client.post("/foss", json=foss())
+    lines = [foss() for _ in range(10)]
+    refused = await post(client, ndjson_of([*lines, lines[0]]), NDJSON)
+    second = await client.post("/foss", json=foss())
+
+    assert refused.status_code == 422
+    # Storing a record takes an id, even if it is rolled back.
+    assert (await second.get_json())["id"] == (await first.get_json())["id"] + 1
+
+
 async def test_faults_of_csv_have_the_lines_that_an_editor_shows(client: Client) -> None:
     body = (
         b"name,email\r\n"

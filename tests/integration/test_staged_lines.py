@@ -27,16 +27,22 @@ class Steps:
 
     def __init__(self, taken: int = 0) -> None:
         self.staged: list[int] = []
+        self.checked: list[tuple[int, int]] = []
         self.ranges: list[tuple[int, int]] = []
         self._taken = taken
 
     async def stage(self, rows: Rows) -> None:
-        assert not self.ranges
+        assert not self.checked
         self.staged.append(len(rows))
+
+    async def check(self, first: int, last: int) -> list[Fault]:
+        assert not self.ranges
+        self.checked.append((first, last))
+        return [Fault("/email", "uniqueItems", "", first + n) for n in range(self._taken)]
 
     async def insert(self, first: int, last: int) -> list[Fault]:
         self.ranges.append((first, last))
-        return [Fault("/email", "uniqueItems", "", first + n) for n in range(self._taken)]
+        return []
 
 
 def read(*texts: bytes) -> Lines:
@@ -60,21 +66,23 @@ async def test_nothing_is_stored_before_all_is_read_and_each_line_once() -> None
     ends = [last for _, last in steps.ranges]
 
     assert count == sum(steps.staged) == 3 * BATCH + 1
+    assert steps.checked == steps.ranges
     assert len(steps.staged) == len(steps.ranges) <= 8
     assert [first for first, _ in steps.ranges] == [1, *(end + 1 for end in ends[:-1])]
     assert ends[-1] == 23 * BATCH + 1
 
 
-async def test_nothing_more_is_stored_after_a_hundred_faults_up_to_that_line() -> None:
+async def test_nothing_more_is_checked_after_a_hundred_faults_up_to_that_line() -> None:
     steps = Steps(taken=limits.FAULTS.value // 2)
     with pytest.raises(InvalidAPIRequest) as refused:
         # What is wrong behind these lines does not count.
         await read(ndjson(4 * BATCH), b"[]\n" * 60).store(steps)
     lines = [fault.line for fault in refused.value.faults]
 
-    assert len(steps.staged) > len(steps.ranges) == 2
+    assert steps.ranges == []
+    assert len(steps.staged) > len(steps.checked) == 2
     assert lines == [
-        first + number for first, _ in steps.ranges for number in range(limits.FAULTS.value // 2)
+        first + number for first, _ in steps.checked for number in range(limits.FAULTS.value // 2)
     ]
 
 
@@ -90,9 +98,14 @@ async def test_each_statement_reads_no_other_lines_than_its_own(
         starts = range(0, len(rows), size)
         for start in starts:
             await staged.stage(rows[start : start + size])
+        taken = [await staged.check(start + 1, start + size) for start in starts]
+        checked = await session.scalar(text(READ))
         found = [await staged.insert(start + 1, start + size) for start in starts]
         seen = await session.scalar(text(READ))
 
     assert [[fault.line for fault in faults] for faults in found] == [[n + size] for n in starts]
+    assert [*map(len, taken)] == [1] * batches
+    # Each line, and the earlier ones with its e-mail.
+    assert checked <= 3 * len(rows)
     # To store them, and to find those that were not.
-    assert seen == 2 * len(rows)
+    assert seen - checked == 2 * len(rows)

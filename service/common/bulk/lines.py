@@ -35,8 +35,11 @@ class Staged(Protocol):
     async def stage(self, rows: Rows) -> None:
         """Keep some records."""
 
+    async def check(self, first: int, last: int) -> list[Fault]:
+        """Return the faults of some lines that only the database can find."""
+
     async def insert(self, first: int, last: int) -> list[Fault]:
-        """Store those of some lines; return the faults that only the database can find."""
+        """Store those of some lines; return the faults that came up since they were checked."""
 
 
 class Lines:
@@ -83,9 +86,14 @@ class Lines:
             count += len(rows)
             ends.append(rows[-1][0])
             rows = None if self._is_hopeless() else await anext(self._batches, None)
-        for before, last in pairwise(ends):
-            self._faults += await staged.insert(before + 1, last)
-            if self._is_hopeless(last):
+        # All are checked before the first is stored: others read past uncommitted records, and of
+        # a file with a fault none is stored.
+        for step in (staged.check, staged.insert):
+            for before, last in pairwise(ends):
+                self._faults += await step(before + 1, last)
+                if self._is_hopeless(last):
+                    break
+            if self._faults:
                 break
         if self._faults:
             faults = sorted(self._faults, key=lambda fault: fault.line or 0)

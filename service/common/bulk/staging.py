@@ -4,10 +4,22 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, MetaData, Select, Table, bindparam, func, literal, select
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    MetaData,
+    Select,
+    Table,
+    bindparam,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.schema import CreateTable
+from sqlalchemy.schema import CreateIndex, CreateTable
 
 from service.common.database.models import Base
 from service.common.database.waits import waiting_for
@@ -43,8 +55,10 @@ class StagedLines:
         """Keep records, each with the number of its line; all name the same columns."""
         names = tuple(rows[0][1])
         if self._table is None:
-            self._table = _temporary(self._model, names)
+            self._table = _temporary(self._model, names, self._unique)
             await self._session.execute(CreateTable(self._table))
+            for index in self._table.indexes:
+                await self._session.execute(CreateIndex(index))
         raw = await (await self._session.connection()).get_raw_connection()
         connection: Any = raw.driver_connection
         records = ((line, *(values[name] for name in names)) for line, values in rows)
@@ -53,35 +67,58 @@ class StagedLines:
                 self._table.name, records=records, columns=[LINE, *names]
             )
 
-    async def insert(self, first: int, last: int) -> list[Fault]:
-        """Store the records of these lines, but for those whose value is taken.
+    async def check(self, first: int, last: int) -> list[Fault]:
+        """Return a fault for each of these lines whose value is taken, the first 100.
 
-        Return a fault for each of these, the first 100: an earlier line may have the value.
+        Another record may have the value, or an earlier line.
         """
-        statement = _statement(self._model, self._table, self._unique)
+        return await self._faults(_taken(self._model, self._table, self._unique), first, last)
+
+    async def insert(self, first: int, last: int) -> list[Fault]:
+        """Store the records of these lines, but for those whose value was taken meanwhile.
+
+        Return a fault for each of these, the first 100.
+        """
+        return await self._faults(_insert(self._model, self._table, self._unique), first, last)
+
+    async def _faults(self, statement: Select[Any], first: int, last: int) -> list[Fault]:
         found = await self._session.execute(statement, {FIRST: first, LAST: last})
         pointer = f"/{self._unique}"
         return [Fault(pointer, "uniqueItems", self._taken(value), line) for line, value in found]
 
 
 @cache
-def _temporary(model: type[Base], names: tuple[str, ...]) -> Table:
+def _temporary(model: type[Base], names: tuple[str, ...], unique: str) -> Table:
     return Table(
         f"{model.__tablename__}_lines",
         MetaData(),
         Column(LINE, BigInteger, primary_key=True, autoincrement=False),
-        *(Column(name, getattr(model, name).type) for name in names),
+        *(Column(name, getattr(model, name).type, index=name == unique) for name in names),
         prefixes=["TEMPORARY"],
         postgresql_on_commit="DROP",
     )
 
 
+def _between(line: Any) -> Any:
+    return line.between(bindparam(FIRST, type_=BigInteger), bindparam(LAST, type_=BigInteger))
+
+
 @cache
-def _statement(model: type[Base], table: Table, unique: str) -> Select[Any]:
+def _taken(model: type[Base], table: Table, unique: str) -> Select[Any]:
+    """Return what finds the lines whose value another record has, or an earlier line."""
+    line, value, earlier = table.columns[LINE], table.columns[unique], table.alias().columns
+    in_file = exists().where(earlier[unique] == value, earlier[LINE] < line)
+    in_table = exists().where(getattr(model, unique) == value)
+    found = select(line, value).where(_between(line), or_(in_file, in_table))
+    return found.order_by(line).limit(MAX_FAULTS)
+
+
+@cache
+def _insert(model: type[Base], table: Table, unique: str) -> Select[Any]:
     """Return what stores some lines, and finds those that were not stored."""
     line, value = table.columns[LINE], table.columns[unique]
     columns = [column for column in table.columns if column is not line]
-    some = line.between(bindparam(FIRST, type_=BigInteger), bindparam(LAST, type_=BigInteger))
+    some = _between(line)
     stored = (
         insert(model)
         .from_select(
