@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
+from typing import cast
 
 import pytest
 from pydantic import SecretStr
@@ -12,6 +13,7 @@ from service import create_app, limits
 from service.common.database import transfers
 from service.common.middleware import schemas
 from service.common.web import body_limits
+from service.common.web.app import App
 from service.common.web.body_budget import Budget
 from service.settings import Settings
 from tests.factories import foss
@@ -45,8 +47,7 @@ async def running(
 
 def budget(app: Quart) -> Budget:
     """Return the budget of an application."""
-    found: Budget = app.request_class.body_class.budget  # type: ignore[attr-defined]  # Ours.
-    return found
+    return cast("App", app).body_budget
 
 
 async def settle() -> None:

@@ -70,10 +70,10 @@ async def test_an_empty_collection_has_no_line_but_the_head(client: Client) -> N
     assert await rows(client) == [FIELDS]
 
 
-async def test_all_records_come_unless_a_limit_is_given(client: Client) -> None:
+async def test_all_records_come_unless_a_limit_is_given(
+    client: Client, engine: AsyncEngine
+) -> None:
     await fill(client, 2)
-    async with client.app.app_context():
-        engine = client.app.extensions["database"].engine
     async with engine.begin() as connection:
         statement = "INSERT INTO foss (name, email) SELECT 'of many', n || '@example.org' FROM"
         await connection.execute(text(f"{statement} generate_series(1, 2500) AS n"))

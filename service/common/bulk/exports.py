@@ -27,8 +27,8 @@ from service.common.contract.parts import JSON
 from service.common.database.database import Database, release
 from service.common.database.transfers import BYTES_FOR_OTHERS, Transfer
 from service.common.errors import cause_of
-from service.common.middleware.deadline import lift_deadline
-from service.common.web.connection import current_request
+from service.common.web.deadline import lift_deadline
+from service.common.web.request import current_request
 
 # Small enough to show whether the client makes progress.
 PIECE = BYTES_FOR_OTHERS

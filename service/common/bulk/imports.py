@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from functools import cache, wraps
 from typing import Any, cast
 
-from quart import Quart, current_app, g, request
+from quart import current_app, g, request
 from quart.typing import ResponseReturnValue
 from quart.wrappers import Response
 from quart_schema.validation import QUART_SCHEMA_REQUEST_ATTRIBUTE as REQUESTS
@@ -22,17 +22,18 @@ from service.common.bulk.content import CSV, NDJSON, CreatedCount, lines_content
 from service.common.bulk.csv_reader import CsvReader
 from service.common.bulk.lines import Lines, Reader
 from service.common.bulk.ndjson import NdjsonReader
-from service.common.bulk.streamed_body import StreamedBody, StreamingConnection
 from service.common.contract.content import MORE_CONTENT, REQUEST
 from service.common.contract.parts import JSON
 from service.common.contract.validation import Payload
 from service.common.database.transfers import Room, Transfer
 from service.common.errors import InvalidContentType
 from service.common.middleware.content_type import more_media_types
-from service.common.middleware.deadline import lift_deadline
 from service.common.middleware.unit_of_work import session, use_bulk_session
 from service.common.web.admission import Admission
-from service.common.web.connection import current_request
+from service.common.web.app import App
+from service.common.web.bodies import StreamedBody
+from service.common.web.deadline import lift_deadline
+from service.common.web.request import current_request
 
 CREATED = 201
 BUSY = "Too many imports run at the moment. Try again shortly."
@@ -41,13 +42,9 @@ View = Callable[..., Awaitable[ResponseReturnValue]]
 Import = Callable[[AsyncSession, Lines], Awaitable[int]]
 
 
-def register(app: Quart, max_bytes: int, max_line_bytes: int) -> None:
+def register(app: App, max_bytes: int, max_line_bytes: int) -> None:
     """Read bodies of lines while they come, up to `max_bytes`."""
-
-    class Connection(StreamingConnection):
-        media_types = (NDJSON, CSV)
-        limit = max_bytes
-
+    app.streamed_bodies |= {NDJSON: max_bytes, CSV: max_bytes}
     # Imports take turns, so that all together delay other requests no more than one does.
     turn = asyncio.Lock()
     transfers: set[Transfer] = set()
@@ -91,7 +88,6 @@ def register(app: Quart, max_bytes: int, max_line_bytes: int) -> None:
             reader = CsvReader(max_line_bytes, model, ignored)
         return Lines(body.pieces(transfer, turn), reader, model, ignored)
 
-    app.asgi_http_class = Connection
     app.before_request(open_lines)
     # The answer may wait for the rest of the body.
     app.after_request(finish)

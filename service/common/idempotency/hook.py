@@ -16,10 +16,10 @@ from service.common.contract.validation import Payload
 from service.common.errors import Fault, InvalidAPIRequest, RequestInProgress
 from service.common.idempotency import backend
 from service.common.idempotency.payloads import IdempotencyKeyHeader
-from service.common.middleware.deadline import in_time
 from service.common.middleware.unit_of_work import session
-from service.common.web.connection import current_request
+from service.common.web.deadline import in_time
 from service.common.web.json_exceptions import answer
+from service.common.web.request import current_request
 
 CREATED = 201
 HEADERS = ("Content-Type", "ETag", "Location")

@@ -12,7 +12,7 @@ from quart.wrappers import Response
 
 from service import limits
 from service.common.web.admission import Admission
-from service.common.web.connection import current_request
+from service.common.web.request import current_request
 
 HEALTH = frozenset({"/livez", "/readyz"})
 WAIT_SECONDS = limits.QUEUE_SECONDS.value

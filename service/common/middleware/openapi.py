@@ -28,6 +28,7 @@ def register(app: Quart, prefix: str) -> None:
     class PrefixedProvider(Provider):
         path_prefix = prefix
 
+    json = app.json
     QuartSchema(
         app,
         info=Info(
@@ -48,6 +49,9 @@ def register(app: Quart, prefix: str) -> None:
         },
         security=[{"bearer": []}, {"key": []}, {"flusk": []}],
     )
+    # quart-schema would send each answer through pydantic; they are plain values already.
+    app.json = json
+    app.__dict__.pop("make_response", None)
 
 
 class Provider(OpenAPIProvider):

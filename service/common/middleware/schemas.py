@@ -22,7 +22,7 @@ from service.common.errors import MAX_NAMES, Fault, InvalidAPIRequest, quote
 from service.common.middleware.admission import admit, lent
 from service.common.middleware.guard import PUBLIC_PATHS
 from service.common.web.body_limits import body_size, take_body
-from service.common.web.connection import current_request
+from service.common.web.request import current_request
 
 # What is longer is hardly asked again, and is not kept.
 SHORT = 100

@@ -9,8 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from service.common.database.database import Database, commit, release
 from service.common.database.transfers import Transfer
 from service.common.middleware.admission import lent
-from service.common.web.connection import current_request
 from service.common.web.json_exceptions import answer
+from service.common.web.request import current_request
 from service.settings import Settings
 
 SAFE_METHODS = frozenset({"GET", "HEAD"})

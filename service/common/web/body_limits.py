@@ -12,85 +12,19 @@ from typing import cast
 
 from quart import Quart
 from quart.wrappers import Response
-from quart.wrappers.request import Body, Request
+from quart.wrappers.request import Request
 from werkzeug.exceptions import RequestEntityTooLarge, RequestTimeout
-from werkzeug.utils import cached_property
 
 from service import limits
 from service.common.errors import InvalidAPIRequest
-from service.common.web.body_budget import Budget
-from service.common.web.connection import current_request
+from service.common.web.bodies import MeasuredBody
+from service.common.web.request import current_request
 
 LINGER_SECONDS = limits.LINGER_SECONDS.value
 
 
-class MeasuredBody(Body):
-    """A body that knows when the client has sent all of it, and counts what it keeps."""
-
-    budget = Budget(limits.BODIES_BYTES.value)
-
-    def __init__(self, expected: int | None, limit: int | None) -> None:
-        super().__init__(expected, limit)
-        self.received = asyncio.Event()
-        # If the announced length is too large, it is an error before the first byte.
-        self._dropping = self._must_raise is not None
-
-    def append(self, data: bytes) -> None:
-        """Keep a part of the body, up to the limit."""
-        if self._dropping or not data:
-            return
-        self._data.extend(data)
-        if self._max_content_length is not None and len(self._data) > self._max_content_length:
-            self.give_up(RequestEntityTooLarge())
-        else:
-            self._has_data.set()
-            self.budget.hold(self, len(data))
-
-    def set_complete(self) -> None:
-        """Take the body for complete: the client has sent all of it."""
-        super().set_complete()
-        self.received.set()
-
-    def give_up(self, error: Exception) -> None:
-        """Drop the body, and raise `error` when it is read."""
-        self.clear()
-        self._must_raise = error
-        super().set_complete()
-
-    def clear(self) -> None:
-        """Drop what was received, and what is still to be received: it is not read."""
-        if not self._dropping:
-            self._dropping = True
-            self._data.clear()
-            self.budget.release(self)
-
-
-class MeasuredRequest(Request):
-    """A request with a measured body."""
-
-    body_class = MeasuredBody  # type: ignore[assignment]  # Quart does not mean the type so narrowly.
-
-    @cached_property
-    def blueprints(self) -> list[str]:
-        """Look up the blueprints that the request is for, once."""
-        return super().blueprints
-
-
-def register(app: Quart, max_bytes: int, all_bytes: int, seconds: float) -> None:
-    """Refuse a body of more than `max_bytes`, or one that takes longer than `seconds`.
-
-    All of them together keep at most `all_bytes` in memory.
-    """
-
-    class AppBody(MeasuredBody):
-        budget = Budget(all_bytes)
-
-    class AppRequest(MeasuredRequest):
-        body_class = AppBody
-
-    app.request_class = AppRequest
-    app.config["MAX_CONTENT_LENGTH"] = max_bytes
-    app.config["BODY_TIMEOUT"] = seconds
+def register(app: Quart) -> None:
+    """Refuse a body that is too large, and one that could be two."""
     app.before_request(check_framing)
     app.after_request(finish_body)
 

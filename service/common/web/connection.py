@@ -5,30 +5,28 @@ body has come with it needs no reader if the server itself tells that the client
 """
 
 import asyncio
-from functools import lru_cache, partial
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
-from quart import Quart
-from quart import request as request_proxy
 from quart.asgi import ASGIHTTPConnection
 from quart.sessions import NullSession, SessionInterface
 from quart.utils import encode_headers
 from quart.wrappers import Request
 from quart.wrappers.response import DataBody
 
+if TYPE_CHECKING:
+    from service.common.web.app import App
+
+from service import limits
+from service.common.web.bodies import MeasuredBody, StreamedBody
+from service.common.web.peer import on_client_close
+from service.common.web.request import announces_body
 from service.common.web.request_headers import RequestHeaders
 
 # The name in the state of a request of the callback that the server calls when the client leaves. A
 # server without it sends only ASGI's `http.disconnect`, which the reader receives.
 GIVE_UP = "give_up"
-
-
-def register(app: Quart) -> None:
-    """Have every request take this way."""
-    app.asgi_http_class = OneTaskConnection
-    # Quart looks at each hook, at each request, whether it is a coroutine.
-    app.ensure_async = lru_cache(app.ensure_async)  # type: ignore[method-assign]
-    app.session_interface = NoSessions()  # type: ignore[assignment]  # Quart means any interface.
+MAX_TYPE_BYTES = limits.CONTENT_TYPE_BYTES.value
 
 
 class NoSessions(SessionInterface):
@@ -39,12 +37,6 @@ class NoSessions(SessionInterface):
     async def open_session(self, *_: Any) -> NullSession:
         """Return nothing, always the same."""
         return self._nothing
-
-
-def current_request() -> Request:
-    """Return the request itself: `quart.request` looks for it again at each use."""
-    current: Request = request_proxy._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001  # werkzeug's name for it.
-    return current
 
 
 class OneTaskConnection(ASGIHTTPConnection):
@@ -106,7 +98,7 @@ class OneTaskConnection(ASGIHTTPConnection):
             # As Quart has it: a path from elsewhere is one that no route has.
             inside = path.startswith(root) and path != root
             path = path.removeprefix(root) if inside else " "
-        return self.app.request_class(
+        request = self.app.request_class(
             scope["method"],
             scope["scheme"],
             path,
@@ -119,6 +111,33 @@ class OneTaskConnection(ASGIHTTPConnection):
             body_timeout=self.app.config["BODY_TIMEOUT"],
             send_push_promise=partial(self._send_push_promise, send),
         )
+        request.body = self._body_of(request)
+        return request
+
+    def _body_of(self, request: Request) -> MeasuredBody:
+        length, app = request.content_length, cast("App", self.app)
+        media_type = request.headers.get("Content-Type", "")
+        # A longer one is refused before its parameters are read.
+        if request.method == "POST" and len(media_type) <= MAX_TYPE_BYTES:
+            limit = app.streamed_bodies.get(media_type.partition(";")[0].strip().lower())
+            if limit is not None:
+                request.max_content_length = limit
+                return StreamedBody(length, limit)
+        return MeasuredBody(length, request.max_content_length, app.body_budget)
+
+    async def handle_messages(self, request: Request, receive: Any) -> None:
+        """Receive the body; one that is streamed, while it has room for more."""
+        body: object = request.body
+        if not isinstance(body, StreamedBody):
+            await super().handle_messages(request, receive)
+            return
+
+        async def take() -> Any:
+            await body.room()
+            return await receive()
+
+        with on_client_close(self.scope, self.give_up):
+            await super().handle_messages(request, take)
 
     async def handle_request(self, request: Request, send: Any) -> None:
         """Answer the request; `send` returns as soon as the client has taken so much."""
@@ -136,16 +155,6 @@ class OneTaskConnection(ASGIHTTPConnection):
             async for part in body:
                 await send({"type": "http.response.body", "body": part, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
-
-
-def announces_body(request: Request) -> bool:
-    """Return whether a body may come (RFC 9112, section 6.3); HTTP/2 need not say so."""
-    headers = request.headers
-    return (
-        "Content-Length" in headers
-        or "Transfer-Encoding" in headers
-        or request.http_version not in {"1.0", "1.1"}
-    )
 
 
 def _is_waiting(receive: Any) -> bool:

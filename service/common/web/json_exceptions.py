@@ -3,7 +3,7 @@
 from typing import cast
 
 import structlog
-from quart import Quart, current_app, request
+from quart import current_app, request
 from quart.wrappers import Response
 from werkzeug.exceptions import HTTPException, InternalServerError, MethodNotAllowed, NotFound
 from werkzeug.exceptions import RequestEntityTooLarge as BodyTooLarge
@@ -24,13 +24,6 @@ from service.common.web.request_id import current_request_id
 
 log = structlog.get_logger("service")
 SERVER_ERROR = 500
-
-
-def register(app: Quart) -> None:
-    """Answer every exception with the envelope."""
-    # Tests see what clients see: Quart would raise through the test client instead.
-    app.config["PROPAGATE_EXCEPTIONS"] = False
-    app.register_error_handler(Exception, answer)
 
 
 async def answer(error: Exception) -> Response:

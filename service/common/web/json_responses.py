@@ -3,7 +3,6 @@
 from typing import Any
 
 import orjson
-from quart import Quart
 from quart.json.provider import JSONProvider
 from quart.wrappers import Response
 
@@ -27,13 +26,6 @@ class OrjsonProvider(JSONProvider):
         """Return a response that holds one value as JSON."""
         value = self._prepare_response_obj(args, kwargs)
         return Response(orjson.dumps(value), content_type=MEDIA_TYPE)
-
-
-def register(app: Quart) -> None:
-    """Write every view's plain values with orjson, in the order that they have."""
-    app.json = OrjsonProvider(app)
-    # quart-schema would send each of them through pydantic; they are plain already.
-    app.__dict__.pop("make_response", None)
 
 
 def json_text(text: str) -> Response:

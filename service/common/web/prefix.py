@@ -7,27 +7,20 @@ not strip the prefix.
 
 from typing import Any
 
-from quart import Quart, current_app
-from werkzeug.routing import MapAdapter
+from quart import current_app
+from werkzeug.routing import Map, MapAdapter
 
 
-def register(app: Quart, prefix: str) -> None:
-    """Answer below the prefix too."""
-    app.config["PATH_PREFIX"] = prefix
-    if not prefix:
-        return
-    asgi_app = app.asgi_app
-    routes = MapAdapter(app.url_map, "", "/", "", "http", "/", "GET")
-
-    async def without_prefix(scope: Any, receive: Any, send: Any) -> None:
-        path = scope.get("path", "")
-        # If the prefix is the name of a route too, the proxy has stripped it.
-        if path.startswith(f"{prefix}/") and not routes.allowed_methods(path):
-            raw_path = scope["raw_path"].removeprefix(prefix.encode())
-            scope = {**scope, "path": path.removeprefix(prefix), "raw_path": raw_path}
-        await asgi_app(scope, receive, send)
-
-    app.asgi_app = without_prefix  # type: ignore[method-assign]  # Quart's way to wrap it.
+def without_prefix(scope: Any, prefix: str, routes: Map) -> Any:
+    """Return the scope of a request without the prefix, if its path has it."""
+    path = scope["path"]
+    if not prefix or not path.startswith(f"{prefix}/"):
+        return scope
+    # If the prefix is the name of a route too, the proxy has stripped it.
+    if MapAdapter(routes, "", "/", "", "http", "/", "GET").allowed_methods(path):
+        return scope
+    raw_path = scope["raw_path"].removeprefix(prefix.encode())
+    return {**scope, "path": path.removeprefix(prefix), "raw_path": raw_path}
 
 
 def public_path(path: str) -> str:

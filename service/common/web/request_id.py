@@ -8,7 +8,7 @@ from quart import Quart, request
 from quart.wrappers import Response
 from structlog.contextvars import bind_contextvars
 
-from service.common.web.connection import current_request
+from service.common.web.request import current_request
 
 HEADER = "X-Request-ID"
 WELL_FORMED = re.compile(r"[A-Za-z0-9._-]{1,64}")

@@ -10,7 +10,7 @@ from quart.wrappers.base import BaseRequestWebsocket
 from werkzeug.routing import BaseConverter, MapAdapter
 
 from service import limits
-from service.common.web.connection import current_request
+from service.common.web.request import current_request
 
 
 class RecordId(BaseConverter):
@@ -25,28 +25,14 @@ class RecordId(BaseConverter):
 
 def register(app: Quart) -> None:
     """Answer 404, 405 and a plain OPTIONS; never redirect."""
-    app.url_map.converters["id"] = RecordId
-    app.url_map.merge_slashes = False
     app.before_request(check_route)
 
-    def bind(asked: BaseRequestWebsocket | None) -> MapAdapter | None:
-        if asked is None:
-            return None
-        # werkzeug takes `//foss` for `/foss`, and `%2F` is no `/`; no route is a space.
-        odd = asked.scope["path"].startswith("//") or b"%2F" in asked.scope["raw_path"].upper()
-        path = " " if odd else asked.path
-        # Routing does not depend on the host, and a host may be any bytes.
-        # As `Map.bind` makes it, which encodes the name of the host each time.
-        return MapAdapter(app.url_map, "", "/", "", asked.scheme, path, asked.method)
 
-    async def with_path(scope: Any, receive: Any, send: Any) -> None:
-        if "path" in scope and not scope["path"].startswith("/"):
-            scope = {**scope, "path": origin_form(scope["path"])}
-        await asgi_app(scope, receive, send)
-
-    asgi_app = app.asgi_app
-    app.create_url_adapter = bind  # type: ignore[assignment, method-assign]  # Quart's way to change routing.
-    app.asgi_app = with_path  # type: ignore[method-assign]  # Quart's way to add ASGI middleware.
+def path_to_route(asked: BaseRequestWebsocket) -> str:
+    """Return the path that a route must match."""
+    # werkzeug takes `//foss` for `/foss`, and `%2F` is no `/`; no route is a space.
+    odd = asked.scope["path"].startswith("//") or b"%2F" in asked.scope["raw_path"].upper()
+    return " " if odd else asked.path
 
 
 async def check_route() -> Response | None:
@@ -64,11 +50,16 @@ async def check_route() -> Response | None:
     return response
 
 
-def origin_form(target: str) -> str:
-    """Return the path of a target that begins with no slash (RFC 9112, section 3.2).
+def origin_form(scope: Any) -> Any:
+    """Return the scope of a request whose target is a path (RFC 9112, section 3.2).
 
-    Where it is no absolute URL, that is one which no route has.
+    Where the target is no absolute URL, that is one which no route has.
     """
+    target = scope["path"]
+    return scope if target.startswith("/") else {**scope, "path": _path_of(target)}
+
+
+def _path_of(target: str) -> str:
     if target.startswith(("http://", "https://")):
         try:
             return urlsplit(target).path or "/"

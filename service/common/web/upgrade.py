@@ -6,22 +6,10 @@ servers hand such a request over as a WebSocket, which would pass by every hook.
 
 from typing import Any
 
-from quart import Quart
 
+def as_http(scope: Any, receive: Any, send: Any) -> tuple[Any, Any, Any]:
+    """Return the handshake of a WebSocket as the request that it also is."""
 
-def register(app: Quart) -> None:
-    """Let a WebSocket's handshake take the way of every request."""
-    asgi_app = app.asgi_app
-
-    async def without_websockets(scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "websocket":
-            scope, receive, send = _as_http(scope, receive, send)
-        await asgi_app(scope, receive, send)
-
-    app.asgi_app = without_websockets  # type: ignore[method-assign]  # Quart's way to wrap it.
-
-
-def _as_http(scope: Any, receive: Any, send: Any) -> tuple[Any, Any, Any]:
     async def receive_http() -> dict[str, Any]:
         event = await receive()
         if event["type"] == "websocket.connect":

@@ -3,14 +3,17 @@
 import pytest
 
 from service.common.errors.exceptions import Unavailable
+from service.common.web.bodies import MeasuredBody
 from service.common.web.body_budget import Budget
-from service.common.web.body_limits import MeasuredBody
 
 LIMIT = 1000
 
 
 class Body(MeasuredBody):
     budget = Budget(LIMIT)
+
+    def __init__(self, expected: int | None, limit: int | None) -> None:
+        super().__init__(expected, limit, self.budget)
 
 
 @pytest.fixture

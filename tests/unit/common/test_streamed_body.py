@@ -5,8 +5,8 @@ import asyncio
 import pytest
 from werkzeug.exceptions import RequestTimeout
 
-from service.common.bulk.streamed_body import PIECE, StreamedBody
 from service.common.database.transfers import Transfer
+from service.common.web.bodies import PIECE, StreamedBody
 from service.limits import PROGRESS_SECONDS, TRANSFER_BYTES
 
 

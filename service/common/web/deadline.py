@@ -1,33 +1,17 @@
 """The deadline: a request that takes too long is cancelled and answered 504.
 
-It begins with the request, so a slow body leaves the view less time.
+It begins with the request (`App.full_dispatch_request`), so a slow body leaves the view less time.
 """
 
 import asyncio
 from collections.abc import Awaitable
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from quart import Quart, current_app, g
+from quart import current_app, g
 
 from service.common.errors import DeadlineExceeded
 
 Result = TypeVar("Result")
-
-
-def register(app: Quart, seconds: float) -> None:
-    """Give every request `seconds` until its view has returned."""
-    dispatch = app.dispatch_request
-    app.config["REQUEST_TIMEOUT"] = seconds
-
-    async def note_deadline() -> None:
-        g.deadline = asyncio.get_running_loop().time() + seconds
-
-    async def dispatch_in_time(*args: Any) -> Any:
-        return await in_time(dispatch(*args))
-
-    app.before_request(note_deadline)
-    # Quart has hooks before and after a view, but none around it.
-    app.dispatch_request = dispatch_in_time  # type: ignore[assignment, method-assign]
 
 
 async def in_time(work: Awaitable[Result]) -> Result:

@@ -1,28 +1,64 @@
-"""A request body that is read as it arrives, with back-pressure: Quart's has none.
-
-If the application does not read, no more is received than fits the buffers.
-"""
+"""The body of a request: kept up to a limit, or read as it arrives, with back-pressure."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from functools import partial
-from typing import Any
 
-from quart.wrappers import Request
+from quart.wrappers.request import Body
 from werkzeug.exceptions import RequestEntityTooLarge, RequestTimeout
 
 from service import limits
 from service.common.database.transfers import Transfer
-from service.common.web.body_limits import MeasuredBody
-from service.common.web.connection import OneTaskConnection
-from service.common.web.peer import on_client_close
+from service.common.web.body_budget import Budget
 
-MAX_TYPE_BYTES = limits.CONTENT_TYPE_BYTES.value
-# How much is kept unread, and how much is read at once; other requests run in between.
+# How much of a streamed body is kept unread, and how much is read at once; other requests run in
+# between.
 HIGH_WATER = 1 << 16
 PIECE = 1 << 12
 # Bytes that may be sent without end and store nothing.
 BLANK = b" \t\r\n\v\f,"
+
+
+class MeasuredBody(Body):
+    """A body that knows when the client has sent all of it, and counts what it keeps."""
+
+    def __init__(
+        self, expected: int | None, limit: int | None, budget: Budget | None = None
+    ) -> None:
+        super().__init__(expected, limit)
+        self._budget = budget or Budget(limits.BODIES_BYTES.value)
+        self.received = asyncio.Event()
+        # If the announced length is too large, it is an error before the first byte.
+        self._dropping = self._must_raise is not None
+
+    def append(self, data: bytes) -> None:
+        """Keep a part of the body, up to the limit."""
+        if self._dropping or not data:
+            return
+        self._data.extend(data)
+        if self._max_content_length is not None and len(self._data) > self._max_content_length:
+            self.give_up(RequestEntityTooLarge())
+        else:
+            self._has_data.set()
+            self._budget.hold(self, len(data))
+
+    def set_complete(self) -> None:
+        """Take the body for complete: the client has sent all of it."""
+        super().set_complete()
+        self.received.set()
+
+    def give_up(self, error: Exception) -> None:
+        """Drop the body, and raise `error` when it is read."""
+        self.clear()
+        self._must_raise = error
+        super().set_complete()
+
+    def clear(self) -> None:
+        """Drop what was received, and what is still to be received: it is not read."""
+        if not self._dropping:
+            self._dropping = True
+            self._data.clear()
+            self._budget.release(self)
 
 
 class StreamedBody(MeasuredBody):
@@ -87,34 +123,3 @@ class StreamedBody(MeasuredBody):
                 async with turn:
                     await asyncio.sleep(0)
                 yield data[start : start + PIECE]
-
-
-class StreamingConnection(OneTaskConnection):
-    """Quart's way from ASGI to a request, with a streamed body for some media types."""
-
-    media_types: tuple[str, ...]
-    limit: int
-
-    def _create_request_from_scope(self, send: Any) -> Request:
-        request = super()._create_request_from_scope(send)
-        if request.method == "POST":
-            media_type = request.headers.get("Content-Type", "").lower()
-            # A longer one is refused before its parameters are read.
-            if media_type.startswith(self.media_types) and len(media_type) <= MAX_TYPE_BYTES:
-                request.max_content_length = self.limit
-                request.body = StreamedBody(request.content_length, self.limit)
-        return request
-
-    async def handle_messages(self, request: Request, receive: Any) -> None:
-        """Receive the body while it has room for more."""
-        body: object = request.body
-        if not isinstance(body, StreamedBody):
-            await super().handle_messages(request, receive)
-            return
-
-        async def take() -> Any:
-            await body.room()
-            return await receive()
-
-        with on_client_close(self.scope, self.give_up):
-            await super().handle_messages(request, take)

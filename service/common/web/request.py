@@ -1,0 +1,30 @@
+"""The request."""
+
+from quart import request as request_proxy
+from quart.wrappers import Request
+from werkzeug.utils import cached_property
+
+
+class JSONRequest(Request):
+    """A request; see `bodies` for its body."""
+
+    @cached_property
+    def blueprints(self) -> list[str]:
+        """Look up the blueprints that the request is for, once."""
+        return super().blueprints
+
+
+def current_request() -> Request:
+    """Return the request itself: `quart.request` looks for it again at each use."""
+    current: Request = request_proxy._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001  # werkzeug's name for it.
+    return current
+
+
+def announces_body(request: Request) -> bool:
+    """Return whether a body may come (RFC 9112, section 6.3); HTTP/2 need not say so."""
+    headers = request.headers
+    return (
+        "Content-Length" in headers
+        or "Transfer-Encoding" in headers
+        or request.http_version not in {"1.0", "1.1"}
+    )
