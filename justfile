@@ -153,10 +153,15 @@ faults *ARGS: setup
 # Checks format, lint, types, layers, contract, lock files and migrations; changes nothing.
 [group('develop')]
 [no-exit-message]
-check: setup
+check: check-fast
+    @.venv/bin/python -m local check-contract && .venv/bin/python -m local check-limits && .venv/bin/python -m local check-locks && .venv/bin/python -m local check-migrations
+
+# Checks format, lint, types and layers: what pre-commit runs at each commit.
+[group('develop')]
+[no-exit-message]
+check-fast: setup
     @.venv/bin/ruff format --check && .venv/bin/ruff check && .venv/bin/mypy
     @.venv/bin/pytest --quiet --no-header tests/test_layers.py
-    @.venv/bin/python -m local check-contract && .venv/bin/python -m local check-limits && .venv/bin/python -m local check-locks && .venv/bin/python -m local check-migrations
 
 # Mends what `check` can mend by itself: format, lint, the documents of the contract and of the limits.
 [group('develop')]
