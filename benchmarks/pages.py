@@ -102,7 +102,7 @@ async def page(database: Database, query: ListFoss) -> float:
     """Return the seconds of a page."""
 
     async def call() -> None:
-        await domain.list_foss(database.autocommit(), query)
+        await domain.list_foss(database.reader(), query)
 
     return await measure(call)
 

@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from service.common.bulk.forms import LineForm, stream_selection
 from service.common.bulk.staging import StagedLines
 from service.common.database.batching import batched, costly, searching, shared
+from service.common.database.batching.autocommit import Session
 from service.common.database.models import MAX_BIGINT
 from service.common.database.sqlstates import violation_of
 from service.common.errors import RecordAlreadyExists, cut
@@ -44,7 +45,7 @@ INSERT_BATCH = insert_batch(Foss, "email")
 UPDATE_BATCH = update_batch(Foss)
 
 
-async def insert_foss(session: AsyncSession, values: Mapping[str, str]) -> Record:
+async def insert_foss(session: Session, values: Mapping[str, str]) -> Record:
     """Store a record and return it as the database completed it.
 
     Raises RecordAlreadyExists: the e-mail is taken.
@@ -62,7 +63,7 @@ def stage_foss(session: AsyncSession) -> StagedLines:
 
 
 async def select_foss(
-    session: AsyncSession, id: int, fields: tuple[str, ...] | None = None
+    session: Session, id: int, fields: tuple[str, ...] | None = None
 ) -> Record | None:
     """Return the record, with these fields (None: all), or None."""
     return None if id > MAX_BIGINT else await _select_batch(session, id, fields)
@@ -81,7 +82,7 @@ def _by_id(fields: tuple[str, ...] | None) -> Select[Any]:
     return select(*record_columns(Foss, fields)).where(any_of(Foss.__table__.c.id))
 
 
-async def select_foss_page(session: AsyncSession, selection: Selection) -> Page:
+async def select_foss_page(session: Session, selection: Selection) -> Page:
     """Return the page that a selection names."""
     is_search = PART in dict(selection.filters)
     if is_costly(Foss, selection):
@@ -108,7 +109,7 @@ async def stream_foss(
         yield lines
 
 
-async def count_foss(session: AsyncSession, filters: Filters) -> int:
+async def count_foss(session: Session, filters: Filters) -> int:
     """Return how many records pass the filters."""
     return await _count(costly(session), filters)
 
@@ -121,7 +122,7 @@ async def _count(session: AsyncSession, filters: Filters) -> int:
 
 
 async def update_foss(
-    session: AsyncSession, id: int, values: Mapping[str, str], versions: Versions | None
+    session: Session, id: int, values: Mapping[str, str], versions: Versions | None
 ) -> Record | None:
     """Change a record that has one of `versions` (None: any) and return it, or None.
 
@@ -140,7 +141,7 @@ async def update_foss(
     return next((Record(*row) for row in found), None)
 
 
-async def delete_foss(session: AsyncSession, id: int, versions: Versions | None) -> bool:
+async def delete_foss(session: Session, id: int, versions: Versions | None) -> bool:
     """Delete a record that has one of `versions` (None: any); return whether there was one."""
     if id > MAX_BIGINT:
         return False
@@ -148,7 +149,7 @@ async def delete_foss(session: AsyncSession, id: int, versions: Versions | None)
     return (await session.scalar(statement.returning(Foss.id))) is not None
 
 
-async def _conditions(session: AsyncSession, filters: Filters) -> list[ColumnElement[bool]]:
+async def _conditions(session: Session, filters: Filters) -> list[ColumnElement[bool]]:
     columns = Foss.__table__.c
     return [
         condition_of(await weigh(session, Foss, SEARCHED, text), columns)

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from service import limits
 from service.common.bulk.forms import LineForm
 from service.common.bulk.lines import Lines
+from service.common.database.batching.autocommit import Session
 from service.common.database.serializers import select_fields
 from service.common.errors import PreconditionFailed, RecordNotFound, cut
 from service.common.resource.entity_tags import Versions, entity_tag
@@ -24,7 +25,7 @@ UNIQUE = frozenset({"id", "email"})
 FILTERS = ("name", "email", "q")
 
 
-async def create_foss(session: AsyncSession, payload: CreateFoss) -> Record:
+async def create_foss(session: Session, payload: CreateFoss) -> Record:
     """Store a new Foss. Raises RecordAlreadyExists."""
     return await backend.insert_foss(session, payload.model_dump())
 
@@ -38,7 +39,7 @@ async def import_foss(session: AsyncSession, lines: Lines) -> int:
 
 
 async def get_foss(
-    session: AsyncSession,
+    session: Session,
     id: int,
     only: Collection[str] | None = None,
     exclude: Collection[str] | None = None,
@@ -53,7 +54,7 @@ async def get_foss(
     return foss
 
 
-async def list_foss(session: AsyncSession, query: ListFoss, *, count: bool = False) -> Page:
+async def list_foss(session: Session, query: ListFoss, *, count: bool = False) -> Page:
     """Return a page of the collection, and with `count` how many records there are.
 
     Raises InvalidAPIRequest: a field is in `sort` twice, or the cursor is not of this collection.
@@ -86,7 +87,7 @@ def select_records(query: ListFoss, limit: int | None) -> Selection:
 
 
 async def update_foss(
-    session: AsyncSession, id: int, payload: UpdateFoss, versions: Versions | None
+    session: Session, id: int, payload: UpdateFoss, versions: Versions | None
 ) -> Record:
     """Change the fields that the payload names; `versions` are those that may be changed.
 
@@ -100,7 +101,7 @@ async def update_foss(
     return foss if versions is None or foss.version in versions else _refuse(foss, versions)
 
 
-async def delete_foss(session: AsyncSession, id: int, versions: Versions | None) -> str:
+async def delete_foss(session: Session, id: int, versions: Versions | None) -> str:
     """Delete a Foss that has one of `versions` and return a sentence about it.
 
     Raises RecordNotFound, PreconditionFailed.
@@ -110,7 +111,7 @@ async def delete_foss(session: AsyncSession, id: int, versions: Versions | None)
     return f"Foss with `id: {id}` has been deleted."
 
 
-async def _missed(session: AsyncSession, id: int, versions: Versions | None) -> NoReturn:
+async def _missed(session: Session, id: int, versions: Versions | None) -> NoReturn:
     """Raise the reason why a statement found no record to change."""
     if versions is None:
         raise _not_found(id)

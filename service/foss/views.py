@@ -13,7 +13,7 @@ from service.common.bulk.exports import exports
 from service.common.bulk.imports import imports
 from service.common.contract.payloads import Error, Message
 from service.common.idempotency.payloads import IdempotencyKeyHeader
-from service.common.middleware.unit_of_work import autocommit, session
+from service.common.middleware.unit_of_work import reader, single_write
 from service.common.resource.conditional import etag
 from service.common.resource.pagination import page_headers
 from service.common.resource.payloads import (
@@ -49,7 +49,7 @@ blueprint = Blueprint("foss", __name__, url_prefix="/foss")
 @document_response(Error, 409)
 async def create_foss(payload: CreateFoss) -> ResponseReturnValue:
     """Store a new Foss."""
-    foss = await domain.create_foss(autocommit(), payload)
+    foss = await domain.create_foss(single_write(), payload)
     location = {"Location": public_path(f"/foss/{foss.id}")}
     return json_text(foss.json), 201, location | etag(foss.version)
 
@@ -61,7 +61,7 @@ async def create_foss(payload: CreateFoss) -> ResponseReturnValue:
 @document_response(FossList, 200, PageHeaders)
 async def list_foss(query: ListFoss, headers: Prefer) -> ResponseReturnValue:
     """Return a page of the collection."""
-    page = await domain.list_foss(session(), query, count=wants_count(headers.prefer))
+    page = await domain.list_foss(reader(), query, count=wants_count(headers.prefer))
     return json_text(page.records), page_headers(page)
 
 
@@ -70,7 +70,7 @@ async def list_foss(query: ListFoss, headers: Prefer) -> ResponseReturnValue:
 @document_response(FossFields, 200, FieldsHeaders)
 async def get_foss(id: int, query: GetFoss) -> ResponseReturnValue:
     """Return one Foss, or some of its fields."""
-    foss = await domain.get_foss(session(), id, query.only, query.exclude)
+    foss = await domain.get_foss(reader(), id, query.only, query.exclude)
     headers = etag(foss.version, whole=query.only is None and query.exclude is None)
     return json_text(foss.json), headers
 
@@ -83,7 +83,7 @@ async def get_foss(id: int, query: GetFoss) -> ResponseReturnValue:
 @document_response(Error, 409)
 async def update_foss(id: int, payload: UpdateFoss, headers: Preconditions) -> ResponseReturnValue:
     """Change the fields that are named; the others stay."""
-    foss = await domain.update_foss(autocommit(), id, payload, headers.versions)
+    foss = await domain.update_foss(single_write(), id, payload, headers.versions)
     return json_text(foss.json), etag(foss.version)
 
 
@@ -92,4 +92,4 @@ async def update_foss(id: int, payload: UpdateFoss, headers: Preconditions) -> R
 @document_response(Message)
 async def delete_foss(id: int, headers: Preconditions) -> ResponseReturnValue:
     """Delete one Foss."""
-    return {"message": await domain.delete_foss(autocommit(), id, headers.versions)}
+    return {"message": await domain.delete_foss(single_write(), id, headers.versions)}

@@ -2,9 +2,9 @@
 
 from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.common.database.batching import shared
+from service.common.database.batching.autocommit import Session
 from service.common.database.sqlstates import sqlstate_of
 from service.common.errors import DatabaseError
 
@@ -15,7 +15,7 @@ STATE = text(
 
 
 @shared
-async def select_revisions(session: AsyncSession) -> frozenset[str]:
+async def select_revisions(session: Session) -> frozenset[str]:
     """Return the revisions that the schema is at; none if it was never migrated.
 
     Raises DatabaseError: the database takes no changes.

@@ -1,13 +1,12 @@
 """When the service is ready."""
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
+from service.common.database.batching.autocommit import Session
 from service.common.database.revisions import known_revisions
 from service.common.errors import DatabaseError, Unavailable
 from service.health import backend
 
 
-async def check_ready(session: AsyncSession, *, draining: bool) -> str:
+async def check_ready(session: Session, *, draining: bool) -> str:
     """Return `ready`: the database takes changes, and its schema is at this build's head or newer.
 
     A revision that this build does not know is newer: replicas of the old build stay ready

@@ -11,6 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from service import create_app
 from service.common.database.database import Work
+from service.common.middleware.unit_of_work import single_write
+from service.foss.backend import insert_foss
 from service.settings import Settings
 from tests.envelope import error_of
 from tests.factories import foss
@@ -47,6 +49,25 @@ async def test_a_connection_that_dies_between_flush_and_commit_stores_nothing(
     assert response.headers["Retry-After"] == "1"
     assert "Location" not in response.headers
     assert await count(engine) == 0
+
+
+async def test_a_view_that_writes_twice_without_a_transaction_fails_at_the_first_request(
+    settings: Settings, engine: AsyncEngine, empty_database: None
+) -> None:
+    app = create_app(settings)
+
+    @app.post("/pairs")
+    async def create_pair() -> dict[str, str]:
+        """Store two records."""
+        for _ in range(2):
+            await insert_foss(single_write(), foss())
+        return {}
+
+    async with app.test_app():
+        response = await app.test_client().post("/pairs")
+
+    await error_of(response, 500, "InternalError")
+    assert await count(engine) == 1
 
 
 class Stuck:

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from service import limits
-from service.common.database.batching.autocommit import Autocommit
+from service.common.database.batching.autocommit import Autocommit, SingleWrite
 from service.common.database.batching.batches import Connections
 from service.common.database.engine import create_engine, database_url
 from service.common.database.pool_events import Fitness
@@ -93,7 +93,7 @@ class Database:
         connections = replace(self._connections(Work.SEARCHES), waiting=lent)
         searches = Autocommit(connections, costly=costly)
         self._reader = Autocommit(self._connections(Work.READS), costly=costly, searches=searches)
-        self._autocommit = Autocommit(
+        self._writes = Autocommit(
             self._connections(Work.WRITES),
             patient=partial(self._alone, Work.BLOCKED),
             costly=costly,
@@ -166,15 +166,15 @@ class Database:
         """Return a session as a writer's, for many records at once."""
         return AsyncSession(_opened(self._engines, Work.BULK), expire_on_commit=False)
 
-    def reader(self) -> AsyncSession:
+    def reader(self) -> Autocommit:
         """Return what runs reads that stand alone."""
         return self._reader
 
-    def autocommit(self) -> AsyncSession:
-        """Return what runs writes that stand alone, each durable when it returns."""
-        return self._autocommit
+    def single_write(self) -> SingleWrite:
+        """Return what runs one write that stands alone, durable when it returns."""
+        return SingleWrite(self._writes)
 
-    def health(self) -> AsyncSession:
+    def health(self) -> Autocommit:
         """Return what asks the database how it is, on a connection that nobody else uses."""
         return self._health
 

@@ -6,14 +6,13 @@ from quart import Quart, current_app, g
 from quart.wrappers import Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from service.common.database.batching.autocommit import Autocommit, Session, SingleWrite
 from service.common.database.database import Database, commit, release
 from service.common.database.transfers import Transfer
 from service.common.middleware.admission import lent
 from service.common.web.json_exceptions import answer
-from service.common.web.request import current_request
 from service.settings import Settings
 
-SAFE_METHODS = frozenset({"GET", "HEAD"})
 FIRST_ERROR = 400
 
 
@@ -35,25 +34,34 @@ def register(app: Quart, settings: Settings) -> None:
 
 
 def session() -> AsyncSession:
-    """Return the request's session: a transaction's, but for GET and HEAD one that needs none."""
+    """Return the request's transaction: committed if the view succeeds, or else rolled back."""
     if "session" not in g:
-        if current_request().method in SAFE_METHODS:
-            return _database().reader()
         g.session = _database().writer()
     current: AsyncSession = g.session
     return current
 
 
-def autocommit() -> AsyncSession:
-    """Return the session of a view that writes by one statement, which needs no transaction.
+def reader() -> Autocommit:
+    """Return what runs reads that need no transaction: each statement sees what is committed."""
+    return _database().reader()
 
-    Where the request has one already, as for an idempotency key, the view takes part in it.
+
+def single_write() -> Session:
+    """Return what runs the only write of a view, in one round trip instead of three.
+
+    A second write raises RuntimeError. If the request has a transaction already, as for an
+    idempotency key, that is returned: the view takes part in it.
     """
-    current: AsyncSession | None = g.get("session")
-    return _database().autocommit() if current is None else current
+    if "session" in g:
+        transaction: AsyncSession = g.session
+        return transaction
+    if "single_write" not in g:
+        g.single_write = _database().single_write()
+    current: SingleWrite = g.single_write
+    return current
 
 
-def health() -> AsyncSession:
+def health() -> Autocommit:
     """Return the session of a health check: no other request can take its connection."""
     return _database().health()
 

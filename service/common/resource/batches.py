@@ -12,12 +12,13 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.common.database.batching import batched_write
+from service.common.database.batching.autocommit import Session
 from service.common.database.models import Base
 from service.common.resource.collection import record_columns
 from service.common.resource.records import Record
 
 Values = Mapping[str, Any]
-Batch = Callable[[AsyncSession, Any, Values], Awaitable[Record | None]]
+Batch = Callable[[Session, Any, Values], Awaitable[Record | None]]
 
 
 def any_of(attribute: Any) -> ColumnElement[bool]:
@@ -40,7 +41,7 @@ def insert_batch(model: type[Base], unique: str) -> Batch:
         found = await session.execute(_insert(model, unique, names), _arrays(records.values()))
         return {key: Record(*row) for *row, key in found}
 
-    async def insert_one(session: AsyncSession, key: Any, values: Values) -> Record | None:
+    async def insert_one(session: Session, key: Any, values: Values) -> Record | None:
         return await insert_many(session, key, values, *values)
 
     return insert_one
@@ -60,7 +61,7 @@ def update_batch(model: type[Base]) -> Batch:
         found = await session.execute(_update(model, names), _arrays(rows))
         return {row[0]: Record(*row) for row in found}
 
-    async def update_one(session: AsyncSession, key: int, values: Values) -> Record | None:
+    async def update_one(session: Session, key: int, values: Values) -> Record | None:
         return await update_many(session, key, values, *values)
 
     return update_one

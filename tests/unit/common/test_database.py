@@ -3,13 +3,14 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from sqlalchemy import insert, literal_column, select, text
+from sqlalchemy import delete, func, insert, literal_column, select, text
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.common.database.database import Database, Work, commit, pool_sizes
 from service.common.database.engine import STATEMENTS
 from service.common.resource.collection import is_indexed
+from service.foss.backend import insert_foss
 from service.foss.models import Foss
 from service.settings import Settings
 from tests import factories
@@ -53,7 +54,7 @@ async def test_a_closed_database_leaves_no_connection(
         Settings(database_url=f"{database_url}{separator}application_name=flusk-closing")
     )
     await database.open()
-    assert await database.autocommit().scalar(text(IDLE)) == 1
+    assert await database.single_write().scalar(text(IDLE)) == 1
     await database.close()
 
     async with engine.connect() as connection:
@@ -96,7 +97,7 @@ async def test_a_record_can_be_read_after_the_commit_without_another_query(
 
 
 async def test_with_autocommit_each_statement_stands_alone(database: Database) -> None:
-    session = database.autocommit()
+    session = database.single_write()
     first = await session.scalar(text("SELECT pg_current_xact_id()::text"))
     second = await session.scalar(text("SELECT pg_current_xact_id()::text"))
 
@@ -106,14 +107,31 @@ async def test_with_autocommit_each_statement_stands_alone(database: Database) -
 async def test_with_autocommit_a_statement_is_durable_when_it_returns(
     database: Database, engine: AsyncEngine
 ) -> None:
-    await database.autocommit().execute(insert(Foss).values(factories.foss()))
+    await database.single_write().execute(insert(Foss).values(factories.foss()))
 
     assert await count(engine) == 1
 
 
-async def test_what_takes_a_transaction_is_refused_without_one(database: Database) -> None:
-    with pytest.raises(RuntimeError, match="ask for a transaction's"):
-        await database.autocommit().connection()
+async def test_a_second_write_that_stands_alone_is_refused(
+    database: Database, engine: AsyncEngine
+) -> None:
+    session = database.single_write()
+    await insert_foss(session, factories.foss())
+
+    with pytest.raises(RuntimeError, match=r"session\(\)"):
+        await insert_foss(session, factories.foss())
+    with pytest.raises(RuntimeError, match=r"session\(\)"):
+        await session.execute(delete(Foss))
+    assert await session.scalar(select(func.count()).select_from(Foss)) == 1
+    assert await count(engine) == 1
+
+
+async def test_a_reader_refuses_writes(database: Database, engine: AsyncEngine) -> None:
+    with pytest.raises(RuntimeError, match=r"session\(\)"):
+        await database.reader().execute(insert(Foss).values(factories.foss()))
+    with pytest.raises(RuntimeError, match=r"session\(\)"):
+        await insert_foss(database.reader(), factories.foss())
+    assert await count(engine) == 0
 
 
 async def test_a_writers_statements_share_a_transaction(database: Database) -> None:

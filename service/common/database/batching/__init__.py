@@ -14,7 +14,7 @@ from typing import Any, TypeVar, TypeVarTuple
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from service.common.database.batching.autocommit import Autocommit
+from service.common.database.batching.autocommit import Autocommit, Session
 from service.common.database.sqlstates import is_refused
 
 K = TypeVar("K", bound=Hashable)
@@ -25,7 +25,7 @@ A = TypeVarTuple("A")
 
 def batched(
     run: Callable[[AsyncSession, Sequence[K], *A], Awaitable[Mapping[K, R]]],
-) -> Callable[[AsyncSession, K, *A], Awaitable[R | None]]:
+) -> Callable[[Session, K, *A], Awaitable[R | None]]:
     """Have a read of many keys called with one; it returns None where the read does not find it.
 
     Calls whose other arguments are equal share a statement, and by the same key its result. Those
@@ -33,7 +33,7 @@ def batched(
     """
 
     @wraps(run)
-    async def read(session: AsyncSession, key: K, *args: *A) -> R | None:
+    async def read(session: Session, key: K, *args: *A) -> R | None:
         if not isinstance(session, Autocommit):
             return (await run(session, [key], *args)).get(key)
         kind = (run, *(getattr(one, "kind", None) for one in args))
@@ -50,7 +50,7 @@ def batched(
 
 def shared(
     run: Callable[[AsyncSession, *A], Awaitable[R]],
-) -> Callable[[AsyncSession, *A], Awaitable[R]]:
+) -> Callable[[Session, *A], Awaitable[R]]:
     """Have calls of a read with equal arguments share its result."""
 
     async def read_once(session: AsyncSession, keys: Sequence[None], *args: Any) -> dict[None, R]:
@@ -59,14 +59,14 @@ def shared(
     read: Any = batched(read_once)
 
     @wraps(run)
-    async def read_shared(session: AsyncSession, *args: *A) -> R:
+    async def read_shared(session: Session, *args: *A) -> R:
         found: R = await read(session, None, *args)
         return found
 
     return read_shared
 
 
-def costly(session: AsyncSession) -> AsyncSession:
+def costly(session: Session) -> Session:
     """Return the session for a read whose cost grows with the table.
 
     Such reads have connections of their own, so that they wait for each other alone. In a
@@ -75,12 +75,12 @@ def costly(session: AsyncSession) -> AsyncSession:
     return session.costly if isinstance(session, Autocommit) else session
 
 
-def searching(session: AsyncSession) -> AsyncSession:
+def searching(session: Session) -> Session:
     """Return the session for a search; in a transaction it is the transaction's session."""
     return session.searches if isinstance(session, Autocommit) else session
 
 
-def hold_costly(session: AsyncSession) -> AbstractAsyncContextManager[AsyncSession]:
+def hold_costly(session: Session) -> AbstractAsyncContextManager[AsyncSession]:
     """Return a connection for several reads that belong together: they wait for it once."""
     costly_session = costly(session)
     if isinstance(costly_session, Autocommit):
@@ -90,7 +90,7 @@ def hold_costly(session: AsyncSession) -> AbstractAsyncContextManager[AsyncSessi
 
 def batched_write(
     run: Callable[[AsyncSession, Mapping[K, V], *A], Awaitable[Mapping[K, R]]],
-) -> Callable[[AsyncSession, K, V, *A], Awaitable[R | None]]:
+) -> Callable[[Session, K, V, *A], Awaitable[R | None]]:
     """Have a write of many values, each under a key, called with one; None: do it alone.
 
     So it is in a transaction, where the write left this key out, and where the statement failed,
@@ -98,9 +98,10 @@ def batched_write(
     """
 
     @wraps(run)
-    async def write(session: AsyncSession, key: K, value: V, *args: *A) -> R | None:
+    async def write(session: Session, key: K, value: V, *args: *A) -> R | None:
         if not isinstance(session, Autocommit):
             return None
+        session.begin_write()
         try:
             done: R | None = await session.batches.call(
                 (run, args), lambda alone, calls: run(alone, calls, *args), key, value
@@ -109,6 +110,8 @@ def batched_write(
             if not is_refused(error):
                 raise
             return None
+        if done is not None:
+            session.end_write()
         return done
 
     return write

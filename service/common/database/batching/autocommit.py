@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from time import monotonic
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -13,17 +13,23 @@ from service.common.database.sqlstates import is_canceled, is_locked
 
 R = TypeVar("R")
 
+NO_WRITE = "`reader()` is for reads: a view that writes asks for `session()`, a transaction."
+SECOND_WRITE = (
+    "A second write would not be rolled back with the first, nor the first with it: ask for"
+    " `session()`, a transaction, instead of `single_write()`."
+)
+
 # For how long reads of a kind count as costly after one of them took too long.
 SLOW_SECONDS = 5
 
 Sessions = Callable[[], AbstractAsyncContextManager[AsyncSession]]
 
 
-class Autocommit(AsyncSession):
+class Autocommit:
     """What runs single statements, for all requests of an application at once.
 
-    Each has a connection of its own, in one round trip: no BEGIN, no COMMIT.
-    Whatever takes more than a statement is refused, for it takes a transaction.
+    Each has a connection of its own, in one round trip: no BEGIN, no COMMIT. Of writes, only a
+    `SingleWrite` can be asked for.
     """
 
     def __init__(
@@ -40,7 +46,6 @@ class Autocommit(AsyncSession):
         where it may wait for the lock. `costly` runs reads whose cost grows with the table, and
         `searches` the other searches.
         """
-        # Not that of AsyncSession: nothing is kept between two statements.
         self._connections = connections
         self._patient = patient
         self.costly = costly or self
@@ -86,7 +91,22 @@ class Autocommit(AsyncSession):
         """Run a statement and return the first value of each row."""
         return await self._run(AsyncSession.scalars, args, options)
 
+    def begin_write(self) -> None:
+        """Raise RuntimeError: this is for reads."""
+        raise RuntimeError(NO_WRITE)
+
+    def end_write(self) -> None:
+        """Note that something was written."""
+
     async def _run(self, run: Any, args: Any, options: Any) -> Any:
+        if not getattr(args[0], "is_dml", False):
+            return await self._run_alone(run, args, options)
+        self.begin_write()
+        result = await self._run_alone(run, args, options)
+        self.end_write()
+        return result
+
+    async def _run_alone(self, run: Any, args: Any, options: Any) -> Any:
         try:
             async with self.hold() as session:
                 return await run(session, *args, **options)
@@ -96,11 +116,24 @@ class Autocommit(AsyncSession):
         async with self._patient() as session:
             return await run(session, *args, **options)
 
-    def in_transaction(self) -> bool:
-        """Return that there is none."""
-        return False
 
-    @property
-    def sync_session(self) -> NoReturn:  # type: ignore[override]
-        """What all other methods ask for."""
-        raise RuntimeError("A single statement has no session: ask for a transaction's.")
+class SingleWrite(Autocommit):
+    """What runs the one write of a request, durable when it returns; and reads beside it."""
+
+    def __init__(self, shared: Autocommit) -> None:
+        """Take the connections and batches of what all requests share."""
+        vars(self).update(vars(shared))
+        self._has_written = False
+
+    def begin_write(self) -> None:
+        """Raise RuntimeError if something was written already."""
+        if self._has_written:
+            raise RuntimeError(SECOND_WRITE)
+
+    def end_write(self) -> None:
+        """Refuse any further write."""
+        self._has_written = True
+
+
+# What statements are sent to: a transaction, or what runs each of them alone.
+Session = AsyncSession | Autocommit

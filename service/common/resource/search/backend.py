@@ -25,8 +25,8 @@ from sqlalchemy import (
     text,
     union_all,
 )
-from sqlalchemy.ext.asyncio import AsyncSession
 
+from service.common.database.batching.autocommit import Session
 from service.common.database.models import Base
 from service.common.resource.collection import equals, is_indexed
 from service.common.resource.keyset import Columns, beyond, order_by
@@ -72,7 +72,7 @@ class Target:
 
 
 async def weigh(
-    session: AsyncSession, model: type[Base], names: tuple[str, ...], part: str, order: Order = ()
+    session: Session, model: type[Base], names: tuple[str, ...], part: str, order: Order = ()
 ) -> Search:
     """Return a search of records in an order, weighed by PostgreSQL's statistics."""
     keys = [key.name for key in order[:1]]
@@ -104,7 +104,7 @@ class Ways:
     """Both ways to the records of a target that have a text."""
 
     def __init__(
-        self, session: AsyncSession, target: Target, part: str, equal: Mapping[str, Any]
+        self, session: Session, target: Target, part: str, equal: Mapping[str, Any]
     ) -> None:
         self.session, self._target = session, target
         self._values = {f"equal_{name}": value for name, value in equal.items()}

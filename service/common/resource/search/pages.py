@@ -9,10 +9,9 @@ asks the index for the rest.
 from contextlib import AsyncExitStack
 from typing import Any
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from service import limits
 from service.common.database.batching import hold_costly
+from service.common.database.batching.autocommit import Session
 from service.common.database.models import Base
 from service.common.resource.collection import is_indexed, reading
 from service.common.resource.pages import Page, Selection
@@ -54,7 +53,7 @@ def step_of(left: float) -> int:
 
 
 async def search_page(
-    session: AsyncSession, model: type[Base], selection: Selection, names: tuple[str, ...]
+    session: Session, model: type[Base], selection: Selection, names: tuple[str, ...]
 ) -> Page:
     """Return the page of a selection, one of whose filters is for a part of one of the columns.
 
