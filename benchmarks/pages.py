@@ -21,6 +21,7 @@ from service.common.embedded import start_server
 from service.common.resource.cursors import Cursor, encode_cursor, scope_of
 from service.common.resource.ordering import order_of
 from service.foss import domain
+from service.foss.backend import FOSS
 from service.foss.payloads import ListFoss
 from service.settings import ROOT, Settings
 
@@ -81,7 +82,7 @@ async def pages(database: Database, records: int) -> None:
     depth = min(DEEP_PAGE, records // LIMIT // 2)
     print(f"| sort | page 1, ms | page {depth}, ms | ratio |\n| --- | --- | --- | --- |")
     for sort in SORTS:
-        order = order_of((sort,), domain.UNIQUE)
+        order = order_of((sort,), FOSS.keys)
         terms = ", ".join(f"{key.name} {'DESC' if key.descending else 'ASC'}" for key in order)
         names = ", ".join(key.name for key in order)
         async with database.engine.connect() as connection:

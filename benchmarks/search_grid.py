@@ -33,6 +33,7 @@ from service.common.embedded import start_server
 from service.common.resource.cursors import Cursor, encode_cursor, scope_of
 from service.common.resource.ordering import Order, order_of
 from service.foss import domain
+from service.foss.backend import FOSS
 from service.foss.payloads import ListFoss
 from service.settings import Settings
 
@@ -151,7 +152,7 @@ class Grid:
         found: list[Cell] = []
         total = len(SORTS) * len(DEPTHS) * len(texts) * len(LIMITS)
         for sort, depth in product(SORTS, DEPTHS):
-            start = await self._start(order_of(sort.split(","), domain.UNIQUE), depth)
+            start = await self._start(order_of(sort.split(","), FOSS.keys), depth)
             for q, limit in product(texts, LIMITS):
                 found.append(await self._cell(q, sort, depth, start, limit))
                 print(f"{len(found)} of {total} {found[-1].row()}", file=sys.stderr, flush=True)
@@ -159,7 +160,7 @@ class Grid:
 
     async def _cell(self, q: str, sort: str, depth: float, start: Any, limit: int) -> Cell:
         sorts = tuple(sort.split(","))
-        scope = scope_of(order_of(sorts, domain.UNIQUE), (("q", q),))
+        scope = scope_of(order_of(sorts, FOSS.keys), (("q", q),))
         after = start and encode_cursor(Cursor(start), scope)
         query = ListFoss(q=q, sort=sorts, limit=limit, after=after)
 
@@ -195,7 +196,7 @@ class Grid:
         return tuple((await self._connection.execute(text(statement), values)).one())
 
     def _way(self, way: str, query: ListFoss, start: Any) -> Callable[[], Awaitable[object]]:
-        order = order_of(query.sort, domain.UNIQUE)
+        order = order_of(query.sort, FOSS.keys)
         left, right = (
             ", ".join(f"{prefix}{key.name}" for key in order) for prefix in ("", ":start_")
         )

@@ -1,24 +1,12 @@
 """The tables of the blueprint."""
 
-from datetime import datetime
-
-from sqlalchemy import (
-    BigInteger,
-    CheckConstraint,
-    DateTime,
-    Identity,
-    Index,
-    Text,
-    UniqueConstraint,
-    func,
-    text,
-)
+from sqlalchemy import CheckConstraint, Index, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from service.common.database.models import Base
+from service.common.database.models import Base, RecordColumns
 
 
-class Foss(Base):
+class Foss(RecordColumns, Base):
     """A free and open-source software project, and where to write to it."""
 
     __table_args__ = (
@@ -41,16 +29,5 @@ class Foss(Base):
         ),
     )
 
-    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
     name: Mapped[str] = mapped_column(Text)
     email: Mapped[str] = mapped_column(Text)
-    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
-    updated_at: Mapped[datetime] = mapped_column(
-        DateTime(timezone=True), server_default=func.now(), onupdate=func.now()
-    )
-    version: Mapped[int] = mapped_column(
-        BigInteger,
-        server_default=text("1"),
-        onupdate=text("foss.version + 1"),
-        info={"private": True},
-    )

@@ -1,6 +1,7 @@
 """What clients send and get, each described by a file in `schemas/foss/`."""
 
 from service.common.contract.validation import Payload
+from service.common.resource.payloads import FieldsQuery, ListQuery
 
 
 class CreateFoss(Payload, schema="foss/create_foss.json"):
@@ -17,24 +18,16 @@ class UpdateFoss(Payload, schema="foss/update_foss.json"):
     email: str | None = None
 
 
-class ListFoss(Payload, schema="foss/list_foss.json"):
+class ListFoss(ListQuery, schema="foss/list_foss.json"):
     """Which records, in which order, and which of their fields."""
 
-    limit: int = 50
-    after: str | None = None
-    sort: tuple[str, ...] | None = None
     name: str | None = None
     email: str | None = None
     q: str | None = None
-    only: tuple[str, ...] | None = None
-    exclude: tuple[str, ...] | None = None
 
 
-class GetFoss(Payload, schema="foss/get_foss.json"):
+class GetFoss(FieldsQuery, schema="foss/get_foss.json"):
     """Which fields of the record."""
-
-    only: tuple[str, ...] | None = None
-    exclude: tuple[str, ...] | None = None
 
 
 class FossDocument(Payload, schema="foss/foss.json"):

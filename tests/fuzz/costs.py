@@ -25,7 +25,7 @@ from service.common.resource.entity_tags import has_too_many_tags
 from service.common.resource.payloads import Preconditions
 from service.common.resource.preferences import wants_count
 from service.common.web.request_headers import RequestHeaders
-from service.foss.domain import select_records
+from service.foss.backend import FOSS
 from service.foss.payloads import CreateFoss, ListFoss
 from service.settings import Settings
 
@@ -374,7 +374,7 @@ def _read_query(data: bytes) -> object:
     document = ListFoss.contract().document
     types = {name: one["type"] for name, one in document["properties"].items()}
     values, faults = parse_query(data, types)
-    return select_records(ListFoss.check(values, faults or text_faults(values)), 50)
+    return FOSS.selection(ListFoss.check(values, faults or text_faults(values)), 50)
 
 
 def _read_json(data: bytes) -> object:

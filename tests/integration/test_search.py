@@ -22,7 +22,7 @@ from service.common.resource.search.backend import weigh
 from service.common.resource.search.pages import FAR, NEAR, STEP, affordable, step_of
 from service.common.resource.search.trigrams import FEW, LENGTH, has_trigrams
 from service.common.resource.search.weights import Reading, Search
-from service.foss import domain
+from service.foss.backend import FOSS
 from service.foss.models import Foss
 from tests.integration.test_collection import links
 
@@ -197,7 +197,7 @@ async def test_the_statistics_say_what_it_takes_to_read_in_an_order(
     }
     session = app.extensions["database"].reader()
     for sort, reading in expected.items():
-        order = order_of(sort.split(","), domain.UNIQUE)
+        order = order_of(sort.split(","), FOSS.keys)
         search = await weigh(session, Foss, ("name", "email"), "spread", order)
 
         assert search.reading == reading, sort

@@ -10,8 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from service import limits
 from service.common.bulk.lines import BATCH, Lines, Rows
 from service.common.bulk.ndjson import NdjsonReader
+from service.common.bulk.staging import StagedLines
 from service.common.errors import Fault, InvalidAPIRequest
-from service.foss.backend import stage_foss
+from service.foss.backend import FOSS
 from service.foss.payloads import CreateFoss
 from tests.factories import foss
 
@@ -94,7 +95,7 @@ async def test_each_statement_reads_no_other_lines_than_its_own(
     for _, record in rows[size - 1 :: size]:
         record["email"] = rows[0][1]["email"]
     async with AsyncSession(engine) as session:
-        staged = stage_foss(session)
+        staged = StagedLines(session, FOSS)
         starts = range(0, len(rows), size)
         for start in starts:
             await staged.stage(rows[start : start + size])

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from service import create_app
 from service.common.database.database import Work
 from service.common.middleware.unit_of_work import single_write
-from service.foss.backend import insert_foss
+from service.foss.backend import FOSS
 from service.settings import Settings
 from tests.envelope import error_of
 from tests.factories import foss
@@ -60,7 +60,7 @@ async def test_a_view_that_writes_twice_without_a_transaction_fails_at_the_first
     async def create_pair() -> dict[str, str]:
         """Store two records."""
         for _ in range(2):
-            await insert_foss(single_write(), foss())
+            await FOSS.insert(single_write(), foss())
         return {}
 
     async with app.test_app():

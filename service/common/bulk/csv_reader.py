@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 
 from service import limits
-from service.common.bulk.ndjson import Record
+from service.common.bulk.ndjson import ReadRecord
 from service.common.bulk.splitter import Line, Splitter
 from service.common.contract.parsing import convert, text_faults
 from service.common.contract.validation import Payload
@@ -72,11 +72,11 @@ class CsvReader:
         self._begun = bytearray()
         self._start = 1
 
-    def feed(self, data: bytes) -> Iterator[Record]:
+    def feed(self, data: bytes) -> Iterator[ReadRecord]:
         """Yield what `data` completes."""
         return self._read(self._lines.feed(data))
 
-    def close(self) -> Iterator[Record]:
+    def close(self) -> Iterator[ReadRecord]:
         """Yield what is left."""
         yield from self._read(self._lines.close())
         if self._begun:
@@ -84,7 +84,7 @@ class CsvReader:
         elif not self._names:
             self._faulty("minItems", "There is no line with the names of the fields")
 
-    def _read(self, lines: Iterable[Line]) -> Iterator[Record]:
+    def _read(self, lines: Iterable[Line]) -> Iterator[ReadRecord]:
         for number, text in lines:
             if not self._begun:
                 if text is not None and not text.removesuffix(b"\r").strip(b","):
@@ -106,7 +106,7 @@ class CsvReader:
         odd = text.count(b'"') % 2 == 1
         return not odd if self._begun else odd and OPEN.fullmatch(text) is not None
 
-    def _record(self, record: bytes) -> Iterator[Record]:
+    def _record(self, record: bytes) -> Iterator[ReadRecord]:
         if found := grammar_fault(record):
             yield self._faulty(*found)
             return
@@ -148,7 +148,7 @@ class CsvReader:
         others = {name: convert(value[name], self._types[name]) for name in self._types}
         return value | others
 
-    def _faulty(self, keyword: str, sentence: str) -> Record:
+    def _faulty(self, keyword: str, sentence: str) -> ReadRecord:
         """Return a record that is nothing but a fault, or raise it where it hides the names."""
         fault = Fault("", keyword, sentence)
         if not self._names:

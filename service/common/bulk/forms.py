@@ -1,16 +1,16 @@
 """A record as a line of text, written by PostgreSQL: NDJSON, and CSV as RFC 4180 has it."""
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, Protocol
 
-from sqlalchemy import ColumnElement, DateTime, Select, String, Text, case, cast, func, select
+from sqlalchemy import DateTime, Select, String, Text, case, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.common.bulk.content import CSV, NDJSON
-from service.common.database.models import Base
 from service.common.resource.collection import in_order
 from service.common.resource.keyset import order_by
 from service.common.resource.pages import Selection
+from service.common.resource.payloads import ListQuery
 from service.common.resource.representation import (
     Expression,
     instant,
@@ -18,14 +18,13 @@ from service.common.resource.representation import (
     json_object,
     literal_text,
 )
+from service.common.resource.resource import Resource
 
 # How many lines come from the database at once.
 BATCH = 1000
 # With what a cell begins that a spreadsheet runs (OWASP, "CSV Injection"), full-width forms too.
 FORMULA = "^[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]"
 BYTE_ORDER_MARK = "\ufeff"
-
-Conditions = Collection[ColumnElement[bool]]
 
 
 class LineForm(Protocol):
@@ -94,14 +93,22 @@ class Csv:
         return func.coalesce(text, "") if column.nullable else text
 
 
-async def stream_selection(
-    session: AsyncSession,
-    model: type[Base],
-    selection: Selection,
-    conditions: Conditions,
-    form: LineForm,
+def stream_records(
+    session: AsyncSession, resource: Resource, query: ListQuery, form: LineForm
 ) -> AsyncIterator[str]:
-    """Yield the lines of a selection in its order, many at a time."""
+    """Yield the lines of every record, or of `limit` records, many at a time.
+
+    Raises InvalidAPIRequest (422), as `Resource.page` does, before the first of them is asked for.
+    """
+    limit = query.limit if "limit" in query.model_fields_set else None
+    return _stream(session, resource, resource.selection(query, limit), form)
+
+
+async def _stream(
+    session: AsyncSession, resource: Resource, selection: Selection, form: LineForm
+) -> AsyncIterator[str]:
+    model = resource.model
+    conditions = await resource.conditions(session, selection.filters)
     columns = model.__table__.columns
     found = select(form.line([columns[name] for name in selection.fields]).label("line"))
     if selection.backward:

@@ -7,7 +7,7 @@ from itertools import pairwise
 from math import inf
 from typing import Any, Protocol
 
-from service.common.bulk.ndjson import Record
+from service.common.bulk.ndjson import ReadRecord
 from service.common.contract.validation import Payload
 from service.common.errors import MAX_FAULTS, Fault, InvalidAPIRequest
 
@@ -22,10 +22,10 @@ Rows = list[tuple[int, dict[str, Any]]]
 class Reader(Protocol):
     """A way to read bytes, as they come, to values with their lines and faults."""
 
-    def feed(self, data: bytes) -> Iterator[Record]:
+    def feed(self, data: bytes) -> Iterator[ReadRecord]:
         """Yield what `data` completes."""
 
-    def close(self) -> Iterator[Record]:
+    def close(self) -> Iterator[ReadRecord]:
         """Yield what is left."""
 
 
@@ -129,7 +129,7 @@ class Lines:
         if rows:
             yield rows
 
-    def _check(self, records: Iterable[Record]) -> Iterator[tuple[int, dict[str, Any]]]:
+    def _check(self, records: Iterable[ReadRecord]) -> Iterator[tuple[int, dict[str, Any]]]:
         schema = self._model.contract()
         for number, read, found in records:
             value = self._without_ignored(read)

@@ -7,7 +7,7 @@ from service.common.bulk.splitter import Line, Splitter
 from service.common.contract.parsing import parse_json, text_faults
 from service.common.errors import Fault, InvalidAPIRequest
 
-Record = tuple[int, object, list[Fault]]
+ReadRecord = tuple[int, object, list[Fault]]
 # Lines of white space.
 BLANK = re.compile(rb"(?:[ \t\r\v\f]*+\n)++")
 # What the decoder says of the place, on the first and only line that it sees.
@@ -21,15 +21,15 @@ class NdjsonReader:
         self._limit = limit
         self._lines = Splitter(limit, BLANK)
 
-    def feed(self, data: bytes) -> Iterator[Record]:
+    def feed(self, data: bytes) -> Iterator[ReadRecord]:
         """Yield what `data` completes."""
         return self._read(self._lines.feed(data))
 
-    def close(self) -> Iterator[Record]:
+    def close(self) -> Iterator[ReadRecord]:
         """Yield what is left."""
         return self._read(self._lines.close())
 
-    def _read(self, lines: Iterable[Line]) -> Iterator[Record]:
+    def _read(self, lines: Iterable[Line]) -> Iterator[ReadRecord]:
         for number, text in lines:
             if text is None:
                 fault = Fault("", "maxLength", f"The line is longer than {self._limit} bytes")

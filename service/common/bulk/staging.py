@@ -1,7 +1,7 @@
 """Many records into a table, by COPY through a temporary one."""
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from collections.abc import Mapping, Sequence
+from functools import cache, partial
 from typing import Any
 
 from sqlalchemy import (
@@ -24,6 +24,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from service.common.database.models import Base
 from service.common.database.waits import waiting_for
 from service.common.errors import MAX_FAULTS, Fault
+from service.common.resource.resource import Resource
 
 # The number of the line that a record comes from.
 LINE = "line"
@@ -34,21 +35,15 @@ FIRST, LAST = "first", "last"
 class StagedLines:
     """Records of a model in a temporary table, from where they go into the model's table.
 
-    Until then nobody has to wait for them, and no index has to be read past them. `taken` is the
-    sentence about a value of the column `unique` that another record has.
+    Until then nobody has to wait for them, and no index has to be read past them. The model has one
+    column beside `id` that is unique.
     """
 
-    def __init__(
-        self,
-        session: AsyncSession,
-        model: type[Base],
-        unique: str,
-        taken: Callable[[Any], str],
-    ) -> None:
+    def __init__(self, session: AsyncSession, resource: Resource) -> None:
         self._session = session
-        self._model = model
-        self._unique = unique
-        self._taken = taken
+        self._model = resource.model
+        [self._unique] = resource.unique
+        self._taken = partial(resource.taken, self._unique)
         self._table: Table | None = None
 
     async def stage(self, rows: Sequence[tuple[int, Mapping[str, Any]]]) -> None:

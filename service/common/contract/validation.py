@@ -115,9 +115,11 @@ class Payload(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     schema_file: ClassVar[str]
 
-    def __init_subclass__(cls, *, schema: str, **kwargs: Any) -> None:
+    def __init_subclass__(cls, *, schema: str | None = None, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls.schema_file = schema
+        # A class without one is a base of others.
+        if schema is not None:
+            cls.schema_file = schema
 
     @classmethod
     def __get_pydantic_json_schema__(

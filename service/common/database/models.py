@@ -1,15 +1,21 @@
 """The base of every model."""
 
-from sqlalchemy import MetaData
-from sqlalchemy.orm import DeclarativeBase, declared_attr
+import re
+from datetime import datetime
+from typing import Any, ClassVar
+
+from sqlalchemy import BigInteger, DateTime, Identity, MetaData, func, text
+from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column
 
 from service.common.database.serializers import Serializable
 
 MAX_BIGINT = 2**63 - 1
+# Where a word begins in the name of a class.
+WORD = re.compile("(?<=[a-z0-9])(?=[A-Z])")
 
 
 class Base(DeclarativeBase, Serializable):
-    """The base of every model: its table has the name of the class in lower case."""
+    """The base of every model: its table has the name of the class, as `OrderItem` `order_item`."""
 
     metadata = MetaData(
         naming_convention={
@@ -23,4 +29,32 @@ class Base(DeclarativeBase, Serializable):
 
     @declared_attr.directive
     def __tablename__(cls) -> str:  # noqa: N805  # A class attribute, computed.
-        return cls.__name__.lower()
+        return WORD.sub("_", cls.__name__).lower()
+
+
+class RecordColumns:
+    """The columns of what clients read and change: `id`, times, and a version for entity tags."""
+
+    id: Mapped[int] = mapped_column(
+        BigInteger, Identity(always=True), primary_key=True, sort_order=-1
+    )
+    created_at: Mapped[datetime] = mapped_column(
+        DateTime(timezone=True), server_default=func.now(), sort_order=1
+    )
+    updated_at: Mapped[datetime] = mapped_column(
+        DateTime(timezone=True), server_default=func.now(), onupdate=func.now(), sort_order=2
+    )
+
+    __tablename__: ClassVar[Any]
+
+    @declared_attr
+    def version(cls) -> Mapped[int]:  # noqa: N805  # A class attribute, computed.
+        """Return the number that each change raises by one."""
+        return mapped_column(
+            BigInteger,
+            server_default=text("1"),
+            # The name of the table tells it from that of a subquery.
+            onupdate=text(f'"{cls.__tablename__}".version + 1'),
+            info={"private": True},
+            sort_order=3,
+        )

@@ -1,11 +1,10 @@
 """What an error of the database means for a client."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 
 import asyncpg
-from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError
+from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from service.common.errors import (
@@ -101,17 +100,6 @@ def is_refused(error: BaseException) -> bool:
 def constraint_of(error: DBAPIError) -> str | None:
     """Return the name of the constraint that a statement violated."""
     return getattr(getattr(error.orig, "__cause__", None), "constraint_name", None)
-
-
-@contextmanager
-def violation_of(constraint: str, meaning: Callable[[], JSONException]) -> Iterator[None]:
-    """Raise the `meaning` of a statement's violation of a constraint."""
-    try:
-        yield
-    except IntegrityError as error:
-        if constraint_of(error) != constraint:
-            raise
-        raise meaning() from error
 
 
 def sqlstate_of(error: DBAPIError) -> str:

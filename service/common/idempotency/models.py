@@ -12,6 +12,8 @@ from service.common.database.models import Base
 class IdempotencyKey(Base):
     """A key that a client gave to a request, and the answer that it got."""
 
+    # As earlier releases named it: theirs run beside this one while it is deployed.
+    __tablename__ = "idempotencykey"
     __table_args__ = (Index(None, "created_at"),)
 
     key: Mapped[str] = mapped_column(Text, primary_key=True)

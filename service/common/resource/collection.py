@@ -1,6 +1,6 @@
 """The statements that read a collection of any model."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache, lru_cache
 from typing import Any
 
@@ -111,9 +111,15 @@ def equals(model: type[Base], name: str, value: Any) -> ColumnElement[bool]:
 
 
 @cache
+def unique_columns(model: type[Base]) -> Mapping[str, str]:
+    """Return each column in which no two records have the same value, by its constraint's name."""
+    names = {str(each.name): [one.name for one in each.columns] for each in _unique(model)}
+    return {constraint: columns[0] for constraint, columns in names.items() if len(columns) == 1}
+
+
 def is_unique(model: type[Base], name: str) -> bool:
     """Return whether no two records have the same value of a column."""
-    return any([one.name for one in each.columns] == [name] for each in _unique(model))
+    return name in unique_columns(model).values()
 
 
 # Clients can ask for many orders.

@@ -1,9 +1,35 @@
 """What routes of every blueprint take and answer, each described by a file in `schemas/common/`."""
 
+from collections.abc import Iterator
+
 from pydantic import Field
 
 from service.common.contract.validation import Payload
 from service.common.resource.entity_tags import Versions, versions_of
+
+
+class FieldsQuery(Payload):
+    """Which fields of a record; all of them without `only` and `exclude`."""
+
+    only: tuple[str, ...] | None = None
+    exclude: tuple[str, ...] | None = None
+
+
+class ListQuery(FieldsQuery):
+    """Which records, in which order, and which of their fields.
+
+    The other fields of a subclass are filters: columns that must be equal, and `q`.
+    """
+
+    limit: int = 50
+    after: str | None = None
+    sort: tuple[str, ...] | None = None
+
+    def filters(self) -> Iterator[tuple[str, str]]:
+        """Yield the names and the texts of the filters that are given."""
+        for name in type(self).model_fields:
+            if name not in ListQuery.model_fields and (text := getattr(self, name)) is not None:
+                yield name, text
 
 
 class Preconditions(Payload, schema="common/preconditions.json"):

@@ -123,7 +123,7 @@ class OneTaskConnection(ASGIHTTPConnection):
             if limit is not None:
                 request.max_content_length = limit
                 return StreamedBody(length, limit)
-        return MeasuredBody(length, request.max_content_length, app.body_budget)
+        return MeasuredBody(length, app.config["MAX_CONTENT_LENGTH"], app.body_budget)
 
     async def handle_messages(self, request: Request, receive: Any) -> None:
         """Receive the body; one that is streamed, while it has room for more."""

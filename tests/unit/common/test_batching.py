@@ -1,8 +1,9 @@
 """Which calls share a statement, and which never do: over statements that a test lets return."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, cast
 
 import asyncpg
@@ -11,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.common.database.batching import batched, batched_write, shared
-from service.common.database.batching.autocommit import Autocommit
+from service.common.database.batching.autocommit import Autocommit, SingleWrite
 from service.common.database.batching.batches import MOST, Connections
 
 TRANSACTION = cast("AsyncSession", object())
@@ -64,6 +65,12 @@ def database() -> Database:
 @pytest.fixture
 def session(database: Database) -> Autocommit:
     return Autocommit(Connections(database.sessions, lambda: database.has_room))
+
+
+@pytest.fixture
+def writes(session: Autocommit) -> Callable[[], SingleWrite]:
+    """Return what each request has for its write."""
+    return partial(SingleWrite, session)
 
 
 @pytest.fixture
@@ -330,18 +337,18 @@ async def test_in_a_transaction_a_read_runs_alone_and_a_write_not_at_all(
 
 
 async def test_writes_with_one_key_go_out_one_behind_the_other(
-    database: Database, session: Autocommit, write: Any
+    database: Database, writes: Callable[[], SingleWrite], write: Any
 ) -> None:
-    tasks = await begin(write(session, 1, "a"), write(session, 1, "b"), write(session, 2, "c"))
+    tasks = await begin(write(writes(), 1, "a"), write(writes(), 1, "b"), write(writes(), 2, "c"))
 
     assert await let(database, *tasks) == ["done"] * 3
     assert database.sent == [[(1, "a"), (2, "c")], [(1, "b")]]
 
 
 async def test_a_write_that_a_statement_left_out_is_to_be_done_alone(
-    database: Database, session: Autocommit, write: Any
+    database: Database, writes: Callable[[], SingleWrite], write: Any
 ) -> None:
-    tasks = await begin(write(session, "missing", "a"), write(session, 2, "b"))
+    tasks = await begin(write(writes(), "missing", "a"), write(writes(), 2, "b"))
 
     assert await let(database, *tasks) == [None, "done"]
 
@@ -364,10 +371,13 @@ def refusal(error: type[asyncpg.PostgresError]) -> IntegrityError:
     ],
 )
 async def test_writes_whose_statement_is_refused_are_to_be_done_alone(
-    database: Database, session: Autocommit, write: Any, error: type[asyncpg.PostgresError]
+    database: Database,
+    writes: Callable[[], SingleWrite],
+    write: Any,
+    error: type[asyncpg.PostgresError],
 ) -> None:
     database.failure = refusal(error)
-    tasks = await begin(write(session, 1, "a"), write(session, 2, "b"))
+    tasks = await begin(write(writes(), 1, "a"), write(writes(), 2, "b"))
 
     assert await let(database, *tasks) == [None, None]
 
@@ -377,9 +387,12 @@ async def test_writes_whose_statement_is_refused_are_to_be_done_alone(
     [asyncpg.AdminShutdownError, asyncpg.ConnectionFailureError],
 )
 async def test_a_write_of_which_nobody_knows_is_not_done_again(
-    database: Database, session: Autocommit, write: Any, error: type[asyncpg.PostgresError]
+    database: Database,
+    writes: Callable[[], SingleWrite],
+    write: Any,
+    error: type[asyncpg.PostgresError],
 ) -> None:
     database.failure = refusal(error)
-    tasks = await begin(write(session, 1, "a"), write(session, 2, "b"))
+    tasks = await begin(write(writes(), 1, "a"), write(writes(), 2, "b"))
 
     assert await let(database, *tasks) == [database.failure] * 2

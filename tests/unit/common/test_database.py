@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from service.common.database.database import Database, Work, commit, pool_sizes
 from service.common.database.engine import STATEMENTS
 from service.common.resource.collection import is_indexed
-from service.foss.backend import insert_foss
+from service.foss.backend import FOSS
 from service.foss.models import Foss
 from service.settings import Settings
 from tests import factories
@@ -116,10 +116,10 @@ async def test_a_second_write_that_stands_alone_is_refused(
     database: Database, engine: AsyncEngine
 ) -> None:
     session = database.single_write()
-    await insert_foss(session, factories.foss())
+    await FOSS.insert(session, factories.foss())
 
     with pytest.raises(RuntimeError, match=r"session\(\)"):
-        await insert_foss(session, factories.foss())
+        await FOSS.insert(session, factories.foss())
     with pytest.raises(RuntimeError, match=r"session\(\)"):
         await session.execute(delete(Foss))
     assert await session.scalar(select(func.count()).select_from(Foss)) == 1
@@ -130,7 +130,7 @@ async def test_a_reader_refuses_writes(database: Database, engine: AsyncEngine) 
     with pytest.raises(RuntimeError, match=r"session\(\)"):
         await database.reader().execute(insert(Foss).values(factories.foss()))
     with pytest.raises(RuntimeError, match=r"session\(\)"):
-        await insert_foss(database.reader(), factories.foss())
+        await FOSS.insert(database.reader(), factories.foss())
     assert await count(engine) == 0
 
 

@@ -36,27 +36,29 @@ class OpenTool(Aside):
     maker_id: Mapped[int] = mapped_column(ForeignKey("maker.id"))
 
 
-@pytest.mark.parametrize(("model", "name"), [(Maker, "maker"), (OpenTool, "opentool")])
-def test_a_table_is_called_as_its_class_in_lower_case(model: type[Base], name: str) -> None:
+@pytest.mark.parametrize(("model", "name"), [(Maker, "maker"), (OpenTool, "open_tool")])
+def test_a_table_is_called_as_its_class_in_lower_case_with_underscores(
+    model: type[Base], name: str
+) -> None:
     assert model.__tablename__ == name
     assert name in Aside.metadata.tables
 
 
 def test_every_constraint_and_index_has_a_name_by_convention() -> None:
-    table = Aside.metadata.tables["opentool"]
+    table = Aside.metadata.tables["open_tool"]
 
     assert {str(constraint.name) for constraint in table.constraints} == {
-        "pk_opentool",
-        "uq_opentool_name",
-        "uq_opentool_maker_id_name",
-        "ck_opentool_size_positive",
-        "fk_opentool_maker_id_maker",
+        "pk_open_tool",
+        "uq_open_tool_name",
+        "uq_open_tool_maker_id_name",
+        "ck_open_tool_size_positive",
+        "fk_open_tool_maker_id_maker",
     }
-    assert {str(index.name) for index in table.indexes} == {"ix_opentool_size_name"}
+    assert {str(index.name) for index in table.indexes} == {"ix_open_tool_size_name"}
 
 
 def test_the_services_own_tables_are_not_touched_by_this_test() -> None:
-    assert "opentool" not in Base.metadata.tables
+    assert "open_tool" not in Base.metadata.tables
 
 
 def test_the_greatest_id_is_that_of_a_bigint() -> None:

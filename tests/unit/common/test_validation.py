@@ -3,6 +3,7 @@
 import gc
 import json
 import weakref
+from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -466,7 +467,16 @@ def test_an_unfinished_file_would_be_told(change: dict[str, Any], fault: str) ->
 
 # Over every payload.
 
-PAYLOADS = sorted(Payload.__subclasses__(), key=lambda payload: payload.__name__)
+
+def descendants(base: type[Payload]) -> Iterator[type[Payload]]:
+    """Yield every payload that has a schema file: those without are bases of others."""
+    for payload in base.__subclasses__():
+        if hasattr(payload, "schema_file"):
+            yield payload
+        yield from descendants(payload)
+
+
+PAYLOADS = sorted(descendants(Payload), key=lambda payload: payload.__name__)
 REQUESTS = [payload for payload in PAYLOADS if payload.model_fields]
 
 

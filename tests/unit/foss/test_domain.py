@@ -9,6 +9,7 @@ import orjson
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from service.common.database.batching.autocommit import Session
 from service.common.errors.exceptions import (
     InvalidAPIRequest,
     PreconditionFailed,
@@ -19,6 +20,7 @@ from service.common.resource.cursors import Cursor, Filters, encode_cursor, scop
 from service.common.resource.entity_tags import Versions
 from service.common.resource.ordering import Key
 from service.common.resource.pages import Page, Selection
+from service.common.resource.resource import Resource
 from service.foss import domain
 from service.foss.models import Foss
 from service.foss.payloads import CreateFoss, ListFoss, UpdateFoss
@@ -29,14 +31,20 @@ SESSION = cast("AsyncSession", object())
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
-class FakeBackend:
-    """The backend's functions over a dict, one e-mail to a record."""
+class FakeBackend(Resource):
+    """The statements of a resource over a dict, one e-mail to a record."""
 
     def __init__(self) -> None:
+        super().__init__(Foss, searched=("name", "email"))
+        vars(self).update(
+            _select_batch=self.select_foss,
+            _select_page=self.select_foss_page,
+            _count_shared=self.count_foss,
+        )
         self.records: dict[int, Foss] = {}
         self.changes = 0
 
-    async def insert_foss(self, session: AsyncSession, values: Mapping[str, str]) -> Foss:
+    async def insert(self, session: Session, values: Mapping[str, Any]) -> Any:
         self._check(session, values)
         number = len(self.records) + 1
         self.records[number] = Foss(
@@ -66,13 +74,13 @@ class FakeBackend:
         assert (session, filters) == (SESSION, ())
         return len(self.records)
 
-    async def update_foss(
+    async def _update(
         self,
-        session: AsyncSession,
+        session: Session,
         id: int,
-        values: Mapping[str, str],
+        values: Mapping[str, Any],
         versions: Versions | None,
-    ) -> Foss | None:
+    ) -> Any:
         foss = self.records.get(id)
         if foss is None or (versions is not None and foss.version not in versions):
             return None
@@ -83,7 +91,7 @@ class FakeBackend:
         self.changes += 1
         return foss
 
-    async def delete_foss(self, session: AsyncSession, id: int, versions: Versions | None) -> bool:
+    async def _delete(self, session: Session, id: int, versions: Versions | None) -> bool:
         assert session is SESSION
         foss = self.records.get(id)
         if foss is None or (versions is not None and foss.version not in versions):
@@ -91,7 +99,7 @@ class FakeBackend:
         del self.records[id]
         return True
 
-    def _check(self, session: AsyncSession, values: Mapping[str, str]) -> None:
+    def _check(self, session: Session, values: Mapping[str, str]) -> None:
         assert session is SESSION
         if values.get("email") in {foss.email for foss in self.records.values()}:
             raise RecordAlreadyExists(f"Email `{values['email']}` has already been taken")
@@ -101,7 +109,7 @@ class FakeBackend:
 def backend(monkeypatch: pytest.MonkeyPatch) -> FakeBackend:
     """Put a dict in the place of the database."""
     fake = FakeBackend()
-    monkeypatch.setattr("service.foss.domain.backend", fake)
+    monkeypatch.setattr(domain, "FOSS", fake)
     return fake
 
 

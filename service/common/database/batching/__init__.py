@@ -29,14 +29,15 @@ def batched(
     """Have a read of many keys called with one; it returns None where the read does not find it.
 
     Calls whose other arguments are equal share a statement, and by the same key its result. Those
-    whose other arguments have the same `kind` are expected to cost the same.
+    whose other arguments have the same `kind`, if they have one, are expected to cost the same.
     """
 
     @wraps(run)
     async def read(session: Session, key: K, *args: *A) -> R | None:
         if not isinstance(session, Autocommit):
             return (await run(session, [key], *args)).get(key)
-        kind = (run, *(getattr(one, "kind", None) for one in args))
+        kinds = tuple(one.kind for one in args if hasattr(one, "kind"))
+        kind = (run, kinds) if kinds else None
         found: R | None = await session.share(
             kind,
             lambda batches: batches.call(

@@ -65,7 +65,7 @@ class Autocommit:
         """Return the result of a read that calls may share.
 
         If it takes longer than a cheap read may, it is repeated as a costly one. For a while reads
-        of the same kind are costly from the start.
+        of the same kind are costly from the start; None is no kind.
         """
         now = monotonic()
         if self._slow.get(kind, 0) > now:
@@ -76,7 +76,7 @@ class Autocommit:
             if self.costly is self or not is_canceled(error):
                 raise
         kept = {slow: until for slow, until in self._slow.items() if until > now}
-        self._slow = {**kept, kind: monotonic() + SLOW_SECONDS}
+        self._slow = kept if kind is None else {**kept, kind: monotonic() + SLOW_SECONDS}
         return await call(self.costly.batches)
 
     async def execute(self, *args: Any, **options: Any) -> Any:

@@ -1,0 +1,242 @@
+"""A resource: what every collection of records can do, composed by the blueprints.
+
+A blueprint declares one for its model. Whatever differs from it is a plain function of the
+blueprint.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import cached_property
+from typing import Any, NoReturn
+
+from sqlalchemy import ColumnElement, delete, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from service import limits
+from service.common.database.batching import batched, costly, searching, shared
+from service.common.database.batching.autocommit import Session
+from service.common.database.models import MAX_BIGINT, Base
+from service.common.database.serializers import select_fields
+from service.common.database.sqlstates import constraint_of
+from service.common.errors import (
+    PreconditionFailed,
+    RecordAlreadyExists,
+    RecordNotFound,
+    cut,
+)
+from service.common.resource.batches import any_of, insert_batch, update_batch
+from service.common.resource.collection import (
+    equals,
+    is_costly,
+    of_versions,
+    record_columns,
+    select_page,
+    unique_columns,
+)
+from service.common.resource.cursors import Filters
+from service.common.resource.entity_tags import Versions, entity_tag
+from service.common.resource.ordering import order_of
+from service.common.resource.pages import Page, Selection, read_cursor
+from service.common.resource.payloads import ListQuery
+from service.common.resource.records import Record
+from service.common.resource.search.backend import condition_of, weigh
+from service.common.resource.search.pages import PART, search_page
+
+Values = Mapping[str, Any]
+
+
+class Resource:
+    """The records of a model: their statements, and what goes wrong with them.
+
+    `searched` are the columns that `q` is looked for in.
+    """
+
+    def __init__(self, model: type[Base], *, searched: tuple[str, ...] = ()) -> None:
+        self.model = model
+        self.searched = searched
+        # The columns that tell each record from all others, and those of them that clients give.
+        self.keys = frozenset(unique_columns(model).values())
+        self.unique = tuple(sorted(self.keys - {"id"}))
+        self._name = model.__name__
+        self._update_batch = update_batch(model)
+        self._select_batch = batched(self._select_many)
+        self._select_page = shared(self._select_page_alone)
+        self._count_shared = shared(self._count_alone)
+
+    async def insert(self, session: Session, values: Values) -> Record:
+        """Store a record and return it as the database completed it.
+
+        Raises RecordAlreadyExists: a unique value is taken.
+        """
+        record: Record | None = None
+        if self._insert_batch:
+            record = await self._insert_batch(session, values[self.unique[0]], values)
+        if record:
+            return record
+        statement = insert(self.model).values(**values).returning(*record_columns(self.model))
+        with self._conflicts(values):
+            return Record(*(await session.execute(statement)).one())
+
+    async def get(
+        self,
+        session: Session,
+        id: int,
+        only: Collection[str] | None = None,
+        exclude: Collection[str] | None = None,
+    ) -> Record:
+        """Return a record that has `only` these fields, or all but `exclude`.
+
+        Raises RecordNotFound.
+        """
+        # A whole record needs no list of its columns, and most requests ask for one.
+        partly = only is not None or exclude is not None
+        fields = tuple(select_fields(self.model.fields(), only, exclude)) if partly else None
+        record = None if id > MAX_BIGINT else await self._select_batch(session, id, fields)
+        if record is None:
+            raise self._not_found(id)
+        return record
+
+    async def page(self, session: Session, query: ListQuery, *, count: bool = False) -> Page:
+        """Return a page of the collection, and with `count` how many records there are.
+
+        Raises InvalidAPIRequest (422): a field is in `sort` twice, or the cursor is not of this
+        collection.
+        """
+        selection = self.selection(query, min(query.limit, limits.PAGE_RECORDS.value))
+        is_search = PART in dict(selection.filters)
+        pages: Session = session
+        if is_costly(self.model, selection):
+            pages = costly(session)
+        elif is_search:
+            pages = searching(session)
+        if is_search:
+            page = await search_page(pages, self.model, selection, self.searched)
+        else:
+            page = await self._select_page(pages, selection)
+        if count:
+            total = await self._count_shared(costly(session), selection.filters)
+            page = replace(page, total=total)
+        return page
+
+    def selection(self, query: ListQuery, limit: int | None) -> Selection:
+        """Return what a query string asks for. Raises InvalidAPIRequest (422)."""
+        order = order_of(query.sort, self.keys)
+        filters = tuple(query.filters())
+        return Selection(
+            order=order,
+            filters=filters,
+            fields=tuple(select_fields(self.model.fields(), query.only, query.exclude)),
+            limit=limit,
+            after=read_cursor(query.after, order, filters, self.model),
+        )
+
+    async def conditions(self, session: Session, filters: Filters) -> list[ColumnElement[bool]]:
+        """Return the conditions that a record passes the filters."""
+        columns = self.model.__table__.columns
+        return [
+            condition_of(await weigh(session, self.model, self.searched, text), columns)
+            if name == PART
+            else equals(self.model, name, text)
+            for name, text in filters
+        ]
+
+    async def update(
+        self, session: Session, id: int, values: Values, versions: Versions | None = None
+    ) -> Record:
+        """Change a record that has one of `versions` (None: any) and return it.
+
+        Raises RecordNotFound, PreconditionFailed, RecordAlreadyExists.
+        """
+        if not values:
+            unchanged = await self.get(session, id)
+            if versions is not None and unchanged.version not in versions:
+                self._refuse(unchanged, versions)
+            return unchanged
+        record = None if id > MAX_BIGINT else await self._update(session, id, values, versions)
+        return record or await self._missed(session, id, versions)
+
+    async def delete(self, session: Session, id: int, versions: Versions | None = None) -> str:
+        """Delete a record that has one of `versions` (None: any), and return a sentence about it.
+
+        Raises RecordNotFound, PreconditionFailed.
+        """
+        if id > MAX_BIGINT or not await self._delete(session, id, versions):
+            await self._missed(session, id, versions)
+        return f"{self._name} with `id: {id}` has been deleted."
+
+    def taken(self, name: str, value: Any) -> str:
+        """Return what is wrong with a value that another record has."""
+        return f"{name.capitalize().replace('_', ' ')} `{cut(str(value))}` has already been taken"
+
+    @cached_property
+    def _insert_batch(self) -> Any:
+        # Several unique values can't be told apart in one statement: such records go alone.
+        return insert_batch(self.model, self.unique[0]) if len(self.unique) == 1 else None
+
+    async def _select_many(
+        self, session: AsyncSession, ids: Sequence[int], fields: tuple[str, ...] | None
+    ) -> Mapping[int, Record]:
+        columns = self.model.__table__.columns
+        statement = select(*record_columns(self.model, fields)).where(any_of(columns.id))
+        found = await session.execute(statement, {"keys": ids})
+        return {row.id: Record(*row) for row in found}
+
+    async def _select_page_alone(self, session: AsyncSession, selection: Selection) -> Page:
+        conditions = await self.conditions(session, selection.filters)
+        return await select_page(session, self.model, selection, conditions)
+
+    async def _count_alone(self, session: AsyncSession, filters: Filters) -> int:
+        conditions = await self.conditions(session, filters)
+        statement = select(func.count()).select_from(self.model).where(*conditions)
+        return (await session.scalars(statement)).one()
+
+    async def _update(
+        self, session: Session, id: int, values: Values, versions: Versions | None
+    ) -> Record | None:
+        # A value that is unique may conflict with another record's.
+        if versions is None and values.keys().isdisjoint(self.unique):
+            record: Record | None = await self._update_batch(session, id, values)
+            if record:
+                return record
+        columns = self.model.__table__.columns
+        statement = update(self.model).where(columns.id == id, *of_versions(self.model, versions))
+        statement = statement.execution_options(synchronize_session=False)
+        statement = statement.values(**values)
+        with self._conflicts(values):
+            found = await session.execute(statement.returning(*record_columns(self.model)))
+        return next((Record(*row) for row in found), None)
+
+    async def _delete(self, session: Session, id: int, versions: Versions | None) -> bool:
+        columns = self.model.__table__.columns
+        statement = delete(self.model).where(columns.id == id, *of_versions(self.model, versions))
+        return (await session.scalar(statement.returning(columns.id))) is not None
+
+    @contextmanager
+    def _conflicts(self, values: Values) -> Iterator[None]:
+        """Raise RecordAlreadyExists if a statement violates that a value is unique."""
+        try:
+            yield
+        except IntegrityError as error:
+            name = unique_columns(self.model).get(constraint_of(error) or "")
+            if name is None:
+                raise
+            raise RecordAlreadyExists(self.taken(name, values[name])) from error
+
+    async def _missed(self, session: Session, id: int, versions: Versions | None) -> NoReturn:
+        """Raise the reason why a statement found no record to change."""
+        if versions is None:
+            raise self._not_found(id)
+        self._refuse(await self.get(session, id), versions)
+
+    def _refuse(self, record: Record, versions: Versions) -> NoReturn:
+        name = f"{self._name} with `id: {record.id}`"
+        if versions.accepts(record.version):
+            sentence = f"`If-None-Match` excludes the present version of {name}."
+        else:
+            sentence = f"{name} has changed: read it again."
+        raise PreconditionFailed(sentence, tag=entity_tag(record.version))
+
+    def _not_found(self, id: int) -> RecordNotFound:
+        return RecordNotFound(f"There is no {self._name} with `id: {cut(str(id))}`")
