@@ -14,6 +14,7 @@ from jsonschema_rs import Draft202012Validator, EmailOptions, Registry, Validati
 from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler
 from pydantic_core import CoreSchema
 
+from service.common.contract.derived import COLLECTION, derived, without_collection
 from service.common.contract.schema_references import broken
 from service.common.errors import (
     MAX_FAULTS,
@@ -60,7 +61,7 @@ class Schema:
 
 @cache
 def load_schemas(directory: Path = DIRECTORY) -> dict[str, Schema]:
-    """Read and compile every file, by its path such as `foss/create_foss.json`.
+    """Read and compile every file, by its path such as `foss/create_foss.json`, and what follows.
 
     Raises SchemaError: a file is not JSON, not a schema, or refers to what is not there.
     """
@@ -68,6 +69,11 @@ def load_schemas(directory: Path = DIRECTORY) -> dict[str, Schema]:
         path.relative_to(directory).as_posix(): _read(path)
         for path in sorted(directory.rglob("*.json"))
     }
+    for name, document in [*documents.items()]:
+        if isinstance(document, dict) and COLLECTION in document:
+            documents |= derived(name, document, BASE)
+            documents[name] = without_collection(document)
+    documents = dict(sorted(documents.items()))
     known = {BASE + name for name in documents}
     for name, document in documents.items():
         for place, fault in broken(document, BASE + name, known):
