@@ -18,7 +18,7 @@ from service import create_app
 from service.common.database.engine import create_engine
 from service.common.embedded import start_server
 from service.settings import ROOT, Settings
-from tests import scheduling, summary
+from tests import scheduling, summary, tracing
 from tests.client import Client
 from tests.contract import check_every_answer
 
@@ -34,7 +34,7 @@ Quart.test_client_class = Client  # type: ignore[assignment]  # It is one; its `
 
 def pytest_configure(config: pytest.Config) -> None:
     """Add what concerns the run as a whole."""
-    for plugin in (scheduling, summary):
+    for plugin in (tracing, scheduling, summary):
         config.pluginmanager.register(plugin)
 
 
