@@ -113,11 +113,11 @@ import file: setup
 export file *QUERY: setup
     @.venv/bin/python -m local export "$@"
 
-# Runs the tests, three files at a time, and measures their coverage; or those that pytest's arguments choose.
+# Runs the tests, four files at a time, and measures their coverage; or those that pytest's arguments choose.
 [group('develop')]
 [no-exit-message]
 test *ARGS: setup
-    @.venv/bin/pytest {{ if ARGS == "" { "--cov --numprocesses=3 --dist=loadfile" } else { '"$@"' } }}
+    @.venv/bin/pytest {{ if ARGS == "" { "--cov --numprocesses=4 --dist=loadfile" } else { '"$@"' } }}
 
 # Runs the tests of the containers, which need a Docker engine.
 [group('develop')]

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local.executables import find_executable
-from service.common.database.engine import COMMAND_GRACE_SECONDS
 from service.limits import PROGRESS_SECONDS
 from service.settings import ROOT, Settings, make_private
 
@@ -111,6 +110,9 @@ def prepare(settings: Settings, state: Path, front: Iterable[str], service: str)
 
 def values(settings: Settings) -> dict[str, str]:
     """Return the values that come from the settings and the limits of this process."""
+    # Only here: it imports SQLAlchemy, without which a command starts in half the time.
+    from service.common.database.engine import COMMAND_GRACE_SECONDS  # noqa: PLC0415
+
     request = settings.request_timeout + settings.database_statement_timeout
     files = _open_files()
     seconds = max(request, PROGRESS_SECONDS.value) + COMMAND_GRACE_SECONDS

@@ -18,6 +18,7 @@ from service import create_app
 from service.common.database.engine import create_engine
 from service.common.embedded import start_server
 from service.settings import ROOT, Settings
+from tests import scheduling, summary, tracing
 from tests.client import Client
 from tests.contract import check_every_answer
 
@@ -29,6 +30,12 @@ Settings.model_config["env_file"] = None
 os.environ["ENV_FILE"] = os.devnull
 check_every_answer()
 Quart.test_client_class = Client  # type: ignore[assignment]  # It is one; its `open` takes fewer.
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Add what concerns the run as a whole."""
+    for plugin in (tracing, scheduling, summary):
+        config.pluginmanager.register(plugin)
 
 
 @pytest.fixture(scope="session")

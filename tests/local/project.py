@@ -15,8 +15,10 @@ COPIED = [
     *("just", "justfile", "pyproject.toml", "alembic.ini"),
     *("local", "migrations", "nginx", "requirements", "schemas", "service"),
 ]
-# Settings of the person who runs the tests, which would change what they see.
+# Settings of the person who runs the tests, which would change what they see; and coverage, which
+# counts the files of this folder alone, not those of a copy.
 FOREIGN = [
+    *("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START"),
     *("APP_ENV", "BIND", "DATABASE_URL", "DATABASE_URL_FILE", "HTTP_HOST", "JUST_COMMAND"),
     *("KEEP_ALIVE_TIMEOUT", "METRICS_BIND", "TRUSTED_PROXIES"),
     *("SECURE_API_KEY", "SECURE_API_KEY_FILE", "STATE_DIR"),
@@ -73,7 +75,8 @@ def copy_project(directory: Path) -> Project:
     for name in COPIED:
         source = ROOT / name
         if source.is_dir():
-            shutil.copytree(source, directory / name, ignore=shutil.ignore_patterns("__pycache__"))
+            # With what is compiled already, which is as old as its source in the copy too.
+            shutil.copytree(source, directory / name)
         else:
             shutil.copy(source, directory / name)
     (directory / ".tools").symlink_to(ROOT / ".tools")

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 from tests.local.project import ROOT, copy_project
@@ -49,3 +50,10 @@ def test_without_python_it_says_what_to_install(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "Python 3.11" in done.stderr
     assert list(project.directory.glob(".tools*")) == []
+
+
+def test_a_command_that_only_looks_does_not_load_the_database_libraries() -> None:
+    """They take longer than all the rest of such a command."""
+    program = "import sys, local.modes; sys.exit('sqlalchemy' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0

@@ -17,7 +17,7 @@ from service.settings import ROOT
 from tests.contract import check_raw
 from tests.ports import free_port
 
-START_SECONDS = 30
+START_SECONDS = 120
 KEY = "k" * 16
 
 

@@ -1,0 +1,50 @@
+"""The end of a run: what was skipped, and how to have it run."""
+
+import re
+from collections import Counter
+
+import pytest
+
+# What a reason names, and what brings it.
+REMEDIES = {
+    "nginx": "`apt-get install nginx`; on macOS `brew install nginx`",
+    "Chromium": "`apt-get install chromium fonts-liberation`",
+    "PgBouncer": "`apt-get install pgbouncer`",
+    "PostgreSQL": "`apt-get install postgresql`",
+    "Redocly": "set the environment up anew: `./just setup`",
+    "curl": "`apt-get install curl`",
+    "root": "run the tests as root, on a machine that is for that",
+    "clone": "run them in a clone made by git",
+}
+ELSEWHERE = (
+    "Not part of this run: containers (`just test-stack`, needs a Docker engine), fresh clones of "
+    "other users (`just test-machines`, as root), made-up requests (`just fuzz`)."
+)
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Say it after a run of all tests, and after one that skipped some."""
+    reasons = Counter(
+        str(report.longrepr[2]).removeprefix("Skipped: ")
+        for report in terminalreporter.stats.get("skipped", [])
+    )
+    whole = config.args_source is not pytest.Config.ArgsSource.ARGS
+    if not reasons and not whole:
+        return
+    terminalreporter.section("what did not run, and how to have it")
+    for reason, count in reasons.most_common():
+        terminalreporter.line(f"{count} skipped: {reason.rstrip('.')}. {remedy(reason)}".rstrip())
+    if whole:
+        terminalreporter.line(ELSEWHERE)
+
+
+def remedy(reason: str) -> str:
+    """Return what a person does about a reason, if there is anything and it does not say so."""
+    if "install " in reason:
+        return ""
+    for name, what in REMEDIES.items():
+        if re.search(rf"\b{name}\b", reason):
+            return f"To have it: {what}."
+    return ""
