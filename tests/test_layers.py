@@ -59,7 +59,6 @@ HOOKS = {
     "service.common.resource.pagination",
     "service.common.bulk.exports",
     "service.common.bulk.imports",
-    "service.common.bulk.streamed_body",
     "service.common.idempotency.hook",
 }
 # Statements are written in these packages, and in a blueprint's `backend.py`.

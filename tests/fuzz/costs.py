@@ -96,7 +96,7 @@ class NoDatabase:
     def session(self) -> NoReturn:
         raise InvalidAPIRequest("There is no database.")
 
-    bulk = writer = autocommit = reader = health = session
+    bulk = writer = single_write = reader = health = session
 
 
 @contextmanager

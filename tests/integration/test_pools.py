@@ -9,9 +9,11 @@ from typing import Any, cast
 import pytest
 from quart import Quart
 from sqlalchemy import event, text
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
 from service import create_app, limits
+from service.common.database import database
 from service.common.database.database import (
     LOCK_TIMEOUTS,
     Database,
@@ -66,6 +68,14 @@ def engine_of(app: Quart, work: Work) -> AsyncEngine:
 
 def pool_of(app: Quart, work: Work) -> WorkPool:
     return cast("WorkPool", engine_of(app, work).pool)
+
+
+@pytest.fixture(autouse=True)
+def _patient(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let cheap reads take long, but for the tests of that: a machine may be slow."""
+    limit = request.node.get_closest_marker("limit")
+    if limit is None or "CHEAP_READ_MILLISECONDS" not in limit.args:
+        monkeypatch.setattr(database, "CHEAP_READ_SECONDS", 60)
 
 
 @pytest.fixture
@@ -164,6 +174,55 @@ async def test_connections_are_given_out_in_the_order_of_arrival(database_url: s
 
     assert order == ["often", "once", "often", "often"]
     assert pool.waiting == 0
+
+
+async def test_who_waits_for_a_turn_waits_no_longer_in_all(database_url: str) -> None:
+    pooled = create_engine(
+        database_url,
+        statement_timeout=0,
+        poolclass=WorkPool,
+        pool_size=1,
+        max_overflow=0,
+        pool_timeout=0.5,
+    )
+    pool = cast("WorkPool", pooled.pool)
+    lefts: list[float] = []
+
+    async def use() -> None:
+        with pytest.raises(PoolTimeoutError):
+            async with pooled.connect():
+                pass
+
+    async with pooled.connect():
+        first = asyncio.create_task(use())
+        await until_waiting(pool, 1)
+        # The second gives up later, and has the turn until then.
+        await asyncio.sleep(0.2)
+        second = asyncio.create_task(use())
+        await until_waiting(pool, 2)
+        await first
+        async with asyncio.timeout(30):
+            while pool.timeout() == 0.5:  # noqa: ASYNC110  # As above.
+                await asyncio.sleep(0)
+        # What the second has left for the queue.
+        lefts.append(pool.timeout())
+        await second
+    await pooled.dispose()
+
+    assert lefts[0] < 0.5
+    assert (pool.timeout(), pool.waiting) == (0.5, 0)
+
+
+@pytest.mark.limit("CHEAP_READ_MILLISECONDS")
+async def test_a_plain_read_that_takes_too_long_is_repeated_too(
+    settings: Settings, empty_database: None
+) -> None:
+    async with running(settings) as (app, _):
+        reader = app.extensions["database"].reader()
+        # Longer than a cheap read may take, and shorter than any read may.
+        found = await reader.scalar(text("SELECT 1 FROM pg_sleep(0.3)"))
+
+    assert found == 1
 
 
 @pytest.mark.limit("CHEAP_READ_MILLISECONDS")

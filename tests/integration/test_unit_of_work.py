@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from service import create_app
 from service.common.database.database import Work
-from service.common.middleware.unit_of_work import single_write
+from service.common.middleware.unit_of_work import session, single_write
 from service.foss.backend import FOSS
 from service.settings import Settings
 from tests.envelope import error_of
@@ -61,6 +61,25 @@ async def test_a_view_that_writes_twice_without_a_transaction_fails_at_the_first
         """Store two records."""
         for _ in range(2):
             await FOSS.insert(single_write(), foss())
+        return {}
+
+    async with app.test_app():
+        response = await app.test_client().post("/pairs")
+
+    await error_of(response, 500, "InternalError")
+    assert await count(engine) == 1
+
+
+async def test_a_transaction_after_a_write_without_one_is_refused(
+    settings: Settings, engine: AsyncEngine, empty_database: None
+) -> None:
+    app = create_app(settings)
+
+    @app.post("/pairs")
+    async def create_pair() -> dict[str, str]:
+        """Store two records, one of them without the other's transaction."""
+        await FOSS.insert(single_write(), foss())
+        await FOSS.insert(session(), foss())
         return {}
 
     async with app.test_app():

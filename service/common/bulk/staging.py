@@ -42,6 +42,8 @@ class StagedLines:
     def __init__(self, session: AsyncSession, resource: Resource) -> None:
         self._session = session
         self._model = resource.model
+        if len(resource.unique) != 1:
+            raise RuntimeError(f"{self._model.__name__} needs one unique column for imports.")
         [self._unique] = resource.unique
         self._taken = partial(resource.taken, self._unique)
         self._table: Table | None = None

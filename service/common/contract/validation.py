@@ -1,7 +1,7 @@
 """JSON Schema files (draft 2020-12) to compiled validators, and a value to its faults."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
@@ -71,7 +71,7 @@ def load_schemas(directory: Path = DIRECTORY) -> dict[str, Schema]:
     }
     for name, document in [*documents.items()]:
         if isinstance(document, dict) and COLLECTION in document:
-            documents |= derived(name, document, BASE)
+            documents |= _derived(name, document, documents)
             documents[name] = without_collection(document)
     documents = dict(sorted(documents.items()))
     known = {BASE + name for name in documents}
@@ -83,6 +83,19 @@ def load_schemas(directory: Path = DIRECTORY) -> dict[str, Schema]:
     except ValueError as error:
         raise SchemaError(f"{directory}: {error}") from error
     return {name: _compile(name, document, registry) for name, document in documents.items()}
+
+
+def _derived(name: str, document: dict[str, Any], files: Collection[str]) -> dict[str, Any]:
+    try:
+        found = dict(derived(name, document, BASE))
+    except (KeyError, ValueError, IndexError, TypeError, AttributeError) as error:
+        sentence = f"schemas/{name}: at /{COLLECTION}: {type(error).__name__}: {error}."
+        raise SchemaError(f"{sentence} See service/common/contract/derived.py.") from error
+    if taken := sorted(found.keys() & set(files)):
+        raise SchemaError(
+            f"schemas/{taken[0]}: it follows from `{COLLECTION}` of schemas/{name}: delete one."
+        )
+    return found
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -92,7 +92,12 @@ class Database:
         costly = Autocommit(replace(self._connections(Work.COSTLY), waiting=lent))
         connections = replace(self._connections(Work.SEARCHES), waiting=lent)
         searches = Autocommit(connections, costly=costly)
-        self._reader = Autocommit(self._connections(Work.READS), costly=costly, searches=searches)
+        self._reader = Autocommit(
+            self._connections(Work.READS),
+            costly=costly,
+            searches=searches,
+            is_cheap=settings.database_statement_timeout > CHEAP_READ_SECONDS,
+        )
         self._writes = Autocommit(
             self._connections(Work.WRITES),
             patient=partial(self._alone, Work.BLOCKED),

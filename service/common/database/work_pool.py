@@ -35,7 +35,9 @@ class WorkPool(AsyncAdaptedQueuePool):
 
     def connect(self) -> PoolProxiedConnection:
         """Return a connection, once there is one. Raises sqlalchemy's TimeoutError."""
-        waits = self.waiting > 0 or self.checkedout() >= self._most()
+        full = self.checkedout() >= self._most()
+        # If none is idle but one may be opened, nobody waits for that one.
+        waits = full or (self.waiting > 0 and self.checkedin() > 0)
         since = monotonic()
         self.waiting += waits
         try:
@@ -55,17 +57,30 @@ class WorkPool(AsyncAdaptedQueuePool):
         """Who waits next for a connection that comes back."""
         return asyncio.Lock()
 
+    @cached_property
+    def _seconds(self) -> float:
+        """How long a request waits in all."""
+        return self.timeout()
+
     @contextmanager
     def _in_turn(self) -> Iterator[None]:
+        seconds, since = self._seconds, monotonic()
         with self.while_waiting():
+            await_only(self._take_turn(seconds))
             try:
-                await_only(asyncio.wait_for(self._turn.acquire(), self.timeout()))
-            except TimeoutError as error:
-                raise PoolTimeoutError from error
-            try:
+                # SQLAlchemy's, for who waits in its queue: only who has the turn does.
+                self._timeout = max(0, seconds - (monotonic() - since))
                 yield
             finally:
+                self._timeout = seconds
                 self._turn.release()
+
+    async def _take_turn(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._turn.acquire()
+        except TimeoutError as error:
+            raise PoolTimeoutError from error
 
     def _most(self) -> int:
         return self.size() + self._max_overflow

@@ -6,7 +6,12 @@ from quart import Quart, current_app, g
 from quart.wrappers import Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from service.common.database.batching.autocommit import Autocommit, Session, SingleWrite
+from service.common.database.batching.autocommit import (
+    SECOND_WRITE,
+    Autocommit,
+    Session,
+    SingleWrite,
+)
 from service.common.database.database import Database, commit, release
 from service.common.database.transfers import Transfer
 from service.common.middleware.admission import lent
@@ -34,8 +39,13 @@ def register(app: Quart, settings: Settings) -> None:
 
 
 def session() -> AsyncSession:
-    """Return the request's transaction: committed if the view succeeds, or else rolled back."""
+    """Return the request's transaction: committed if the view succeeds, or else rolled back.
+
+    Raises RuntimeError: the view has written without it already.
+    """
     if "session" not in g:
+        if "single_write" in g and g.single_write.has_written:
+            raise RuntimeError(SECOND_WRITE)
         g.session = _database().writer()
     current: AsyncSession = g.session
     return current

@@ -7,10 +7,10 @@ blueprint.
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, NoReturn
 
-from sqlalchemy import ColumnElement, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Select, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -178,9 +178,7 @@ class Resource:
     async def _select_many(
         self, session: AsyncSession, ids: Sequence[int], fields: tuple[str, ...] | None
     ) -> Mapping[int, Record]:
-        columns = self.model.__table__.columns
-        statement = select(*record_columns(self.model, fields)).where(any_of(columns.id))
-        found = await session.execute(statement, {"keys": ids})
+        found = await session.execute(_by_ids(self.model, fields), {"keys": ids})
         return {row.id: Record(*row) for row in found}
 
     async def _select_page_alone(self, session: AsyncSession, selection: Selection) -> Page:
@@ -240,3 +238,9 @@ class Resource:
 
     def _not_found(self, id: int) -> RecordNotFound:
         return RecordNotFound(f"There is no {self._name} with `id: {cut(str(id))}`")
+
+
+# A statement takes longer to put together than to look up.
+@cache
+def _by_ids(model: type[Base], fields: tuple[str, ...] | None) -> Select[Any]:
+    return select(*record_columns(model, fields)).where(any_of(model.__table__.columns.id))

@@ -80,7 +80,8 @@ class App(Quart):
         try:
             return await in_time(super().dispatch_request(request_context))
         except Exception as error:
-            if current_request().method not in SAFE_METHODS or not is_stale_plan(error):
+            is_read = current_request().method in SAFE_METHODS and "session" not in g
+            if not is_read or not is_stale_plan(error):
                 raise
         return await in_time(super().dispatch_request(request_context))
 

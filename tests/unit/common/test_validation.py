@@ -475,8 +475,29 @@ def descendants(base: type[Payload]) -> Iterator[type[Payload]]:
         yield from descendants(payload)
 
 
+RECORD: dict[str, Any] = {
+    "title": "Foss",
+    "examples": [{"id": 1, "name": "a"}],
+    "x-collection": {},
+    "properties": {"id": {"type": "integer"}, "name": {"type": "string"}},
+}
 PAYLOADS = sorted(descendants(Payload), key=lambda payload: payload.__name__)
 REQUESTS = [payload for payload in PAYLOADS if payload.model_fields]
+
+
+def test_a_file_that_follows_from_another_is_not_written_by_hand(tmp_path: Path) -> None:
+    write(tmp_path, "foss/foss.json", RECORD)
+    write(tmp_path, "foss/get_foss.json", {"title": "GetFoss"})
+
+    with pytest.raises(SchemaError, match=r"get_foss\.json: it follows from `x-collection`"):
+        load_schemas(tmp_path)
+
+
+def test_a_filter_that_is_no_property_is_named_with_its_file(tmp_path: Path) -> None:
+    write(tmp_path, "foss/foss.json", {**RECORD, "x-collection": {"equal": {"size": "Its size."}}})
+
+    with pytest.raises(SchemaError, match=r"foss/foss\.json: at /x-collection: KeyError: 'size'"):
+        load_schemas(tmp_path)
 
 
 def test_the_payloads_of_the_blueprint_are_among_those_looked_at() -> None:

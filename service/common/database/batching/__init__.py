@@ -103,16 +103,17 @@ def batched_write(
         if not isinstance(session, Autocommit):
             return None
         session.begin_write()
+        done: R | None
         try:
-            done: R | None = await session.batches.call(
+            done = await session.batches.call(
                 (run, args), lambda alone, calls: run(alone, calls, *args), key, value
             )
         except Exception as error:
             if not is_refused(error):
                 raise
-            return None
-        if done is not None:
-            session.end_write()
+            done = None
+        if done is None:
+            session.forget_write()
         return done
 
     return write

@@ -39,17 +39,20 @@ class Autocommit:
         patient: Sessions | None = None,
         costly: "Autocommit | None" = None,
         searches: "Autocommit | None" = None,
+        is_cheap: bool = False,
     ) -> None:
         """Take connections for statements, and those for statements that wait for locks.
 
         A statement that fails because another transaction holds a lock is repeated by `patient`,
         where it may wait for the lock. `costly` runs reads whose cost grows with the table, and
-        `searches` the other searches.
+        `searches` the other searches. If it `is_cheap`, reads that were canceled because they took
+        too long are repeated by `costly`.
         """
         self._connections = connections
         self._patient = patient
         self.costly = costly or self
         self.searches = searches or self
+        self._is_cheap = is_cheap
         self.batches = Batches(connections)
         # Kinds of reads that took too long, and until when they count as costly.
         self._slow: dict[Hashable, float] = {}
@@ -73,7 +76,7 @@ class Autocommit:
         try:
             return await call(self.batches)
         except DBAPIError as error:
-            if self.costly is self or not is_canceled(error):
+            if not self._is_cheap or not is_canceled(error):
                 raise
         kept = {slow: until for slow, until in self._slow.items() if until > now}
         self._slow = kept if kind is None else {**kept, kind: monotonic() + SLOW_SECONDS}
@@ -95,22 +98,22 @@ class Autocommit:
         """Raise RuntimeError: this is for reads."""
         raise RuntimeError(NO_WRITE)
 
-    def end_write(self) -> None:
-        """Note that something was written."""
+    def forget_write(self) -> None:
+        """Let the write that was begun be done otherwise: it changed nothing."""
 
     async def _run(self, run: Any, args: Any, options: Any) -> Any:
         if not getattr(args[0], "is_dml", False):
             return await self._run_alone(run, args, options)
         self.begin_write()
-        result = await self._run_alone(run, args, options)
-        self.end_write()
-        return result
+        return await self._run_alone(run, args, options)
 
     async def _run_alone(self, run: Any, args: Any, options: Any) -> Any:
         try:
             async with self.hold() as session:
                 return await run(session, *args, **options)
         except DBAPIError as error:
+            if self._is_cheap and is_canceled(error):
+                return await self.costly._run_alone(run, args, options)  # noqa: SLF001  # Of this class.
             if self._patient is None or not is_locked(error):
                 raise
         async with self._patient() as session:
@@ -118,21 +121,25 @@ class Autocommit:
 
 
 class SingleWrite(Autocommit):
-    """What runs the one write of a request, durable when it returns; and reads beside it."""
+    """What runs the one write of a request, durable when it returns; and reads beside it.
+
+    What a text or a function of PostgreSQL writes is not noticed.
+    """
 
     def __init__(self, shared: Autocommit) -> None:
         """Take the connections and batches of what all requests share."""
         vars(self).update(vars(shared))
-        self._has_written = False
+        self.has_written = False
 
     def begin_write(self) -> None:
-        """Raise RuntimeError if something was written already."""
-        if self._has_written:
+        """Refuse any further write. Raises RuntimeError: this is one."""
+        if self.has_written:
             raise RuntimeError(SECOND_WRITE)
+        self.has_written = True
 
-    def end_write(self) -> None:
-        """Refuse any further write."""
-        self._has_written = True
+    def forget_write(self) -> None:
+        """Let the write that was begun be done otherwise: it changed nothing."""
+        self.has_written = False
 
 
 # What statements are sent to: a transaction, or what runs each of them alone.
