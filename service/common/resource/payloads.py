@@ -1,6 +1,7 @@
 """What routes of every blueprint take and answer, each described by a file in `schemas/common/`."""
 
 from collections.abc import Iterator
+from functools import cache
 
 from pydantic import Field
 
@@ -27,9 +28,14 @@ class ListQuery(FieldsQuery):
 
     def filters(self) -> Iterator[tuple[str, str]]:
         """Yield the names and the texts of the filters that are given."""
-        for name in type(self).model_fields:
-            if name not in ListQuery.model_fields and (text := getattr(self, name)) is not None:
+        for name in _filters_of(type(self)):
+            if (text := getattr(self, name)) is not None:
                 yield name, text
+
+
+@cache
+def _filters_of(query: type[ListQuery]) -> tuple[str, ...]:
+    return tuple(name for name in query.model_fields if name not in ListQuery.model_fields)
 
 
 class Preconditions(Payload, schema="common/preconditions.json"):
