@@ -17,7 +17,7 @@ from sqlalchemy.util import await_only
 
 from service.common.database.waits import note
 
-# SQLSTATEs of statements that were given up: lost connections, a lock or the time in the way.
+# SQLSTATEs of statements that were given up: lost connections, timeouts and locks.
 GIVEN_UP = ("08", "57", "55P03")
 
 
@@ -26,7 +26,8 @@ class WorkPool(AsyncAdaptedQueuePool):
 
     A request waits if all connections are in use or being opened, not while its own is opened. It
     does so within `while_waiting`. Connections are given out in the order of arrival:
-    SQLAlchemy's queue itself prefers who asks at the moment when one comes back to all who wait.
+    SQLAlchemy's own queue gives one that comes back to a request that asks at that moment, before
+    those that wait.
     """
 
     name = "connections"
@@ -68,7 +69,8 @@ class WorkPool(AsyncAdaptedQueuePool):
         with self.while_waiting():
             await_only(self._take_turn(seconds))
             try:
-                # SQLAlchemy's, for who waits in its queue: only who has the turn does.
+                # SQLAlchemy reads it for a wait in its queue, and only the holder of the turn
+                # waits there.
                 self._timeout = max(0, seconds - (monotonic() - since))
                 yield
             finally:
