@@ -2,7 +2,7 @@
 FROM python:3.14-slim AS build
 COPY requirements/production.txt /
 # An environment without pip: the service installs nothing. The package index, proxies and
-# certificates of whoever builds are secrets of this step alone: see local/indexes.py.
+# certificates of whoever builds are secrets of this step alone: see ops/indexes.py.
 RUN --mount=type=secret,id=environment --mount=type=secret,id=certificates \
     set -a; if [ -f /run/secrets/environment ]; then . /run/secrets/environment; fi; set +a; \
     if [ -s /run/secrets/certificates ]; then export PIP_CERT=/run/secrets/certificates; fi; \

@@ -27,91 +27,91 @@ setup:
 [group('start')]
 [no-exit-message]
 up where="auto": setup
-    @exec .venv/bin/python -m local up "$1"
+    @exec .venv/bin/python -m ops up "$1"
 
 # Stops the whole stack; the data stay.
 [group('start')]
 [no-exit-message]
 down: setup
-    @exec .venv/bin/python -m local down
+    @exec .venv/bin/python -m ops down
 
 # Runs the service with reload on every change, on a migrated database.
 [group('start')]
 [no-exit-message]
 serve: migrate
-    @exec .venv/bin/python -m local serve
+    @exec .venv/bin/python -m ops serve
 
 # Shows what runs and how it is.
 [group('look')]
 [no-exit-message]
 ps: setup
-    @exec .venv/bin/python -m local ps
+    @exec .venv/bin/python -m ops ps
 
 # Follows the logs of the stack.
 [group('look')]
 [no-exit-message]
 logs: setup
-    @exec .venv/bin/python -m local logs
+    @exec .venv/bin/python -m ops logs
 
 # Opens a SQL prompt on the database of the stack, or of DATABASE_URL; takes psql's options.
 [group('look')]
 [no-exit-message]
 psql *ARGS: setup
-    @exec .venv/bin/python -m local psql "$@"
+    @exec .venv/bin/python -m ops psql "$@"
 
 # Applies the migrations to the database of the stack, or of DATABASE_URL; `--force` to one with other tables.
 [group('database')]
 [no-exit-message]
 migrate *OPTIONS: setup
-    @.venv/bin/python -m local migrate "$@"
+    @.venv/bin/python -m ops migrate "$@"
 
 # Creates a migration from the models.
 [group('database')]
 [no-exit-message]
 revision message: setup
-    @.venv/bin/python -m local revision "$1"
+    @.venv/bin/python -m ops revision "$1"
 
 # Prints the SQL that `migrate` would run, and runs nothing.
 [group('database')]
 [no-exit-message]
 migrate-sql: setup
-    @.venv/bin/python -m local migrate-sql
+    @.venv/bin/python -m ops migrate-sql
 
 # Goes back one migration.
 [group('database')]
 [no-exit-message]
 downgrade: setup
-    @.venv/bin/python -m local downgrade
+    @.venv/bin/python -m ops downgrade
 
 # Builds a new image and replaces the replicas one after another; nothing is lost.
 [group('operate')]
 [no-exit-message]
 deploy: setup
-    @exec .venv/bin/python -m local deploy
+    @exec .venv/bin/python -m ops deploy
 
 # Writes the data to a file.
 [group('operate')]
 [no-exit-message]
 backup file: setup
-    @.venv/bin/python -m local backup "$1"
+    @.venv/bin/python -m ops backup "$1"
 
 # Puts the data of a file in place of what is there; `--force` if that is another project's.
 [group('operate')]
 [no-exit-message]
 restore file *OPTIONS: setup
-    @.venv/bin/python -m local restore "$@"
+    @.venv/bin/python -m ops restore "$@"
 
 # Stores the records of a CSV or NDJSON file, all or none.
 [group('operate')]
 [no-exit-message]
 import file: setup
-    @.venv/bin/python -m local import "$1"
+    @.venv/bin/python -m ops import "$1"
 
 # Writes the records to a CSV or NDJSON file; takes parameters of a page, such as `q=sql only=name,email`.
 [group('operate')]
 [no-exit-message]
 export file *QUERY: setup
-    @.venv/bin/python -m local export "$@"
+    @.venv/bin/python -m ops export "$@"
 
 # Runs the tests, four files at a time, and measures their coverage; or those that pytest's arguments choose.
 [group('develop')]
@@ -154,7 +154,7 @@ faults *ARGS: setup
 [group('develop')]
 [no-exit-message]
 check: check-fast
-    @.venv/bin/python -m local check-contract && .venv/bin/python -m local check-limits && .venv/bin/python -m local check-locks && .venv/bin/python -m local check-migrations
+    @.venv/bin/python -m ops check-contract && .venv/bin/python -m ops check-limits && .venv/bin/python -m ops check-locks && .venv/bin/python -m ops check-migrations
 
 # Checks format, lint, types and layers: what pre-commit runs at each commit.
 [group('develop')]
@@ -169,12 +169,12 @@ check-fast: setup
 fix: setup
     @.venv/bin/ruff check --fix
     @.venv/bin/ruff format
-    @.venv/bin/python -m local write-contract
-    @.venv/bin/python -m local write-limits
+    @.venv/bin/python -m ops write-contract
+    @.venv/bin/python -m ops write-limits
 
 # Recompiles the lock files; takes uv's options, such as --upgrade.
 [group('develop')]
 [no-exit-message]
 lock *ARGS:
     @./just --version >/dev/null
-    @uv run --quiet --no-project --python '>=3.11' -m local.locks "$@"
+    @uv run --quiet --no-project --python '>=3.11' -m ops.checks.locks "$@"

@@ -26,7 +26,7 @@ from benchmarks.processes import Running, psql, running
 from benchmarks.records import clean, fill
 from benchmarks.servers import CONNECTIONS, WORKS, Server, ours
 from benchmarks.wrk import Sample
-from local.ports import find_free
+from ops.ports import find_free
 from service.common.embedded import start_server
 from service.settings import ROOT
 

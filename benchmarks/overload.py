@@ -31,8 +31,8 @@ from benchmarks.processes import running
 from benchmarks.rates import machine
 from benchmarks.records import clean, fill
 from benchmarks.servers import OURS, PEERS, SERVERS, Server, ours
-from local import nginx
-from local.ports import find_free
+from ops.local import nginx
+from ops.ports import find_free
 from service.common.embedded import start_server
 from service.settings import Settings
 

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from benchmarks.processes import running
 from benchmarks.servers import CONNECTIONS, PORT, Server, ours
 from benchmarks.wrk import load
-from local.executables import find_executable
+from ops.executables import find_executable
 
 WORK = "read"
 WARM_SECONDS = 1

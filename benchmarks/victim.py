@@ -14,7 +14,7 @@ from typing import NamedTuple, Self
 
 import psutil
 
-from local import nginx
+from ops.local import nginx
 from service.settings import ROOT, Settings
 
 KEY = "benchmark-key-0123456789"

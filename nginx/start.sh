@@ -4,7 +4,7 @@
 set -eu
 : "${MAX_CONNECTIONS?is missing: this container is of an earlier version. Run \`just down\`, then \`just up\`.}"
 
-# As local/nginx.py works them out: a bit more than the service allows, so that the service answers.
+# As ops/local/nginx.py works them out: a bit more than the service allows, so that the service answers.
 NGINX_TIMEOUT=$(awk "BEGIN { s = $REQUEST_TIMEOUT + $DATABASE_STATEMENT_TIMEOUT; s = (s > 30 ? s : 30) + 5; print int(s) + (s > int(s)) + 10 }")
 NGINX_MAX_BODY_BYTES=$(((MAX_BODY_BYTES > MAX_IMPORT_BYTES ? MAX_BODY_BYTES : MAX_IMPORT_BYTES) + 1048576))
 case ",$CORS_ORIGINS," in

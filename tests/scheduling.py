@@ -7,12 +7,12 @@ from xdist.scheduler import LoadFileScheduling
 
 # Those that wait most, and take longest, begin; the others fill the time in which they wait.
 FIRST = (
-    *("tests/local/test_stack.py", "tests/local/test_transfer.py", "tests/local/"),
+    *("tests/ops/test_stack.py", "tests/ops/test_transfer.py", "tests/ops/"),
     *("tests/socket/", "tests/browser/", "tests/databases/", "tests/migrations/"),
     *("tests/integration/", "tests/models/", "tests/fuzz/", "tests/unit/", "tests/"),
 )
 # Of this file the tests of one stack stay together; each of the others makes a stack of its own.
-STACKS = ("tests/local/test_stack.py", "tests/local/test_transfer.py")
+STACKS = ("tests/ops/test_stack.py", "tests/ops/test_transfer.py")
 STACK = re.compile(r"\[(no nginx|nginx)\b")
 
 

@@ -3,7 +3,7 @@
 import ast
 from collections.abc import Iterator
 
-from local import limits as pages
+from ops.checks import limits as pages
 from service.limits import limits
 from service.settings import ROOT, Settings
 

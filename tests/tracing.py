@@ -14,7 +14,7 @@ import service
 
 # These run the service in other processes, on code that the tests beside them measure already.
 UNTRACED = (
-    *("tests/browser/", "tests/fuzz/", "tests/local/", "tests/socket/"),
+    *("tests/browser/", "tests/fuzz/", "tests/ops/", "tests/socket/"),
     *("tests/test_layers.py", "tests/test_limits.py"),
 )
 # But these alone run what starts and stops those processes.

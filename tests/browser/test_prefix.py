@@ -12,7 +12,7 @@ import httpx
 import pytest
 from playwright.async_api import Browser, expect
 
-from local import nginx
+from ops.local import nginx
 from tests.browser.conftest import HOST, PATIENCE_MS
 from tests.browser.test_docs import RECORD, authorize, operation
 from tests.contract import ELSEWHERE

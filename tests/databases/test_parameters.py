@@ -12,7 +12,7 @@ from alembic import command
 from sqlalchemy import text
 from sqlalchemy.pool import NullPool
 
-from local.psql import connection
+from ops.data.psql import connection
 from service.common.database.engine import create_engine
 from service.common.errors.exceptions import DatabaseError
 from service.settings import SettingsError, load_settings

@@ -14,7 +14,7 @@ from alembic import command
 from sqlalchemy import text
 from sqlalchemy.pool import NullPool
 
-from local.psql import connection
+from ops.data.psql import connection
 from service.common.database.engine import create_engine
 from service.settings import ROOT
 from tests.conftest import alembic_config
@@ -112,7 +112,7 @@ def test_migrations_and_psql_work_behind_it(pooled: Server) -> None:
 
 def test_just_psql_works_behind_it(pooled: Server) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "local", "psql", "-XAtc", "SELECT 1"],
+        [sys.executable, "-m", "ops", "psql", "-XAtc", "SELECT 1"],
         cwd=ROOT,
         env=os.environ | {"DATABASE_URL": pooled.url(), "PGHOST": "nowhere", "PGPORT": "1"},
         capture_output=True,

@@ -84,7 +84,7 @@ async def test_the_log_of_the_chores_names_them_too(capsys: pytest.CaptureFixtur
     assert "hidden" not in log
 
 
-@pytest.mark.parametrize("command", [("alembic", "upgrade", "head"), ("local", "psql")])
+@pytest.mark.parametrize("command", [("alembic", "upgrade", "head"), ("ops", "psql")])
 def test_commands_say_it_in_a_sentence(command: Sequence[str]) -> None:
     done = subprocess.run(
         [sys.executable, "-m", *command],

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import psutil
 
-from tests.local.project import ROOT
+from tests.ops.project import ROOT
 
 SECONDS = 300
 # Of what is shown of a command's output.

@@ -118,7 +118,7 @@ def test_the_lines_of_the_readme_work(suite: str, sources: Path) -> None:
         curl -sS --fail localhost:$HTTP_PORT/foss
         ./just ps
         ./just down
-        ./just test tests/unit/common/test_engine.py tests/local/test_psql.py -q
+        ./just test tests/unit/common/test_engine.py tests/ops/test_psql.py -q
         """,
     )
 

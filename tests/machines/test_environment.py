@@ -8,7 +8,7 @@ from tests.machines.checkout import succeeded
 from tests.machines.conftest import Clone
 
 pytestmark = pytest.mark.machines
-MODULES = ("alembic", "json", "local", "service", "sitecustomize", "supervisor", "usercustomize")
+MODULES = ("alembic", "json", "ops", "service", "sitecustomize", "supervisor", "usercustomize")
 NOWHERE = "/nonexistent"
 # Those without a value are NOWHERE.
 VARIABLES = """

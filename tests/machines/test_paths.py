@@ -13,7 +13,7 @@ SHORT = "c++ R&D C# it's x(1) %2Fx"
 LONG = f"{SHORT} " + r'"q" $HOME ${HOME} `id` ;s \b [a] {b} |<>,=@!~^*? ä 漢 ' + "long" * 10
 
 # Some on files, some on a database, some on programs.
-TESTS = ["unit/test_contract.py", "unit/common/test_engine.py", "local/test_psql.py"]
+TESTS = ["unit/test_contract.py", "unit/common/test_engine.py", "ops/test_psql.py"]
 
 
 @pytest.mark.machines
@@ -48,9 +48,9 @@ def test_the_tests_and_the_checks_work_in_any_path(clone: Clone) -> None:
 
     succeeded(checkout.just("test", "-q", *(f"tests/{name}" for name in TESTS)))
     succeeded(checkout.run(".venv/bin/ruff", "check"))
-    succeeded(checkout.run(".venv/bin/mypy", "local/console.py"))
+    succeeded(checkout.run(".venv/bin/mypy", "ops/console.py"))
     for check in ("check-contract", "check-migrations"):
-        succeeded(checkout.run(".venv/bin/python", "-m", "local", check))
+        succeeded(checkout.run(".venv/bin/python", "-m", "ops", check))
 
 
 MADE = (".local", ".tools", ".venv")

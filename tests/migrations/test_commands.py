@@ -18,9 +18,9 @@ from alembic.util import CommandError
 from sqlalchemy import Identity, MetaData, Table, func, text
 from sqlalchemy.dialects import postgresql
 
-from local import migrations as local_migrations
-from local.console import CommandError as LocalCommandError
 from migrations import __main__ as migrations
+from ops.console import CommandError as LocalCommandError
+from ops.data import migrations as local_migrations
 from service.common.database.models import Base
 from service.settings import ROOT, Settings
 from tests.migrations.conftest import connect

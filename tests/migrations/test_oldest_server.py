@@ -13,8 +13,8 @@ import pytest
 from alembic import command
 from quart import Quart
 
-from local import backup
 from migrations import __main__ as migrations
+from ops.data import backup
 from service import create_app
 from service.settings import Settings
 from tests.migrations.conftest import connect

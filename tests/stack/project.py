@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from local import compose
-from local.engine import EngineError
+from ops.containers import compose
+from ops.containers.engine import EngineError
 from service.settings import ROOT
-from tests.local.project import copy_project
+from tests.ops.project import copy_project
 
 # What a shell may have set for another project.
 ELSEWHERE = {
@@ -55,7 +55,7 @@ class Stack:
     @contextmanager
     def start(self, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
         """Run a command without waiting for it."""
-        command = [str(self.directory / ".venv/bin/python"), "-m", "local", *arguments]
+        command = [str(self.directory / ".venv/bin/python"), "-m", "ops", *arguments]
         with subprocess.Popen(command, cwd=self.directory, env=self.environment) as process:
             yield process
 

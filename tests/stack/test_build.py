@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from local import indexes
-from local.bootstrap import python_with_pip
+from ops import indexes
+from ops.bootstrap import python_with_pip
 from tests.stack.project import Stack, new_stack
 
 pytestmark = pytest.mark.stack
@@ -76,7 +76,7 @@ def index() -> Iterator[Index]:
 
 def built(stack: Stack, **environment: str) -> subprocess.CompletedProcess[str]:
     """Build the image without what is there from earlier builds."""
-    script = "from local import compose; compose.prepare(); compose.build()"
+    script = "from ops.containers import compose; compose.prepare(); compose.build()"
     with (stack.directory / "requirements/production.txt").open("a") as lock:
         lock.write(f"# {os.urandom(8).hex()}: another build.\n")
     return subprocess.run(

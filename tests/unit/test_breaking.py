@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from local.breaking import breaks
-from local.contract import RELEASED, unannounced
+from ops.checks.breaking import breaks
+from ops.checks.contract import RELEASED, unannounced
 
 Document = dict[str, Any]
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from local import contract as committed
-from local import redocly
-from local.console import CommandError
+from ops.checks import contract as committed
+from ops.checks import redocly
+from ops.console import CommandError
 from service.settings import Settings
 from tests.contract import check, check_raw
 

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from local import environment
+from ops import environment
 
 
 @pytest.mark.parametrize(

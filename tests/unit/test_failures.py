@@ -106,7 +106,7 @@ def test_what_nobody_foresaw_goes_to_a_file() -> None:
     file.unlink()
 
 
-@pytest.mark.parametrize("command", [["local", "ps"], ["migrations", "pending"], ["service"]])
+@pytest.mark.parametrize("command", [["ops", "ps"], ["migrations", "pending"], ["service"]])
 @pytest.mark.parametrize("seconds", [0.5, 1, 1.5])
 def test_an_interrupt_at_any_time_is_no_traceback(
     tmp_path: Path, command: list[str], seconds: float

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from local import passwords
-from local.console import CommandError
+from ops.console import CommandError
+from ops.containers import passwords
 from service.settings.env_file import read_env_file
 
 

@@ -69,7 +69,7 @@ def test_a_folder_in_its_place_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can take another user's part")
-@pytest.mark.parametrize("command", [["-m", "service"], ["-m", "local", "ps"]])
+@pytest.mark.parametrize("command", [["-m", "service"], ["-m", "ops", "ps"]])
 def test_a_file_of_another_user_is_one_sentence(tmp_path: Path, command: list[str]) -> None:
     path = tmp_path / ".env"
     path.write_text("HTTP_PORT=81\n")
@@ -78,7 +78,7 @@ def test_a_file_of_another_user_is_one_sentence(tmp_path: Path, command: list[st
         folder.chmod(folder.stat().st_mode | 0o005)
     # This user can't read the project, so the import comes before the change of user.
     script = (
-        "import os, runpy, sys, service.__main__, local.__main__, local.modes; "
+        "import os, runpy, sys, service.__main__, ops.__main__, ops.modes; "
         "os.setgroups([]); os.setgid(65534); os.setuid(65534); "
         f"sys.argv = {command[1:]!r}; "
         f"runpy.run_module({command[1]!r}, run_name='__main__', alter_sys=True)"

@@ -1,1 +1,0 @@
-"""The stack as local processes, and the chores that need more than a line of shell."""

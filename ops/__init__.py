@@ -1,0 +1,1 @@
+"""What `just` runs: the stack, the data, the checks of committed files."""

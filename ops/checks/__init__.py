@@ -1,0 +1,1 @@
+"""The committed files that are made from code, and the lock files."""

@@ -1,0 +1,1 @@
+"""The stack in containers: compose, deployments, the Docker engine."""

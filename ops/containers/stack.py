@@ -1,0 +1,147 @@
+"""The stack in containers: start, stop and look."""
+
+import json
+import os
+import stat
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from ops import ports
+from ops.console import CommandError, just
+from ops.containers import compose, upstream
+from ops.local import stack, welcome
+from ops.local.readiness import ask
+from service.settings import ROOT, Settings, load_settings
+
+READY_SECONDS = 30
+REPLICAS = 2
+INTERVAL = 0.2
+# They do their work and end.
+ONE_SHOTS = {"migrate", "roles"}
+# Containers see these as they are here, and run as other users.
+MOUNTED = ("nginx", "postgres")
+# Built apart from `latest`: what the replicas run is a matter of `just deploy` alone.
+TAG = "migrate"
+
+
+def up(settings: Settings) -> int:
+    """Build, start, wait until all is healthy, and print the welcome."""
+    with stack.alone(stack.state_of(settings)):
+        if added := compose.prepare():
+            print(f"Wrote random values for {', '.join(added)} to .env, which git ignores.")
+            if "POSTGRES_PASSWORD" in added and compose.has_data():
+                print(f"An earlier stack called {compose.project()} left its data: they are used.")
+        settings = load_settings()
+        url = f"http://127.0.0.1:{settings.http_port}"
+        for name in MOUNTED:
+            _let_others_read(ROOT / name)
+        if not compose.ask("ps", "--quiet", "nginx"):
+            ports.require_free(settings.http_port, ports.everywhere())
+        if compose.ask("ps", "--quiet", "api") and not added:
+            # What has ended starts again. A build of now replaces what runs replica by replica, or
+            # not at all.
+            count = max(REPLICAS, len(compose.ask("ps", "--all", "--quiet", "api").split()))
+            kept = ("--no-recreate", "--no-build", "--scale", f"api={count}")
+            compose.must("up", "--detach", "--wait", *kept)
+            upstream.send_to_all()
+            print(f"It runs already; `{just('deploy')}` brings a new build.")
+        else:
+            print("Building and starting the containers.", flush=True)
+            _start()
+        _wait_until_ready(url)
+    welcome.show(url, settings)
+    return 0
+
+
+def _start() -> None:
+    compose.build()
+    try:
+        failed = compose.run("up", "--detach", "--no-build", "--wait")
+    except BaseException:
+        # Ctrl-C: half a stack is of no use.
+        compose.run("down")
+        raise
+    if failed:
+        compose.run("logs", "--no-color", "--tail", "15")
+        compose.run("down")
+        raise CommandError(
+            "The containers did not become ready, for the reason above; all are stopped again.\n"
+            f"Mend it, then run `{just('up')}` again."
+        )
+
+
+def _wait_until_ready(url: str) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    while (answer := ask(f"{url}/readyz")) != "200":
+        if time.monotonic() > deadline:
+            raise CommandError(
+                f"{url}/readyz is not ready after {READY_SECONDS} s: {answer}. "
+                f"Look at `{just('ps')}` and `{just('logs')}`."
+            )
+        time.sleep(INTERVAL)
+
+
+def _let_others_read(path: Path) -> None:
+    mode = path.stat().st_mode
+    wanted = mode | (0o555 if mode & stat.S_IXUSR else 0o444)
+    if mode != wanted:  # A clone under umask 077.
+        try:
+            path.chmod(wanted)
+        except OSError as error:
+            raise CommandError(
+                f"{path} must be readable for the users of the containers, and its mode can't be "
+                f"changed: {error.strerror}. Run `chmod -R a+rX {' '.join(MOUNTED)}` as its owner."
+            ) from error
+    for entry in path.iterdir() if path.is_dir() else ():
+        _let_others_read(entry)
+
+
+def down(settings: Settings) -> int:
+    """Stop and remove the containers; the volume with the data stays."""
+    with stack.alone(stack.state_of(settings)):
+        compose.must("down")
+    print("Stopped. The data stay.")
+    return 0
+
+
+def ps() -> int:
+    """Print all containers; return 0 when all run, but for those that did their work."""
+    found = _parse(compose.ask("ps", "--all", "--format", "json"))
+    width = max((len(one["Name"]) for one in found), default=0)
+    for one in found:
+        print(f"{one['Name']:<{width}}  {one.get('Status') or one['State']}")
+    return 0 if all(map(_is_well, found)) else 1
+
+
+def _parse(listed: str) -> list[dict[str, Any]]:
+    """Return what compose lists: an object a line since 2.21, one array before."""
+    values = [json.loads(line) for line in listed.splitlines() if line.strip()]
+    return [one for value in values for one in (value if isinstance(value, list) else [value])]
+
+
+def _is_well(one: dict[str, Any]) -> bool:
+    if one["Service"] in ONE_SHOTS:
+        return bool(one["State"] == "exited" and one["ExitCode"] == 0)
+    return bool(one["Health"] == "healthy")
+
+
+def logs() -> int:
+    """Follow all logs, until Ctrl-C."""
+    command = ["logs", "--follow", "--tail", "20"]
+    os.execv(compose.COMMAND[0], [*compose.COMMAND, *command])
+
+
+def psql(arguments: list[str]) -> int:
+    """Open a SQL prompt in the container of PostgreSQL."""
+    terminal = [] if sys.stdin.isatty() else ["--no-TTY"]
+    prompt = ["psql", "--username=postgres", "--dbname=flusk", *arguments]
+    return compose.run("exec", *terminal, "postgres", *prompt)
+
+
+def migrator() -> list[str]:
+    """Build an image of the working tree and return the command that runs Python in it."""
+    compose.build(TAG)
+    run = ["run", "--rm", "--no-deps", "--no-TTY", "migrate", "python"]
+    return [*compose.COMMAND, f"IMAGE_TAG={TAG}", *run]

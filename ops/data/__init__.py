@@ -1,0 +1,1 @@
+"""The configured database: migrations, a SQL prompt, backups, bulk transfers."""

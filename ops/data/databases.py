@@ -1,0 +1,123 @@
+"""The configured database: which it is, what is in it, and PostgreSQL's programs on it."""
+
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+from typing import IO, Any
+
+from migrations.objects import OBJECTS
+from ops import modes
+from ops.console import CommandError
+from ops.containers import compose
+from ops.data import clients, psql
+from service.common.database.engine import database_url
+from service.common.database.revisions import known_revisions
+from service.settings import ROOT, Settings
+
+LOOK = r"""
+SELECT to_regclass('public.alembic_version') IS NOT NULL AS migrated \gset
+\set revisions []
+\if :migrated
+SELECT coalesce(json_agg(version_num), '[]') AS revisions FROM public.alembic_version \gset
+\endif
+SELECT json_build_object(
+    'name', current_database(),
+    'host', :'HOST',
+    'port', :'PORT',
+    'version', current_setting('server_version_num')::int / 10000,
+    'revisions', :'revisions'::json,
+    'objects', (
+        SELECT coalesce(json_agg(type || ' ' || identity ORDER BY identity), '[]')
+        FROM (OBJECTS) AS objects WHERE identity <> 'public.alembic_version'
+    )
+);
+""".replace("OBJECTS", OBJECTS)
+PSQL = ["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1"]
+NAMED_OBJECTS = 3
+
+
+@dataclass(frozen=True)
+class Database:
+    """A database that answered: how to call it, and what it holds."""
+
+    title: str
+    version: int
+    revisions: list[str]
+    objects: list[str]
+
+    def require_own(self, remedy: str) -> None:
+        """Raise CommandError if something is in it and no migration of this project made that."""
+        known, _heads = known_revisions()
+        if not self.objects or not known.isdisjoint(self.revisions):
+            return
+        more = len(self.objects) - NAMED_OBJECTS
+        raise CommandError(
+            f"The {self.title} may belong to another project: it holds "
+            f"{', '.join(self.objects[:NAMED_OBJECTS])}{f' and {more} more' if more > 0 else ''}, "
+            f"and its revision ({', '.join(self.revisions) or 'none'}) is not one of this "
+            f"project's. Check DATABASE_URL{remedy}."
+        )
+
+
+class Access:
+    """How PostgreSQL's programs reach the configured database."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.in_containers = modes.in_containers(settings)
+        self._embedded = settings.database_url is None
+        self._address, self._environment = "", dict(os.environ)
+        if not self.in_containers:
+            self._address, self._environment = psql.connection(database_url(settings))
+
+    def look(self) -> Database:
+        """Ask the database what it is. Raises CommandError: it does not answer."""
+        command = ["psql", *PSQL, "--tuples-only", "--no-align"]
+        said = json.loads(self.run(command, LOOK.encode()))
+        place = {name: said.pop(name) for name in ("name", "host", "port")}
+        return Database(title=self._title(**place), **said)
+
+    def run(
+        self,
+        command: list[str],
+        stdin: bytes | IO[bytes] | None = None,
+        stdout: int | IO[bytes] = subprocess.PIPE,
+        *,
+        server: int | None = None,
+    ) -> bytes:
+        """Run a program on the database and return what it prints.
+
+        `server` is the version of the server, for a dump. Raises CommandError: the program failed,
+        and has said why.
+        """
+        name, *options = command
+        if self.in_containers:
+            program, version = [*compose.COMMAND, "exec", "--no-TTY", "postgres", name], ""
+            database = ["--username=postgres", "--dbname=flusk"]
+        else:
+            chosen = clients.newest() if server is None else clients.for_dump(server)
+            program, version = [str(chosen.folder / name)], f" {chosen.version}"
+            database = [f"--dbname={self._address}"]
+        if name == "pg_restore":  # It turns one stream into another.
+            database = []
+        given: dict[str, Any] = {"input": stdin} if isinstance(stdin, bytes) else {"stdin": stdin}
+        done: subprocess.CompletedProcess[bytes] = subprocess.run(
+            [*program, *options, *database],
+            cwd=ROOT,
+            env=self._environment,
+            stdout=stdout,
+            check=False,
+            **given,
+        )
+        if done.returncode:
+            raise CommandError(
+                f"{name}{version} failed, for the reason above; nothing has changed."
+            )
+        return done.stdout or b""
+
+    def _title(self, name: str, host: str, port: str) -> str:
+        if self.in_containers:
+            return "database of the containers"
+        if self._embedded:
+            return "embedded database"
+        return f"database {name} at {host}{'' if host.startswith('/') else f':{port}'}"

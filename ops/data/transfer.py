@@ -1,0 +1,151 @@
+"""Records between a file and the service that runs: `just import FILE`, `just export FILE`."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+
+from ops import modes
+from ops.console import CommandError, file_argument
+from ops.files import whole_file
+from service.settings import Settings
+
+COLLECTION = "/foss"
+FORMS = {
+    ".csv": "text/csv",
+    ".ndjson": "application/x-ndjson",
+    ".jsonl": "application/x-ndjson",
+}
+PIECE = 1 << 18
+# Longer than the service waits for progress.
+SECONDS = 60
+# For the answer to an import, as long as nginx waits: the records are stored when all have arrived.
+STORE_SECONDS = 3600
+UNREACHABLE = "The service at {} can't be reached any more: {}."
+
+
+def import_(settings: Settings, arguments: list[str]) -> int:
+    """Store every record of a file, or none."""
+    source, form = _file(arguments)
+    if not source.is_file():
+        raise CommandError(f"There is no file {source}.")
+    size = source.stat().st_size
+    with _client(settings) as client, _progress(DownloadColumn(), TransferSpeedColumn()) as bar:
+        task = bar.add_task("Sending", total=size)
+
+        def pieces() -> Iterator[bytes]:
+            with source.open("rb") as file:
+                while piece := file.read(PIECE):
+                    yield piece
+                    bar.advance(task, len(piece))
+
+        headers = {"Content-Type": form}
+        patience = httpx.Timeout(SECONDS, read=STORE_SECONDS)
+        response = client.post(COLLECTION, content=pieces(), headers=headers, timeout=patience)
+    if response.status_code != httpx.codes.CREATED:
+        raise CommandError(f"{_reason(response)}\nNothing of {source} was stored.")
+    print(f"Stored {response.json()['created']} records.")
+    return 0
+
+
+def export(settings: Settings, arguments: list[str]) -> int:
+    """Write the records to a file, which is complete or not there."""
+    target, form = _file(arguments[:1])
+    query = httpx.QueryParams([_parameter(argument) for argument in arguments[1:]])
+    with _client(settings) as client, _progress(MofNCompleteColumn()) as bar:
+        asked = client.get(COLLECTION, params=query, headers={"Prefer": "count=exact"})
+        total = int(_good(asked).headers["X-Total-Count"])
+        task = bar.add_task("Receiving", total=total)
+        try:
+            with (
+                whole_file(target) as file,
+                client.stream(
+                    "GET", COLLECTION, params=query, headers={"Accept": form}
+                ) as response,
+            ):
+                for chunk in _good(response).iter_bytes():
+                    file.write(chunk)
+                    # Nearly: a text may have an end of a line in it, and CSV has a first line.
+                    bar.advance(task, chunk.count(b"\n"))
+        except httpx.TransportError as error:
+            raise CommandError(f"The service broke off: {error}. Nothing was written.") from error
+    print(f"Wrote {target}, {target.stat().st_size} bytes.")
+    return 0
+
+
+def _file(arguments: list[str]) -> tuple[Path, str]:
+    path = file_argument(arguments, "records.csv")
+    form = FORMS.get(path.suffix.lower())
+    if form is None:
+        raise CommandError(f"{path.name}: the name must end in {', '.join(FORMS)}.")
+    return path, form
+
+
+def _parameter(argument: str) -> tuple[str, str]:
+    name, equals, value = argument.partition("=")
+    if not equals:
+        raise CommandError(f"{argument}: write NAME=VALUE, such as q=sql.")
+    return name, value
+
+
+def _client(settings: Settings) -> "Client":
+    key = settings.secure_api_key
+    return Client(
+        base_url=modes.url(settings),
+        headers={"X-API-Key": key.get_secret_value()} if key else {},
+        timeout=SECONDS,
+        # A proxy from the environment has no way to this machine's own address.
+        trust_env=False,
+    )
+
+
+class Client(httpx.Client):
+    """A client whose failures are sentences for a person."""
+
+    def send(self, *arguments: Any, **options: Any) -> httpx.Response:
+        """Send a request. Raises CommandError: there is no answer."""
+        try:
+            return super().send(*arguments, **options)
+        except httpx.TransportError as error:
+            raise CommandError(UNREACHABLE.format(self.base_url, error)) from error
+
+
+def _good(response: httpx.Response) -> httpx.Response:
+    if response.is_success:
+        return response
+    response.read()
+    raise CommandError(_reason(response))
+
+
+def _reason(response: httpx.Response) -> str:
+    """Return what the service says is wrong, a line each."""
+    error = response.json()["error"]
+    if "errors" not in error:
+        return str(error["message"])
+    return "\n".join(
+        f"line {fault['line']}: {fault['message']}" if "line" in fault else fault["message"]
+        for fault in error["errors"]
+    )
+
+
+def _progress(*columns: ProgressColumn) -> Progress:
+    # Standard output is for the result.
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        *columns,
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )

@@ -1,0 +1,161 @@
+"""Supervisor: its configuration, its start, and the door to ask it."""
+
+import os
+import shlex
+import socket
+import subprocess
+import sys
+import time
+import xmlrpc.client
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import psutil
+from supervisor.xmlrpc import SupervisorTransport
+
+from ops.console import CommandError
+from service.settings import ROOT, make_private, private_file, require_owner, socket_directory
+
+TEMPLATES = ROOT / "ops" / "local" / "supervisor"
+INTERVAL = 0.05
+LEFT_OVER_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class Program:
+    """A process that supervisor keeps alive."""
+
+    name: str
+    command: list[str]
+    priority: int
+    environment: Mapping[str, str] = field(default_factory=dict)
+    stop_signal: str = "TERM"
+    stop_seconds: int = 20
+
+
+def socket_path(state: Path) -> Path:
+    """Return where supervisor of this state directory listens."""
+    return socket_directory(state) / "supervisor.sock"
+
+
+def connect(state: Path) -> Any | None:
+    """Return supervisor's interface, or None if it does not run."""
+    path = socket_path(state)
+    try:
+        # Others could put a socket of theirs into a folder of theirs.
+        require_owner(path.parent)
+        with socket.socket(socket.AF_UNIX) as door:
+            door.connect(str(path))
+    except (FileNotFoundError, ConnectionError):
+        return None
+    transport = SupervisorTransport(None, None, f"unix://{path}")
+    return xmlrpc.client.ServerProxy("http://supervisor", transport).supervisor
+
+
+def start(state: Path, programs: list[Program], identifier: str) -> Any:
+    """Start supervisor with all programs stopped, and return its interface."""
+    if socket_path(state).parent != state:
+        make_private(socket_path(state).parent)
+    configuration = state / "supervisord.conf"
+    configuration.write_text(render(programs), encoding="utf-8")
+    # Supervisor opens this one before it sets its umask; others may be an earlier version's.
+    private_file(state / "logs" / "supervisor.log").close()
+    for log in (state / "logs").iterdir():
+        log.chmod(0o600)
+    command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(configuration)]
+    # Without it, supervisor warns that it runs as root.
+    command += ["-u", "root"] if os.getuid() == 0 else []
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env={**os.environ, "STATE_DIR": str(state), **variables(state, programs, identifier)},
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    supervisor = connect(state) if done.returncode == 0 else None
+    if supervisor is None:
+        raise CommandError(f"supervisor did not start:\n{done.stdout}{done.stderr}")
+    return supervisor
+
+
+def end_left_over(state: Path) -> bool:
+    """End the programs of a stack whose supervisor was killed; return whether there were any."""
+    found = [process for process in psutil.process_iter() if _is_of(process, state)]
+    for process in found:
+        with suppress(psutil.NoSuchProcess):
+            process.terminate()
+    _, alive = psutil.wait_procs(found, timeout=LEFT_OVER_SECONDS)
+    for process in alive:
+        process.kill()
+    return bool(found)
+
+
+def _is_of(process: psutil.Process, state: Path) -> bool:
+    try:
+        if process.pid == os.getpid() or process.uids().real != os.getuid():
+            return False
+        # nginx keeps no environment; its processes are known by their folder and their name.
+        if process.name() == "nginx":
+            parent = process.parent()
+            orphan = parent is None or parent.name() != "nginx"
+            named = any(f"{state}/nginx/" in text for text in process.cmdline())
+            return process.cwd() == str(ROOT) and (
+                named or (orphan and "worker" in process.cmdline()[0])
+            )
+        environment = process.environ()
+        return environment.get("STATE_DIR") == str(state) and "SUPERVISOR_ENABLED" in environment
+    except psutil.Error:
+        return False
+
+
+def render(programs: list[Program]) -> str:
+    """Return supervisor's configuration, whose variables are `variables`."""
+    program = Template((TEMPLATES / "program.conf.template").read_text("utf-8"))
+    sections = (
+        program.substitute(
+            NAME=one.name,
+            PRIORITY=one.priority,
+            STOP_SIGNAL=one.stop_signal,
+            STOP_SECONDS=one.stop_seconds,
+        )
+        for one in programs
+    )
+    return (TEMPLATES / "supervisord.conf.template").read_text("utf-8") + "".join(sections)
+
+
+def variables(state: Path, programs: list[Program], identifier: str) -> dict[str, str]:
+    """Return the variables that supervisor's configuration takes its values from."""
+    values = {
+        "DIRECTORY": str(ROOT),
+        "IDENTIFIER": identifier,
+        # Of all values, supervisor expands this one twice.
+        "PROGRAM_LOGS": str(state / "logs").replace("%", "%%"),
+        "SOCKET": str(socket_path(state)),
+        "STATE": str(state),
+    }
+    for program in programs:
+        pairs = (f'{name}="{value}"' for name, value in program.environment.items())
+        values[f"COMMAND_{program.name}"] = shlex.join(program.command)
+        values[f"ENVIRONMENT_{program.name}"] = ",".join(pairs)
+    return {f"SUPERVISOR_{name}": value for name, value in values.items()}
+
+
+def log_path(state: Path, name: str) -> Path:
+    """Return the log of the program."""
+    return state / "logs" / f"{name}.log"
+
+
+def stop(supervisor: Any, state: Path) -> None:
+    """Stop all programs, the last started first, then supervisor; return when it is gone."""
+    supervisor.shutdown()
+    # Supervisor closes its socket after the last program has ended; it kills one that takes too
+    # long, so this ends.
+    while connect(state) is not None:
+        time.sleep(INTERVAL)
+    if socket_path(state).parent != state:
+        socket_path(state).parent.rmdir()

@@ -1,0 +1,53 @@
+"""The programs of the stack: PostgreSQL, the service, and nginx if this machine has it."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from ops import ports
+from ops.console import just
+from ops.local import front, nginx
+from ops.local.processes import Program
+from service.settings import Settings
+
+# What a process may need to end beyond the longest request.
+STOP_MARGIN = 10
+WITHOUT_NGINX = (
+    "The service runs without nginx: nothing limits the requests of one client, cuts slow clients "
+    "off early, or compresses answers. To have that, install or mend nginx, then run "
+    f"`{just('down')}` and `{just('up')}`."
+)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is to run, in the order of the start, and what a person should know of it."""
+
+    programs: list[Program]
+    note: str = ""
+
+
+def choose(settings: Settings, state: Path) -> Choice:
+    """Return what this machine needs to run."""
+    stop_seconds = round(settings.drain_seconds + settings.request_timeout + STOP_MARGIN)
+    binds, note, proxies = [f"127.0.0.1:{ports.find_free()}"], "", []
+    try:
+        command = nginx.prepare(settings, state, front.binds(settings), binds[0])
+        # QUIT lets nginx finish what it is answering.
+        proxies = [Program("nginx", command, 3, stop_signal="QUIT", stop_seconds=stop_seconds)]
+    except nginx.UnusableError as error:
+        binds, note = front.binds(settings), f"{error} {WITHOUT_NGINX}"
+    if "bind" in settings.model_fields_set:
+        # Beside the front, not instead of it.
+        binds += [bind for bind in settings.bind if bind not in front.binds(settings)]
+    postgres = Program("postgres", [sys.executable, "-m", "ops.local.postgres"], priority=1)
+    api = Program(
+        "api",
+        [sys.executable, "-m", "service"],
+        priority=2,
+        environment={"BIND": ",".join(binds)},
+        stop_seconds=stop_seconds,
+    )
+    chores = Program("chores", [sys.executable, "-m", "service.maintenance"], priority=4)
+    databases = [postgres] if settings.database_url is None else []
+    return Choice([*databases, api, *proxies, chores], note)

@@ -1,0 +1,138 @@
+"""Which stack a command is for: local processes, or containers."""
+
+from ops.console import CommandError, just
+from ops.containers import compose, engine
+from ops.containers import stack as containers
+from ops.containers.engine import EngineError
+from ops.data import migrations, psql
+from ops.local import stack
+from service.settings import Settings
+
+
+def up(settings: Settings, arguments: list[str]) -> int:
+    """Start the stack: in containers where an engine answers, else as local processes."""
+    where = arguments[0] if arguments else "auto"
+    if len(arguments) > 1 or where not in {"auto", "local", "docker"}:
+        raise CommandError(
+            f"`{just('up')}` does not know {' '.join(arguments)!r}: "
+            f"write `{just('up')}`, `{just('up local')}` or `{just('up docker')}`."
+        )
+    if where == "docker":
+        compose.require()
+    if where == "docker" and settings.database_url is not None:
+        raise CommandError(
+            "DATABASE_URL is set, and the containers have a PostgreSQL of their own: "
+            f"unset it, or use `{just('up local')}`."
+        )
+    if stack.runs(settings):
+        if where == "docker":
+            raise CommandError(f"The stack runs as local processes: `{just('down')}` first.")
+        return stack.up(settings)
+    if where == "local" and _containers_are_seen():
+        raise CommandError(f"The stack runs in containers: `{just('down')}` first.")
+    if where == "auto" and settings.database_url is None and _docker_is_usable():
+        where = "docker"
+    return containers.up(settings) if where == "docker" else stack.up(settings)
+
+
+def _docker_is_usable() -> bool:
+    """Return whether the stack can run in containers; say what keeps an engine from it."""
+    if not engine.is_installed():
+        return False
+    try:
+        compose.require()
+    except EngineError as error:
+        print(f"{error}\nStarting local processes instead.", flush=True)
+        return False
+    return True
+
+
+def _containers_are_seen() -> bool:
+    """Return whether containers run; a person who chose local processes needs no engine."""
+    try:
+        return compose.runs()
+    except EngineError as error:
+        print(f"Whether containers of this project run can't be found out: {error}", flush=True)
+        return False
+
+
+def down(settings: Settings, _arguments: list[str]) -> int:
+    """Stop the stack that runs."""
+    return (
+        containers.down(settings) if _containers_certainly_run(settings) else stack.down(settings)
+    )
+
+
+def ps(settings: Settings, _arguments: list[str]) -> int:
+    """Show what runs."""
+    return containers.ps() if _containers_certainly_run(settings) else stack.ps(settings)
+
+
+def _containers_certainly_run(settings: Settings) -> bool:
+    try:
+        return containers_run(settings)
+    except EngineError as error:
+        raise CommandError(
+            f"No local processes run. Whether containers do can't be found out: {error}"
+        ) from error
+
+
+def logs(settings: Settings, _arguments: list[str]) -> int:
+    """Follow the logs."""
+    return containers.logs() if containers_run(settings) else stack.logs(settings)
+
+
+def sql(settings: Settings, arguments: list[str]) -> int:
+    """Open a SQL prompt on the database of the stack, or on the configured one."""
+    if in_containers(settings):
+        return containers.psql(arguments)
+    return psql.run(settings, arguments)
+
+
+def migrate(settings: Settings, arguments: list[str]) -> int:
+    """Apply the migrations to the database of the stack, or to the configured one."""
+    return _migrations(settings, ["upgrade", *arguments])
+
+
+def migrate_sql(settings: Settings, _arguments: list[str]) -> int:
+    """Print the SQL that `migrate` would run."""
+    return _migrations(settings, ["pending"])
+
+
+def downgrade(settings: Settings, _arguments: list[str]) -> int:
+    """Go back one migration."""
+    return _migrations(settings, ["downgrade"])
+
+
+def _migrations(settings: Settings, arguments: list[str]) -> int:
+    python = containers.migrator() if in_containers(settings) else migrations.PYTHON
+    return migrations.run(python, arguments)
+
+
+def in_containers(settings: Settings) -> bool:
+    """Return whether the database of the containers is meant: they run, and no other is named.
+
+    Raises EngineError: that can't be found out, and this folder was used for containers.
+    """
+    if settings.database_url is not None:
+        return False
+    try:
+        return containers_run(settings)
+    except EngineError:
+        if compose.was_used():
+            raise
+        # There is nothing that docker could run: a person who may not use it needs no engine.
+        return False
+
+
+def containers_run(settings: Settings) -> bool:
+    """Return whether the stack runs in containers, and not as local processes."""
+    return not stack.runs(settings) and compose.runs()
+
+
+def url(settings: Settings) -> str:
+    """Return where the stack answers. Raises CommandError: it does not run."""
+    found = stack.url(settings)
+    if found is None and not compose.runs():
+        raise CommandError(f"The stack does not run: `{just('up')}` first.")
+    return found or f"http://127.0.0.1:{settings.http_port}"

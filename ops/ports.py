@@ -1,0 +1,72 @@
+"""TCP ports of this machine."""
+
+import socket
+from collections.abc import Sequence
+from errno import EACCES, EADDRINUSE
+
+from ops.console import CommandError, just
+
+
+def require_free(port: int, hosts: Sequence[str]) -> None:
+    """Raise CommandError if the port can't be opened on each of the addresses."""
+    for host in hosts:
+        try:
+            _bound(host, port).close()
+        except OSError as error:
+            raise CommandError(_sentence(host, port, error)) from error
+
+
+def find_free() -> int:
+    """Return a port that nobody uses now."""
+    with _bound("127.0.0.1", 0) as listener:
+        return int(listener.getsockname()[1])
+
+
+def has_address(host: str) -> bool:
+    """Return whether this machine can listen on the address."""
+    try:
+        _bound(host, 0).close()
+    except OSError:
+        return False
+    return True
+
+
+def everywhere() -> list[str]:
+    """Return what stands for all addresses of this machine."""
+    return ["::" if has_address("::") else "0.0.0.0"]  # noqa: S104  # Only to look whether it is free.
+
+
+def _sentence(host: str, port: int, error: OSError) -> str:
+    if error.errno == EACCES:
+        return (
+            f"Port {port} is reserved for the system's administrator. "
+            f"Choose one above 1023: HTTP_PORT=8080 {just('up')}"
+        )
+    if error.errno == EADDRINUSE:
+        return (
+            f"Port {port} is taken by another program, on {host}. "
+            f"Stop that program, or choose another port: HTTP_PORT={_another(port)} {just('up')}"
+        )
+    return (
+        f"HTTP_HOST: this machine can't listen on {host}: {error.strerror}. "
+        "Choose an address that it has, or 0.0.0.0 for all of them."
+    )
+
+
+def _another(port: int) -> int:
+    return port + 1 if port < 65535 else 8080  # noqa: PLR2004
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    try:
+        # As the servers do: connections that have just ended don't hold the port.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if host == "::":
+            # All addresses of both families.
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        listener.bind((host, port))
+    except OSError:
+        listener.close()
+        raise
+    return listener

@@ -1,0 +1,41 @@
+"""The real commands, in a copy of the project."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ops.local import nginx
+from tests.ops.project import Project, copy_project, hide_nginx
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(
+            "nginx",
+            marks=pytest.mark.skipif(nginx.executable() is None, reason="nginx is not installed"),
+        ),
+        "no nginx",
+    ],
+)
+def running(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Project]:
+    """Give a running stack, with nginx and without."""
+    directory = tmp_path_factory.mktemp("stack")
+    project = copy_project(directory / "project")
+    if request.param == "no nginx":
+        project.environment["PATH"] = hide_nginx(directory, project.environment["PATH"])
+    started = project.just("up", "local")
+    assert started.returncode == 0, started.stdout + started.stderr
+    yield project
+    project.just("down")
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Project]:
+    """Give a copy in which nothing runs."""
+    copy = copy_project(tmp_path / "project")
+    yield copy
+    copy.just("down")

@@ -1,0 +1,98 @@
+"""A copy of the project: no developer's data, port or `.env` is touched."""
+
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from tests.ports import free_port
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+COPIED = [
+    *("just", "justfile", "pyproject.toml", "alembic.ini"),
+    *("migrations", "nginx", "ops", "requirements", "schemas", "service"),
+]
+# Settings of the person who runs the tests, which would change what they see; and coverage, which
+# counts the files of this folder alone, not those of a copy.
+FOREIGN = [
+    *("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START"),
+    *("APP_ENV", "BIND", "DATABASE_URL", "DATABASE_URL_FILE", "HTTP_HOST", "JUST_COMMAND"),
+    *("KEEP_ALIVE_TIMEOUT", "METRICS_BIND", "TRUSTED_PROXIES"),
+    *("SECURE_API_KEY", "SECURE_API_KEY_FILE", "STATE_DIR"),
+]
+
+
+@dataclass(frozen=True)
+class Project:
+    """A copy of the project, and the environment that its commands run in."""
+
+    directory: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def port(self) -> int:
+        """Where `just up` listens."""
+        return int(self.environment["HTTP_PORT"])
+
+    @property
+    def url(self) -> str:
+        """Where the service answers."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def just(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run `./just` and wait for it."""
+        return subprocess.run(
+            ["./just", *arguments],
+            cwd=self.directory,
+            env={**self.environment, **environment},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    def processes(self) -> list[str]:
+        """Return the processes whose command line or environment names this copy."""
+        found = []
+        for process in psutil.process_iter(["cmdline", "environ"]):
+            # Another person's process shows neither.
+            texts = [
+                *(process.info["cmdline"] or []),
+                (process.info["environ"] or {}).get("STATE_DIR", ""),
+            ]
+            if any(str(self.directory) in text for text in texts):
+                found.append(" ".join(texts))
+        return found
+
+
+def copy_project(directory: Path) -> Project:
+    """Copy what the commands need; the tools and the environment are shared."""
+    directory.mkdir(parents=True)
+    for name in COPIED:
+        source = ROOT / name
+        if source.is_dir():
+            # With what is compiled already, which is as old as its source in the copy too.
+            shutil.copytree(source, directory / name)
+        else:
+            shutil.copy(source, directory / name)
+    (directory / ".tools").symlink_to(ROOT / ".tools")
+    (directory / ".venv").symlink_to(ROOT / ".venv")
+    environment = {name: value for name, value in os.environ.items() if name not in FOREIGN}
+    return Project(directory, {**environment, "HTTP_PORT": str(free_port()), "DRAIN_SECONDS": "0"})
+
+
+def hide_nginx(directory: Path, path: str) -> str:
+    """Return a PATH on which an nginx comes first that is too old: it is found anywhere else."""
+    fake_program(directory / "old", "nginx", "echo 'nginx version: nginx/1.16.1' >&2")
+    return f"{directory / 'old'}{os.pathsep}{path}"
+
+
+def fake_program(directory: Path, name: str, script: str) -> None:
+    """Write a program that does what the script of `sh` says."""
+    directory.mkdir(exist_ok=True)
+    (directory / name).write_text(f"#!/bin/sh\n{script}\n")
+    (directory / name).chmod(0o755)
