@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from service.common.web.app import App
+    from service.common.web import App
     from service.settings import Settings
 
 
@@ -12,7 +12,7 @@ def create_app(settings: "Settings | None" = None) -> "App":
     # Not above: commands that need no more than `service.settings` start a second sooner.
     # ruff: noqa: PLC0415
     from service import docs, foss, health
-    from service.common.bulk import exports, imports
+    from service.common.bulk import export_hook, import_hook
     from service.common.idempotency import hook as idempotency
     from service.common.middleware import (
         admission,
@@ -24,12 +24,7 @@ def create_app(settings: "Settings | None" = None) -> "App":
         unit_of_work,
     )
     from service.common.resource import conditional
-    from service.common.web import (
-        body_limits,
-        request_id,
-        routing,
-    )
-    from service.common.web.app import App
+    from service.common.web import App, body_limits, request_id, routing
     from service.settings import load_settings
 
     settings = settings or load_settings()
@@ -43,13 +38,13 @@ def create_app(settings: "Settings | None" = None) -> "App":
     routing.register(app)
     content_type.register(app)
     body_limits.register(app)
-    imports.register(app, settings.max_import_bytes, settings.max_body_bytes)
+    import_hook.register(app, settings.max_import_bytes, settings.max_body_bytes)
     admission.register(app, settings.database_pool_size)
     schemas.register(app)
     conditional.register(app)
     unit_of_work.register(app, settings)
     idempotency.register(app)
-    exports.register(app)
+    export_hook.register(app)
     for blueprint in (health.blueprint, docs.blueprint, foss.blueprint):
         app.register_blueprint(blueprint)
     return app

@@ -57,8 +57,8 @@ WEB_PACKAGES = {"service.common.web", MIDDLEWARE}
 HOOKS = {
     "service.common.resource.conditional",
     "service.common.resource.pagination",
-    "service.common.bulk.exports",
-    "service.common.bulk.imports",
+    "service.common.bulk.export_hook",
+    "service.common.bulk.import_hook",
     "service.common.idempotency.hook",
 }
 # Statements are written in these packages, and in a blueprint's `backend.py`.
@@ -253,7 +253,7 @@ EDGE_RULES: list[tuple[Callable[[Iterable[Edge]], list[Edge]], list[Edge]]] = [
             ("service.common.database.models", "service.foss.models"),
             ("service.common.middleware.guard", "service.foss.domain"),
             ("service.common.middleware.openapi", "service"),
-            ("service.common.bulk.exports", "service.common.idempotency.hook"),
+            ("service.common.bulk.export_hook", "service.common.idempotency.hook"),
             ("service.logs", "service"),
             ("service.settings", "service.common.errors.exceptions"),
             ("service.settings.tls", "service.foss.models"),
@@ -301,7 +301,7 @@ EDGE_RULES: list[tuple[Callable[[Iterable[Edge]], list[Edge]], list[Edge]]] = [
         [
             ("service.foss.domain", "service.common.middleware.unit_of_work"),
             ("service.foss.backend", "service.common.web.prefix"),
-            ("service.foss.domain", "service.common.bulk.exports"),
+            ("service.foss.domain", "service.common.bulk.export_hook"),
         ],
     ),
     (

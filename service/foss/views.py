@@ -9,8 +9,8 @@ from quart_schema import (
     document_response,
 )
 
-from service.common.bulk.exports import exports
-from service.common.bulk.imports import imports
+from service.common.bulk.export_hook import exports
+from service.common.bulk.import_hook import imports
 from service.common.contract.payloads import Error, Message
 from service.common.idempotency.payloads import IdempotencyKeyHeader
 from service.common.middleware.unit_of_work import reader, single_write
