@@ -16,10 +16,9 @@ from time import perf_counter
 
 from sqlalchemy import text
 
-from service.common.database.database import Database
+from service.common.database import Database
 from service.common.embedded import start_server
-from service.common.resource.cursors import Cursor, encode_cursor, scope_of
-from service.common.resource.ordering import order_of
+from service.common.resource import Cursor, encode_cursor, order_of, scope_of
 from service.foss import domain
 from service.foss.backend import FOSS
 from service.foss.payloads import ListFoss

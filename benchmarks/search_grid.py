@@ -28,10 +28,9 @@ from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from benchmarks.pages import TABLE_ONLY, migrate
-from service.common.database.database import Database
+from service.common.database import Database
 from service.common.embedded import start_server
-from service.common.resource.cursors import Cursor, encode_cursor, scope_of
-from service.common.resource.ordering import Order, order_of
+from service.common.resource import Cursor, Order, encode_cursor, order_of, scope_of
 from service.foss import domain
 from service.foss.backend import FOSS
 from service.foss.payloads import ListFoss

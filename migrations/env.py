@@ -16,9 +16,7 @@ from sqlalchemy.pool import NullPool
 
 import service
 from migrations import server_defaults  # noqa: F401  # Alembic finds its class.
-from service.common.database.engine import create_engine, database_url
-from service.common.database.models import Base
-from service.common.database.sqlstates import READ_ONLY_STATE, sqlstate_of
+from service.common.database import READ_ONLY_STATE, Base, create_engine, database_url, sqlstate_of
 from service.common.embedded import EmbeddedPostgresError
 from service.common.errors import DatabaseError
 from service.settings import SettingsError, load_settings

@@ -10,9 +10,9 @@ import sys
 import structlog
 from sqlalchemy.exc import DBAPIError
 
-from service.common.database.database import Database, commit
+from service.common.database import Database, commit
 from service.common.errors import JSONException, cause_of
-from service.common.idempotency import backend
+from service.common.idempotency import delete_expired
 from service.failures import OperatorError
 from service.logs import configure_logs
 from service.settings import Settings, load_settings
@@ -49,11 +49,11 @@ async def do(database: Database) -> bool:
     try:
         while True:
             async with database.bulk() as session:
-                found = await backend.delete_expired(session)
+                found = await delete_expired(session)
                 await commit(session)
-            deleted += found
-            if found < backend.BATCH:
+            if not found:
                 break
+            deleted += found
     except (JSONException, DBAPIError, OSError, TimeoutError) as error:
         # The next hour tries again.
         log.warning("chores failed", cause=cause_of(error))

@@ -11,8 +11,7 @@ from ops import modes
 from ops.console import CommandError
 from ops.containers import compose
 from ops.data import clients, psql
-from service.common.database.engine import database_url
-from service.common.database.revisions import known_revisions
+from service.common.database import database_url, known_revisions
 from service.settings import ROOT, Settings
 
 LOOK = r"""

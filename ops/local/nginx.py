@@ -111,7 +111,7 @@ def prepare(settings: Settings, state: Path, front: Iterable[str], service: str)
 def values(settings: Settings) -> dict[str, str]:
     """Return the values that come from the settings and the limits of this process."""
     # Only here: it imports SQLAlchemy, without which a command starts in half the time.
-    from service.common.database.engine import COMMAND_GRACE_SECONDS  # noqa: PLC0415
+    from service.common.database import COMMAND_GRACE_SECONDS  # noqa: PLC0415
 
     request = settings.request_timeout + settings.database_statement_timeout
     files = _open_files()

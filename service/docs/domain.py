@@ -7,7 +7,7 @@ from hashlib import sha256
 from html import escape
 from pathlib import Path
 
-from service.common.contract.validation import load_schemas
+from service.common.contract import load_schemas
 
 FOLDER = Path(__file__).parent
 PAGE = "page/index.html"

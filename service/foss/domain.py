@@ -4,13 +4,9 @@ from collections.abc import AsyncIterator, Collection
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from service.common.bulk.forms import LineForm, stream_records
-from service.common.bulk.lines import Lines
-from service.common.bulk.staging import StagedLines
-from service.common.database.batching.autocommit import Session
-from service.common.resource.entity_tags import Versions
-from service.common.resource.pages import Page
-from service.common.resource.records import Record
+from service.common.bulk import LineForm, Lines, StagedLines, stream_records
+from service.common.database import Session
+from service.common.resource import Page, Record, Versions
 from service.foss.backend import FOSS
 from service.foss.payloads import CreateFoss, ListFoss, UpdateFoss
 

@@ -3,7 +3,7 @@
 from sqlalchemy import CheckConstraint, Index, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from service.common.database.models import Base, RecordColumns
+from service.common.database import Base, RecordColumns
 
 
 class Foss(RecordColumns, Base):

@@ -1,7 +1,7 @@
 """What clients send and get, each described by a file in `schemas/foss/`."""
 
-from service.common.contract.validation import Payload
-from service.common.resource.payloads import FieldsQuery, ListQuery
+from service.common.contract import Payload
+from service.common.resource import FieldsQuery, ListQuery
 
 
 class CreateFoss(Payload, schema="foss/create_foss.json"):

@@ -9,24 +9,22 @@ from quart_schema import (
     document_response,
 )
 
-from service.common.bulk.export_hook import exports
-from service.common.bulk.import_hook import imports
-from service.common.contract.payloads import Error, Message
-from service.common.idempotency.payloads import IdempotencyKeyHeader
-from service.common.middleware.unit_of_work import reader, single_write
-from service.common.resource.conditional import etag
-from service.common.resource.pagination import page_headers
-from service.common.resource.payloads import (
+from service.common.bulk import exports, imports
+from service.common.contract import Error, Message
+from service.common.idempotency import IdempotencyKeyHeader
+from service.common.middleware import reader, single_write
+from service.common.resource import (
     CreatedHeaders,
     FieldsHeaders,
     PageHeaders,
     Preconditions,
     Prefer,
     RecordHeaders,
+    etag,
+    page_headers,
+    wants_count,
 )
-from service.common.resource.preferences import wants_count
-from service.common.web.json_responses import json_text
-from service.common.web.prefix import public_path
+from service.common.web import json_text, public_path
 from service.foss import domain
 from service.foss.payloads import (
     CreateFoss,

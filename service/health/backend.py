@@ -3,9 +3,7 @@
 from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 
-from service.common.database.batching import shared
-from service.common.database.batching.autocommit import Session
-from service.common.database.sqlstates import sqlstate_of
+from service.common.database import Session, shared, sqlstate_of
 from service.common.errors import DatabaseError
 
 # In one statement, for it is asked often.

@@ -1,7 +1,6 @@
 """When the service is ready."""
 
-from service.common.database.batching.autocommit import Session
-from service.common.database.revisions import known_revisions
+from service.common.database import Session, known_revisions
 from service.common.errors import DatabaseError, Unavailable
 from service.health import backend
 

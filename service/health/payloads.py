@@ -1,6 +1,6 @@
 """What the health routes answer."""
 
-from service.common.contract.validation import Payload
+from service.common.contract import Payload
 
 
 class Status(Payload, schema="common/status.json"):

@@ -4,8 +4,8 @@ from quart import Blueprint
 from quart.typing import ResponseReturnValue
 from quart_schema import document_response
 
-from service.common.middleware.unit_of_work import health
-from service.common.web.drain import is_draining
+from service.common.middleware import health
+from service.common.web import is_draining
 from service.health import domain
 from service.health.payloads import Status
 

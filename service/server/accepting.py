@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 import uvloop
 
-from service.common.web.peer import has_left
+from service.common.web import has_left
 from service.server.connections import Connections
 
 ACCEPTS = 64

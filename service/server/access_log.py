@@ -8,7 +8,7 @@ from hypercorn.logging import Logger
 from hypercorn.typing import ResponseSummary, WWWScope
 
 from service.common.errors import cut
-from service.common.web.request_id import choose_request_id
+from service.common.web import choose_request_id
 
 # In the state of a request: it has its line in the access log.
 LOGGED = "access_logged"

@@ -15,7 +15,7 @@ from collections import Counter, deque
 from typing import Protocol
 
 from service import limits
-from service.common.web.peer import has_left
+from service.common.web import has_left
 from service.server.health_checks import HEAD_BYTES, HealthChecks
 from service.server.refused_connections import RefusedConnections
 from service.server.waiting_clients import Serve, Waiting, WaitingClients, network_of

@@ -18,8 +18,7 @@ from hypercorn.events import Closed, RawData, Updated
 from hypercorn.typing import LifespanState
 
 from service import limits
-from service.common.web.connection import GIVE_UP
-from service.common.web.peer import WATCH, on_close
+from service.common.web import GIVE_UP, WATCH, on_close
 from service.server.connections import IDLE_SECONDS_FOR_OTHERS, Connections
 
 # A client that does not take a piece of an answer in so long makes no progress. The total time is

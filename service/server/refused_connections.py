@@ -10,7 +10,7 @@ import socket
 
 from service import limits
 from service.common.errors import RefusalLog, Unavailable, refusal
-from service.common.web.request_id import choose_request_id
+from service.common.web import choose_request_id
 
 LINGER_SECONDS = 1
 # A header of the client, in what has arrived of its request.

@@ -19,10 +19,9 @@ from hypercorn.asyncio import serve
 from hypercorn.config import Config, Sockets
 
 from service import create_app, limits
-from service.common.contract.validation import SchemaError
-from service.common.database.database import pool_sizes
-from service.common.database.engine import COMMAND_GRACE_SECONDS, database_url
-from service.common.web.drain import begin_drain
+from service.common.contract import SchemaError
+from service.common.database import COMMAND_GRACE_SECONDS, database_url, pool_sizes
+from service.common.web import begin_drain
 from service.failures import OperatorError
 from service.logs import configure_logs, log_unraisable
 from service.server import idle_connections, single_write

@@ -20,8 +20,7 @@ from hypercorn.protocol.h11 import STREAM_ID, H11Protocol
 from hypercorn.protocol.http_stream import HTTPStream
 
 from service.common.errors import InvalidAPIRequest, refusal
-from service.common.web.connection import GIVE_UP
-from service.common.web.request_id import choose_request_id
+from service.common.web import GIVE_UP, choose_request_id
 from service.limits import BODIES_IN_TURN, BODY_PARTS, HALF_CLOSED_MILLISECONDS
 from service.server.bounded_http1 import BAD_REQUEST, BoundedConnection
 

@@ -230,7 +230,7 @@ async def test_the_chores_delete_what_has_expired(
 async def test_the_chores_delete_in_parts(
     app: Quart, client: Client, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backend, "BATCH", 2)
+    monkeypatch.setattr(backend, "DELETED_KEYS", 2)
     for number in range(5):
         await client.post("/foss", json=foss(), headers={"Idempotency-Key": str(number)})
     await age(engine, "25:00:00")

@@ -8,7 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from service import limits
-from service.common.bulk.lines import BATCH, Lines, Rows
+from service.common.bulk.lines import STAGED_RECORDS, Lines, Rows
 from service.common.bulk.ndjson import NdjsonReader
 from service.common.bulk.staging import StagedLines
 from service.common.errors import Fault, InvalidAPIRequest
@@ -63,21 +63,23 @@ def ndjson(count: int) -> bytes:
 async def test_nothing_is_stored_before_all_is_read_and_each_line_once() -> None:
     steps = Steps()
     # Lines without text cost no statement.
-    count = await read(ndjson(3 * BATCH), b"\n" * 20 * BATCH, ndjson(1)).store(steps)
+    count = await read(ndjson(3 * STAGED_RECORDS), b"\n" * 20 * STAGED_RECORDS, ndjson(1)).store(
+        steps
+    )
     ends = [last for _, last in steps.ranges]
 
-    assert count == sum(steps.staged) == 3 * BATCH + 1
+    assert count == sum(steps.staged) == 3 * STAGED_RECORDS + 1
     assert steps.checked == steps.ranges
     assert len(steps.staged) == len(steps.ranges) <= 8
     assert [first for first, _ in steps.ranges] == [1, *(end + 1 for end in ends[:-1])]
-    assert ends[-1] == 23 * BATCH + 1
+    assert ends[-1] == 23 * STAGED_RECORDS + 1
 
 
 async def test_nothing_more_is_checked_after_a_hundred_faults_up_to_that_line() -> None:
     steps = Steps(taken=limits.FAULTS.value // 2)
     with pytest.raises(InvalidAPIRequest) as refused:
         # What is wrong behind these lines does not count.
-        await read(ndjson(4 * BATCH), b"[]\n" * 60).store(steps)
+        await read(ndjson(4 * STAGED_RECORDS), b"[]\n" * 60).store(steps)
     lines = [fault.line for fault in refused.value.faults]
 
     assert steps.ranges == []

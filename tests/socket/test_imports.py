@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.common.bulk.lines import BATCH_BYTES
+from service.common.bulk.lines import STAGED_BYTES
 from service.common.database.database import BULK_CONNECTIONS
 from tests.factories import foss
 from tests.socket.conftest import KEY, Service, running
@@ -130,7 +130,7 @@ async def test_an_import_ends_when_its_client_leaves_although_nobody_reads_its_b
                 key = b"\r\nIdempotency-Key: left\r\n\r\n"
                 # What the service reads before it looks the key up.
                 body = lines(6000)
-                first = body[: body.index(b"\n", BATCH_BYTES) + 1]
+                first = body[: body.index(b"\n", STAGED_BYTES) + 1]
                 connection.sendall(HEAD.replace(b"\r\n\r\n", key) + chunk(first))
                 await until(engine, LOCKED, 1)
                 # More than the service takes meanwhile, and less than the buffers hold.

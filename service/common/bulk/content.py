@@ -1,7 +1,6 @@
 """The media types of bulk import and export, and what an import answers."""
 
-from service.common.contract.parts import Document
-from service.common.contract.validation import Payload, load_schemas
+from service.common.contract import Document, Payload, load_schemas
 
 NDJSON = "application/x-ndjson"
 CSV = "text/csv"

@@ -13,8 +13,7 @@ from dataclasses import replace
 from service import limits
 from service.common.bulk.ndjson import ReadRecord
 from service.common.bulk.splitter import Line, Splitter
-from service.common.contract.parsing import convert, text_faults
-from service.common.contract.validation import Payload
+from service.common.contract import Payload, convert, text_faults
 from service.common.errors import Fault, InvalidAPIRequest, quote
 
 MAX_FIELDS = limits.CSV_FIELDS.value

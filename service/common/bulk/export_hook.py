@@ -22,13 +22,10 @@ from werkzeug.http import parse_accept_header
 
 from service.common.bulk.content import CSV, NDJSON, lines_content
 from service.common.bulk.forms import Csv, LineForm, Ndjson
-from service.common.contract.content import MORE_CONTENT
-from service.common.contract.parts import JSON
-from service.common.database.database import Database, release
-from service.common.database.transfers import BYTES_FOR_OTHERS, Transfer
+from service.common.contract import JSON, MORE_CONTENT
+from service.common.database import BYTES_FOR_OTHERS, Database, Transfer, release
 from service.common.errors import cause_of
-from service.common.web.deadline import lift_deadline
-from service.common.web.request import current_request
+from service.common.web import current_request, lift_deadline
 
 # Small enough to show whether the client makes progress.
 PIECE = BYTES_FOR_OTHERS

@@ -7,21 +7,21 @@ from sqlalchemy import DateTime, Select, String, Text, case, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.common.bulk.content import CSV, NDJSON
-from service.common.resource.collection import in_order
-from service.common.resource.keyset import order_by
-from service.common.resource.pages import Selection
-from service.common.resource.payloads import ListQuery
-from service.common.resource.representation import (
+from service.common.resource import (
     Expression,
+    ListQuery,
+    Resource,
+    Selection,
+    in_order,
     instant,
     join,
     json_object,
     literal_text,
+    order_by,
 )
-from service.common.resource.resource import Resource
 
 # How many lines come from the database at once.
-BATCH = 1000
+FETCHED_RECORDS = 1000
 # With what a cell begins that a spreadsheet runs (OWASP, "CSV Injection"), full-width forms too.
 FORMULA = "^[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]"
 BYTE_ORDER_MARK = "\ufeff"
@@ -127,7 +127,7 @@ async def stream_lines(
     """Yield the texts of a statement, many at a time, from a cursor of the server."""
     # Not by the session, which would look through every row for models.
     connection = await session.connection()
-    result = await connection.stream(statement, execution_options={"yield_per": BATCH})
+    result = await connection.stream(statement, execution_options={"yield_per": FETCHED_RECORDS})
     async for lines in result.scalars().partitions():
         yield head + "".join(lines)
         head = ""

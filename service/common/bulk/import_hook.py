@@ -22,18 +22,11 @@ from service.common.bulk.content import CSV, NDJSON, CreatedCount, lines_content
 from service.common.bulk.csv_reader import CsvReader
 from service.common.bulk.lines import Lines, Reader
 from service.common.bulk.ndjson import NdjsonReader
-from service.common.contract.content import MORE_CONTENT, REQUEST
-from service.common.contract.parts import JSON
-from service.common.contract.validation import Payload
-from service.common.database.transfers import Room, Transfer
+from service.common.contract import JSON, MORE_CONTENT, REQUEST, Payload
+from service.common.database import Room, Transfer
 from service.common.errors import InvalidContentType
-from service.common.middleware.content_type import more_media_types
-from service.common.middleware.unit_of_work import session, use_bulk_session
-from service.common.web.admission import Admission
-from service.common.web.app import App
-from service.common.web.bodies import StreamedBody
-from service.common.web.deadline import lift_deadline
-from service.common.web.request import current_request
+from service.common.middleware import more_media_types, session, use_bulk_session
+from service.common.web import Admission, App, StreamedBody, current_request, lift_deadline
 
 CREATED = 201
 BUSY = "Too many imports run at the moment. Try again shortly."

@@ -8,13 +8,13 @@ from math import inf
 from typing import Any, Protocol
 
 from service.common.bulk.ndjson import ReadRecord
-from service.common.contract.validation import Payload
+from service.common.contract import Payload
 from service.common.errors import MAX_FAULTS, Fault, InvalidAPIRequest
 
 # How many records are sent to the database at once, and stored by one statement, and from how many
 # bytes of the body. About as many are in memory.
-BATCH = 5000
-BATCH_BYTES = 1 << 18
+STAGED_RECORDS = 5000
+STAGED_BYTES = 1 << 18
 
 Rows = list[tuple[int, dict[str, Any]]]
 
@@ -119,7 +119,7 @@ class Lines:
             rows += self._check(self._reader.feed(data))
             # Lines that store nothing take no memory.
             size = size + len(data) if rows else 0
-            if len(rows) >= BATCH or size >= BATCH_BYTES:
+            if len(rows) >= STAGED_RECORDS or size >= STAGED_BYTES:
                 yield rows
                 rows, size = [], 0
             if self._is_hopeless():

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from service.common.bulk.splitter import Line, Splitter
-from service.common.contract.parsing import parse_json, text_faults
+from service.common.contract import parse_json, text_faults
 from service.common.errors import Fault, InvalidAPIRequest
 
 ReadRecord = tuple[int, object, list[Fault]]

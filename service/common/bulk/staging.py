@@ -21,10 +21,9 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from service.common.database.models import Base
-from service.common.database.waits import waiting_for
+from service.common.database import Base, waiting_for
 from service.common.errors import MAX_FAULTS, Fault
-from service.common.resource.resource import Resource
+from service.common.resource import Resource
 
 # The number of the line that a record comes from.
 LINE = "line"

@@ -1,1 +1,34 @@
 """The contract: schema files to validators, strict parsing, and the parts of OpenAPI."""
+
+from service.common.contract.content import MORE_CONTENT, REQUEST, add_content
+from service.common.contract.parsing import (
+    UNSTORABLE,
+    convert,
+    parse_json,
+    parse_query,
+    text_faults,
+)
+from service.common.contract.parts import JSON, PROBLEM, REQUEST_ID, TYPES, Document
+from service.common.contract.payloads import Error, Message
+from service.common.contract.validation import Payload, SchemaError, load_schemas
+
+__all__ = [
+    "JSON",
+    "MORE_CONTENT",
+    "PROBLEM",
+    "REQUEST",
+    "REQUEST_ID",
+    "TYPES",
+    "UNSTORABLE",
+    "Document",
+    "Error",
+    "Message",
+    "Payload",
+    "SchemaError",
+    "add_content",
+    "convert",
+    "load_schemas",
+    "parse_json",
+    "parse_query",
+    "text_faults",
+]

@@ -1,1 +1,65 @@
 """The database: connections, sessions, transactions, and what its errors mean."""
+
+from service.common.database.batching import (
+    batched,
+    batched_write,
+    costly,
+    hold_costly,
+    searching,
+    shared,
+)
+from service.common.database.batching.autocommit import (
+    SECOND_WRITE,
+    Autocommit,
+    Session,
+    SingleWrite,
+)
+from service.common.database.database import Database, commit, pool_sizes, release
+from service.common.database.engine import COMMAND_GRACE_SECONDS, create_engine, database_url
+from service.common.database.models import MAX_BIGINT, Base, RecordColumns
+from service.common.database.revisions import known_revisions
+from service.common.database.serializers import select_fields, serialize
+from service.common.database.sqlstates import (
+    READ_ONLY_STATE,
+    constraint_of,
+    is_stale_plan,
+    sqlstate_of,
+    translate,
+)
+from service.common.database.transfers import BYTES_FOR_OTHERS, Room, Transfer
+from service.common.database.waits import waiting_for
+
+__all__ = [
+    "BYTES_FOR_OTHERS",
+    "COMMAND_GRACE_SECONDS",
+    "MAX_BIGINT",
+    "READ_ONLY_STATE",
+    "SECOND_WRITE",
+    "Autocommit",
+    "Base",
+    "Database",
+    "RecordColumns",
+    "Room",
+    "Session",
+    "SingleWrite",
+    "Transfer",
+    "batched",
+    "batched_write",
+    "commit",
+    "constraint_of",
+    "costly",
+    "create_engine",
+    "database_url",
+    "hold_costly",
+    "is_stale_plan",
+    "known_revisions",
+    "pool_sizes",
+    "release",
+    "searching",
+    "select_fields",
+    "serialize",
+    "shared",
+    "sqlstate_of",
+    "translate",
+    "waiting_for",
+]

@@ -12,7 +12,8 @@ from service import limits
 from service.common.idempotency.models import IdempotencyKey
 
 KEPT = timedelta(hours=limits.IDEMPOTENCY_KEY_HOURS.value)
-BATCH = 10_000
+# One statement deletes no more, so that it holds its locks for a short time.
+DELETED_KEYS = 10_000
 
 
 async def lock_key(session: AsyncSession, key: str, lock_milliseconds: int | None = None) -> bool:
@@ -53,7 +54,7 @@ async def delete_expired(session: AsyncSession) -> int:
     expired = (
         select(IdempotencyKey.key)
         .where(IdempotencyKey.created_at <= func.now() - KEPT)
-        .limit(BATCH)
+        .limit(DELETED_KEYS)
     )
     statement = delete(IdempotencyKey).where(IdempotencyKey.key.in_(expired))
     found = await session.scalars(statement.returning(IdempotencyKey.key))

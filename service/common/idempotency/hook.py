@@ -11,15 +11,13 @@ from quart import Quart, current_app, g, request
 from quart.wrappers import Response
 
 from service import limits
-from service.common.bulk.lines import Lines
-from service.common.contract.validation import Payload
+from service.common.bulk import Lines
+from service.common.contract import Payload
 from service.common.errors import Fault, InvalidAPIRequest, RequestInProgress
 from service.common.idempotency import backend
 from service.common.idempotency.payloads import IdempotencyKeyHeader
-from service.common.middleware.unit_of_work import session
-from service.common.web.deadline import in_time
-from service.common.web.json_exceptions import answer
-from service.common.web.request import current_request
+from service.common.middleware import session
+from service.common.web import answer, current_request, in_time
 
 CREATED = 201
 HEADERS = ("Content-Type", "ETag", "Location")

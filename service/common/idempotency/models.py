@@ -6,7 +6,7 @@ from sqlalchemy import BigInteger, DateTime, Index, LargeBinary, Text, func
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from service.common.database.models import Base
+from service.common.database import Base
 
 
 class IdempotencyKey(Base):

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from service.common.contract.validation import Payload
+from service.common.contract import Payload
 
 
 class IdempotencyKeyHeader(Payload, schema="common/idempotency_key.json"):

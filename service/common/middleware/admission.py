@@ -11,8 +11,7 @@ from quart import Quart, current_app, g, has_request_context
 from quart.wrappers import Response
 
 from service import limits
-from service.common.web.admission import Admission
-from service.common.web.request import current_request
+from service.common.web import Admission, current_request
 
 HEALTH = frozenset({"/livez", "/readyz"})
 WAIT_SECONDS = limits.QUEUE_SECONDS.value

@@ -6,10 +6,9 @@ from quart import Quart, current_app, request
 from quart.wrappers import Request
 
 from service import limits
-from service.common.contract.content import MORE_CONTENT, REQUEST
-from service.common.contract.parts import JSON
+from service.common.contract import JSON, MORE_CONTENT, REQUEST
 from service.common.errors import InvalidContentType
-from service.common.web.request import announces_body, current_request
+from service.common.web import announces_body, current_request
 
 MAX_BYTES = limits.CONTENT_TYPE_BYTES.value
 # RFC 7396: a partial update, which is what PUT and PATCH do here.

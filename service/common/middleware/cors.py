@@ -6,7 +6,7 @@ from collections.abc import Collection
 from quart import Quart
 from quart.wrappers import Response
 
-from service.common.web.request import current_request
+from service.common.web import current_request
 
 # A name of a header (RFC 9110, section 5.6.2).
 TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")

@@ -7,7 +7,7 @@ from quart import Quart
 from werkzeug.datastructures import Headers
 
 from service.common.errors import InvalidPermissions
-from service.common.web.request import current_request
+from service.common.web import current_request
 
 PUBLIC_PATHS = frozenset(
     {

@@ -10,12 +10,11 @@ from quart import Quart
 from quart_schema import Info, OpenAPIProvider, QuartSchema
 from werkzeug.routing import BaseConverter, Rule
 
+from service.common.contract import JSON, REQUEST_ID, add_content
 from service.common.contract import openapi as contract
-from service.common.contract.content import add_content
-from service.common.contract.parts import JSON, REQUEST_ID
 from service.common.middleware.content_type import MERGE_PATCH
 from service.common.middleware.guard import PUBLIC_PATHS
-from service.common.web.routing import RecordId
+from service.common.web import RecordId
 
 # A view declares with classes of `Payload`; quart-schema's own type is wider.
 Model = Any

@@ -16,13 +16,11 @@ from quart_schema.validation import QUART_SCHEMA_QUERYSTRING_ATTRIBUTE as QUERY
 from quart_schema.validation import QUART_SCHEMA_REQUEST_ATTRIBUTE as REQUEST
 from werkzeug.datastructures import Headers
 
-from service.common.contract.parsing import parse_json, parse_query, text_faults
-from service.common.contract.validation import Payload, load_schemas
+from service.common.contract import Payload, load_schemas, parse_json, parse_query, text_faults
 from service.common.errors import MAX_NAMES, Fault, InvalidAPIRequest, quote
 from service.common.middleware.admission import admit, lent
 from service.common.middleware.guard import PUBLIC_PATHS
-from service.common.web.body_limits import body_size, take_body
-from service.common.web.request import current_request
+from service.common.web import body_size, current_request, take_body
 
 # What is longer is hardly asked again, and is not kept.
 SHORT = 100

@@ -6,16 +6,18 @@ from quart import Quart, current_app, g
 from quart.wrappers import Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from service.common.database.batching.autocommit import (
+from service.common.database import (
     SECOND_WRITE,
     Autocommit,
+    Database,
     Session,
     SingleWrite,
+    Transfer,
+    commit,
+    release,
 )
-from service.common.database.database import Database, commit, release
-from service.common.database.transfers import Transfer
 from service.common.middleware.admission import lent
-from service.common.web.json_exceptions import answer
+from service.common.web import answer
 from service.settings import Settings
 
 FIRST_ERROR = 400

@@ -1,1 +1,61 @@
 """What a blueprint composes: pages, cursors, fields, entity tags, search."""
+
+from service.common.resource.collection import in_order
+from service.common.resource.conditional import etag
+from service.common.resource.cursors import Cursor, encode_cursor, scope_of
+from service.common.resource.entity_tags import Versions
+from service.common.resource.keyset import order_by
+from service.common.resource.ordering import Order, order_of
+from service.common.resource.pages import Page, Selection
+from service.common.resource.pagination import page_headers
+from service.common.resource.payloads import (
+    CreatedHeaders,
+    FieldsHeaders,
+    FieldsQuery,
+    ListQuery,
+    PageHeaders,
+    Preconditions,
+    Prefer,
+    RecordHeaders,
+)
+from service.common.resource.preferences import wants_count
+from service.common.resource.records import Record
+from service.common.resource.representation import (
+    Expression,
+    instant,
+    join,
+    json_object,
+    literal_text,
+)
+from service.common.resource.resource import Resource
+
+__all__ = [
+    "CreatedHeaders",
+    "Cursor",
+    "Expression",
+    "FieldsHeaders",
+    "FieldsQuery",
+    "ListQuery",
+    "Order",
+    "Page",
+    "PageHeaders",
+    "Preconditions",
+    "Prefer",
+    "Record",
+    "RecordHeaders",
+    "Resource",
+    "Selection",
+    "Versions",
+    "encode_cursor",
+    "etag",
+    "in_order",
+    "instant",
+    "join",
+    "json_object",
+    "literal_text",
+    "order_by",
+    "order_of",
+    "page_headers",
+    "scope_of",
+    "wants_count",
+]

@@ -11,9 +11,7 @@ from sqlalchemy import ARRAY, ColumnElement, bindparam, column, func, select, up
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from service.common.database.batching import batched_write
-from service.common.database.batching.autocommit import Session
-from service.common.database.models import Base
+from service.common.database import Base, Session, batched_write
 from service.common.resource.collection import record_columns
 from service.common.resource.records import Record
 

@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from service.common.database.models import Base
+from service.common.database import Base
 from service.common.resource.cursors import Value
 from service.common.resource.entity_tags import Versions
 from service.common.resource.keyset import beyond, order_by

@@ -5,7 +5,7 @@ from quart.wrappers import Response
 
 from service.common.errors import Fault, InvalidAPIRequest
 from service.common.resource.entity_tags import MAX_TAGS, entity_tag, has_too_many_tags, matches
-from service.common.web.request import current_request
+from service.common.web import current_request
 
 # An answer that can be asked for again by its tag is kept by its client alone, no other at all.
 WITH_TAG = "private, no-cache"

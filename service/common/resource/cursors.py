@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 
-from service.common.contract.parsing import UNSTORABLE
-from service.common.database.models import MAX_BIGINT
-from service.common.database.serializers import serialize
+from service.common.contract import UNSTORABLE
+from service.common.database import MAX_BIGINT, serialize
 from service.common.errors import Fault, InvalidAPIRequest, quote
 from service.common.resource.ordering import Order
 

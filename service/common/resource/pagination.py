@@ -6,7 +6,7 @@ from quart import request
 
 from service.common.resource.pages import Page
 from service.common.resource.preferences import COUNT
-from service.common.web.prefix import public_path
+from service.common.web import public_path
 
 
 def page_headers(page: Page) -> dict[str, str]:

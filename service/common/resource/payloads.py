@@ -5,7 +5,7 @@ from functools import cache
 
 from pydantic import Field
 
-from service.common.contract.validation import Payload
+from service.common.contract import Payload
 from service.common.resource.entity_tags import Versions, versions_of
 
 

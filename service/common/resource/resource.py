@@ -15,11 +15,17 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service import limits
-from service.common.database.batching import batched, costly, searching, shared
-from service.common.database.batching.autocommit import Session
-from service.common.database.models import MAX_BIGINT, Base
-from service.common.database.serializers import select_fields
-from service.common.database.sqlstates import constraint_of
+from service.common.database import (
+    MAX_BIGINT,
+    Base,
+    Session,
+    batched,
+    constraint_of,
+    costly,
+    searching,
+    select_fields,
+    shared,
+)
 from service.common.errors import (
     PreconditionFailed,
     RecordAlreadyExists,

@@ -1,1 +1,39 @@
 """The application, a request, its body and its answer."""
+
+from service.common.web.admission import Admission
+from service.common.web.app import App
+from service.common.web.bodies import StreamedBody
+from service.common.web.body_limits import body_size, take_body
+from service.common.web.connection import GIVE_UP
+from service.common.web.deadline import in_time, lift_deadline
+from service.common.web.drain import begin_drain, is_draining
+from service.common.web.json_exceptions import answer
+from service.common.web.json_responses import json_text
+from service.common.web.peer import WATCH, has_left, on_close
+from service.common.web.prefix import public_path
+from service.common.web.request import announces_body, current_request
+from service.common.web.request_id import choose_request_id
+from service.common.web.routing import RecordId
+
+__all__ = [
+    "GIVE_UP",
+    "WATCH",
+    "Admission",
+    "App",
+    "RecordId",
+    "StreamedBody",
+    "announces_body",
+    "answer",
+    "begin_drain",
+    "body_size",
+    "choose_request_id",
+    "current_request",
+    "has_left",
+    "in_time",
+    "is_draining",
+    "json_text",
+    "lift_deadline",
+    "on_close",
+    "public_path",
+    "take_body",
+]

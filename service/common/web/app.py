@@ -9,7 +9,7 @@ from quart import Quart, g
 from quart.wrappers.base import BaseRequestWebsocket
 from werkzeug.routing import MapAdapter
 
-from service.common.database.sqlstates import is_stale_plan
+from service.common.database import is_stale_plan
 from service.common.web import json_exceptions
 from service.common.web.body_budget import Budget
 from service.common.web.connection import NoSessions, OneTaskConnection

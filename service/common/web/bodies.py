@@ -8,7 +8,7 @@ from quart.wrappers.request import Body
 from werkzeug.exceptions import RequestEntityTooLarge, RequestTimeout
 
 from service import limits
-from service.common.database.transfers import Transfer
+from service.common.database import Transfer
 from service.common.web.body_budget import Budget
 
 # How much of a streamed body is kept unread, and how much is read at once: some 40 of the shortest

@@ -9,7 +9,7 @@ from werkzeug.exceptions import HTTPException, InternalServerError, MethodNotAll
 from werkzeug.exceptions import RequestEntityTooLarge as BodyTooLarge
 from werkzeug.exceptions import RequestTimeout as BodyTooSlow
 
-from service.common.database.sqlstates import translate
+from service.common.database import translate
 from service.common.errors import (
     InternalError,
     InvalidAPIRequest,

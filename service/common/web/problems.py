@@ -8,7 +8,7 @@ from quart import request
 from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header
 
-from service.common.contract.parts import JSON, PROBLEM, TYPES
+from service.common.contract import JSON, PROBLEM, TYPES
 from service.common.errors import JSONException
 from service.common.web.prefix import public_path
 

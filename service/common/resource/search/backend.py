@@ -26,8 +26,7 @@ from sqlalchemy import (
     union_all,
 )
 
-from service.common.database.batching.autocommit import Session
-from service.common.database.models import Base
+from service.common.database import Base, Session
 from service.common.resource.collection import equals, is_indexed
 from service.common.resource.keyset import Columns, beyond, order_by
 from service.common.resource.ordering import Order

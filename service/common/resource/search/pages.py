@@ -10,9 +10,7 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 from service import limits
-from service.common.database.batching import hold_costly
-from service.common.database.batching.autocommit import Session
-from service.common.database.models import Base
+from service.common.database import Base, Session, hold_costly
 from service.common.resource.collection import is_indexed, reading
 from service.common.resource.pages import Page, Selection
 from service.common.resource.search.backend import Target, Ways, weigh
