@@ -28,6 +28,7 @@ from service.server import idle_connections, single_write
 from service.server.accepting import new_event_loop
 from service.server.access_log import AccessLog
 from service.server.connections import Connections
+from service.server.versions import require_versions
 from service.settings import Settings, SettingsError, load_settings
 
 log = structlog.get_logger("service")
@@ -43,6 +44,7 @@ NEW_OBJECTS = 10_000
 def main() -> int:
     """Serve until SIGTERM or SIGINT; return the exit code."""
     try:
+        require_versions()
         settings = load_settings()
         configure_logs(settings)
         sys.unraisablehook = log_unraisable
