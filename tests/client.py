@@ -7,6 +7,7 @@ import orjson
 from quart.testing import QuartClient
 from quart.wrappers import Response
 
+from service.common.web import App
 from tests.contract import check
 
 MISSING = object()
@@ -14,6 +15,8 @@ MISSING = object()
 
 class Client(QuartClient):
     """Quart's client, with the length of each body; its own sends none."""
+
+    app: App
 
     async def open(self, path: str, *, json: Any = MISSING, **options: Any) -> Response:
         """Send a request and return its answer."""

@@ -17,6 +17,7 @@ from sqlalchemy.pool import NullPool
 from service import create_app
 from service.common.database.engine import create_engine
 from service.common.embedded import start_server
+from service.common.web import App
 from service.settings import ROOT, Settings
 from tests import scheduling, summary, tracing
 from tests.client import Client
@@ -83,7 +84,7 @@ def settings(database_url: str) -> Settings:
 
 
 @pytest.fixture(scope="session")
-async def app(settings: Settings) -> AsyncIterator[Quart]:
+async def app(settings: Settings) -> AsyncIterator[App]:
     """Return a running application."""
     app = create_app(settings)
     async with app.test_app():
@@ -91,6 +92,6 @@ async def app(settings: Settings) -> AsyncIterator[Quart]:
 
 
 @pytest.fixture
-def client(app: Quart, empty_database: None) -> Client:
+def client(app: App, empty_database: None) -> Client:
     """Return a client of the application, on empty tables."""
     return cast("Client", app.test_client())

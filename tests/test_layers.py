@@ -12,9 +12,9 @@ from typing import Any
 
 import grimp
 import pytest
-from quart import Quart
 
 from service import create_app
+from service.common.web import App
 from service.settings import ROOT, Settings
 
 Edge = tuple[str, str]
@@ -532,7 +532,7 @@ def test_the_one_commit_line_is_there() -> None:
 # Rules over the assembled application.
 
 
-def functions_of(app: Quart) -> dict[str, Callable[..., Any]]:
+def functions_of(app: App) -> dict[str, Callable[..., Any]]:
     """Return every hook, handler and view of an application."""
     found: dict[str, Callable[..., Any]] = {}
     hooks: dict[str, Mapping[Any, list[Callable[..., Any]]]] = {
@@ -564,7 +564,7 @@ def functions_of(app: Quart) -> dict[str, Callable[..., Any]]:
     return found
 
 
-def synchronous(app: Quart) -> list[str]:
+def synchronous(app: App) -> list[str]:
     """Quart sends each synchronous function through a thread."""
     return [
         name
@@ -573,7 +573,7 @@ def synchronous(app: Quart) -> list[str]:
     ]
 
 
-def assembled() -> Quart:
+def assembled() -> App:
     return create_app(Settings(secure_api_key="0123456789abcdef"))
 
 

@@ -9,21 +9,22 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn, cast
 
 from hypothesis import HealthCheck, Phase, given, settings, target
 from hypothesis import strategies as st
-from quart import Quart
 
 from service import create_app, limits
 from service.common.bulk.csv_reader import CsvReader
 from service.common.bulk.lines import Lines, Reader, Rows
 from service.common.bulk.ndjson import NdjsonReader
 from service.common.contract.parsing import parse_json, parse_query, text_faults
+from service.common.database import Database
 from service.common.errors.exceptions import Fault, InvalidAPIRequest, JSONException
 from service.common.resource.entity_tags import has_too_many_tags
 from service.common.resource.payloads import Preconditions
 from service.common.resource.preferences import wants_count
+from service.common.web import App
 from service.common.web.request_headers import RequestHeaders
 from service.foss.backend import FOSS
 from service.foss.payloads import CreateFoss, ListFoss
@@ -103,7 +104,7 @@ class NoDatabase:
 def parsers() -> Iterator[dict[str, Parser]]:
     """Give every parser of what a client sends, by name."""
     app = create_app(Settings())
-    app.extensions["database"] = NoDatabase()
+    app.database = cast("Database", NoDatabase())
     with asyncio.Runner() as runner:
         yield _parsers(app, runner.run)
 
@@ -212,7 +213,7 @@ def recipes(parser: Parser) -> st.SearchStrategy[Recipe]:
     )
 
 
-def _parsers(app: Quart, run: Callable[[Coroutine[Any, Any, Any]], Any]) -> dict[str, Parser]:
+def _parsers(app: App, run: Callable[[Coroutine[Any, Any, Any]], Any]) -> dict[str, Parser]:
     body = limits.BODY_BYTES.value
     plain = (NUMBER, b"a", b" ", b",", b"=", b'"', b"\\", b";", b"1", b".", b"%", b"\xc3")
     header = (
@@ -331,7 +332,7 @@ def _parsers(app: Quart, run: Callable[[Coroutine[Any, Any, Any]], Any]) -> dict
     }  # fmt: skip
 
 
-async def _ask(app: Quart, value: bytes) -> None:
+async def _ask(app: App, value: bytes) -> None:
     """Send the value in all headers at once, by each way that a request may take."""
     for method, path, body in ROUTES:
         own = {"host": b"x", "content-length": b"%d" % len(body)}

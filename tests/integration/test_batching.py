@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from quart import Quart
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from service import create_app
 from service.common.database import database
+from service.common.web import App
 from service.settings import Settings
 from tests.client import Client
 from tests.envelope import error_of
@@ -83,7 +83,7 @@ async def test_batches_that_are_busy_leave_connections_for_the_others(
 
 @pytest.mark.parametrize("path", ["/foss/1", "/foss", "/foss?only=name", "/foss/1?only=name"])
 async def test_a_read_sees_what_was_committed_before_it_came_whatever_is_in_flight(
-    app: Quart, client: Client, engine: AsyncEngine, gate: AsyncConnection, path: str
+    app: App, client: Client, engine: AsyncEngine, gate: AsyncConnection, path: str
 ) -> None:
     async with engine.begin() as connection:
         await connection.execute(text("INSERT INTO kept (name, email) VALUES ('old', 'a@b.org')"))
@@ -93,7 +93,7 @@ async def test_a_read_sees_what_was_committed_before_it_came_whatever_is_in_flig
     async with engine.begin() as connection:
         await connection.execute(text("UPDATE kept SET name = 'new'"))
     late = [asyncio.create_task(client.get(path)) for _ in range(5)]
-    waiting = vars(app.extensions["database"].reader().batches)["_batches"]
+    waiting = vars(app.database.reader().batches)["_batches"]
     # A batch tells nobody who waits.
     while sum(len(vars(batch)["_waiting"]) for batch in waiting.values()) < len(late):  # noqa: ASYNC110
         await asyncio.sleep(0)

@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
-from typing import cast
 
 import pytest
 from pydantic import SecretStr
@@ -45,9 +44,9 @@ async def running(
         yield app
 
 
-def budget(app: Quart) -> Budget:
+def budget(app: App) -> Budget:
     """Return the budget of an application."""
-    return cast("App", app).body_budget
+    return app.body_budget
 
 
 async def settle() -> None:
@@ -65,7 +64,7 @@ async def until(holds: Callable[[], bool]) -> None:
 
 @pytest.mark.limit("BODIES_BYTES")
 async def test_bodies_fill_the_budget_and_one_byte_more_has_the_largest_refused(
-    running: Quart,
+    running: App,
 ) -> None:
     sizes = (LIMIT - 2, LIMIT, LIMIT - 1, 2)
     exchanges = [Exchange(running, "/foss", "POST", **JSON) for _ in sizes]
@@ -91,7 +90,7 @@ async def test_bodies_fill_the_budget_and_one_byte_more_has_the_largest_refused(
 
 
 @pytest.mark.limit("BODIES_BYTES")
-async def test_bodies_beyond_the_budget_are_refused_and_small_ones_are_not(running: Quart) -> None:
+async def test_bodies_beyond_the_budget_are_refused_and_small_ones_are_not(running: App) -> None:
     # As the limit that they share: three of them fit.
     large = [Exchange(running, "/foss", "POST", **JSON) for _ in range(10)]
     tasks = []
@@ -131,7 +130,7 @@ async def test_bodies_beyond_the_budget_are_refused_and_small_ones_are_not(runni
     ],
 )
 async def test_what_is_answered_without_its_body_keeps_nothing_of_it(
-    running: Quart,
+    running: App,
     monkeypatch: pytest.MonkeyPatch,
     status: int,
     method: str,
@@ -154,7 +153,7 @@ async def test_what_is_answered_without_its_body_keeps_nothing_of_it(
 @pytest.mark.limit("LINGER_SECONDS")
 @pytest.mark.parametrize("in_time", [True, False])
 async def test_an_answer_waits_a_moment_for_the_rest_of_a_body(
-    running: Quart, monkeypatch: pytest.MonkeyPatch, in_time: bool
+    running: App, monkeypatch: pytest.MonkeyPatch, in_time: bool
 ) -> None:
     monkeypatch.setattr(body_limits, "LINGER_SECONDS", 30 if in_time else 0.01)
     exchange = Exchange(running, "/elsewhere", "POST", **JSON)
@@ -170,7 +169,7 @@ async def test_an_answer_waits_a_moment_for_the_rest_of_a_body(
     assert limits.LINGER_SECONDS.value == LINGER_SECONDS
 
 
-async def test_a_client_that_leaves_releases_what_it_sent(running: Quart) -> None:
+async def test_a_client_that_leaves_releases_what_it_sent(running: App) -> None:
     early = Exchange(running, "/foss", "POST", **JSON)
     await early.run(part(b" " * 1000, more=True), GONE)
     late = Exchange(running, "/foss", "POST", **JSON)
@@ -185,7 +184,7 @@ async def test_a_client_that_leaves_releases_what_it_sent(running: Quart) -> Non
 
 
 @pytest.mark.limit("IMPORTS", "IMPORTS_WAITING")
-async def test_no_byte_of_an_import_is_read_before_its_turn(running: Quart) -> None:
+async def test_no_byte_of_an_import_is_read_before_its_turn(running: App) -> None:
     most = limits.IMPORTS.value, limits.IMPORTS_WAITING.value
     exchanges = [Exchange(running, "/foss", "POST", **LINES) for _ in range(sum(most))]
     tasks = [asyncio.create_task(one.run()) for one in exchanges]
@@ -213,7 +212,7 @@ async def test_no_byte_of_an_import_is_read_before_its_turn(running: Quart) -> N
 
 @pytest.mark.limit("TRANSFER_MILLISECONDS_FOR_OTHERS")
 async def test_an_import_whose_records_do_not_arrive_ends_when_another_waits(
-    running: Quart, monkeypatch: pytest.MonkeyPatch
+    running: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # None of them has rested for so long when the other one begins to wait.
     monkeypatch.setattr(transfers, "SECONDS_FOR_OTHERS", 0.3)
@@ -233,7 +232,7 @@ async def test_an_import_whose_records_do_not_arrive_ends_when_another_waits(
 
 @pytest.mark.limit("BODIES_BYTES")
 async def test_a_body_that_waits_to_be_parsed_counts_and_can_be_refused(
-    running: Quart, monkeypatch: pytest.MonkeyPatch
+    running: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(schemas, "LARGE", LIMIT - 1)
     turn: asyncio.Lock = running.extensions["large_body"]

@@ -4,11 +4,11 @@ import re
 from urllib.parse import urlencode
 
 import pytest
-from quart import Quart
 from quart.wrappers import Response
 from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from service.common.web import App
 from tests.client import Client
 from tests.envelope import error_of
 from tests.factories import foss
@@ -306,14 +306,14 @@ async def test_the_client_says_which_fields_it_wants(
     assert [list(record) for record in page] == [fields]
 
 
-async def test_only_the_fields_that_are_wanted_are_read(app: Quart, client: Client) -> None:
+async def test_only_the_fields_that_are_wanted_are_read(app: App, client: Client) -> None:
     await fill(client, 2)
     statements: list[str] = []
 
     def note(*facts: object) -> None:
         statements.append(str(facts[2]))
 
-    engine = app.extensions["database"].engine.sync_engine
+    engine = app.database.engine.sync_engine
     event.listen(engine, "before_cursor_execute", note)
     try:
         await client.get("/foss?only=name")

@@ -62,9 +62,9 @@ async def test_a_request_waits_for_a_connection_and_is_a_503_if_it_gets_none(
 ) -> None:
     app = create_app(settings.model_copy(update={"database_pool_size": 1}))
     async with app.test_app():
-        engines = vars(app.extensions["database"])["_engines"].values()
+        engines = vars(app.database)["_engines"].values()
         pools = [cast("WorkPool", engine.pool) for engine in engines]
-        reads = app.extensions["database"].engine
+        reads = app.database.engine
         connection = await reads.connect()
         waiter = asyncio.create_task(app.test_client().get("/foss"))
         async with asyncio.timeout(30):
@@ -97,7 +97,7 @@ async def test_a_statement_that_ends_in_time_is_answered(
         await until(engine, WAITING, 1)
         await gate.execute(text("SELECT pg_advisory_unlock(42)"))
         response = await reading
-        reader = patient.app.extensions["database"].reader()
+        reader = patient.app.database.reader()
         timeout = await reader.costly.scalar(text("SHOW statement_timeout"))
 
     assert response.status_code == 200
@@ -123,7 +123,7 @@ async def test_no_request_sees_that_an_idle_connection_was_closed(
 ) -> None:
     app = create_app(settings.model_copy(update={"database_pool_size": 1}))
     async with app.test_app(), engine.connect() as connection:
-        async with app.extensions["database"].engine.connect() as pooled:
+        async with app.database.engine.connect() as pooled:
             pid = (await pooled.execute(text("SELECT pg_backend_pid()"))).scalar_one()
         await connection.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
         client = app.test_client()

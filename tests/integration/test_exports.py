@@ -6,10 +6,10 @@ import json
 from typing import Any, cast
 
 import pytest
-from quart import Quart
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from service.common.web import App
 from tests.client import Client
 from tests.envelope import error_of
 from tests.factories import foss
@@ -181,8 +181,8 @@ async def test_what_fails_before_the_first_line_is_told(
     await error_of(failed, 503, "DatabaseError")
 
 
-async def test_a_fifth_export_at_once_is_told_to_wait(app: Quart, client: Client) -> None:
-    database = app.extensions["database"]
+async def test_a_fifth_export_at_once_is_told_to_wait(app: App, client: Client) -> None:
+    database = app.database
     sessions = [database.bulk() for _ in range(4)]
     for session in sessions:
         await session.connection()

@@ -5,11 +5,11 @@ from typing import cast
 from urllib.parse import urlencode
 
 import pytest
-from quart import Quart
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.common.database.database import Work
+from service.common.web import App
 from tests.client import Client
 from tests.integration.test_collection import links
 from tests.integration.test_search import read, statements
@@ -25,7 +25,7 @@ FROM generate_series(1, {RECORDS}) AS n,
 
 
 @pytest.fixture(scope="module")
-async def filled(app: Quart, engine: AsyncEngine) -> AsyncIterator[Client]:
+async def filled(app: App, engine: AsyncEngine) -> AsyncIterator[Client]:
     """Return a client on a table that the planner knows; it is empty afterwards."""
     async with engine.connect() as connection:
         await connection.execution_options(isolation_level="AUTOCOMMIT")
@@ -39,7 +39,7 @@ async def filled(app: Quart, engine: AsyncEngine) -> AsyncIterator[Client]:
 @pytest.mark.parametrize("sort", ["id", "-id", "name", "-name", "-name,id"])
 @pytest.mark.parametrize("q", [None, "same", "zqxjkv"])
 async def test_what_has_a_name_is_read_by_the_index_of_names(
-    app: Quart, engine: AsyncEngine, filled: Client, sort: str, q: str | None
+    app: App, engine: AsyncEngine, filled: Client, sort: str, q: str | None
 ) -> None:
     query = {"name": "Same", "sort": sort, "limit": "7"} | ({"q": q} if q else {})
     with statements(app) as sent:
@@ -62,7 +62,7 @@ async def test_what_has_a_name_is_read_by_the_index_of_names(
 )
 @pytest.mark.parametrize("q", [None, "same"])
 async def test_what_has_a_name_is_costly_in_another_order(
-    app: Quart, filled: Client, sort: str, q: str | None
+    app: App, filled: Client, sort: str, q: str | None
 ) -> None:
     query = {"name": "Same", "sort": sort, "limit": "7"} | ({"q": q} if q else {})
     with statements(app) as sent:
@@ -76,7 +76,7 @@ async def test_what_has_a_name_is_costly_in_another_order(
 
 @pytest.mark.parametrize("sort", ["id", "email", "-created_at", "name,-created_at"])
 async def test_what_has_an_email_is_one_record_in_any_order(
-    app: Quart, engine: AsyncEngine, filled: Client, sort: str
+    app: App, engine: AsyncEngine, filled: Client, sort: str
 ) -> None:
     for name in (None, "Same", "Other"):
         query = {"email": f"u{RECORDS}@example.org", "sort": sort} | (

@@ -4,7 +4,6 @@ import asyncio
 from typing import Any
 
 import pytest
-from quart import Quart
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -13,6 +12,7 @@ from service import maintenance as chores
 from service.common.database.database import Database
 from service.common.idempotency import backend
 from service.common.idempotency.payloads import IdempotencyKeyHeader
+from service.common.web import App
 from tests.client import Client
 from tests.envelope import error_of
 from tests.factories import foss
@@ -213,12 +213,12 @@ async def test_a_key_is_kept_for_24_hours(client: Client, engine: AsyncEngine) -
 
 
 async def test_the_chores_delete_what_has_expired(
-    app: Quart, client: Client, engine: AsyncEngine
+    app: App, client: Client, engine: AsyncEngine
 ) -> None:
     await client.post("/foss", json=foss(), headers=KEY)
     await age(engine, "24:00:01")
     await client.post("/foss", json=foss(), headers={"Idempotency-Key": "young"})
-    database: Database = app.extensions["database"]
+    database: Database = app.database
     await chores.do(database)
     async with engine.connect() as connection:
         left = (await connection.scalars(text("SELECT key FROM idempotencykey"))).all()
@@ -228,13 +228,13 @@ async def test_the_chores_delete_what_has_expired(
 
 
 async def test_the_chores_delete_in_parts(
-    app: Quart, client: Client, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+    app: App, client: Client, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(backend, "DELETED_KEYS", 2)
     for number in range(5):
         await client.post("/foss", json=foss(), headers={"Idempotency-Key": str(number)})
     await age(engine, "25:00:00")
-    await chores.do(app.extensions["database"])
+    await chores.do(app.database)
 
     assert await count(engine, "idempotencykey") == 0
 

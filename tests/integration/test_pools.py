@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any, cast
 
 import pytest
-from quart import Quart
 from sqlalchemy import event, text
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
@@ -25,6 +24,7 @@ from service.common.database.engine import create_engine
 from service.common.database.work_pool import WorkPool
 from service.common.middleware.admission import requests_in_progress
 from service.common.middleware.schemas import LARGE
+from service.common.web import App
 from service.logs import configure_logs
 from service.settings import Settings
 from tests.client import Client
@@ -53,20 +53,20 @@ FOR EACH ROW EXECUTE FUNCTION rest()
 
 
 @asynccontextmanager
-async def running(settings: Settings, **changes: object) -> AsyncIterator[tuple[Quart, Client]]:
+async def running(settings: Settings, **changes: object) -> AsyncIterator[tuple[App, Client]]:
     """Run an application that has a connection for each kind of work, and one more for reads."""
     app = create_app(settings.model_copy(update={"database_pool_size": 7} | changes))
     async with app.test_app():
         yield app, cast("Client", app.test_client())
 
 
-def engine_of(app: Quart, work: Work) -> AsyncEngine:
-    database: Database = app.extensions["database"]
+def engine_of(app: App, work: Work) -> AsyncEngine:
+    database: Database = app.database
     engine: AsyncEngine = vars(database)["_engines"][work]
     return engine
 
 
-def pool_of(app: Quart, work: Work) -> WorkPool:
+def pool_of(app: App, work: Work) -> WorkPool:
     return cast("WorkPool", engine_of(app, work).pool)
 
 
@@ -100,7 +100,7 @@ async def until_waiting(pool: WorkPool, number: int) -> None:
             await asyncio.sleep(0)
 
 
-def nobody_is_in_progress(app: Quart) -> bool:
+def nobody_is_in_progress(app: App) -> bool:
     """Return whether all places are free, and as many as at the beginning."""
     admission = vars(app.extensions["admission"])
     return (admission["_slots"]._value, admission["_beyond"]) == (requests_in_progress(7), 0)
@@ -217,7 +217,7 @@ async def test_a_plain_read_that_takes_too_long_is_repeated_too(
     settings: Settings, empty_database: None
 ) -> None:
     async with running(settings) as (app, _):
-        reader = app.extensions["database"].reader()
+        reader = app.database.reader()
         # Longer than a cheap read may take, and shorter than any read may.
         found = await reader.scalar(text("SELECT 1 FROM pg_sleep(0.3)"))
 
@@ -236,7 +236,7 @@ async def test_a_cheap_read_that_takes_too_long_goes_on_as_a_costly_one(
     ):
         await client.post("/foss", json=foss())
         await stack.enter_async_context(before_each_read(engine, what))
-        reader = app.extensions["database"].reader()
+        reader = app.database.reader()
         timeout = await reader.scalar(text("SHOW statement_timeout"))
         in_time = await codes([client.get("/foss?sort=-name"), client.get("/foss/1")])
         costly_kinds = [*vars(reader)["_slow"]]
@@ -499,7 +499,7 @@ async def test_a_write_waits_a_short_time_for_a_lock(
     assert (await in_time).status_code == 201
     await error_of(late, 503, "Unavailable")
     assert late.headers["Retry-After"] == "1"
-    async with running(settings) as (app, _), app.extensions["database"].writer() as session:
+    async with running(settings) as (app, _), app.database.writer() as session:
         lock_timeout = await session.scalar(text("SHOW lock_timeout"))
 
     assert lock_timeout == f"{limits.LOCK_SECONDS.value}s"
@@ -507,7 +507,7 @@ async def test_a_write_waits_a_short_time_for_a_lock(
 
 async def test_no_read_is_run_by_parallel_workers(settings: Settings) -> None:
     async with running(settings) as (app, _):
-        reader = app.extensions["database"].reader()
+        reader = app.database.reader()
         for session in (reader, reader.costly):
             assert await session.scalar(text("SHOW max_parallel_workers_per_gather")) == "0"
 

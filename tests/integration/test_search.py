@@ -10,7 +10,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from quart import Quart
 from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -22,6 +21,7 @@ from service.common.resource.search.backend import weigh
 from service.common.resource.search.pages import FAR, NEAR, STEP, affordable, step_of
 from service.common.resource.search.trigrams import FEW, LENGTH, has_trigrams
 from service.common.resource.search.weights import Reading, Search
+from service.common.web import App
 from service.foss.backend import FOSS
 from service.foss.models import Foss
 from tests.integration.test_collection import links
@@ -66,7 +66,7 @@ class Statement:
 
 
 @contextmanager
-def statements(app: Quart) -> Iterator[list[Statement]]:
+def statements(app: App) -> Iterator[list[Statement]]:
     """Yield the list of the statements that the application sends meanwhile."""
     sent: list[Statement] = []
 
@@ -75,7 +75,7 @@ def statements(app: Quart) -> Iterator[list[Statement]]:
 
     listeners = [
         (one.sync_engine, partial(note, work))
-        for work, one in vars(app.extensions["database"])["_alone_engines"].items()
+        for work, one in vars(app.database)["_alone_engines"].items()
     ]
     for engine, listener in listeners:
         event.listen(engine, "before_cursor_execute", listener)
@@ -88,7 +88,7 @@ def statements(app: Quart) -> Iterator[list[Statement]]:
 
 
 @pytest.fixture(scope="module")
-async def filled(app: Quart, engine: AsyncEngine) -> AsyncIterator[list[dict[str, Any]]]:
+async def filled(app: App, engine: AsyncEngine) -> AsyncIterator[list[dict[str, Any]]]:
     """Return the records of a table that the planner knows; it is empty afterwards."""
     async with engine.connect() as connection:
         await connection.execution_options(isolation_level="AUTOCOMMIT")
@@ -141,7 +141,7 @@ def _read(node: dict[str, Any]) -> int:
 @pytest.mark.parametrize("sort", SORTS)
 @pytest.mark.parametrize("limit", [1, 200])
 async def test_a_search_reads_little_more_than_the_cheaper_way(
-    app: Quart, engine: AsyncEngine, filled: list[dict[str, Any]], sort: str, limit: int
+    app: App, engine: AsyncEngine, filled: list[dict[str, Any]], sort: str, limit: int
 ) -> None:
     client = app.test_client()
     ordered = in_order(filled, sort)
@@ -160,7 +160,7 @@ async def test_a_search_reads_little_more_than_the_cheaper_way(
 
 
 async def test_an_order_that_an_index_begins_is_read_until_the_page_is_full(
-    app: Quart, filled: list[dict[str, Any]]
+    app: App, filled: list[dict[str, Any]]
 ) -> None:
     with statements(app) as sent:
         await app.test_client().get("/foss?q=spread&sort=name,-email&limit=200")
@@ -169,7 +169,7 @@ async def test_an_order_that_an_index_begins_is_read_until_the_page_is_full(
 
 
 async def test_a_step_in_order_stores_its_matches_alone(
-    app: Quart, engine: AsyncEngine, filled: list[dict[str, Any]]
+    app: App, engine: AsyncEngine, filled: list[dict[str, Any]]
 ) -> None:
     client = app.test_client()
     for q, stored in {"zqxjkv": 0, "rarely": 1}.items():
@@ -186,7 +186,7 @@ def _stored(node: dict[str, Any]) -> int:
 
 
 async def test_the_statistics_say_what_it_takes_to_read_in_an_order(
-    app: Quart, filled: list[dict[str, Any]]
+    app: App, filled: list[dict[str, Any]]
 ) -> None:
     expected = {
         "id": Reading(),
@@ -195,7 +195,7 @@ async def test_the_statistics_say_what_it_takes_to_read_in_an_order(
         "name,-email": Reading(),
         "updated_at,name": Reading(sorted_at_once=RECORDS),
     }
-    session = app.extensions["database"].reader()
+    session = app.database.reader()
     for sort, reading in expected.items():
         order = order_of(sort.split(","), FOSS.keys)
         search = await weigh(session, Foss, ("name", "email"), "spread", order)
@@ -234,7 +234,7 @@ def test_a_long_search_takes_few_steps_and_reads_no_more_than_a_short_one_too_ma
 
 @pytest.mark.parametrize("q", ["spread", "toolate", "rarely", "zqxjkv", "zq", "20"])
 async def test_the_pages_of_a_search_lead_to_each_match_and_back(
-    app: Quart, filled: list[dict[str, Any]], q: str
+    app: App, filled: list[dict[str, Any]], q: str
 ) -> None:
     client = app.test_client()
     for sort in ("-id", "name,-email"):
@@ -254,7 +254,7 @@ async def test_the_pages_of_a_search_lead_to_each_match_and_back(
             assert [record["id"] for record in await last.get_json()] == page
 
 
-async def test_exact_filters_narrow_a_search(app: Quart, filled: list[dict[str, Any]]) -> None:
+async def test_exact_filters_narrow_a_search(app: App, filled: list[dict[str, Any]]) -> None:
     client = app.test_client()
     record = next(one for one in filled if has(one, "rarely"))
     for name, q in product(("name", "email"), ("rarely", "zqxjkv", "ra")):
@@ -265,7 +265,7 @@ async def test_exact_filters_narrow_a_search(app: Quart, filled: list[dict[str, 
 
 
 async def test_what_clients_search_for_makes_no_new_statements(
-    app: Quart, filled: list[dict[str, Any]]
+    app: App, filled: list[dict[str, Any]]
 ) -> None:
     client = app.test_client()
     texts = set()
@@ -304,7 +304,7 @@ def test_a_search_reads_so_many_records_in_order_at_most() -> None:
     ],
 )
 async def test_a_text_that_repeats_its_beginning_is_a_costly_search(
-    app: Quart, filled: list[dict[str, Any]], q: str, work: Work
+    app: App, filled: list[dict[str, Any]], q: str, work: Work
 ) -> None:
     """PostgreSQL compares it from its beginning at each letter of a text."""
     with statements(app) as sent:
@@ -315,14 +315,14 @@ async def test_a_text_that_repeats_its_beginning_is_a_costly_search(
 
 @pytest.mark.parametrize("q", ["日本語", "проект", "①②③④⑤", "\u212a\u212a\u212a", "zq", "-a.b-"])
 async def test_a_text_that_postgresql_has_no_trigram_of_is_a_costly_search(
-    app: Quart, engine: AsyncEngine, filled: list[dict[str, Any]], q: str
+    app: App, engine: AsyncEngine, filled: list[dict[str, Any]], q: str
 ) -> None:
     with statements(app) as sent:
         await app.test_client().get(f"/foss?{urlencode({'q': q})}")
 
     assert {one.work for one in sent} == {Work.COSTLY}
 
-    search = await weigh(app.extensions["database"].reader(), Foss, ("name", "email"), q)
+    search = await weigh(app.database.reader(), Foss, ("name", "email"), q)
     async with engine.connect() as connection:
         trigrams = await connection.scalar(text("SELECT show_trgm(:q)"), {"q": q})
 
@@ -331,7 +331,7 @@ async def test_a_text_that_postgresql_has_no_trigram_of_is_a_costly_search(
 
 @pytest.mark.parametrize("q", ["Größe", "rarely", "日本語 rarely"])
 async def test_a_text_that_few_records_have_is_no_costly_search(
-    app: Quart, engine: AsyncEngine, filled: list[dict[str, Any]], q: str
+    app: App, engine: AsyncEngine, filled: list[dict[str, Any]], q: str
 ) -> None:
     with statements(app) as sent:
         await app.test_client().get(f"/foss?{urlencode({'q': q})}")
@@ -343,7 +343,7 @@ async def test_a_text_that_few_records_have_is_no_costly_search(
     assert {one.work for one in sent} == {Work.SEARCHES}
 
 
-async def test_nothing_waits_to_be_written_to_the_index(app: Quart, engine: AsyncEngine) -> None:
+async def test_nothing_waits_to_be_written_to_the_index(app: App, engine: AsyncEngine) -> None:
     """A list of what waits grows without bound, and each search reads all of it."""
     del app
     async with engine.connect() as connection:
@@ -355,7 +355,7 @@ async def test_nothing_waits_to_be_written_to_the_index(app: Quart, engine: Asyn
 
 
 async def test_the_index_is_asked_for_few_trigrams_of_a_long_text(
-    app: Quart, engine: AsyncEngine, filled: list[dict[str, Any]]
+    app: App, engine: AsyncEngine, filled: list[dict[str, Any]]
 ) -> None:
     count = text(
         "SELECT sum(cardinality(show_trgm(part))) FROM unnest(CAST(:parts AS text[])) part"
@@ -376,7 +376,7 @@ async def test_the_index_is_asked_for_few_trigrams_of_a_long_text(
 
 
 async def test_a_search_for_which_the_index_reads_many_entries_is_costly(
-    app: Quart, filled: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+    app: App, filled: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pages, "ENTRIES", RECORDS // 10)
     with statements(app) as sent:
@@ -386,7 +386,7 @@ async def test_a_search_for_which_the_index_reads_many_entries_is_costly(
 
 
 async def test_counts_and_exports_use_the_index_if_it_is_of_use(
-    app: Quart, engine: AsyncEngine, filled: list[dict[str, Any]]
+    app: App, engine: AsyncEngine, filled: list[dict[str, Any]]
 ) -> None:
     client = app.test_client()
     for q, most in {"rarely": 10, "zqxjkv": 0, "xample host": RECORDS}.items():

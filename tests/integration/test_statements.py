@@ -5,12 +5,12 @@ from itertools import permutations, product
 from typing import Any
 
 import pytest
-from quart import Quart
 from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service import limits
 from service.common.database.database import Work
+from service.common.web import App
 from tests.client import Client
 from tests.factories import foss
 
@@ -23,9 +23,9 @@ TAGS = limits.ENTITY_TAGS.value
 
 
 @pytest.fixture
-async def seen(app: Quart, client: Client) -> AsyncIterator[set[str]]:
+async def seen(app: App, client: Client) -> AsyncIterator[set[str]]:
     """Return the texts of the statements that the service has executed."""
-    database, texts = app.extensions["database"], set()
+    database, texts = app.database, set()
     engines = [
         engine.sync_engine
         for name in ("_engines", "_alone_engines")
@@ -102,7 +102,7 @@ def shapes() -> Iterator[str]:
 
 
 async def test_other_fields_leave_no_more_statements_than_a_connection_keeps(
-    app: Quart, client: Client
+    app: App, client: Client
 ) -> None:
     """Prepared statements are what PostgreSQL keeps in memory for a connection."""
     for _ in range(3):
@@ -111,7 +111,7 @@ async def test_other_fields_leave_no_more_statements_than_a_connection_keeps(
     for query in asked:
         assert (await client.get(f"/foss?limit=1&{query}")).status_code == 200
     # Most of these orders have no index.
-    engine: AsyncEngine = vars(app.extensions["database"])["_engines"][Work.COSTLY]
+    engine: AsyncEngine = vars(app.database)["_engines"][Work.COSTLY]
     async with engine.connect() as connection:
         # The pool gives the connection that was used last.
         count = await connection.scalar(text("SELECT count(*) FROM pg_prepared_statements"))

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from quart import Quart, g
+from quart import g
 from quart.wrappers import Response
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from service import create_app
 from service.common.database.database import Work
 from service.common.middleware.unit_of_work import session, single_write
+from service.common.web import App
 from service.foss.backend import FOSS
 from service.settings import Settings
 from tests.envelope import error_of
@@ -158,7 +159,7 @@ async def objection(engine: AsyncEngine, state: str) -> AsyncIterator[None]:
     ],
 )
 async def test_a_commit_that_fails_is_answered_like_any_other_error(
-    app: Quart, engine: AsyncEngine, empty_database: None, state: str, status: int, type_: str
+    app: App, engine: AsyncEngine, empty_database: None, state: str, status: int, type_: str
 ) -> None:
     async with objection(engine, state):
         response = await app.test_client().post("/foss", json=foss())
@@ -215,7 +216,7 @@ async def test_every_connection_is_given_back(settings: Settings, empty_database
             await client.post("/foss", json=foss(email="ada@example.org"))
             await client.post("/foss", json={})
             await client.get("/foss/99")
-        engines = vars(app.extensions["database"])["_engines"].values()
+        engines = vars(app.database)["_engines"].values()
 
         assert [engine.pool.checkedout() for engine in engines] == [0] * len(Work)
         assert len(await (await client.get("/foss")).get_json()) == 1

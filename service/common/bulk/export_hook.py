@@ -25,7 +25,7 @@ from service.common.bulk.forms import Csv, LineForm, Ndjson
 from service.common.contract import JSON, MORE_CONTENT
 from service.common.database import BYTES_FOR_OTHERS, Database, Transfer, release
 from service.common.errors import cause_of
-from service.common.web import current_request, lift_deadline
+from service.common.web import current_application, current_request, lift_deadline
 
 # Small enough to show whether the client makes progress.
 PIECE = BYTES_FOR_OTHERS
@@ -87,7 +87,7 @@ def preferred_form() -> LineForm | None:
 
 async def answer_lines(export: Export, query: Any, form: LineForm) -> Response:
     """Return the lines as they come; the first of them are there already."""
-    database: Database = current_app.extensions["database"]
+    database = current_application().database
     session, transfer = database.bulk(), Transfer()
     # This checks the query, and asks the database for nothing yet.
     exported = export(session, query, form)

@@ -12,7 +12,6 @@ from typing import Any, cast
 
 from quart import current_app, g, request
 from quart.typing import ResponseReturnValue
-from quart.wrappers import Response
 from quart_schema.validation import QUART_SCHEMA_REQUEST_ATTRIBUTE as REQUESTS
 from quart_schema.validation import QUART_SCHEMA_RESPONSE_ATTRIBUTE as RESPONSES
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -45,7 +44,8 @@ def register(app: App, max_bytes: int, max_line_bytes: int) -> None:
     admission = Admission(limits.IMPORTS.value, limits.IMPORTS_WAITING.value, room.wanted)
 
     async def open_lines() -> None:
-        body: object = current_request().body
+        asked = current_request()
+        body: object = asked.body
         if isinstance(body, StreamedBody) and request.mimetype in more_media_types():
             parameters = request.mimetype_params
             if parameters.get("charset", "utf-8").lower() not in {"utf-8", "utf8"}:
@@ -58,16 +58,11 @@ def register(app: App, max_bytes: int, max_line_bytes: int) -> None:
             g.import_transfer = transfer = Transfer()
             transfers.add(transfer)
             view = current_app.view_functions[cast("str", request.endpoint)]
-            cast("dict[str, Any]", request.view_args)["payload"] = _lines(view, body, transfer)
+            asked.payload = _lines(view, body, transfer)
             use_bulk_session(transfer)
 
-    async def finish(response: Response) -> Response:
-        await leave(None)
-        return response
-
-    async def leave(error: BaseException | None) -> None:
+    def leave() -> None:
         """Let another import in."""
-        del error
         if "import_transfer" in g:
             transfers.remove(g.pop("import_transfer"))
             admission.leave()
@@ -83,8 +78,7 @@ def register(app: App, max_bytes: int, max_line_bytes: int) -> None:
 
     app.before_request(open_lines)
     # The answer may wait for the rest of the body.
-    app.after_request(finish)
-    app.teardown_request(leave)
+    app.when_answered(leave)
 
 
 def imports(store: Import) -> Callable[[View], View]:

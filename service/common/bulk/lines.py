@@ -8,7 +8,7 @@ from math import inf
 from typing import Any, Protocol
 
 from service.common.bulk.ndjson import ReadRecord
-from service.common.contract import Payload
+from service.common.contract import Payload, StreamedPayload
 from service.common.errors import MAX_FAULTS, Fault, InvalidAPIRequest
 
 # How many records are sent to the database at once, and stored by one statement, and from how many
@@ -42,7 +42,7 @@ class Staged(Protocol):
         """Store those of some lines; return the faults that came up since they were checked."""
 
 
-class Lines:
+class Lines(StreamedPayload):
     """The records of a body, which is read once.
 
     `ignored` are the properties that a record has, but no client can set: what was exported can be

@@ -10,7 +10,7 @@ from service.common.contract.parsing import (
 )
 from service.common.contract.parts import JSON, PROBLEM, REQUEST_ID, TYPES, Document
 from service.common.contract.payloads import Error, Message
-from service.common.contract.validation import Payload, SchemaError, load_schemas
+from service.common.contract.validation import Payload, SchemaError, StreamedPayload, load_schemas
 
 __all__ = [
     "JSON",
@@ -25,6 +25,7 @@ __all__ = [
     "Message",
     "Payload",
     "SchemaError",
+    "StreamedPayload",
     "add_content",
     "convert",
     "load_schemas",

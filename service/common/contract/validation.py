@@ -1,6 +1,7 @@
 """JSON Schema files (draft 2020-12) to compiled validators, and a value to its faults."""
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -123,6 +124,18 @@ def _compile(name: str, document: dict[str, Any], registry: Registry) -> Schema:
             sentence = f"at {pointer(error.instance_path)}: {fault_of(error).message}"
         raise SchemaError(f"schemas/{name}: {sentence}") from error
     return Schema(document, validator)
+
+
+class StreamedPayload(ABC):
+    """A payload that is read from the client while the view runs."""
+
+    @abstractmethod
+    async def read_first(self) -> None:
+        """Wait for the first part, or the end."""
+
+    @abstractmethod
+    async def fingerprint(self) -> bytes:
+        """Read the rest, and return a digest of the whole."""
 
 
 class Payload(BaseModel):

@@ -5,14 +5,12 @@ transaction of the record: either both are stored, or neither.
 """
 
 from hashlib import sha256
-from typing import Any, cast
 
 from quart import Quart, current_app, g, request
 from quart.wrappers import Response
 
 from service import limits
-from service.common.bulk import Lines
-from service.common.contract import Payload
+from service.common.contract import Payload, StreamedPayload
 from service.common.errors import Fault, InvalidAPIRequest, RequestInProgress
 from service.common.idempotency import backend
 from service.common.idempotency.payloads import IdempotencyKeyHeader
@@ -40,24 +38,25 @@ async def replay() -> Response | None:
     Raises RequestInProgress: the first is still running. Raises InvalidAPIRequest (422): the
     payload is another one.
     """
-    arguments = cast("dict[str, Any]", current_request().view_args)
-    if not isinstance(arguments.get("headers"), IdempotencyKeyHeader):
+    asked = current_request()
+    headers, payload = asked.declared_headers, asked.payload
+    if not isinstance(headers, IdempotencyKeyHeader) or payload is None:
         return None
-    key = arguments.pop("headers").idempotency_key
+    key = headers.idempotency_key
     if key is None:
         return None
-    if isinstance(arguments["payload"], Lines):
+    if isinstance(payload, StreamedPayload):
         # No connection waits for a client that has only begun to send.
-        await arguments["payload"].read_first()
+        await payload.read_first()
     keys: set[str] = current_app.extensions["idempotency_keys"]
     if key in keys:
         raise RequestInProgress(IN_PROGRESS)
     keys.add(key)
     g.idempotency_key = key
-    return await in_time(_replay(key, arguments["payload"]))
+    return await in_time(_replay(key, payload))
 
 
-async def _replay(key: str, payload: Payload | Lines) -> Response | None:
+async def _replay(key: str, payload: Payload | StreamedPayload) -> Response | None:
     # Another process may have the key.
     if not await backend.lock_key(session(), key, _lock_milliseconds(payload)):
         raise RequestInProgress(IN_PROGRESS)
@@ -74,9 +73,9 @@ async def _replay(key: str, payload: Payload | Lines) -> Response | None:
     return response
 
 
-def _lock_milliseconds(payload: Payload | Lines) -> int | None:
+def _lock_milliseconds(payload: Payload | StreamedPayload) -> int | None:
     # An import waits as long as its statements may run, with a key or without.
-    return None if isinstance(payload, Lines) else limits.KEYED_LOCK_MILLISECONDS.value
+    return None if isinstance(payload, StreamedPayload) else limits.KEYED_LOCK_MILLISECONDS.value
 
 
 async def keep(response: Response) -> Response:
@@ -104,7 +103,7 @@ async def forget(error: BaseException | None) -> None:
         current_app.extensions["idempotency_keys"].remove(g.pop("idempotency_key"))
 
 
-async def _fingerprint(payload: Payload | Lines) -> bytes:
+async def _fingerprint(payload: Payload | StreamedPayload) -> bytes:
     """Return a short name for what is asked."""
     target = f"{request.method} {request.path} {request.mimetype} ".encode()
     return sha256(target + await payload.fingerprint()).digest()

@@ -7,22 +7,21 @@ in progress every answer takes as long as all of them together, and health check
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 
-from quart import Quart, current_app, g, has_request_context
-from quart.wrappers import Response
+from quart import current_app, g, has_request_context
 
 from service import limits
-from service.common.web import Admission, current_request
+from service.common.web import Admission, App, current_request
 
 HEALTH = frozenset({"/livez", "/readyz"})
 WAIT_SECONDS = limits.QUEUE_SECONDS.value
 BUSY = "The service has more requests than it can answer. Try again shortly."
 
 
-def register(app: Quart, pool_size: int) -> None:
+def register(app: App, pool_size: int) -> None:
     """Bound the requests in progress of a service with so many connections to its database."""
     app.extensions["admission"] = Admission(requests_in_progress(pool_size))
-    app.after_request(finish)
-    app.teardown_request(leave)
+    # What follows the answer waits for the client alone.
+    app.when_answered(leave)
 
 
 def requests_in_progress(pool_size: int) -> int:
@@ -51,14 +50,7 @@ def lent() -> Iterator[None]:
         yield
 
 
-async def finish(response: Response) -> Response:
-    """Let another request in: what follows waits for the client alone."""
-    await leave(None)
-    return response
-
-
-async def leave(error: BaseException | None) -> None:
+def leave() -> None:
     """Let another request in."""
-    del error
     if "admission" in g:
         g.pop("admission").leave()

@@ -1,12 +1,13 @@
 """Schema validation: what a view declares of body, headers and query string is enforced here.
 
 A view declares with quart-schema's `document_request`, `document_headers` and
-`document_querystring`, and gets a value as its argument `payload`, `headers` or `query`.
+`document_querystring`, and gets the values as its arguments `payload`, `headers` and `query`.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache, lru_cache
+from inspect import signature
 from itertools import islice
 from typing import Any, cast
 
@@ -36,22 +37,26 @@ def register(app: Quart) -> None:
 
 
 async def check_schemas() -> None:
-    """Put the values of body, headers and query string among the view's arguments.
+    """Read body, headers and query string, and give them to the view.
 
     Raises InvalidAPIRequest: malformed (400), or not as the schema file says (422).
     """
     asked = current_request()
     view = current_app.view_functions[cast("str", asked.endpoint)]
-    arguments = cast("dict[str, Any]", asked.view_args)
-    # A body of lines is there already, and is read later: imports have a limit of their own.
-    if "payload" not in arguments:
+    # A bulk import has set its payload, which is read later; it has a limit of its own.
+    if asked.payload is None:
         declared = getattr(view, REQUEST, None)
         size = await body_size() if declared else 0
         await admit()
         if declared:
-            arguments["payload"] = await _read_payload(declared[0], size)
+            asked.payload = await _read_payload(declared[0], size)
+    arguments = cast("dict[str, Any]", asked.view_args)
+    if asked.payload is not None:
+        arguments["payload"] = asked.payload
     if model := getattr(view, HEADERS, None):
-        arguments["headers"] = _read_headers(model, asked.headers)
+        asked.declared_headers = _read_headers(model, asked.headers)
+        if _takes_headers(view):
+            arguments["headers"] = asked.declared_headers
     if model := getattr(view, QUERY, None):
         arguments["query"] = _read_query(model, asked.query_string)
     elif asked.query_string.strip(b"&") and asked.path not in PUBLIC_PATHS:
@@ -104,6 +109,12 @@ def _unexpected(names: Iterable[str]) -> InvalidAPIRequest:
     sentence = f"There are no parameters here, but {quoted or 'some'} came"
     fault = Fault("", "additionalProperties", sentence)
     return InvalidAPIRequest(status_code=422, faults=[fault])
+
+
+@cache
+def _takes_headers(view: Callable[..., Any]) -> bool:
+    # Those of a hook, such as `Idempotency-Key`, need no parameter.
+    return "headers" in signature(view).parameters
 
 
 @cache

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator
 
-from quart import Quart, current_app, g
+from quart import g
 from quart.wrappers import Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -17,18 +17,18 @@ from service.common.database import (
     release,
 )
 from service.common.middleware.admission import lent
-from service.common.web import answer
+from service.common.web import App, answer, current_application
 from service.settings import Settings
 
 FIRST_ERROR = 400
 
 
-def register(app: Quart, settings: Settings) -> None:
+def register(app: App, settings: Settings) -> None:
     """Commit after a view that succeeded; roll back in every other case.
 
     The connections are opened with the application, and closed with it.
     """
-    database = app.extensions["database"] = Database(settings, lent)
+    database = app.database = Database(settings, lent)
 
     @app.while_serving
     async def connections() -> AsyncGenerator[None, None]:
@@ -48,14 +48,14 @@ def session() -> AsyncSession:
     if "session" not in g:
         if "single_write" in g and g.single_write.has_written:
             raise RuntimeError(SECOND_WRITE)
-        g.session = _database().writer()
+        g.session = current_application().database.writer()
     current: AsyncSession = g.session
     return current
 
 
 def reader() -> Autocommit:
     """Return what runs reads that need no transaction: each statement sees what is committed."""
-    return _database().reader()
+    return current_application().database.reader()
 
 
 def single_write() -> Session:
@@ -68,25 +68,21 @@ def single_write() -> Session:
         transaction: AsyncSession = g.session
         return transaction
     if "single_write" not in g:
-        g.single_write = _database().single_write()
+        g.single_write = current_application().database.single_write()
     current: SingleWrite = g.single_write
     return current
 
 
 def health() -> Autocommit:
     """Return the session of a health check: no other request can take its connection."""
-    return _database().health()
-
-
-def _database() -> Database:
-    database: Database = current_app.extensions["database"]
-    return database
+    return current_application().database.health()
 
 
 def use_bulk_session(transfer: Transfer) -> None:
     """Give the request a session for many records, before it has another."""
-    g.transfer, g.session = transfer, _database().bulk()
-    _database().transfers[transfer] = g.session
+    database = current_application().database
+    g.transfer, g.session = transfer, database.bulk()
+    database.transfers[transfer] = g.session
 
 
 async def finish(response: Response) -> Response:
@@ -111,4 +107,4 @@ async def close(error: BaseException | None) -> None:
         await release(g.pop("session"))
     finally:
         if "transfer" in g:
-            _database().transfers.pop(g.pop("transfer"))
+            current_application().database.transfers.pop(g.pop("transfer"))

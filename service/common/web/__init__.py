@@ -1,7 +1,7 @@
 """The application, a request, its body and its answer."""
 
 from service.common.web.admission import Admission
-from service.common.web.app import App
+from service.common.web.app import App, current_application
 from service.common.web.bodies import StreamedBody
 from service.common.web.body_limits import body_size, take_body
 from service.common.web.connection import GIVE_UP
@@ -27,6 +27,7 @@ __all__ = [
     "begin_drain",
     "body_size",
     "choose_request_id",
+    "current_application",
     "current_request",
     "has_left",
     "in_time",

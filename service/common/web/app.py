@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
-from quart import Quart, g
+from quart import Quart, current_app, g
+from quart.wrappers import Response
 from quart.wrappers.base import BaseRequestWebsocket
 from werkzeug.routing import MapAdapter
 
-from service.common.database import is_stale_plan
+from service.common.database import Database, is_stale_plan
 from service.common.web import json_exceptions
 from service.common.web.body_budget import Budget
 from service.common.web.connection import NoSessions, OneTaskConnection
@@ -31,6 +32,8 @@ class App(Quart):
     request_class = JSONRequest
     json_provider_class = OrjsonProvider
     session_interface = NoSessions()  # type: ignore[assignment]  # Quart means any interface.
+    # Set by the unit of work.
+    database: Database
 
     def __init__(self, name: str, settings: Settings) -> None:
         super().__init__(name, static_folder=None)
@@ -48,6 +51,20 @@ class App(Quart):
         # Media types of bodies that are read as they arrive, and their limits in bytes.
         self.streamed_bodies: dict[str, int] = {}
         self._coroutine_of = lru_cache(super().ensure_async)
+
+    def when_answered(self, release: Callable[[], None]) -> None:
+        """Call `release` when the answer is made, and when the request ends; it may be repeated."""
+
+        async def after_request(response: Response) -> Response:
+            release()
+            return response
+
+        async def teardown(error: BaseException | None) -> None:
+            del error
+            release()
+
+        self.after_request(after_request)
+        self.teardown_request(teardown)
 
     async def asgi_app(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer what the server received; `OneTaskConnection` makes the request of it."""
@@ -88,3 +105,8 @@ class App(Quart):
     def ensure_async(self, func: Any) -> Callable[..., Any]:
         """Return a coroutine function; Quart looks at each hook at each request."""
         return self._coroutine_of(func)
+
+
+def current_application() -> App:
+    """Return the application of the request."""
+    return cast("App", current_app)

@@ -4,9 +4,18 @@ from quart import request as request_proxy
 from quart.wrappers import Request
 from werkzeug.utils import cached_property
 
+from service.common.contract import Payload, StreamedPayload
+
 
 class JSONRequest(Request):
-    """A request; see `bodies` for its body."""
+    """A request; see `bodies` for its body.
+
+    The schemas hook sets `payload`, from the body, and `declared_headers`, from the header fields
+    that the view declares; the hook of bulk imports sets the `payload` of an import.
+    """
+
+    payload: Payload | StreamedPayload | None = None
+    declared_headers: Payload | None = None
 
     @cached_property
     def blueprints(self) -> list[str]:
@@ -14,9 +23,9 @@ class JSONRequest(Request):
         return super().blueprints
 
 
-def current_request() -> Request:
+def current_request() -> JSONRequest:
     """Return the request itself: `quart.request` looks for it again at each use."""
-    current: Request = request_proxy._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001  # werkzeug's name for it.
+    current: JSONRequest = request_proxy._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001  # werkzeug's name for it.
     return current
 
 
