@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -52,6 +53,7 @@ class Victim:
             "DATABASE_URL": url,
             "DRAIN_SECONDS": "0",
             "SECURE_API_KEY": KEY,
+            **image_variables("MALLOC_MMAP_THRESHOLD_"),
         }
         with theirs, self.log.open("wb") as log:
             self._process = psutil.Popen(
@@ -199,3 +201,9 @@ class Peaks:
             before = self._victim.processor()
             self.livez = max(self.livez, livez(self._victim.port) or 0)
             self.livez_work = max(self.livez_work, self._victim.processor() - before)
+
+
+def image_variables(*names: str) -> dict[str, str]:
+    """Return variables of the environment that the Dockerfile sets."""
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    return {name: match[1] for name in names if (match := re.search(rf"\b{name}=(\S+)", text))}
