@@ -1,1 +1,1 @@
-"""The stack as local processes, and the chores that need more than a line of shell."""
+"""The commands behind `just`, and the stack as local processes."""

@@ -84,7 +84,8 @@ def replace(outdated: list[str], count: int) -> None:
         _scale(count)
         for one in replicas():
             _wait_until_healthy(one)
-        compose.must("up", "--detach", "--no-deps", "--no-build", "chores")
+        # An older version names this service differently: its container is an orphan.
+        compose.must("up", "--detach", "--no-deps", "--no-build", "--remove-orphans", "maintenance")
     finally:
         upstream.send_to_all()
 

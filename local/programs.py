@@ -47,6 +47,6 @@ def choose(settings: Settings, state: Path) -> Choice:
         environment={"BIND": ",".join(binds)},
         stop_seconds=stop_seconds,
     )
-    chores = Program("chores", [sys.executable, "-m", "service.maintenance"], priority=4)
+    maintenance = Program("maintenance", [sys.executable, "-m", "service.maintenance"], priority=4)
     databases = [postgres] if settings.database_url is None else []
-    return Choice([*databases, api, *proxies, chores], note)
+    return Choice([*databases, api, *proxies, maintenance], note)

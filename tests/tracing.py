@@ -18,7 +18,7 @@ UNTRACED = (
     *("tests/test_layers.py", "tests/test_limits.py"),
 )
 # But these alone run what starts and stops those processes.
-TRACED = ("tests/socket/test_chores.py", "tests/socket/test_process.py")
+TRACED = ("tests/socket/test_maintenance.py", "tests/socket/test_process.py")
 # By it, coverage traces the Python processes that a test starts.
 VARIABLE = "COVERAGE_PROCESS_CONFIG"
 # They do their work when they are imported.

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from service import maintenance as chores
+from service import maintenance
 from service.common.database.database import Database
 from service.settings import Settings
 from tests.client import Client
@@ -65,13 +65,13 @@ async def test_the_first_write_at_the_new_primary_succeeds(
         assert (await client.get("/readyz")).status_code == 200
 
 
-async def test_the_chores_go_on_at_the_new_primary(server: Server) -> None:
+async def test_maintenance_continues_on_the_new_primary(server: Server) -> None:
     database = Database(Settings(database_url=server.url("failing")))
     await database.open()
     try:
         with read_only(server, "failing"):
-            during = await chores.do(database)
-        after = await chores.do(database)
+            during = await maintenance.do(database)
+        after = await maintenance.do(database)
     finally:
         await database.close()
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from service import maintenance as chores
+from service import maintenance
 from service.common.database.database import Database
 from service.logs import configure_logs
 from service.settings import ROOT, Settings
@@ -70,12 +70,12 @@ async def test_the_log_names_host_setting_and_remedy_and_the_client_is_not_told(
     assert "hidden" not in log
 
 
-async def test_the_log_of_the_chores_names_them_too(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_the_log_of_maintenance_names_them_too(capsys: pytest.CaptureFixture[str]) -> None:
     settings = Settings(database_url="postgresql://u:hidden@127.0.0.1:1/d", log_format="json")
     configure_logs(settings)
     database = Database(settings)
     await database.open()
-    done = await chores.do(database)
+    done = await maintenance.do(database)
     await database.close()
     log = capsys.readouterr().out
 

@@ -8,8 +8,7 @@ from quart import Quart
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service import limits
-from service import maintenance as chores
+from service import limits, maintenance
 from service.common.database.database import Database
 from service.common.idempotency import backend
 from service.common.idempotency.payloads import IdempotencyKeyHeader
@@ -212,14 +211,14 @@ async def test_a_key_is_kept_for_24_hours(client: Client, engine: AsyncEngine) -
     assert await count(engine, "idempotencykey") == 1
 
 
-async def test_the_chores_delete_what_has_expired(
+async def test_maintenance_deletes_what_has_expired(
     app: Quart, client: Client, engine: AsyncEngine
 ) -> None:
     await client.post("/foss", json=foss(), headers=KEY)
     await age(engine, "24:00:01")
     await client.post("/foss", json=foss(), headers={"Idempotency-Key": "young"})
     database: Database = app.extensions["database"]
-    await chores.do(database)
+    await maintenance.do(database)
     async with engine.connect() as connection:
         left = (await connection.scalars(text("SELECT key FROM idempotencykey"))).all()
 
@@ -227,14 +226,14 @@ async def test_the_chores_delete_what_has_expired(
     assert await count(engine) == 2
 
 
-async def test_the_chores_delete_in_parts(
+async def test_maintenance_deletes_in_batches(
     app: Quart, client: Client, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(backend, "BATCH", 2)
     for number in range(5):
         await client.post("/foss", json=foss(), headers={"Idempotency-Key": str(number)})
     await age(engine, "25:00:00")
-    await chores.do(app.extensions["database"])
+    await maintenance.do(app.extensions["database"])
 
     assert await count(engine, "idempotencykey") == 0
 

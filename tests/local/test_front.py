@@ -67,7 +67,7 @@ def test_without_a_usable_nginx_the_service_is_the_front_and_says_why(
 
     assert reason in choice.note
     assert choice.note.endswith(programs.WITHOUT_NGINX)
-    assert [program.name for program in choice.programs] == ["postgres", "api", "chores"]
+    assert [program.name for program in choice.programs] == ["postgres", "api", "maintenance"]
     assert api.environment == {"BIND": f"127.0.0.2:{settings.http_port}"}
 
 

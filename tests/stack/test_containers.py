@@ -21,7 +21,7 @@ from tests.stack.project import Stack
 
 pytestmark = pytest.mark.stack
 
-CONTAINERS = ["postgres", "api", "chores", "nginx"]
+CONTAINERS = ["postgres", "api", "maintenance", "nginx"]
 CONFIGURATION = "/tmp/nginx.conf"  # noqa: S108
 
 
@@ -103,7 +103,7 @@ def test_nginx_alone_is_reachable_from_the_host(stack: Stack) -> None:
     ports = {name: stack.inspect(name)["NetworkSettings"]["Ports"] for name in CONTAINERS}
     published = {name: [port for port, to in found.items() if to] for name, found in ports.items()}
 
-    assert published == {"postgres": [], "api": [], "chores": [], "nginx": ["8080/tcp"]}
+    assert published == {"postgres": [], "api": [], "maintenance": [], "nginx": ["8080/tcp"]}
 
 
 @pytest.mark.parametrize("network", ["database", "backend"])
