@@ -1,4 +1,4 @@
-"""A failover: the database takes no changes for a while, then another server does."""
+"""A failover: the database is read-only for a while, then another server accepts writes."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -20,7 +20,10 @@ from service.failures import OperatorError, explain, guarded, report
     [
         (OSError(errno.ENOSPC, "no space", "/x/y"), "The disk is full. Make room"),
         (OSError(errno.EDQUOT, "quota"), "The disk is full. Make room"),
-        (OSError(errno.EROFS, "read-only", "/x/y"), "/x/y can't be used: read-only. Name another"),
+        (
+            OSError(errno.EROFS, "read-only", "/x/y"),
+            "/x/y can't be used: read-only. Choose another",
+        ),
         (OSError(errno.ENOTDIR, "not a directory", "/x/y"), "/x/y can't be used: not a directory."),
         (OSError(errno.EMFILE, "too many"), "Too many files are open"),
         (OSError(errno.EAGAIN, "again"), "The machine has no memory or no process left"),
@@ -56,7 +59,7 @@ def test_nobody_is_told_to_take_what_is_not_of_the_project(
     for path in (Path("/etc/passwd"), Path("/root/x/y"), Path("/usr"), Path("/nowhere")):
         told = denied(path)
 
-        assert "belongs to root, and you are nobody. Name another place" in told
+        assert "belongs to root, and you are nobody. Choose another path" in told
         assert "chown" not in told
         assert "remove" not in told
 
