@@ -54,13 +54,13 @@ def test_a_slow_client_gets_all_of_a_large_answer(impatient: Service) -> None:
             time.sleep(len(data) / 500_000)  # A slow reader is what is tested.
 
     assert bytes(found).partition(b"\r\n\r\n")[2] == CONTENT
-    assert "answer ended" not in impatient.log.read_text()
+    assert "response aborted" not in impatient.log.read_text()
 
 
 @pytest.mark.limit("PROGRESS_SECONDS")
 def test_a_client_that_does_not_read_is_cut(impatient: Service) -> None:
     with connect(impatient, BUNDLE) as connection:
-        impatient.wait_for("nobody read from it for 1 s")
+        impatient.wait_for("the client did not read for 1 s")
         deadline = time.monotonic() + 30
         while is_open(impatient, connection):
             assert time.monotonic() < deadline
