@@ -1,1 +1,1 @@
-"""The application, a request, its body and its answer."""
+"""The application, requests, bodies and responses."""
