@@ -142,8 +142,8 @@ async def test_faults_have_their_lines_and_nothing_is_stored(client: Client) -> 
         (4, "/email", "uniqueItems", "Email `taken@example.org` has already been taken"),
         (7, "", "required", "'email' is a required property"),
         (8, "", "type", "[1] is not of type 'object'"),
-        (9, "/name", "pattern", "A text can't hold U+0000"),
-        (10, "", "format", "The line is not valid JSON: the property 'name' is there twice"),
+        (9, "/name", "pattern", "The character U+0000 can't be stored"),
+        (10, "", "format", "The line is not valid JSON: the property 'name' is duplicated"),
         (11, "", "format", "The line is not valid JSON: Expecting value, at column 10"),
         (
             12,
@@ -214,7 +214,7 @@ async def test_faults_of_csv_have_the_lines_that_an_editor_shows(client: Client)
     ("head", "sentence"),
     [
         ("", "There is no line with the names of the fields"),
-        ("name,email,name", "The name 'name' is there twice"),
+        ("name,email,name", "The name 'name' is duplicated"),
         ("name", "'email' is a required property"),
         ("name,email,colour", "Additional properties are not allowed ('colour' was unexpected)"),
         ("Name,Email", "'name' is a required property"),

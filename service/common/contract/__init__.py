@@ -1,1 +1,1 @@
-"""The contract: schema files to validators, strict parsing, and the parts of OpenAPI."""
+"""The contract: validators from schema files, strict parsing, and the parts of OpenAPI."""

@@ -1,1 +1,1 @@
-"""The database: connections, sessions, transactions, and what its errors mean."""
+"""The database: connections, sessions, transactions, and the meaning of its errors."""

@@ -1,1 +1,1 @@
-"""Hooks that belong to no feature, one a file."""
+"""Hooks that belong to no feature, one per file."""

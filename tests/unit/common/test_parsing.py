@@ -63,11 +63,11 @@ def test_malformed_json_is_a_400_with_a_sentence(body: bytes) -> None:
     ("body", "sentence"),
     [
         (b"", "The request body is empty: send a JSON value."),
-        (b'{"a": "\xff"}', "The request body is not UTF-8: byte 7 is wrong."),
+        (b'{"a": "\xff"}', "The request body is not UTF-8: byte 7 is invalid."),
         (b"[NaN]", "The request body is not valid JSON: NaN is not JSON."),
         (b"[-Infinity]", "The request body is not valid JSON: -Infinity is not JSON."),
         (b"1e400", "The request body is not valid JSON: the number '1e400' is out of range."),
-        (b'{"a":1,"a":2}', "The request body is not valid JSON: the property 'a' is there twice."),
+        (b'{"a":1,"a":2}', "The request body is not valid JSON: the property 'a' is duplicated."),
         (b"[" * 65 + b"]" * 65, "The request body nests deeper than 64."),
         (b"[" * 4000, "The request body nests deeper than 64."),
         (b"[" * 100_000, "The request body has more than 5000 values: send them in parts."),
@@ -335,7 +335,7 @@ def test_a_text_that_postgresql_cant_hold_is_a_fault_where_it_is(
     faults = text_faults(value)
 
     assert sorted((fault.pointer, fault.message) for fault in faults) == sorted(
-        (pointer, f"A text can't hold {code}") for pointer, code in found
+        (pointer, f"The character {code} can't be stored") for pointer, code in found
     )
     assert {fault.keyword for fault in faults} <= {"pattern"}
     for fault in faults:

@@ -320,7 +320,7 @@ def test_what_is_no_object_is_refused(value: object) -> None:
 
 
 def test_faults_that_were_found_before_are_told_instead_of_the_schemas() -> None:
-    fault = Fault("/name", "pattern", "A text can't hold U+0000")
+    fault = Fault("/name", "pattern", "The character U+0000 can't be stored")
 
     with pytest.raises(InvalidAPIRequest) as caught:
         CreateFoss.check({"name": "\x00"}, [fault])
@@ -489,7 +489,7 @@ def test_a_file_that_follows_from_another_is_not_written_by_hand(tmp_path: Path)
     write(tmp_path, "foss/foss.json", RECORD)
     write(tmp_path, "foss/get_foss.json", {"title": "GetFoss"})
 
-    with pytest.raises(SchemaError, match=r"get_foss\.json: it follows from `x-collection`"):
+    with pytest.raises(SchemaError, match=r"get_foss\.json: also derived from `x-collection`"):
         load_schemas(tmp_path)
 
 
