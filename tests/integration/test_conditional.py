@@ -142,7 +142,7 @@ async def test_a_current_tag_in_if_none_match_is_a_412_and_changes_nothing(
     error = await error_of(response, 412, "PreconditionFailed")
 
     assert error["message"] == (
-        "`If-None-Match` excludes the present version of Foss with `id: 1`."
+        "`If-None-Match` excludes the current version of Foss with `id: 1`."
     )
     assert response.headers["ETag"] == '"2"'
     assert (await (await client.get(record)).get_json())["name"] == "Zed"

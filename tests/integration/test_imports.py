@@ -201,9 +201,9 @@ async def test_faults_of_csv_have_the_lines_that_an_editor_shows(client: Client)
         (12, "format"),
         (13, "format"),
     ]
-    assert found[1][3] == "1 fields, where the first line has 2"
+    assert found[1][3] == "The line has 1 fields, the first line has 2"
     assert found[4][3] == "Byte 0 is not UTF-8"
-    not_csv = "Not CSV as RFC 4180 has it: a {} is where none may be"
+    not_csv = "Not valid CSV (RFC 4180): a {} is not allowed here"
     assert {found[place][3] for place in (3, 6, 7)} == {not_csv.format("quotation mark")}
     assert found[8][3] == not_csv.format("carriage return")
     assert found[9][3] == "A quotation mark is not closed"
@@ -213,14 +213,14 @@ async def test_faults_of_csv_have_the_lines_that_an_editor_shows(client: Client)
 @pytest.mark.parametrize(
     ("head", "sentence"),
     [
-        ("", "There is no line with the names of the fields"),
+        ("", "The line with the names of the fields is missing"),
         ("name,email,name", "The name 'name' is duplicated"),
         ("name", "'email' is a required property"),
         ("name,email,colour", "Additional properties are not allowed ('colour' was unexpected)"),
         ("Name,Email", "'name' is a required property"),
         ('"",""', "'name' is a required property"),
-        ("\n\n", "There is no line with the names of the fields"),
-        ('"na"me,email', "Not CSV as RFC 4180 has it: a quotation mark is where none may be"),
+        ("\n\n", "The line with the names of the fields is missing"),
+        ('"na"me,email', "Not valid CSV (RFC 4180): a quotation mark is not allowed here"),
         ("n" * 10_001, "The line is longer than 10000 bytes"),
         (b"na\xffme,email", "Byte 2 is not UTF-8"),
     ],

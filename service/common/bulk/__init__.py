@@ -1,1 +1,1 @@
-"""Bulk import and export: many records in a body of lines."""
+"""Bulk import and export of records as NDJSON or CSV."""

@@ -1,1 +1,1 @@
-"""Answers that are kept, so that a request can be repeated without being done twice."""
+"""Idempotency keys: stored responses, so that a request can be repeated safely."""

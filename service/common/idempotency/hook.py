@@ -1,6 +1,6 @@
-"""Idempotency keys: a request that is repeated gets the answer of the first, and is not done twice.
+"""Idempotency keys: a repeated request gets the response of the first, and is not executed again.
 
-A view declares them with `document_headers(IdempotencyKeyHeader)`. The answer is kept in the
+A view declares them with `document_headers(IdempotencyKeyHeader)`. The response is stored in the
 transaction of the record: either both are stored, or neither.
 """
 
@@ -27,7 +27,7 @@ IN_PROGRESS = "The first request with this key is still running: try again soon.
 
 
 def register(app: Quart) -> None:
-    """Answer from what is kept before the view, and keep the answer before the commit."""
+    """Replay a stored response before the view, and store a new one before the commit."""
     # The keys of this process's requests in progress. Further requests with one of these need no
     # connection to the database, so they can't keep requests with other keys from getting one.
     app.extensions["idempotency_keys"] = set()
@@ -37,10 +37,10 @@ def register(app: Quart) -> None:
 
 
 async def replay() -> Response | None:
-    """Return the answer that is kept, if there is one.
+    """Return the stored response, if there is one.
 
-    Raises RequestInProgress: the first is still running. Raises InvalidAPIRequest (422): the
-    payload is another one.
+    Raises RequestInProgress if the first request is still running, and InvalidAPIRequest (422) if
+    its payload was another one.
     """
     arguments = cast("dict[str, Any]", current_request().view_args)
     if not isinstance(arguments.get("headers"), IdempotencyKeyHeader):
@@ -49,7 +49,7 @@ async def replay() -> Response | None:
     if key is None:
         return None
     if isinstance(arguments["payload"], Lines):
-        # No connection waits for a client that has only begun to send.
+        # So that no connection is held while the client begins to send.
         await arguments["payload"].read_first()
     keys: set[str] = current_app.extensions["idempotency_keys"]
     if key in keys:
@@ -60,7 +60,7 @@ async def replay() -> Response | None:
 
 
 async def _replay(key: str, payload: Payload | Lines) -> Response | None:
-    # Another process may have the key.
+    # Another process may hold the key.
     if not await backend.lock_key(session(), key, _lock_milliseconds(payload)):
         raise RequestInProgress(IN_PROGRESS)
     kept = await backend.select_key(session(), key)
@@ -68,7 +68,7 @@ async def _replay(key: str, payload: Payload | Lines) -> Response | None:
         g.idempotency = key, payload
         return None
     if kept.fingerprint != await _fingerprint(payload):
-        sentence = "This key was given to another request: use a new one"
+        sentence = "This key was used for another request: use a new one"
         fault = Fault("/Idempotency-Key", "const", sentence)
         raise InvalidAPIRequest(status_code=422, faults=[fault])
     response = Response(kept.body, status=kept.status, headers=kept.headers)
@@ -77,12 +77,12 @@ async def _replay(key: str, payload: Payload | Lines) -> Response | None:
 
 
 def _lock_milliseconds(payload: Payload | Lines) -> int | None:
-    # An import waits as long as its statements may run, with a key or without.
+    # An import waits for locks as long as its statements may run, with or without a key.
     return None if isinstance(payload, Lines) else limits.KEYED_LOCK_MILLISECONDS.value
 
 
 async def keep(response: Response) -> Response:
-    """Keep the answer with the record; an error is not kept, for it may pass."""
+    """Store the response with the record; errors are not stored, because they may be temporary."""
     if response.status_code != CREATED or "idempotency" not in g:
         return response
     key, payload = g.pop("idempotency")
@@ -91,15 +91,15 @@ async def keep(response: Response) -> Response:
     request_ = {"key": key, "fingerprint": await _fingerprint(payload)}
     try:
         await in_time(backend.insert_key(session(), request_ | facts))
-    except Exception as error:  # noqa: BLE001  # Whatever it is, it is the answer now.
+    except Exception as error:  # noqa: BLE001  # Rendered as the response.
         return await answer(error)
     return response
 
 
 async def forget(error: BaseException | None) -> None:
-    """Let another request have the key.
+    """Release the key for other requests.
 
-    A request that is cancelled may not be rolled back yet; then the database's lock decides.
+    A cancelled request may not be rolled back yet; then the database's lock decides.
     """
     del error
     if "idempotency_key" in g:
@@ -107,6 +107,6 @@ async def forget(error: BaseException | None) -> None:
 
 
 async def _fingerprint(payload: Payload | Lines) -> bytes:
-    """Return a short name for what is asked."""
+    """Return a hash of the request."""
     target = f"{request.method} {request.path} {request.mimetype} ".encode()
     return sha256(target + await payload.fingerprint()).digest()

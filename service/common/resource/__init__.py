@@ -1,1 +1,1 @@
-"""What a blueprint composes: pages, cursors, fields, entity tags, search."""
+"""The parts of a blueprint's resource: pages, cursors, fields, entity tags, search."""

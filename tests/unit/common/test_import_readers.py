@@ -149,7 +149,7 @@ def test_a_record_that_is_not_csv_is_told_with_its_cause(record: bytes, mark: st
 
     assert value is None
     assert faults == [
-        Fault("", "format", f"Not CSV as RFC 4180 has it: a {mark} is where none may be")
+        Fault("", "format", f"Not valid CSV (RFC 4180): a {mark} is not allowed here")
     ]
     assert good == (3, {"name": "Ada", "email": "ada@example.org"}, [])
 
@@ -164,7 +164,7 @@ def test_python_reads_each_record_that_the_grammar_allows(text: str) -> None:
 
 
 def test_a_line_of_carriage_returns_names_no_fields() -> None:
-    with pytest.raises(InvalidAPIRequest, match="a carriage return is where none may be"):
+    with pytest.raises(InvalidAPIRequest, match="a carriage return is not allowed here"):
         read(CsvReader(LIMIT, CreateFoss), b"\r\r\nname,email\n", [])
 
 

@@ -265,7 +265,7 @@ async def test_an_update_of_a_version_that_is_refused_fails_and_tells_it(
         await domain.update_foss(SESSION, 1, UpdateFoss(**changes), Versions(refused=refused))
 
     assert caught.value.response_headers == {"ETag": '"1"'}
-    assert caught.value.message.startswith("`If-None-Match` excludes the present version")
+    assert caught.value.message.startswith("`If-None-Match` excludes the current version")
     assert (backend.records[1].name, backend.changes) == ("Ada", 0)
 
 

@@ -1,4 +1,4 @@
-"""The batches of an application: what a connection is asked for, and who waits for the answer."""
+"""The batches of an application: statements in flight, and the calls that wait for them."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Mapping
@@ -13,11 +13,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.common.database.waits import note
 
-# How many keys share a statement at most.
+# The maximum number of keys that share a statement.
 MOST = 256
-# For how long calls wait for a statement before another one goes out beside it.
+# How long calls wait for a statement before another one is sent concurrently.
 SLOW_SECONDS = 1
-# The value of a call that shares its result with others of the same key.
+# The value of a call that shares its result with calls of the same key.
 SHARED = object()
 
 Run = Callable[[AsyncSession, Mapping[Any, Any]], Awaitable[Mapping[Any, Any]]]
@@ -25,9 +25,9 @@ Run = Callable[[AsyncSession, Mapping[Any, Any]], Awaitable[Mapping[Any, Any]]]
 
 @dataclass(frozen=True, slots=True)
 class Connections:
-    """Where a batch gets a session, whether others may still get one, and the state for the log.
+    """How to get a session, whether others can still get one, and the state for the log.
 
-    Callers wait for a result within `waiting`.
+    Callers wait for a result inside `waiting`.
     """
 
     session: Callable[[], AbstractAsyncContextManager[AsyncSession]]
@@ -38,7 +38,7 @@ class Connections:
 
 @dataclass(slots=True, eq=False)
 class Flight:
-    """A session on its way, and the calls that its statement was sent for."""
+    """A session with a statement in flight, and the calls of that statement."""
 
     aboard: list["Call"] = field(default_factory=list)
     task: asyncio.Task[None] | None = None
@@ -46,7 +46,7 @@ class Flight:
 
 @dataclass(slots=True, eq=False)
 class Call:
-    """Who asks for what, where the result goes, and what it is aboard of."""
+    """A call: its key and value, its result, and the flight that it is part of."""
 
     key: Any
     value: Any
@@ -55,7 +55,7 @@ class Call:
 
 
 class Batch:
-    """Calls that may share a statement: those that wait for the one in flight to return."""
+    """Calls that may share a statement, waiting for the one in flight to return."""
 
     def __init__(self, run: Run, connections: Connections, forget: Callable[[], object]) -> None:
         self._run, self._connections, self._forget = run, connections, forget
@@ -77,20 +77,20 @@ class Batch:
             note(error, f"{awaited}; {self._connections.state()}", since)
             flight = call.flight or self._flight
             if flight and all(one.result.done() for one in flight.aboard or self._waiting):
-                # All who asked have gone.
-                flight.task.cancel()  # type: ignore[union-attr]  # It has had one from its start.
+                # All callers were cancelled.
+                flight.task.cancel()  # type: ignore[union-attr]  # Set since its start.
             raise
 
     def _start(self) -> None:
         flight = self._flight = Flight()
-        # In a context of its own, for it is no part of the request that comes first.
+        # In a context of its own, because it is not part of the first request.
         loop = asyncio.get_running_loop()
         flight.task = loop.create_task(self._fly(flight), context=Context())
         flight.task.add_done_callback(partial(self._land, flight))
 
     async def _fly(self, flight: Flight) -> None:
         async with self._connections.session() as session:
-            # Until there is a connection, more may come.
+            # More calls may arrive until there is a connection.
             await session.connection()
             loop = asyncio.get_running_loop()
             slow = loop.call_later(SLOW_SECONDS, self._go_on_without, flight)
@@ -100,15 +100,15 @@ class Batch:
                     for call in flight.aboard:
                         if not call.result.done():
                             call.result.set_result(found.get(call.key))
-                    # What the next statement finds is not what this one found.
+                    # The next statement must not see cached records.
                     session.expunge_all()
                     if self._flight is not flight or not self._connections.has_room():
-                        break  # Others go on, or wait for the connection.
+                        break  # Another flight continues, or others wait for the connection.
             finally:
                 slow.cancel()
 
     def _board(self, flight: Flight) -> dict[Any, Any]:
-        """Take those who wait, and return their values by key."""
+        """Take waiting calls into a flight, and return their values by key."""
         values: dict[Any, Any] = {}
         flight.aboard, left = [], []
         for call in self._waiting:
@@ -122,9 +122,9 @@ class Batch:
         return values
 
     def _land(self, flight: Flight, task: asyncio.Task[None]) -> None:
-        """Tell those who still wait for a flight what went wrong; let the next one go."""
+        """Pass an error to the calls of a flight, and start the next one."""
         error = None if task.cancelled() else task.exception()
-        # Where it did not get as far as boarding, all have waited for it.
+        # If it failed before it took calls, all waiting calls fail.
         waiting = self._waiting if self._flight is flight else []
         for call in flight.aboard or waiting:
             if error is not None and not call.result.done():
@@ -132,7 +132,7 @@ class Batch:
         self._go_on_without(flight)
 
     def _go_on_without(self, flight: Flight) -> None:
-        """Let those who wait go by another flight, unless they do so already."""
+        """Start another flight for the waiting calls, unless there is one already."""
         if self._flight is not flight:
             return
         self._flight = None
@@ -144,7 +144,7 @@ class Batch:
 
 
 class Batches:
-    """The batches of one application, by what may share a statement."""
+    """The batches of an application; calls of the same `group` may share a statement."""
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
@@ -153,7 +153,7 @@ class Batches:
     def call(
         self, group: Hashable, run: Run, key: Any, value: Any = SHARED
     ) -> Coroutine[Any, Any, Any]:
-        """Return what `run` has under the key, or None; its sessions are for it alone."""
+        """Return the result of `run` for the key, or None; `run` has its session to itself."""
         batch = self._batches.get(group)
         if batch is None:
             forget = partial(self._batches.pop, group)
