@@ -169,7 +169,7 @@ def test_a_second_server_never_starts_on_the_same_data(
     door.rename(directory / "elsewhere")
     before = (directory / "postmaster.pid").read_text(encoding="utf-8")
 
-    with pytest.raises(EmbeddedPostgresError, match="a server still runs on its data"):
+    with pytest.raises(EmbeddedPostgresError, match="a server is still running on its data"):
         embedded.start_server(directory)
 
     assert (directory / "postmaster.pid").read_text(encoding="utf-8") == before
