@@ -81,15 +81,17 @@ class Database:
     """The connections of an application, from `open` to `close`."""
 
     def __init__(
-        self, settings: Settings, lent: Callable[[], AbstractContextManager[None]] = nullcontext
+        self,
+        settings: Settings,
+        suspended: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
-        """Prepare the connections; requests wait for slow kinds of work within `lent`."""
+        """Prepare the connections; requests wait for slow kinds of work within `suspended`."""
         self._settings = settings
-        self._lent = lent
+        self._suspended = suspended
         self._engines: dict[Work, AsyncEngine] = {}
         self._alone_engines: dict[Work, AsyncEngine] = {}
-        costly = Autocommit(replace(self._connections(Work.COSTLY), waiting=lent))
-        connections = replace(self._connections(Work.SEARCHES), waiting=lent)
+        costly = Autocommit(replace(self._connections(Work.COSTLY), waiting=suspended))
+        connections = replace(self._connections(Work.SEARCHES), waiting=suspended)
         searches = Autocommit(connections, costly=costly)
         self._reader = Autocommit(
             self._connections(Work.READS),
@@ -129,14 +131,16 @@ class Database:
             pool = cast("WorkPool", engine.pool)
             pool.name = work
             if work in SLOW:
-                pool.while_waiting = self._wait_for_transfer if work is Work.BULK else self._lent
+                pool.while_waiting = (
+                    self._wait_for_transfer if work is Work.BULK else self._suspended
+                )
             self._engines[work] = engine
             # Shares the pool.
             self._alone_engines[work] = engine.execution_options(isolation_level="AUTOCOMMIT")
 
     @contextmanager
     def _wait_for_transfer(self) -> Iterator[None]:
-        with self._lent(), self._room.wanted():
+        with self._suspended(), self._room.wanted():
             yield
 
     def _transfers_with_connection(self) -> Iterator[Transfer]:

@@ -44,10 +44,10 @@ async def admit() -> None:
 
 
 @contextmanager
-def lent() -> Iterator[None]:
+def suspended() -> Iterator[None]:
     """Leave while the request waits for something else, so that another one is admitted."""
     admission: Admission | None = g.get("admission") if has_request_context() else None
-    with nullcontext() if admission is None else admission.lent():
+    with nullcontext() if admission is None else admission.suspended():
         yield
 
 

@@ -19,7 +19,7 @@ from werkzeug.datastructures import Headers
 from service.common.contract.parsing import parse_json, parse_query, text_faults
 from service.common.contract.validation import Payload, load_schemas
 from service.common.errors import MAX_NAMES, Fault, InvalidAPIRequest, quote
-from service.common.middleware.admission import admit, lent
+from service.common.middleware.admission import admit, suspended
 from service.common.middleware.guard import PUBLIC_PATHS
 from service.common.web.body_limits import body_size, take_body
 from service.common.web.request import current_request
@@ -66,7 +66,7 @@ async def _read_payload(model: type[Payload], size: int) -> Payload:
         return _parse(model, await take_body())
     # One after another, with other requests in between: many may arrive at the same time.
     turn: asyncio.Lock = current_app.extensions["large_body"]
-    with lent():
+    with suspended():
         await turn.acquire()
     try:
         await asyncio.sleep(0)

@@ -14,7 +14,7 @@ from service.common.database.batching.autocommit import (
 )
 from service.common.database.database import Database, commit, release
 from service.common.database.transfers import Transfer
-from service.common.middleware.admission import lent
+from service.common.middleware.admission import suspended
 from service.common.web.json_exceptions import answer
 from service.settings import Settings
 
@@ -26,7 +26,7 @@ def register(app: Quart, settings: Settings) -> None:
 
     The connections are opened and closed with the application.
     """
-    database = app.extensions["database"] = Database(settings, lent)
+    database = app.extensions["database"] = Database(settings, suspended)
 
     @app.while_serving
     async def connections() -> AsyncGenerator[None, None]:

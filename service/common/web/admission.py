@@ -52,7 +52,7 @@ class Admission:
             self._slots.release()
 
     @contextmanager
-    def lent(self) -> Iterator[None]:
+    def suspended(self) -> Iterator[None]:
         """Leave while waiting for something else, so that another task is admitted.
 
         Afterwards the limit may be exceeded, until as many tasks leave.

@@ -51,7 +51,7 @@ async def test_who_gives_up_waiting_takes_no_place() -> None:
 async def test_who_waits_for_something_else_lets_another_in_and_then_goes_on_at_once() -> None:
     admission = Admission(running=1)
     await admission.enter("Busy.", 0)
-    with admission.lent():
+    with admission.suspended():
         await admission.enter("Busy.", 0)
         with pytest.raises(Unavailable):
             await admission.enter("Busy.", 0)
@@ -69,7 +69,7 @@ async def test_who_waits_several_times_leaves_as_many_places_as_before() -> None
     for _ in range(3):
         await admission.enter("Busy.", 0)
         for _ in range(3):
-            with admission.lent():
+            with admission.suspended():
                 pass
         admission.leave()
     await admission.enter("Busy.", 0)
