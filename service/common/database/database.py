@@ -101,7 +101,7 @@ class Database:
         )
         self._writes = Autocommit(
             self._connections(Work.WRITES),
-            patient=partial(self._alone, Work.BLOCKED),
+            blocked=partial(self._alone, Work.BLOCKED),
             costly=costly,
         )
         self._health = Autocommit(self._connections(Work.HEALTH))

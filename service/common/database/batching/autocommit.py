@@ -35,7 +35,7 @@ class Autocommit:
         self,
         connections: Connections,
         *,
-        patient: Sessions | None = None,
+        blocked: Sessions | None = None,
         costly: "Autocommit | None" = None,
         searches: "Autocommit | None" = None,
         is_cheap: bool = False,
@@ -43,12 +43,12 @@ class Autocommit:
         """Create it with connections for statements.
 
         A statement that fails because another transaction holds a lock is repeated on a connection
-        of `patient`, where it waits for the lock. `costly` runs reads whose cost grows with the
+        of `blocked`, where it waits for the lock. `costly` runs reads whose cost grows with the
         table, and `searches` other searches. If it `is_cheap`, reads that were canceled because
         they took too long are repeated by `costly`.
         """
         self._connections = connections
-        self._patient = patient
+        self._blocked = blocked
         self.costly = costly or self
         self.searches = searches or self
         self._is_cheap = is_cheap
@@ -113,9 +113,9 @@ class Autocommit:
         except DBAPIError as error:
             if self._is_cheap and is_canceled(error):
                 return await self.costly._run_alone(run, args, options)  # noqa: SLF001  # Of this class.
-            if self._patient is None or not is_locked(error):
+            if self._blocked is None or not is_locked(error):
                 raise
-        async with self._patient() as session:
+        async with self._blocked() as session:
             return await run(session, *args, **options)
 
 
