@@ -142,11 +142,11 @@ def _free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def livez(port: int, patience: float = 30) -> float | None:
+def livez(port: int, timeout: float = 30) -> float | None:
     """Return the seconds that a new connection waits for `/livez`, or None if there is no 200."""
     began = time.perf_counter()
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=patience) as connection:
+        with socket.create_connection(("127.0.0.1", port), timeout=timeout) as connection:
             connection.sendall(LIVEZ)
             found = connection.recv(1000)
     except OSError:
@@ -154,7 +154,7 @@ def livez(port: int, patience: float = 30) -> float | None:
     taken = time.perf_counter() - began
     if found.startswith(b"HTTP/1.1 200 "):
         return taken
-    return None if taken < patience else patience
+    return None if taken < timeout else timeout
 
 
 class Peaks:

@@ -52,8 +52,8 @@ def import_(settings: Settings, arguments: list[str]) -> int:
                     bar.advance(task, len(piece))
 
         headers = {"Content-Type": form}
-        patience = httpx.Timeout(SECONDS, read=STORE_SECONDS)
-        response = client.post(COLLECTION, content=pieces(), headers=headers, timeout=patience)
+        timeout = httpx.Timeout(SECONDS, read=STORE_SECONDS)
+        response = client.post(COLLECTION, content=pieces(), headers=headers, timeout=timeout)
     if response.status_code != httpx.codes.CREATED:
         raise CommandError(f"{_reason(response)}\nNothing of {source} was stored.")
     print(f"Stored {response.json()['created']} records.")

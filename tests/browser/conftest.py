@@ -29,7 +29,7 @@ Colors = Literal["active", "none"]
 HOST = "flusk.example"
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 # For a machine that is busy with other work; whatever is there sooner is taken at once.
-PATIENCE_MS = 30_000
+TIMEOUT_MS = 30_000
 # What a browser showed in the last run, for people to look at.
 ARTIFACTS = ROOT / "tests" / ".artifacts"
 
@@ -112,8 +112,8 @@ async def visit(
     """Return the page at `/docs`, opened on empty tables by somebody who was never here."""
     size = ViewportSize(width=1280, height=900)
     page = await browser.new_page(viewport=size, forced_colors=colors)
-    page.set_default_timeout(PATIENCE_MS)
-    expect.set_options(timeout=PATIENCE_MS)
+    page.set_default_timeout(TIMEOUT_MS)
+    expect.set_options(timeout=TIMEOUT_MS)
     visit = Visit(page, f"http://{HOST}:{service.port}")
     page.on("request", visit.note_request)
     page.on("console", visit.note_message)

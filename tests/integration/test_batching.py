@@ -49,8 +49,8 @@ async def before_each_read(engine: AsyncEngine, what: str) -> AsyncIterator[None
 
 
 @pytest.fixture(autouse=True)
-def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let cheap reads take long: none of them begins again."""
+def _slow_cheap_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let cheap reads take long, so that none is restarted."""
     monkeypatch.setattr(database, "CHEAP_READ_SECONDS", 60)
 
 

@@ -90,14 +90,14 @@ async def test_a_statement_that_ends_in_time_is_answered(
     async with (
         before_each_read(engine, WAIT),
         engine.connect() as gate,
-        client_with(settings, database_statement_timeout=seconds) as patient,
+        client_with(settings, database_statement_timeout=seconds) as slow,
     ):
         await gate.execute(text("SELECT pg_advisory_lock(42)"))
-        reading = asyncio.create_task(patient.get("/foss"))
+        reading = asyncio.create_task(slow.get("/foss"))
         await until(engine, WAITING, 1)
         await gate.execute(text("SELECT pg_advisory_unlock(42)"))
         response = await reading
-        reader = patient.app.extensions["database"].reader()
+        reader = slow.app.extensions["database"].reader()
         timeout = await reader.costly.scalar(text("SHOW statement_timeout"))
 
     assert response.status_code == 200

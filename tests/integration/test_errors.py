@@ -221,11 +221,11 @@ async def test_a_view_that_never_returns_is_a_504(settings: Settings) -> None:
 async def test_a_timeout_of_the_view_itself_is_not_taken_for_the_deadline(app: Quart) -> None:
     other = create_app(Settings(database_url=None))
 
-    @other.get("/impatient")
-    async def impatient() -> dict[str, Any]:
+    @other.get("/timeout")
+    async def timeout() -> dict[str, Any]:
         raise TimeoutError
 
-    error = await error_of(await other.test_client().get("/impatient"), 504, "DeadlineExceeded")
+    error = await error_of(await other.test_client().get("/timeout"), 504, "DeadlineExceeded")
 
     assert error["message"] == "The database took too long to answer."
 

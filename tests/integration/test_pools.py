@@ -71,8 +71,8 @@ def pool_of(app: Quart, work: Work) -> WorkPool:
 
 
 @pytest.fixture(autouse=True)
-def _patient(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let cheap reads take long, but for the tests of that: a machine may be slow."""
+def _slow_cheap_reads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let cheap reads take long, except in the tests of that: the machine may be slow."""
     limit = request.node.get_closest_marker("limit")
     if limit is None or "CHEAP_READ_MILLISECONDS" not in limit.args:
         monkeypatch.setattr(database, "CHEAP_READ_SECONDS", 60)

@@ -243,8 +243,8 @@ async def test_what_a_killed_service_did_not_finish_is_not_stored(
 async def test_a_body_that_rests_is_a_408(
     tmp_path: Path, database_url: str, engine: AsyncEngine, empty_database: None
 ) -> None:
-    with running(tmp_path, database_url, ("-m", "tests.socket.impatient")) as impatient:
-        answered = impatient.raw(HEAD + chunk(lines(6000)))
+    with running(tmp_path, database_url, ("-m", "tests.socket.short_timeouts")) as service:
+        answered = service.raw(HEAD + chunk(lines(6000)))
 
     assert answered.startswith(b"HTTP/1.1 408 ")
     assert b"connection: close" in answered.lower()
@@ -272,8 +272,8 @@ async def test_nobody_waits_for_a_client_that_has_not_sent_its_records(
 @pytest.mark.limit("PROGRESS_SECONDS", "TRANSFER_BYTES")
 def test_a_trickle_is_no_progress(tmp_path: Path, database_url: str, empty_database: None) -> None:
     with (
-        running(tmp_path, database_url, ("-m", "tests.socket.impatient")) as impatient,
-        socket.create_connection(("127.0.0.1", impatient.port)) as connection,
+        running(tmp_path, database_url, ("-m", "tests.socket.short_timeouts")) as service,
+        socket.create_connection(("127.0.0.1", service.port)) as connection,
     ):
         connection.settimeout(0.1)
         connection.sendall(HEAD)
