@@ -257,11 +257,11 @@ def test_a_folder_without_room_or_right_is_one_sentence_and_nothing_stays(
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_text("before")
     for name, reason in (
-        ("folder", "it is there, and is not a file"),
+        ("folder", "it exists and is not a file"),
         ("none/a.dump", "No such file or directory"),
         ("file/a.dump", "Not a directory"),
         ("/proc/a.dump", "No such file or directory"),
-        ("/dev/null", "it is there, and is not a file"),
+        ("/dev/null", "it exists and is not a file"),
     ):
         with pytest.raises(CommandError, match=reason):
             save(url, tmp_path / name)

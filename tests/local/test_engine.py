@@ -118,9 +118,11 @@ def test_what_runs_is_not_guessed(
 ) -> None:
     fake(script)
 
-    with pytest.raises(CommandError, match=f"can't be found out: .*{SILENT[script]}"):
+    with pytest.raises(
+        CommandError, match=f"Can't check whether containers run: .*{SILENT[script]}"
+    ):
         command(settings, [])
-    assert "Nothing runs" not in capsys.readouterr().out
+    assert "Nothing is running" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("script", STOPPED)
@@ -130,7 +132,7 @@ def test_on_an_engine_that_is_stopped_nothing_runs(
     fake(script)
 
     assert modes.down(settings, []) == 0
-    assert "Nothing runs" in capsys.readouterr().out
+    assert "Nothing is running" in capsys.readouterr().out
 
 
 def test_without_docker_up_starts_local_processes_without_a_word(

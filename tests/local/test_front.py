@@ -46,13 +46,13 @@ def test_nginx_on_path_comes_first(folders: Path) -> None:
 @pytest.mark.parametrize(
     ("script", "reason"),
     [
-        (None, "nginx is not installed: there is none on PATH or in the usual folders. "),
+        (None, "nginx is not installed: it is not on PATH or in the usual folders. "),
         ("echo 'nginx version: nginx/1.16.1' >&2", "is nginx 1.16.1; nginx 1.18.0 or later"),
         ("echo 'nginx: error while loading libssl' >&2; exit 127", "while loading libssl. The"),
-        ("exit 1", "it does not say why. The"),
+        ("exit 1", "it prints no reason. The"),
         (
             REFUSING,
-            'refuses its configuration: nginx: [emerg] unknown directive "limit_req" in x. ',
+            'rejects its configuration: nginx: [emerg] unknown directive "limit_req" in x. ',
         ),
     ],
 )

@@ -90,4 +90,4 @@ def test_without_a_stack_the_way_to_one_is_told(project: Project) -> None:
     refused = project.just("export", "records.csv")
 
     assert refused.returncode == 1
-    assert "The stack does not run: `./just up` first." in refused.stderr
+    assert "The stack does not run: run `./just up` first." in refused.stderr

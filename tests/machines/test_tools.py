@@ -63,7 +63,7 @@ def test_a_second_start_needs_no_network(clone: Clone) -> None:
     checkout = clone("offline", HOME="/nonexistent")
     curl = f"curl -sS --fail {checkout.url}/foss"
     commands = f"./just up local && {curl} && ./just ps && ./just down"
-    assert without_network(checkout, commands).strip().endswith("The data stay.")
+    assert without_network(checkout, commands).strip().endswith("The data are kept.")
 
 
 def without_network(checkout: Checkout, commands: str) -> str:

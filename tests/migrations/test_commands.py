@@ -264,7 +264,7 @@ def test_a_revision_takes_any_message(tmp_path: Path, message: str) -> None:
 
 @pytest.mark.parametrize("message", ["", " \n", "a\0b"])
 def test_a_revision_without_a_message_is_refused(message: str) -> None:
-    with pytest.raises(LocalCommandError, match="Say what the migration does"):
+    with pytest.raises(LocalCommandError, match="Describe the migration"):
         local_migrations.revise(Settings(), [message])
 
 

@@ -30,4 +30,4 @@ def test_the_stack_runs_in_a_folder_of_any_name(tmp_path: Path, folder: str) -> 
     # The name follows from the folder, so the data are found without `.env` too.
     assert again.returncode == 0, again.stdout + again.stderr
     assert names.split().count(stack.name) >= 5
-    assert (down.returncode, down.stdout) == (0, "Stopped. The data stay.\n")
+    assert (down.returncode, down.stdout) == (0, "Stopped. The data are kept.\n")

@@ -82,7 +82,7 @@ def test_a_device_in_place_of_the_file_stays(tmp_path: Path) -> None:
     path = tmp_path / ".env"
     path.symlink_to(os.devnull)
 
-    with pytest.raises(CommandError, match="not an ordinary file"):
+    with pytest.raises(CommandError, match="not a regular file"):
         add_missing(path)
     assert Path(os.devnull).is_char_device()
 
