@@ -70,7 +70,7 @@ def _containers_certainly_run(settings: Settings) -> bool:
         return containers_run(settings)
     except EngineError as error:
         raise CommandError(
-            f"No local processes run. Can't check whether containers run: {error}"
+            f"No local processes run. Can't check whether containers of this project run: {error}"
         ) from error
 
 

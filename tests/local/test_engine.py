@@ -119,7 +119,8 @@ def test_what_runs_is_not_guessed(
     fake(script)
 
     with pytest.raises(
-        CommandError, match=f"Can't check whether containers run: .*{SILENT[script]}"
+        CommandError,
+        match=f"Can't check whether containers of this project run: .*{SILENT[script]}",
     ):
         command(settings, [])
     assert "Nothing is running" not in capsys.readouterr().out
