@@ -334,7 +334,7 @@ TRANSFER_MILLISECONDS_FOR_OTHERS = Limit(
     1500,
     "milliseconds for which an import or export waits for its client although another one waits",
     "it is ended if fewer bytes than `TRANSFER_BYTES_FOR_OTHERS` have been moved",
-    "It is less than `POOL_WAIT_SECONDS`, so that the one that waits gets the place in time. A lost "
+    "It is less than `POOL_WAIT_SECONDS`, so the one that waits gets the place in time. A lost "
     "packet delays a client less.",
 )
 

@@ -110,7 +110,7 @@ async def test_a_migration_that_is_missing_is_one_sentence(empty_url: str, tmp_p
 
 
 async def test_going_back_from_nothing_is_one_sentence(empty_url: str) -> None:
-    with pytest.raises(CommandError, match="nothing to go back from"):
+    with pytest.raises(CommandError, match="nothing to revert"):
         await alembic(migrations.downgrade, empty_url)
 
     assert await tables(empty_url) == set()
@@ -289,5 +289,5 @@ async def test_a_missing_right_is_one_sentence(postgres: str, empty_url: str) ->
 
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == (
-        "The database refused: permission denied for schema public"
+        "The database reported an error: permission denied for schema public"
     )
