@@ -331,7 +331,7 @@ def test_the_imports_of_the_whole_service_are_looked_at() -> None:
     assert importers <= set(sources())
 
 
-def test_the_blueprints_of_the_application_are_the_packages_beside_common() -> None:
+def test_the_blueprints_of_the_application_are_the_packages_next_to_common() -> None:
     packages = {name for module in sources() if (name := blueprint_of(module))}
 
     assert packages == set(create_app(Settings()).blueprints)
@@ -346,7 +346,7 @@ def test_no_import_breaks_a_rule(rule: Callable[[Iterable[Edge]], list[Edge]]) -
     ("rule", "forbidden"),
     [(rule, edge) for rule, forbidden in EDGE_RULES for edge in forbidden],
 )
-def test_a_forbidden_import_would_be_told(
+def test_a_forbidden_import_would_be_reported(
     rule: Callable[[Iterable[Edge]], list[Edge]], forbidden: Edge
 ) -> None:
     assert rule([*edges(), forbidden]) == [forbidden]
@@ -479,7 +479,7 @@ def test_no_module_breaks_a_rule(rule: Callable[[str, str], list[str]], module: 
     ("rule", "module", "source"),
     [(rule, module, source) for rule, forbidden in SOURCE_RULES for module, source in forbidden],
 )
-def test_a_forbidden_line_would_be_told(
+def test_a_forbidden_line_would_be_reported(
     rule: Callable[[str, str], list[str]], module: str, source: str
 ) -> None:
     assert len(rule(module, source)) == 1
@@ -547,7 +547,7 @@ def test_every_hook_handler_and_view_is_a_coroutine_function() -> None:
     assert any(name.startswith("teardown_request ") for name in functions_of(app))
 
 
-def test_a_synchronous_hook_handler_or_view_would_be_told() -> None:
+def test_a_synchronous_hook_handler_or_view_would_be_reported() -> None:
     app = assembled()
 
     @app.before_request

@@ -89,7 +89,7 @@ async def address(
         yield f"http://{HOST}:{service.port}{'' if request.param == 'direct' else PREFIX}"
 
 
-async def test_try_it_out_and_where_it_leads_to_stay_below_the_prefix(
+async def test_try_it_out_and_its_links_stay_below_the_prefix(
     browser: Browser, service: Service, address: str, empty_database: None
 ) -> None:
     page = await browser.new_page()

@@ -109,7 +109,7 @@ async def test_a_standby_is_left_when_it_is_promoted_and_not_ready_before(
     assert (before, after) == ([503, 503, 200], [201, 200])
 
 
-async def test_of_several_hosts_the_one_that_takes_changes_is_found(
+async def test_of_several_hosts_the_writable_one_is_found(
     server: Server, open_on: Open, standby: Server
 ) -> None:
     hosts = f"127.0.0.1:{free_port()},127.0.0.1:{standby.port},127.0.0.1:{server.port}"

@@ -145,7 +145,7 @@ async def test_tls_is_as_the_parameters_ask(
     assert expected in psql(tls_server, url)
 
 
-async def test_the_systems_authorities_are_those_that_openssl_is_told(
+async def test_the_systems_authorities_are_those_configured_for_openssl(
     tls_server: Server, authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.root))
@@ -231,7 +231,9 @@ async def test_a_server_without_tls_is_taken_if_it_is_not(server: Server, mode: 
         "service=nothing&servicefile=/nowhere",
     ],
 )
-def test_what_the_driver_cant_do_or_find_stops_the_start_with_one_sentence(parameter: str) -> None:
+def test_what_the_driver_cant_do_or_find_prevents_the_start_with_one_message(
+    parameter: str,
+) -> None:
     with pytest.raises(SettingsError) as caught:
         load_settings(database_url=f"postgresql://u:hidden@h/d?{parameter}")
 
@@ -336,7 +338,7 @@ def shell(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("shell")
-async def test_what_the_shell_sets_for_other_programs_changes_nothing(
+async def test_variables_of_the_shell_for_other_programs_have_no_effect(
     server: Server, home: Path
 ) -> None:
     path = home / ".pgpass"

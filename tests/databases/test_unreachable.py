@@ -54,7 +54,7 @@ REASONS = [
 
 
 @pytest.mark.parametrize(("url", "reason"), REASONS)
-async def test_the_log_names_host_setting_and_remedy_and_the_client_is_not_told(
+async def test_the_log_names_host_setting_and_remedy_and_the_response_does_not(
     server: Server, open_on: Open, capsys: pytest.CaptureFixture[str], url: str, reason: str
 ) -> None:
     configure_logs(Settings(log_format="json"))

@@ -82,7 +82,7 @@ async def test_batches_that_are_busy_leave_connections_for_the_others(
 
 
 @pytest.mark.parametrize("path", ["/foss/1", "/foss", "/foss?only=name", "/foss/1?only=name"])
-async def test_a_read_sees_what_was_committed_before_it_came_whatever_is_in_flight(
+async def test_a_read_sees_what_was_committed_before_it_whatever_is_in_flight(
     app: Quart, client: Client, engine: AsyncEngine, gate: AsyncConnection, path: str
 ) -> None:
     async with engine.begin() as connection:
@@ -166,7 +166,7 @@ async def held(engine: AsyncEngine, statement: str) -> AsyncIterator[None]:
         await connection.rollback()
 
 
-async def test_nobody_waits_because_of_an_email_that_another_is_about_to_store(
+async def test_no_request_waits_for_an_email_that_another_is_storing(
     client: Client, engine: AsyncEngine
 ) -> None:
     statement = "INSERT INTO foss (name, email) VALUES ('Held', 'held@example.org')"
@@ -181,7 +181,7 @@ async def test_nobody_waits_because_of_an_email_that_another_is_about_to_store(
     assert (await blocked).status_code == 201
 
 
-async def test_nobody_waits_because_of_a_record_that_another_is_changing(
+async def test_no_request_waits_for_a_record_that_another_is_changing(
     client: Client, engine: AsyncEngine
 ) -> None:
     for _ in range(3):
@@ -210,7 +210,7 @@ async def test_changes_of_one_record_that_come_together_are_all_made(client: Cli
         assert (await answer.get_json())["name"] == f"Name {number}"
 
 
-async def test_who_asks_for_what_is_not_there_gets_a_404_among_others(client: Client) -> None:
+async def test_a_call_for_a_missing_record_gets_a_404_within_a_batch(client: Client) -> None:
     await client.post("/foss", json=foss())
     paths = ["/foss/1", "/foss/2", "/foss/1", "/foss/99999999999999999999"]
     reads = await asyncio.gather(*(client.get(path) for path in paths))

@@ -130,7 +130,7 @@ async def test_bodies_beyond_the_budget_are_refused_and_small_ones_are_not(runni
         (413, "POST", "/foss", {"content_length": str(LIMIT + 1)}),
     ],
 )
-async def test_what_is_answered_without_its_body_keeps_nothing_of_it(
+async def test_a_response_before_the_body_keeps_nothing_of_it(
     running: Quart,
     monkeypatch: pytest.MonkeyPatch,
     status: int,
@@ -170,7 +170,7 @@ async def test_an_answer_waits_a_moment_for_the_rest_of_a_body(
     assert limits.LINGER_SECONDS.value == LINGER_SECONDS
 
 
-async def test_a_client_that_leaves_releases_what_it_sent(running: Quart) -> None:
+async def test_a_client_that_disconnects_releases_its_body(running: Quart) -> None:
     early = Exchange(running, "/foss", "POST", **JSON)
     await early.run(part(b" " * 1000, more=True), GONE)
     late = Exchange(running, "/foss", "POST", **JSON)

@@ -116,7 +116,7 @@ async def running(settings: Settings, views: Views) -> AsyncIterator[Quart]:
 JSON = {"content_type": "application/json"}
 
 
-async def test_the_server_tells_that_the_client_goes(running: Quart, views: Views) -> None:
+async def test_the_server_reports_that_the_client_disconnects(running: Quart, views: Views) -> None:
     state: dict[str, Any] = {GIVE_UP: None}
     exchange = Exchange(running, "/wait", state=state)
     request = asyncio.create_task(exchange.run(part()))
@@ -172,7 +172,7 @@ async def test_a_body_that_comes_later_is_read(running: Quart, views: Views) -> 
         ({"content_length": "2", **JSON}, [part(b"1", more=True)]),
     ],
 )
-async def test_an_answer_is_given_up_where_its_client_goes(
+async def test_a_response_is_cancelled_if_its_client_disconnects(
     running: Quart, views: Views, headers: dict[str, str], messages: list[Any]
 ) -> None:
     exchange = Exchange(running, "/wait", "POST" if headers else "GET", **headers)
@@ -194,7 +194,9 @@ async def test_a_client_that_has_gone_before_is_not_answered(
     assert (views.begun.is_set(), exchange.sent) == (False, [])
 
 
-async def test_what_the_server_cancels_is_cancelled(running: Quart, views: Views) -> None:
+async def test_a_cancellation_by_the_server_cancels_the_request(
+    running: Quart, views: Views
+) -> None:
     task = asyncio.create_task(Exchange(running, "/wait").run(part()))
     await views.begun.wait()
     task.cancel()
@@ -270,7 +272,7 @@ async def test_a_stream_is_sent_part_by_part(running: Quart) -> None:
     assert [event.get("more_body", False) for event in exchange.sent[1:]] == [True, True, False]
 
 
-async def test_what_the_server_hands_on_after_the_answer_is_taken(running: Quart) -> None:
+async def test_messages_of_the_server_after_the_response_are_received(running: Quart) -> None:
     """hypercorn waits for that without an end, and with it the tasks of the connection."""
     # Of a body with two ends nothing more is read before the answer.
     two_ends = {"content_length": "9", "transfer_encoding": "chunked"}

@@ -151,7 +151,7 @@ async def test_no_two_parts_have_the_same_tag(guarded: Client) -> None:
 
 
 @pytest.mark.parametrize("path", ["/docs", "/docs/errors", *PARTS])
-async def test_head_says_what_get_would(guarded: Client, path: str) -> None:
+async def test_head_has_the_headers_of_get(guarded: Client, path: str) -> None:
     got, head = await guarded.get(path), await guarded.head(path)
     names = ("Content-Type", "Content-Length", "Content-Security-Policy", "ETag", "Cache-Control")
 
@@ -237,7 +237,7 @@ async def test_the_page_is_no_part_of_the_contract(guarded: Client) -> None:
     assert not [path for path in document["paths"] if path.startswith("/docs")]
 
 
-def test_swagger_ui_is_what_was_published() -> None:
+def test_swagger_ui_is_unchanged() -> None:
     lines = re.findall(r"^([0-9a-f]{64})  (.+)$", CHECKSUMS.read_text(), re.MULTILINE)
     listed = {name: checksum for checksum, name in lines}
     found = {

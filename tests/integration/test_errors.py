@@ -143,7 +143,7 @@ async def test_a_body_over_the_limit_is_a_413(client: Client) -> None:
     assert "Connection" not in response.headers
 
 
-async def test_an_unforeseen_error_tells_nothing(
+async def test_an_unexpected_error_has_no_details(
     settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     app = create_app(settings)

@@ -42,7 +42,7 @@ async def test_a_repeated_request_gets_the_answer_of_the_first(
     assert await count(engine) == 1
 
 
-async def test_the_answer_stays_what_it_was(client: Client) -> None:
+async def test_the_response_is_unchanged(client: Client) -> None:
     json = foss()
     first = await client.post("/foss", json=json, headers=KEY)
     url = first.headers["Location"]
@@ -154,7 +154,7 @@ async def test_of_twins_at_the_same_time_one_is_done(client: Client, engine: Asy
     assert await count(engine) == 1
 
 
-async def test_while_the_first_is_running_its_twin_is_told_to_wait(
+async def test_while_the_first_is_running_a_repetition_is_a_409(
     client: Client, engine: AsyncEngine
 ) -> None:
     json = foss()
@@ -185,7 +185,7 @@ async def test_a_key_of_the_most_characters_is_taken(client: Client) -> None:
     assert statuses == [201, 422]
 
 
-def test_the_contract_tells_the_limits_of_a_key() -> None:
+def test_the_contract_has_the_limits_of_a_key() -> None:
     key = IdempotencyKeyHeader.contract().document["properties"]["Idempotency-Key"]
 
     assert key["maxLength"] == limits.IDEMPOTENCY_KEY_CHARACTERS.value

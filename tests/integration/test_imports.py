@@ -71,7 +71,7 @@ async def test_every_line_becomes_a_record(client: Client, media_type: str) -> N
 @pytest.mark.parametrize(
     "media_type", ["application/x-ndjson", "text/csv", "text/csv; escape=formula"]
 )
-async def test_what_is_exported_can_be_imported(
+async def test_an_export_can_be_imported(
     client: Client, engine: AsyncEngine, media_type: str
 ) -> None:
     for name in HARD:
@@ -225,7 +225,7 @@ async def test_faults_of_csv_have_the_lines_that_an_editor_shows(client: Client)
         (b"na\xffme,email", "Byte 2 is not UTF-8"),
     ],
 )
-async def test_a_first_line_that_does_not_name_the_fields_is_told(
+async def test_a_first_line_without_field_names_is_a_fault(
     client: Client, head: str | bytes, sentence: str
 ) -> None:
     line = head.encode() if isinstance(head, str) else head
@@ -245,7 +245,7 @@ async def test_lines_of_commas_alone_count(client: Client) -> None:
 @pytest.mark.parametrize(
     ("head", "name"), [("name;email", "`;`"), ("name\temail", "a tab"), ("sep=;", "`;`")]
 )
-async def test_another_separator_is_told(client: Client, head: str, name: str) -> None:
+async def test_another_separator_is_a_fault(client: Client, head: str, name: str) -> None:
     found = await faults_of(await post(client, f"{head}\r\nAda;a@b.org\r\n"))
 
     assert found == [
@@ -253,7 +253,7 @@ async def test_another_separator_is_told(client: Client, head: str, name: str) -
     ]
 
 
-async def test_the_first_hundred_faults_are_told_in_the_order_of_their_lines(
+async def test_the_first_hundred_faults_are_reported_in_the_order_of_their_lines(
     client: Client,
 ) -> None:
     good = [foss() for _ in range(30)]
@@ -267,7 +267,7 @@ async def test_the_first_hundred_faults_are_told_in_the_order_of_their_lines(
     assert await stored(client) == []
 
 
-async def test_a_line_that_is_too_long_is_told(client: Client) -> None:
+async def test_a_line_that_is_too_long_is_a_fault(client: Client) -> None:
     long = b'{"name": "' + b"n" * 20_000 + b'", "email": "n@example.org"}\n'
     lines = await faults_of(await post(client, b"\n" + long + b"[]\n" + long, NDJSON))
     cells = await faults_of(await post(client, b'name,email\n"' + b"n\n" * 10_000 + b"x"))
@@ -318,7 +318,7 @@ async def test_a_repeated_import_gets_the_answer_of_the_first(client: Client) ->
     assert len(await stored(client)) == 2
 
 
-async def test_nobody_sees_an_import_before_it_is_complete(
+async def test_an_import_is_invisible_until_it_is_complete(
     app: Quart, client: Client, engine: AsyncEngine
 ) -> None:
     lines = ndjson_of([foss() for _ in range(12_000)])

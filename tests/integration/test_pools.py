@@ -176,7 +176,7 @@ async def test_connections_are_given_out_in_the_order_of_arrival(database_url: s
     assert pool.waiting == 0
 
 
-async def test_who_waits_for_a_turn_waits_no_longer_in_all(database_url: str) -> None:
+async def test_a_request_that_waits_for_its_turn_waits_no_longer_in_all(database_url: str) -> None:
     pooled = create_engine(
         database_url,
         statement_timeout=0,
@@ -225,7 +225,7 @@ async def test_a_plain_read_that_takes_too_long_is_repeated_too(
 
 
 @pytest.mark.limit("CHEAP_READ_MILLISECONDS")
-async def test_a_cheap_read_that_takes_too_long_goes_on_as_a_costly_one(
+async def test_a_cheap_read_that_takes_too_long_is_restarted_as_a_costly_one(
     settings: Settings, engine: AsyncEngine, empty_database: None
 ) -> None:
     what = f"{WAIT} WHERE current_query() ~ 'ORDER BY foss.name DESC'"
@@ -386,7 +386,7 @@ async def test_the_statements_of_an_idempotency_key_have_the_deadline_of_the_req
     await error_of(response, 504, "DeadlineExceeded")
 
 
-async def test_what_waits_for_a_lock_leaves_connections_for_the_others(
+async def test_writes_that_wait_for_a_lock_leave_connections_for_others(
     settings: Settings, engine: AsyncEngine, client: Client
 ) -> None:
     for _ in range(3):
@@ -523,7 +523,7 @@ async def test_readiness_needs_no_connection_that_others_hold(settings: Settings
             await connection.close()
 
 
-async def test_a_deadline_in_the_queue_frees_the_place_and_its_cause_is_told(
+async def test_a_deadline_in_the_queue_frees_the_place_and_its_cause_is_logged(
     settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     configure_logs(settings)
@@ -542,7 +542,7 @@ async def test_a_deadline_in_the_queue_frees_the_place_and_its_cause_is_told(
     assert "s for a shared statement that was not sent yet; pool `costly reads`: 1 of 1" in log
 
 
-async def test_the_cause_of_a_full_pool_is_told(
+async def test_the_cause_of_a_full_pool_is_logged(
     settings: Settings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     configure_logs(settings)
@@ -555,7 +555,7 @@ async def test_the_cause_of_a_full_pool_is_told(
     assert cause in capsys.readouterr().out
 
 
-async def test_the_cause_of_a_statement_that_never_returns_is_told(
+async def test_the_cause_of_a_statement_that_never_returns_is_logged(
     settings: Settings, gate: AsyncConnection, capsys: pytest.CaptureFixture[str]
 ) -> None:
     del gate
@@ -573,7 +573,7 @@ async def test_the_cause_of_a_statement_that_never_returns_is_told(
     assert "statement timeout; waited 0.1 s for a statement; pool `costly reads`: 1 of 1" in log
 
 
-async def test_the_cause_of_a_commit_that_fails_is_told(
+async def test_the_cause_of_a_failed_commit_is_logged(
     settings: Settings,
     engine: AsyncEngine,
     client: Client,

@@ -185,7 +185,7 @@ def _stored(node: dict[str, Any]) -> int:
     return round(own) + sum(map(_stored, node.get("Plans", ())))
 
 
-async def test_the_statistics_say_what_it_takes_to_read_in_an_order(
+async def test_the_statistics_give_the_cost_of_reading_in_an_order(
     app: Quart, filled: list[dict[str, Any]]
 ) -> None:
     expected = {
@@ -264,7 +264,7 @@ async def test_exact_filters_narrow_a_search(app: Quart, filled: list[dict[str, 
         assert [one["id"] for one in found] == ([] if q == "zqxjkv" else [record["id"]])
 
 
-async def test_what_clients_search_for_makes_no_new_statements(
+async def test_different_searches_share_their_statements(
     app: Quart, filled: list[dict[str, Any]]
 ) -> None:
     client = app.test_client()

@@ -81,7 +81,7 @@ def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Fake:
 
 
 @pytest.mark.parametrize("script", SILENT | STOPPED | UNFIT)
-def test_up_in_containers_says_what_keeps_it_from_that(
+def test_up_in_containers_says_why_it_is_impossible(
     fake: Fake, settings: Settings, script: str
 ) -> None:
     fake(script)
@@ -109,7 +109,7 @@ def test_up_says_why_it_starts_local_processes(
 
 @pytest.mark.parametrize("script", SILENT)
 @pytest.mark.parametrize("command", [modes.down, modes.ps])
-def test_what_runs_is_not_guessed(
+def test_running_containers_are_not_guessed(
     fake: Fake,
     settings: Settings,
     command: Callable[[Settings, list[str]], int],

@@ -243,7 +243,9 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_only_the_service_refuses_has_the_envelope_too(front: "Proxy", name: str) -> None:
+def test_requests_that_only_the_service_rejects_have_the_envelope_too(
+    front: "Proxy", name: str
+) -> None:
     more, status = REFUSED[name]
     headers = check_error(
         front.raw(head(b"GET /livez HTTP/1.1", *more)), status, "InvalidAPIRequest"
@@ -802,7 +804,7 @@ def breaking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Proxy, 
 
 
 @pytest.mark.parametrize(("method", "condition"), REACHED)
-def test_only_what_may_be_repeated_is_sent_again(
+def test_only_repeatable_requests_are_sent_again(
     breaking: tuple[Proxy, list[bytes]], method: bytes, condition: bytes
 ) -> None:
     front, reached = breaking
@@ -824,7 +826,7 @@ def failing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Proxy, R
 
 
 @pytest.mark.parametrize(("method", "condition"), REACHED)
-def test_what_was_never_sent_goes_to_another_replica(
+def test_a_request_that_was_never_sent_is_retried_on_another_replica(
     failing: tuple[Proxy, Replica], method: bytes, condition: bytes
 ) -> None:
     front, upstream = failing
@@ -1002,7 +1004,7 @@ def test_a_chunked_body_under_a_condition_is_sent_once_too(
     assert len(reached) == 1
 
 
-def test_large_bodies_that_nobody_reads_harm_no_other_request(
+def test_large_bodies_that_are_not_read_harm_no_other_request(
     front: Proxy, http: httpx.Client
 ) -> None:
     body = b" " * 1_000_000
@@ -1256,7 +1258,7 @@ def test_the_addresses_of_an_ipv6_network_are_one_client(tmp_path: Path) -> None
 
 
 @needs_another_loopback
-def test_nobody_else_can_choose_an_address(tmp_path: Path) -> None:
+def test_other_clients_cannot_choose_an_address(tmp_path: Path) -> None:
     with (
         replica("hang") as upstream,
         proxy(tmp_path / "state", [upstream.address], **TRUSTING) as front,

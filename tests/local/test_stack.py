@@ -190,7 +190,7 @@ def test_a_killed_database_server_is_started_again(running: Project) -> None:
     assert eventually(lambda: is_ready(running))
 
 
-def test_what_a_killed_supervisor_leaves_is_ended(project: Project) -> None:
+def test_processes_of_a_killed_supervisor_are_stopped(project: Project) -> None:
     for end in ("down", "up"):
         assert project.just("up", "local").returncode == 0
         supervisor = int((project.directory / ".local" / "supervisor.pid").read_text())
@@ -305,7 +305,7 @@ def test_a_wrong_setting_is_one_line(project: Project) -> None:
         ("elsewhere", "Unknown argument 'elsewhere'"),
     ],
 )
-def test_a_place_that_is_not_there_is_told(project: Project, where: str, sentence: str) -> None:
+def test_an_unresolved_reference_is_reported(project: Project, where: str, sentence: str) -> None:
     refused = project.just("up", where, DOCKER_HOST="unix:///nowhere")
 
     assert refused.returncode == 1

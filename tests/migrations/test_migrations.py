@@ -394,7 +394,7 @@ def test_squawk_finds_nothing_dangerous_in_the_printed_sql(revisions: str) -> No
         ("ALTER TABLE foss RENAME COLUMN name TO title;", "renaming-column"),
     ],
 )
-def test_squawk_would_find_what_is_dangerous(statement: str, rule: str) -> None:
+def test_squawk_would_find_a_dangerous_migration(statement: str, rule: str) -> None:
     result = squawk(sql() + statement)
 
     assert result.returncode == 1

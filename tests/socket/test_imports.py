@@ -108,7 +108,7 @@ def test_a_line_may_be_a_chunk(service: Service, empty_database: None, together:
     assert answered.endswith(b'{"created":6000}')
 
 
-async def test_what_a_client_did_not_finish_is_not_stored(
+async def test_an_unfinished_request_is_not_stored(
     service: Service, engine: AsyncEngine, empty_database: None
 ) -> None:
     with socket.create_connection(("127.0.0.1", service.port)) as connection:
@@ -119,7 +119,7 @@ async def test_what_a_client_did_not_finish_is_not_stored(
     await until(engine, STORED, 0)
 
 
-async def test_an_import_ends_when_its_client_leaves_although_nobody_reads_its_body(
+async def test_an_import_ends_when_its_client_disconnects_while_its_body_is_not_read(
     tmp_path: Path, database_url: str, engine: AsyncEngine, empty_database: None
 ) -> None:
     """Unread data precedes the end of the connection, so reading would not notice it."""
@@ -224,7 +224,7 @@ async def test_an_import_whose_client_rests_ends_only_if_another_waits_for_too_l
     await until(engine, STORED, 5000 * (BULK_CONNECTIONS - ended) + ended)
 
 
-async def test_what_a_killed_service_did_not_finish_is_not_stored(
+async def test_an_unfinished_write_of_a_killed_service_is_not_stored(
     tmp_path: Path, database_url: str, engine: AsyncEngine, empty_database: None
 ) -> None:
     with (
@@ -252,7 +252,7 @@ async def test_a_body_that_rests_is_a_408(
     await until(engine, STORED, 0)
 
 
-async def test_nobody_waits_for_a_client_that_has_not_sent_its_records(
+async def test_no_request_waits_for_a_client_that_has_not_sent_its_records(
     service: Service, engine: AsyncEngine, empty_database: None
 ) -> None:
     with ExitStack() as stack:

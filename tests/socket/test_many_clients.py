@@ -74,7 +74,7 @@ def test_a_connection_that_sends_nothing_makes_room(small: Service) -> None:
         one.close()
 
 
-def test_the_service_starts_where_few_open_files_are_allowed(
+def test_the_service_starts_if_few_open_files_are_allowed(
     tmp_path: Path, database_url: str
 ) -> None:
     start = (

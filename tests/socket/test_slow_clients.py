@@ -99,7 +99,7 @@ def test_a_client_that_goes_unread_has_one_access_line(tmp_path: Path, database_
 
 
 @pytest.mark.limit("SEND_BUFFER_BYTES")
-def test_the_kernel_takes_a_bounded_part_of_what_is_not_read() -> None:
+def test_the_kernel_buffers_a_limited_part_of_unread_data() -> None:
     [listening] = open_sockets(["127.0.0.1:0"]).insecure_sockets
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

@@ -31,7 +31,7 @@ def http(stack: Stack) -> Iterator[httpx.Client]:
         yield client
 
 
-def test_the_first_up_writes_secrets_that_nobody_else_reads(stack: Stack) -> None:
+def test_the_first_up_writes_secrets_that_only_the_owner_can_read(stack: Stack) -> None:
     lines = (stack.directory / ".env").read_text().splitlines()
     values = dict(line.split("=", 1) for line in lines)
 
@@ -244,7 +244,7 @@ def test_the_commands_work_against_the_running_stack(stack: Stack, http: httpx.C
     assert latest.stdout.strip() == before
 
 
-def test_ps_tells_of_a_replica_that_ended(stack: Stack) -> None:
+def test_ps_shows_a_replica_that_ended(stack: Stack) -> None:
     stack.compose("up", "--detach", "--wait", "--no-recreate")
     well = stack.just("ps")
     stack.docker("stop", stack.ids("api")[0])

@@ -38,7 +38,7 @@ def denied(path: Path) -> str:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
-def test_a_file_of_another_user_in_the_project_is_told_with_what_to_do(
+def test_the_message_for_another_users_file_in_the_project_has_a_remedy(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(failures, "ROOT", tmp_path)
@@ -52,7 +52,7 @@ def test_a_file_of_another_user_in_the_project_is_told_with_what_to_do(
     assert f"`sudo chown -R root {quote(str(path))}`" in told
 
 
-def test_nobody_is_told_to_take_what_is_not_of_the_project(
+def test_chown_is_suggested_only_for_files_of_the_project(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 65534)
@@ -64,7 +64,7 @@ def test_nobody_is_told_to_take_what_is_not_of_the_project(
         assert "remove" not in told
 
 
-def test_a_file_that_is_not_there_is_told_by_the_folder_that_is(tmp_path: Path) -> None:
+def test_the_message_for_a_missing_file_names_the_nearest_folder(tmp_path: Path) -> None:
     path = tmp_path / "a" / "b"
 
     assert denied(path) == (
@@ -94,7 +94,7 @@ def test_a_command_ends_with_a_sentence(
     assert "Traceback" not in told
 
 
-def test_what_nobody_foresaw_goes_to_a_file() -> None:
+def test_an_unexpected_error_is_written_to_a_file() -> None:
     with pytest.raises(ZeroDivisionError) as caught:
         _ = 1 // 0
     told = str(report(caught.value))

@@ -85,7 +85,7 @@ def test_a_connection_that_was_lost_is_a_database_error() -> None:
     assert type(translate(error_of(None, InterfaceError))) is DatabaseError
 
 
-def test_a_sqlstate_is_told_even_where_the_connection_was_lost() -> None:
+def test_the_sqlstate_decides_even_if_the_connection_was_lost() -> None:
     meaning = translate(error_of("57014", connection_invalidated=True))
 
     assert type(meaning) is DeadlineExceeded

@@ -74,7 +74,7 @@ def test_any_bytes_are_cut_at_their_line_feeds(data: bytes, cuts: list[int]) -> 
 
 
 @given(st.binary(max_size=300), st.lists(st.integers(0, 300), max_size=9))
-def test_any_bytes_are_read_as_csv_or_told(data: bytes, cuts: list[int]) -> None:
+def test_any_bytes_are_valid_csv_or_a_fault(data: bytes, cuts: list[int]) -> None:
     found = read(CsvReader(LIMIT, CreateFoss), b"name,email\r\n" + data, cuts)
 
     for number, value, faults in found:
@@ -143,7 +143,7 @@ def test_the_fields_of_a_record_with_too_many_are_never_made(field: bytes) -> No
         (b"\r\r", "carriage return"),
     ],
 )
-def test_a_record_that_is_not_csv_is_told_with_its_cause(record: bytes, mark: str) -> None:
+def test_the_fault_of_a_record_that_is_not_csv_has_its_cause(record: bytes, mark: str) -> None:
     text = b"name,email\n" + record + b"\nAda,ada@example.org\n"
     (_, value, faults), good = read(CsvReader(LIMIT, CreateFoss), text, [])
 
@@ -192,7 +192,7 @@ def test_blank_lines_of_csv_are_passed_over_many_at_once(blank: bytes) -> None:
 
 
 @given(st.text(' ,\n\r"ab', max_size=60), st.lists(st.integers(0, 60), max_size=9))
-def test_what_is_passed_over_does_not_depend_on_where_it_is_cut(text: str, cuts: list[int]) -> None:
+def test_ignored_lines_do_not_depend_on_how_the_data_are_split(text: str, cuts: list[int]) -> None:
     data = text.encode()
     for reader in (NdjsonReader, lambda limit: CsvReader(limit, CreateFoss)):
         head = b"name,email\n" if reader is not NdjsonReader else b""

@@ -56,7 +56,7 @@ async def test_a_body_is_waited_for_as_long_as_enough_bytes_of_records_arrive(
         await reader
 
 
-async def test_a_transfer_that_is_ended_as_more_arrives_does_not_go_on() -> None:
+async def test_a_transfer_that_is_ended_as_more_arrives_does_not_continue() -> None:
     transfer = Transfer()
     body = StreamedBody(None, None)
     first = asyncio.ensure_future(anext(body.pieces(transfer, asyncio.Lock())))

@@ -97,7 +97,7 @@ async def test_a_transfer_is_not_ended_while_its_client_moves_enough_bytes(
 
 @pytest.mark.limit("TRANSFER_BYTES", "PROGRESS_SECONDS")
 @pytest.mark.parametrize("missing", [0, 1])
-async def test_a_client_that_moves_too_little_is_not_waited_for_although_nobody_else_waits(
+async def test_a_slow_transfer_is_ended_even_if_no_other_waits(
     pass_time: Pass, stack: ExitStack, missing: int
 ) -> None:
     transfer, ended = Transfer(), list[str]()

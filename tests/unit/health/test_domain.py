@@ -69,7 +69,7 @@ async def test_at_the_head_or_newer_the_service_is_ready(
     ],
     ids=["never migrated", "behind", "one head of two", "behind on two branches"],
 )
-async def test_behind_the_head_the_service_is_not_ready_and_says_what_to_do(
+async def test_on_an_old_schema_the_service_is_not_ready_and_the_message_has_a_remedy(
     backend: FakeBackend, revisions: frozenset[str], found: str
 ) -> None:
     backend.revisions = revisions

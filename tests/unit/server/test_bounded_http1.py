@@ -94,7 +94,7 @@ def test_chunks_are_taken_as_h11_takes_them_however_they_arrive(body: bytes, siz
 
 
 @given(st.sampled_from([b"", b"1", b"aF0", b"0" * 21]), input_)
-def test_the_line_before_a_chunk_is_what_it_is_for_h11(size: bytes, text: bytes) -> None:
+def test_a_chunk_header_is_parsed_as_by_h11(size: bytes, text: bytes) -> None:
     line = size + text.replace(b"\n", b"") + b"\r\n"
     expected = _readers.chunk_header_re.fullmatch(line)
     found = CHUNK_LINE.fullmatch(line)
@@ -145,7 +145,7 @@ FAILING = {
 
 @pytest.mark.parametrize("sent", FAILING.values(), ids=FAILING.keys())
 @pytest.mark.parametrize("size", [1, 7, 1 << 16])
-def test_no_expression_sees_what_it_needs_quadratic_time_for(
+def test_no_expression_gets_input_that_takes_quadratic_time(
     validated: list[bytes], sent: bytes, size: int
 ) -> None:
     pieces = [sent[start : start + size] for start in range(0, len(sent), size)]
@@ -187,7 +187,7 @@ def test_trailers_beyond_ascii_are_taken_as_h11_takes_them(trailers: bytes) -> N
 @pytest.mark.parametrize(
     "head", [HEAD + b"Connection: close\r\n", b"POST / HTTP/1.0\r\n"], ids=["close", "HTTP/1.0"]
 )
-def test_what_follows_the_last_request_is_dropped(head: bytes, tail: bytes, size: int) -> None:
+def test_data_after_the_last_request_are_discarded(head: bytes, tail: bytes, size: int) -> None:
     connection = BoundedConnection()
     sent = head + b"Content-Length: 1\r\n\r\nx" + tail
     pieces = [sent[start : start + size] for start in range(0, len(sent), size)]
@@ -199,7 +199,7 @@ def test_what_follows_the_last_request_is_dropped(head: bytes, tail: bytes, size
     assert connection.trailing_data == (b"", False)
 
 
-def test_what_arrives_after_the_head_of_the_last_answer_is_dropped() -> None:
+def test_data_after_the_head_of_the_last_response_are_discarded() -> None:
     connection = BoundedConnection()
     events(connection, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
     connection.send(h11.Response(status_code=200, headers=[("Connection", "close")]))
@@ -239,7 +239,7 @@ def test_the_size_of_a_head_is_bounded_however_it_arrives(more: int, pieces: int
         (b"X-Request-ID: abc\r\n" + b"X: 1\r\n" * 100, (431, "abc")),
     ],
 )
-def test_a_client_is_told_why_if_it_sent_http_or_a_proxy_passes_it_on(
+def test_a_rejected_head_gets_the_reason_if_it_is_http_or_from_a_proxy(
     lines: bytes, told: tuple[int, str] | None
 ) -> None:
     connection = BoundedConnection()

@@ -127,7 +127,7 @@ async def test_a_client_that_has_waited_for_too_long_is_refused(
     assert len(door.served) == 2
 
 
-async def test_what_a_client_sends_after_its_refusal_does_not_take_the_answer_from_it(
+async def test_data_sent_after_a_refusal_do_not_lose_the_response(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "QUEUE_SECONDS", limits.QUEUE_SECONDS._replace(value=0))
@@ -424,7 +424,7 @@ async def test_a_client_that_leaves_while_it_waits_is_forgotten(door: Door) -> N
         (1, module.IDLE_SECONDS_FOR_OTHERS - 1, ""),
     ],
 )
-async def test_a_connection_makes_room_for_one_that_waits(
+async def test_a_connection_is_closed_for_a_waiting_one(
     door: Door, closable: int | None, opened: int, fate: str
 ) -> None:
     now = asyncio.get_running_loop().time()
@@ -446,7 +446,7 @@ async def test_an_idle_connection_goes_before_an_older_one_in_use(door: Door) ->
     assert (used.fate, idle.fate) == ("", "closed")
 
 
-async def test_a_connection_that_becomes_idle_makes_room_for_one_that_waits_already(
+async def test_a_connection_that_becomes_idle_is_closed_for_a_waiting_one(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "LOOK_SECONDS", 0.01)

@@ -263,7 +263,7 @@ async def test_an_answer_may_take_its_time_between_two_parts(
         assert b"second" in await reader.readuntil(b"0\r\n\r\n")
 
 
-async def test_a_write_that_nobody_reads_ends_the_connection(
+async def test_a_write_that_the_client_does_not_read_ends_the_connection(
     service: Service, serving: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(idle_connections, "PROGRESS_SECONDS", 0.1)

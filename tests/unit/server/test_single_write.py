@@ -123,7 +123,7 @@ async def test_no_request_is_served_after_the_client_has_gone(
     assert protocol.keep_alive_requests == 0
 
 
-async def test_nobody_waits_for_an_answer_after_the_client_has_gone(
+async def test_no_pipelined_request_waits_after_the_client_has_disconnected(
     protocol: SingleWriteProtocol,
 ) -> None:
     """Else the connection would be kept for ever: it has a request behind the first."""
@@ -136,7 +136,7 @@ async def test_nobody_waits_for_an_answer_after_the_client_has_gone(
     assert waited
 
 
-async def test_nobody_waits_for_a_request_after_the_service_has_stopped(
+async def test_no_request_waits_after_the_service_has_stopped(
     protocol: SingleWriteProtocol,
 ) -> None:
     reading = asyncio.create_task(protocol.handle(RawData(REQUEST)))

@@ -378,7 +378,7 @@ def test_the_file_env_may_name_a_secrets_file(
 @pytest.mark.parametrize(
     "missing", [["DATABASE_URL"], ["SECURE_API_KEY"], ["DATABASE_URL", "SECURE_API_KEY"]]
 )
-def test_production_names_what_is_missing_in_one_line(
+def test_production_names_missing_settings_in_one_line(
     monkeypatch: pytest.MonkeyPatch, missing: list[str]
 ) -> None:
     given = {name: value for name, value in PRODUCTION.items() if name not in missing}
