@@ -1,4 +1,4 @@
-"""Another commit beside the working tree: `just bench --against COMMIT`.
+"""The working tree compared with another commit: `just bench --against COMMIT`.
 
 Both services run at the same time, each on a database of its own in one PostgreSQL. A pair is the
 same requests to each, one after the other in random order, over connections that stay
@@ -88,7 +88,7 @@ class Ratio:
 
 
 def run(commit: str, *, starts: int, pairs: int, works: Sequence[str]) -> None:
-    """Measure a commit beside the working tree, and print the ratios."""
+    """Measure a commit and the working tree, and print the ratios."""
     if which("git") is None:
         raise SystemExit("--against: git is missing: install it.")
     sha = _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}^{{commit}}")

@@ -27,11 +27,11 @@ from service.common.embedded import start_server
 
 BACK_SECONDS = 10
 BACK_MIB = 40  # What an allocator keeps.
-BUSY_SECONDS = 30  # How long to look at one that goes on.
+BUSY_SECONDS = 30  # How long to measure one that continues.
 
 
 class Threshold(NamedTuple):
-    """The greatest value of a measurement, and how a greater one is told."""
+    """The greatest value of a measurement, and the message for a greater one."""
 
     name: str
     value: float
@@ -43,7 +43,7 @@ SINGLE = [
     Threshold("ms", 1.0, "{:.1f} ms/KiB"),
     Threshold("stall", 50, "stall of {:.0f} ms"),
 ]
-# Of many clients at once.
+# Of many concurrent clients.
 CROWD = [
     # The service's work between the question and the answer, so that a busy machine changes
     # nothing. The health check of the containers allows 4 s.
@@ -99,7 +99,7 @@ class Cost:
     livez: float = 0
     livez_work: float = 0
     busy: float = 0
-    told: str = ""  # What became of the service, or what its log should not have.
+    told: str = ""  # The outcome for the service, or what its log should not have.
 
     def faults(self, one: Input) -> Iterator[str]:
         """Yield what is beyond a threshold."""

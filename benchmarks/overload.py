@@ -53,14 +53,14 @@ SECONDS, QUICK_SECONDS = 10.0, 5.0
 # Before the best rate is measured; before a load counts, the first clients must have given up.
 SETTLE = 2.0
 SETTLE_LOADED = LIMIT + 1
-# As many clients as find the best rate, who ask again at once.
+# As many clients as give the best rate, without pauses.
 SATURATING, QUICK_SATURATING = (32, 128), (32,)
 SATURATING_SECONDS = 4.0
 LONGEST_RECOVERY = 15.0
 HEALTH_PAUSE = 0.2
 # Seconds; when the clients are later than this, the figures are theirs.
 LAG = 0.5
-# Files that the generator and the servers need beside the connections.
+# Files that the generator and the servers need in addition to the connections.
 FILES = 500
 BEHIND = f"{OURS}, nginx"
 HEAD = (

@@ -109,7 +109,7 @@ async def page(database: Database, query: ListFoss) -> float:
 
 
 async def searches(database: Database) -> None:
-    """Print what a search costs beside an exact look-up."""
+    """Print the cost of a search compared with an exact look-up."""
     exact = await page(database, ListFoss(email="p4242@example.org"))
     print(f"\n| search | ms | x look-up ({1000 * exact:.2f} ms) |\n| --- | --- | --- |")
     for name, q in SEARCHES.items():

@@ -68,7 +68,7 @@ def _medians(samples: list[Sample]) -> Sample:
 
 
 def machine() -> str:
-    """Return where it was measured, as far as that is anybody's business."""
+    """Return a description of the machine, without private details."""
     model = [
         line.partition(":")[2].strip()
         for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines()

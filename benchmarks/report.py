@@ -1,4 +1,4 @@
-"""What a run of the benchmarks is told with: a table, a file, a plot."""
+"""The output of a benchmark run: a table, a file, a plot."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Searches beside both ways to their page: `python -m benchmarks.search_grid [RECORDS] [TEXT…]`.
+"""Searches compared with both plans for their page: `python -m benchmarks.search_grid [RECORDS] [TEXT…]`.
 
 A page of a search can be found by reading in its order, or by the index on trigrams and a sort.
 Neither is always right, so the service must be close to the faster one: `THRESHOLD`. Each cell is
@@ -38,7 +38,7 @@ from service.foss.payloads import ListFoss
 from service.settings import Settings
 
 RECORDS = 1_000_000
-# How many times the faster way, and milliseconds beside it.
+# The allowed multiple of the faster plan, and milliseconds in addition.
 THRESHOLD = (3, 20)
 # The service and both ways take turns, for the speed of a busy machine changes.
 ROUNDS, SLOW_ROUNDS = 4, 2

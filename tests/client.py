@@ -13,7 +13,7 @@ MISSING = object()
 
 
 class Client(QuartClient):
-    """Quart's client, with the length of each body; its own sends none."""
+    """Quart's client, which sends the length of each body; the original sends none."""
 
     async def open(self, path: str, *, json: Any = MISSING, **options: Any) -> Response:
         """Send a request and return its answer."""

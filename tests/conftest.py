@@ -63,7 +63,7 @@ def alembic_config(url: str) -> Config:
 
 @pytest.fixture(scope="session")
 async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
-    """Return connections beside those of the application, to see what it has really stored."""
+    """Return connections separate from the application's, to check what it has stored."""
     engine = create_engine(database_url, statement_timeout=0, poolclass=NullPool)
     yield engine
     await engine.dispose()

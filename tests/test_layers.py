@@ -1,4 +1,4 @@
-"""The house's rules, over all modules: which way imports go, and who may do what.
+"""The architecture's rules, over all modules: the direction of imports, and who may use what.
 
 Each rule is a function from what was found to what breaks it. One test applies every rule to
 the service; another feeds each rule something forbidden, and sees it told.

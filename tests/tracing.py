@@ -1,4 +1,4 @@
-"""Coverage, where it is worth its time: Python runs at half its speed while it is traced."""
+"""Coverage only of useful tests: tracing halves Python's speed."""
 
 import os
 import sys
@@ -12,7 +12,7 @@ import pytest
 
 import service
 
-# These run the service in other processes, on code that the tests beside them measure already.
+# These run the service in other processes, on code that the other tests already measure.
 UNTRACED = (
     *("tests/browser/", "tests/fuzz/", "tests/local/", "tests/socket/"),
     *("tests/test_layers.py", "tests/test_limits.py"),

@@ -1,4 +1,4 @@
-"""The page at `/docs`, as a person uses it who has never seen it."""
+"""The page at `/docs`, used like by a new user."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Connections that die while nobody uses them: no client sees it."""
+"""Connections that are lost while they are idle: no client notices."""
 
 import asyncio
 import socket

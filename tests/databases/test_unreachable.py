@@ -1,4 +1,4 @@
-"""A database that can't be reached: the log says which, and what to do; the client is not told."""
+"""An unreachable database: the log says which, and what to do; the client gets no details."""
 
 import os
 import subprocess

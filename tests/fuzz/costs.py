@@ -63,7 +63,7 @@ HEADERS = (
 
 
 class Cost(NamedTuple):
-    """What a call did: lines of Python and calls of C, and how much memory it held at once."""
+    """The cost of a call: lines of Python, calls of C, and its peak memory."""
 
     steps: float
     allocated: float
@@ -332,7 +332,7 @@ def _parsers(app: Quart, run: Callable[[Coroutine[Any, Any, Any]], Any]) -> dict
 
 
 async def _ask(app: Quart, value: bytes) -> None:
-    """Send the value in all headers at once, by each way that a request may take."""
+    """Send the value in all headers, in each kind of request."""
     for method, path, body in ROUTES:
         own = {"host": b"x", "content-length": b"%d" % len(body)}
         if method == "OPTIONS":
@@ -383,7 +383,7 @@ def _read_json(data: bytes) -> object:
 
 
 class NotStored:
-    """Forgets all records at once."""
+    """Discards all records."""
 
     async def stage(self, rows: Rows) -> None:
         """Keep none of them."""

@@ -94,7 +94,7 @@ async def test_a_read_sees_what_was_committed_before_it_whatever_is_in_flight(
         await connection.execute(text("UPDATE kept SET name = 'new'"))
     late = [asyncio.create_task(client.get(path)) for _ in range(5)]
     waiting = vars(app.extensions["database"].reader().batches)["_batches"]
-    # A batch tells nobody who waits.
+    # Polling: a batch has no event for this.
     while sum(len(vars(batch)["_waiting"]) for batch in waiting.values()) < len(late):  # noqa: ASYNC110
         await asyncio.sleep(0)
     await gate.execute(text("SELECT pg_advisory_unlock(42)"))

@@ -51,7 +51,7 @@ def budget(app: Quart) -> Budget:
 
 
 async def settle() -> None:
-    """Let every task go on until it waits for somebody else."""
+    """Let every task run until it waits."""
     for _ in range(50):
         await asyncio.sleep(0)
 
@@ -59,7 +59,7 @@ async def settle() -> None:
 async def until(holds: Callable[[], bool]) -> None:
     """Return once something holds."""
     async with asyncio.timeout(30):
-        while not holds():  # noqa: ASYNC110  # Nobody else is told.
+        while not holds():  # noqa: ASYNC110  # Polling: there is no event.
             await asyncio.sleep(0)
 
 

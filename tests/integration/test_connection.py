@@ -73,7 +73,7 @@ class Exchange:
 
 
 class Views:
-    """Views that tell what became of them."""
+    """Views that record their outcome."""
 
     def __init__(self) -> None:
         self.begun = asyncio.Event()
@@ -279,7 +279,7 @@ async def test_messages_of_the_server_after_the_response_are_received(running: Q
     exchange = Exchange(running, "/elsewhere", "POST", **two_ends)
     await exchange.run(part(b"1", more=True))
     async with asyncio.timeout(30):
-        while not exchange.received.empty():  # noqa: ASYNC110  # Nobody else is told.
+        while not exchange.received.empty():  # noqa: ASYNC110  # Polling: there is no event.
             await asyncio.sleep(0)
 
     assert exchange.status == 404
@@ -293,7 +293,7 @@ async def test_only_so_many_views_run_at_a_time_and_health_is_answered_meanwhile
     many = REQUESTS_IN_PROGRESS.value
     requests = [Exchange(running, "/wait").run(part()) for _ in range(many)]
     running_ones = [asyncio.create_task(request) for request in requests]
-    while views.entered < many:  # noqa: ASYNC110  # Each view is told of its own beginning alone.
+    while views.entered < many:  # noqa: ASYNC110  # Polling: there is no event.
         await asyncio.sleep(0)
     beyond, health = Exchange(running, "/wait", x_request_id="mine"), Exchange(running, "/livez")
     await asyncio.gather(beyond.run(part()), health.run(part()))

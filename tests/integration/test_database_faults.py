@@ -68,7 +68,7 @@ async def test_a_request_waits_for_a_connection_and_is_a_503_if_it_gets_none(
         connection = await reads.connect()
         waiter = asyncio.create_task(app.test_client().get("/foss"))
         async with asyncio.timeout(30):
-            while not any(pool.waiting for pool in pools):  # noqa: ASYNC110  # Nobody else is told.
+            while not any(pool.waiting for pool in pools):  # noqa: ASYNC110  # Polling: there is no event.
                 await asyncio.sleep(0)
         await connection.close()
         in_time = await waiter

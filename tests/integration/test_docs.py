@@ -105,7 +105,7 @@ async def test_each_image_that_the_policy_would_not_let_in_has_another_in_its_pl
     theirs = selectors_with("data:", (FOLDER / ASSETS["swagger-ui.css"]).read_text())
     ours = selectors_with("url(", (FOLDER / ASSETS["page.css"]).read_text())
 
-    # Most are there twice: for the usual colors, and for a person's own.
+    # Most exist twice: for the usual colors, and for forced colors.
     assert theirs
     assert ours == theirs
 

@@ -1,4 +1,4 @@
-"""Many records at once, all or none: NDJSON and CSV."""
+"""Bulk import, all or nothing: NDJSON and CSV."""
 
 import asyncio
 import csv
@@ -323,7 +323,7 @@ async def test_an_import_is_invisible_until_it_is_complete(
 ) -> None:
     lines = ndjson_of([foss() for _ in range(12_000)])
     async with engine.begin() as connection:
-        # The last of the file waits here, and all before it is there, but for everybody else.
+        # The end of the file is not sent; all before it is stored, but not visible to others.
         last = json.loads(lines.splitlines()[-1])["email"]
         statement = "INSERT INTO foss (name, email) VALUES ('rival', :email)"
         await connection.execute(text(statement), {"email": last})

@@ -145,7 +145,7 @@ async def test_a_search_reads_little_more_than_the_cheaper_way(
 ) -> None:
     client = app.test_client()
     ordered = in_order(filled, sort)
-    # No index alone has the end of a step in an order of several columns: it is read twice.
+    # No index has the end of a step in an order of several columns: it is read twice.
     again = 1 if "," in sort else 0
     for q, named in NAMED.items():
         with statements(app) as sent:

@@ -39,7 +39,7 @@ class Project:
 
     @property
     def url(self) -> str:
-        """Where the service answers."""
+        """The URL of the service."""
         return f"http://127.0.0.1:{self.port}"
 
     def just(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

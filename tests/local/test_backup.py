@@ -57,7 +57,7 @@ def make_database(postgres: str) -> Iterator["Databases"]:
 
 
 class Databases:
-    """Databases beside the one that the other tests share."""
+    """Databases in addition to the shared one."""
 
     def __init__(self, postgres: str) -> None:
         self.postgres = postgres

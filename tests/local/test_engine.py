@@ -23,7 +23,7 @@ DENIED = (
 )
 # As an engine that hangs leaves it: docker waits for its plugin, and that waits for ever.
 HANGS = 'sleep 600 & echo $! >"$0.pid"; wait'
-# Fakes that nobody can ask, each with what a person reads.
+# Fakes that do not answer, each with the message for the user.
 SILENT = {
     f"echo '{DENIED}' >&2; exit 1": "permission denied: /var/run/docker.sock",
     HANGS: "did not answer within",

@@ -1,4 +1,4 @@
-"""The package index: what pip and uv are told of on this machine, for uv and for the build."""
+"""The package index: the configuration of pip and uv, for uv and for the build."""
 
 import os
 import subprocess

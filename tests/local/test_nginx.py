@@ -99,7 +99,7 @@ class Replica:
 
 
 def read_head(connection: socket.socket) -> bytes:
-    """Return a request with what is read of its body; nothing where the connection is closed."""
+    """Return a request with what is read of its body; nothing if the connection is closed."""
     data = b""
     while b"\r\n\r\n" not in data:
         part = connection.recv(65536)
@@ -697,7 +697,7 @@ def test_no_log_has_a_value_of_a_query_string(tmp_path: Path, name: str) -> None
             NGINX_TIMEOUT="1",
         ) as front,
     ):
-        # The replica closes its connection with the request, and nginx tells of the next one too.
+        # The replica closes its connection with the request, and nginx logs the next one too.
         sent = head(line % SECRET, b"Referer: http://a.example/?b=" + SECRET, b"X-Request-ID: mine")
         answer = front.raw(sent)
         logged = front.wait_for_log(parse(answer)[1].get("X-Request-ID", "mine"))

@@ -1,4 +1,4 @@
-"""What libpq's programs are told of a database URL."""
+"""The arguments of libpq's programs for a database URL."""
 
 import pytest
 

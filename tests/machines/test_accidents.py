@@ -35,7 +35,7 @@ def test_after_a_power_cut_the_next_start_finds_the_data(clone: Clone) -> None:
     checkout.up()
     checkout.create("Ada", "ada@example.org")
     checkout.kill()
-    # The processes of after the restart may have the numbers of before.
+    # After a restart, other processes may have the old process ids.
     other = checkout.begin("sleep", "300")
     files = [*checkout.state.rglob("*.pid")]
     for file in files:

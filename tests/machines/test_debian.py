@@ -1,4 +1,4 @@
-"""Other Debian systems, with an ordinary user who may use sudo: `-m debian`.
+"""Other Debian systems, with an ordinary user with sudo: `-m debian`.
 
 A system is made once, in /var/tmp, and each test works on a copy that is gone after it.
 """

@@ -67,7 +67,7 @@ def test_a_second_start_needs_no_network(clone: Clone) -> None:
 
 
 def without_network(checkout: Checkout, commands: str) -> str:
-    """Run the commands where there is nothing but a loopback address."""
+    """Run the commands with only a loopback address."""
     user = f"setpriv --reuid {checkout.uid} --regid {checkout.gid} --clear-groups"
     inside = f"ip link set lo up && exec {user} sh -c {shlex.quote(commands)}"
     path = f"{checkout.environment['PATH']}:/usr/sbin:/sbin"

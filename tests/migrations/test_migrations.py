@@ -1,4 +1,4 @@
-"""The migrations on real, empty databases: forwards, backwards, at once, and as SQL."""
+"""The migrations on empty databases: upgrade, downgrade, concurrently, and as SQL."""
 
 import asyncio
 import io
@@ -402,7 +402,7 @@ def test_squawk_would_find_a_dangerous_migration(statement: str, rule: str) -> N
 
 
 def creates_tables(text: str) -> bool:
-    """Return whether a source text makes tables beside the migrations."""
+    """Return whether a source text creates tables outside of the migrations."""
     return "create_all" in text
 
 

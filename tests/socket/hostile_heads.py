@@ -6,7 +6,7 @@ KIBIBYTES_8 = 8 * 1024
 KIBIBYTES_16 = 16 * 1024
 POST = b"POST /foss"
 CHUNKED = b"Transfer-Encoding: chunked"
-# What would be a request of its own to a server that takes the other length.
+# A separate request for a server that uses the other length.
 SMUGGLED = request(b"DELETE /foss/1")
 
 

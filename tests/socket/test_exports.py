@@ -188,7 +188,7 @@ async def test_a_failure_midway_is_no_whole_file(
 
 
 def test_an_export_outlives_the_deadline(tmp_path: Path, database_url: str, many: None) -> None:
-    """Whoever reads on gets all of it, however long that takes."""
+    """A client that keeps reading gets all of it, however long that takes."""
     with (
         running(tmp_path, database_url, REQUEST_TIMEOUT="0.5") as service,
         socket.create_connection(("127.0.0.1", service.port)) as connection,

@@ -37,7 +37,7 @@ SELECT count(*) FROM pg_stat_activity
 WHERE pid <> pg_backend_pid() AND xact_start IS NOT NULL AND query LIKE '%foss_lines%'
 """
 RESTING = f"{OPEN} AND state = 'idle in transaction' AND query LIKE 'COPY%'"
-# Before it answers whether a key is new, an import waits for this, and nobody reads its body.
+# An import waits for this look-up of its key, and its body is not read meanwhile.
 LOCK = text("LOCK TABLE idempotencykey")
 LOCKED = "SELECT count(*) FROM pg_locks WHERE NOT granted"
 WRITERS = """
@@ -161,7 +161,7 @@ async def test_an_import_ends_when_its_client_leaves_while_its_records_are_store
 
 
 def check_left(service: Service) -> None:
-    # Not a time-out, and no answer that nobody reads.
+    # Not a time-out, and no response to a disconnected client.
     service.wait_for("status=499")
 
     assert "status=50" not in service.log.read_text()
@@ -208,7 +208,7 @@ async def test_an_import_whose_client_rests_ends_only_if_another_waits_for_too_l
         for _ in range(BULK_CONNECTIONS):
             connection = socket.create_connection(("127.0.0.1", contended.port), timeout=30)
             connections.append(stack.enter_context(connection))
-            # As many as are sent to the database at once.
+            # As many as are sent to the database together.
             connection.sendall(HEAD + chunk(lines(5000)))
         await until(engine, RESTING, BULK_CONNECTIONS)
         async with httpx.AsyncClient(base_url=contended.url, headers=HEADERS) as client:

@@ -47,7 +47,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Differences:
-    """Where the database differs from what was answered; a sentence each.
+    """The differences between the database and the responses, a message each.
 
     Lost: acknowledged, but missing or with other content. A ghost: refused, but stored. That one
     is honest after a 503 where the server died between the commit and its answer.
@@ -60,7 +60,7 @@ class Differences:
 
 
 class Journal:
-    """The records of one run; their e-mail addresses tell them from those of others."""
+    """The records of one run; distinguished from others by their e-mail addresses."""
 
     def __init__(self, run: str) -> None:
         self.run = run

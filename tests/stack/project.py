@@ -1,4 +1,4 @@
-"""A stack of its own: a copy of the project under another name, gone afterwards."""
+"""A separate stack: a copy of the project under another name, removed afterwards."""
 
 import json
 import os

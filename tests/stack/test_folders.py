@@ -1,4 +1,4 @@
-"""Folders of any name: the stack in containers starts there, and is nobody else's."""
+"""Folders with any name: the stack in containers starts, and is separate from others."""
 
 from pathlib import Path
 

@@ -39,10 +39,10 @@ def refused_beside_a_slow_request(stack: Stack) -> bytes:
     deadline = time.monotonic() + 30
     while True:
         with socket.create_connection(("127.0.0.1", int(stack.environment["HTTP_PORT"]))) as slow:
-            # Half a body: the request is there for as long as nobody sends the rest.
+            # Half a body: the request lasts until the rest is sent.
             slow.sendall(head(b"POST /foss HTTP/1.1", b"Content-Length: 200000", *headers))
             slow.sendall(b" " * 150_000)
-            # nginx counts it once it has read its headers, and that is not at once.
+            # nginx counts it after it has read its headers, with a delay.
             answers = [send(stack, head(b"GET /livez HTTP/1.1")) for _ in range(20)]
         if answers[-1].startswith(b"HTTP/1.1 429 "):
             return answers[-1]

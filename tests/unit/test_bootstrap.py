@@ -1,4 +1,4 @@
-"""The set-up: where it refuses to work, where packages come from, and that it is all or nothing."""
+"""The set-up: unsupported machines, package indexes, and atomicity."""
 
 import os
 import platform

@@ -1,4 +1,4 @@
-"""Who gets in, who waits, and who is refused."""
+"""Admission: immediate, after a wait, and refused."""
 
 import asyncio
 

@@ -19,7 +19,7 @@ TRANSACTION = cast("AsyncSession", object())
 
 
 class Connection:
-    """A session that has its connection at once, or fails to get one."""
+    """A session that gets its connection immediately, or fails."""
 
     async def connection(self) -> None:
         pass

@@ -171,7 +171,7 @@ async def test_any_drivers_suffix_connects(postgres: str) -> None:
 
 
 async def test_hostaddr_is_the_address_if_there_is_no_host() -> None:
-    """Nobody listens on port 1: the error is that of the address, so the address was tried."""
+    """No server listens on port 1: the error names the address, so it was tried."""
     with pytest.raises(DatabaseError) as caught:
         async with connect("postgresql:///d?hostaddr=127.0.0.1&port=1"):
             pass

@@ -243,7 +243,7 @@ def test_a_text_of_csv_may_end_at_the_end_of_a_piece() -> None:
 
 
 def count_lines(reader: Any) -> Callable[[], int]:
-    """Have a reader tell how many lines it looked at."""
+    """Count the lines that a reader inspects."""
     lines, count = reader._lines, 0
     line = lines._line
 

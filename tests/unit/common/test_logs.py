@@ -202,7 +202,7 @@ def test_an_exception_is_logged_without_what_it_quotes_of_a_request(
         loop.close()
     found = output.getvalue()
 
-    # Where a frame is, its line of code is too, which names the variable.
+    # A frame includes its line of code, which names the variable.
     assert SECRET not in found
     assert told in found
     assert f"in {fail_with.__name__}" in found

@@ -13,7 +13,7 @@ from service.common.database.serializers import Serializable, select_fields, ser
 from service.foss.models import Foss
 
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
-# A registry of its own: the tables of the service stay what they are.
+# A separate registry: the tables of the service are unchanged.
 other = registry(metadata=MetaData())
 
 

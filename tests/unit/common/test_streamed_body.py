@@ -11,7 +11,7 @@ from service.limits import PROGRESS_SECONDS, TRANSFER_BYTES
 
 
 async def settle() -> None:
-    """Let every task go on until it waits for somebody else."""
+    """Let every task run until it waits."""
     for _ in range(50):
         await asyncio.sleep(0)
 
@@ -39,7 +39,7 @@ async def test_a_body_is_waited_for_as_long_as_enough_bytes_of_records_arrive(
     await settle()
     now = begin + PROGRESS_SECONDS.value - 1
     body.append((data * size)[:size])
-    while len(read) < size:  # noqa: ASYNC110  # Nobody else is told.
+    while len(read) < size:  # noqa: ASYNC110  # Polling: there is no event.
         await asyncio.sleep(0)
     await settle()
     waiting = not reader.done()

@@ -1,4 +1,4 @@
-"""The decoder: how large a value is, told from brackets and commas before the text is read."""
+"""The decoder: the size of a value, counted by brackets and commas before parsing."""
 
 import json
 

@@ -45,7 +45,7 @@ def stack() -> Iterator[ExitStack]:
 
 
 def waiting(stack: ExitStack, count: int) -> tuple[list[Transfer], list[int]]:
-    """Return transfers that wait for their clients, and where the ended ones will be noted."""
+    """Return transfers that wait for their clients, and the list of ended ones."""
     ended: list[int] = []
     found = [Transfer() for _ in range(count)]
     for number, transfer in enumerate(found):
@@ -65,7 +65,7 @@ async def test_a_transfer_becomes_too_slow_while_another_waits(
         await pass_time(LOOK_SECONDS)
 
     assert (before, ended) == ([], [0])
-    # In time for whoever waits.
+    # In time for a waiting request.
     assert POOL_WAIT_SECONDS.value > SECONDS + 2 * LOOK_SECONDS
 
 

@@ -1,4 +1,4 @@
-"""Schema files to validators, and a value to its faults: all of them, each where it is."""
+"""Validators from schema files: all faults of a value, each with its place."""
 
 import gc
 import json
@@ -178,7 +178,7 @@ def test_a_quoted_value_is_freed_with_its_request() -> None:
     """As garbage, the bodies of many requests would wait for their collection."""
 
     class Watched(list[str]):
-        """A list that a weak reference can tell of."""
+        """A list that supports weak references."""
 
     value = Watched(["x" * 100] * 10)
     freed = weakref.ref(value)

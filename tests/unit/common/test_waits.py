@@ -1,4 +1,4 @@
-"""What an error tells of the wait that it ended."""
+"""The notes of an error about the wait that it ended."""
 
 import asyncio
 

@@ -67,7 +67,7 @@ class Door:
             client.close()
         # Those that were refused are closed when it is noticed that their clients have gone.
         refused = vars(vars(self.connections)["_refused"])["_timers"]
-        while refused:  # noqa: ASYNC110  # Nobody else is told.
+        while refused:  # noqa: ASYNC110  # Polling: there is no event.
             await asyncio.sleep(0.001)
         for _, server in self._open:
             server.close()
@@ -94,7 +94,7 @@ async def test_beyond_the_limit_a_client_waits_until_one_leaves(door: Door) -> N
 
 
 async def test_a_client_that_has_left_meanwhile_gets_no_place(door: Door) -> None:
-    """Else clients that leave at once would have the service answer nobody else."""
+    """Otherwise clients that disconnect immediately would keep the service busy."""
     first = Served()
     number = door.begin(first)
     door.begin(Served())
