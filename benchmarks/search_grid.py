@@ -1,4 +1,4 @@
-"""Searches compared with both plans for their page: `python -m benchmarks.search_grid [RECORDS] [TEXT…]`.
+"""Searches and both plans for their page: `python -m benchmarks.search_grid [RECORDS] [TEXT…]`.
 
 A page of a search can be found by reading in its order, or by the index on trigrams and a sort.
 Neither is always right, so the service must be close to the faster one: `THRESHOLD`. Each cell is

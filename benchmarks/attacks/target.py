@@ -59,7 +59,7 @@ class Target:
         return len(data) + PACKET_BYTES * (len(data) // piece)
 
     def flood(self, packets: Sequence[bytes], seconds: float, *, reads: bool = False) -> int:
-        """Send each packet on a separate connection, all together, and disconnect after some seconds.
+        """Send each packet on a separate connection, all together, then disconnect.
 
         Return how many bytes were sent.
         """

@@ -1,4 +1,4 @@
-"""The search for inputs that are expensive to parse, in its short form: it counts work, not time."""
+"""The search for inputs that are expensive to parse, in its short form: counts work, not time."""
 
 from collections.abc import Iterator
 
