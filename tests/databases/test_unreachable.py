@@ -40,7 +40,7 @@ REASONS = [
     ),
     (
         "postgresql://postgres:hidden@127.0.0.1:{port}/postgres?target_session_attrs=standby",
-        "127.0.0.1:{port} is not what target_session_attrs=standby asks for",
+        "127.0.0.1:{port} does not match target_session_attrs=standby",
     ),
     (
         "postgresql://postgres:hidden@127.0.0.1:{port}/postgres?sslmode=require",

@@ -45,7 +45,7 @@ STOPPED[
 # An engine that answers, with a compose that will not do.
 UNFIT = {
     "[ $1 = ps ] || { echo \"docker: 'compose' is not a docker command.\" >&2; exit 1; }": (
-        "not its plugin compose"
+        "plugin compose is not installed"
     ),
     "[ $1 = ps ] || echo 1.29.2": "is 1.29.2",
     "[ $1 = ps ] || echo v2.19.1": "is v2.19.1",
@@ -193,7 +193,7 @@ def test_containers_of_this_folder_without_compose_are_seen(
     project = compose.folder_name(ROOT)
     fake(f"[ $1 = ps ] || exit 1; printf '%s\\t%s\\n' '{project}' '{ROOT}'")
 
-    with pytest.raises(CommandError, match="not its plugin compose"):
+    with pytest.raises(CommandError, match="plugin compose is not installed"):
         modes.down(settings, [])
 
 
