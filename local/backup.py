@@ -16,7 +16,7 @@ from service.settings import Settings
 
 DUMP = ["pg_dump", "--format=custom", "--schema=public", "--extension=*"]
 LIST = ["pg_restore", "--list"]
-# As SQL. The role that restores it owns it: the roles of where it comes from may be unknown here.
+# As SQL, without owners: the restoring role becomes the owner, because the source's may not exist.
 # The schema alone: an ordinary role may not touch extensions, nor their comments.
 CONVERT = ["pg_restore", "--schema=public", "--no-owner", "--no-acl", "--file=-"]
 # All or nothing: a restore that fails leaves the database as it was.

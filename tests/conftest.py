@@ -22,7 +22,7 @@ from tests import scheduling, summary, tracing
 from tests.client import Client
 from tests.contract import check_every_answer
 
-# What a developer has configured is not what is tested.
+# A developer's own configuration must not affect the tests.
 for name in Settings.model_fields:
     os.environ.pop(name.upper(), None)
     os.environ.pop(f"{name.upper()}_FILE", None)

@@ -22,7 +22,7 @@ Edge = tuple[str, str]
 COMMON = "service.common"
 MIDDLEWARE = "service.common.middleware"
 WEB = {"quart", "quart_schema", "werkzeug"}
-# From the top to the bottom; a module imports only what is below it.
+# From top to bottom; a module imports only modules below it.
 LAYERS = ["__init__", "views", "domain", "backend", "models"]
 ALLOWED = {
     "__init__": {"views"},
@@ -33,7 +33,7 @@ ALLOWED = {
     "payloads": set(),
 }
 SERVER = "service.server"
-# From the bottom to the top; a package imports only what is on a level below its own.
+# From bottom to top; a package imports only packages on lower levels.
 LEVELS = [
     {"service.limits", "service.failures"},
     {"service.settings"},
@@ -70,7 +70,7 @@ SQL_PACKAGES = {
 }
 # Others import only what their `__init__.py` offers.
 PACKAGES = {SERVER, "service.settings", "service.common.errors"}
-# What starts a program, on top of everything else.
+# Modules that start a program, above everything else.
 PROGRAMS = {"service", "service.__main__", "service.asgi"}
 STATEMENTS = {
     "select",
@@ -173,7 +173,7 @@ def imports_go_down(found: Iterable[Edge]) -> list[Edge]:
 
 
 def packages_are_entered_by_their_front(found: Iterable[Edge]) -> list[Edge]:
-    """What a package offers to others is what its `__init__.py` names."""
+    """The public names of a package are those of its `__init__.py`."""
     return [
         (importer, imported)
         for importer, imported in found

@@ -243,7 +243,7 @@ def test_what_the_driver_cant_do_or_find_prevents_the_start_with_one_message(
     assert any(name in str(caught.value) for name in parameter.replace("=", "&").split("&"))
 
 
-# Where libpq's files are.
+# The paths of libpq's files.
 
 
 @pytest.fixture
@@ -396,7 +396,7 @@ async def test_the_wanted_kind_of_server_is_taken(server: Server, wanted: str, f
 
 
 async def test_a_host_that_does_not_answer_leaves_time_for_the_next(server: Server) -> None:
-    """As when a machine is switched off: each host has the time limit to itself."""
+    """Like a machine that is switched off: the time limit applies to each host."""
 
     async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()

@@ -23,7 +23,7 @@ from tests.databases.servers import Server, give, pgbouncer, process
 from tests.factories import foss
 from tests.ports import free_port
 
-# What it can't run without; all else is the default.
+# Required settings; all others have their defaults.
 CONFIGURATION = """
 [databases]
 postgres = host=127.0.0.1 port={server}

@@ -21,7 +21,7 @@ from tests.integration.test_connection import GONE, Exchange, part
 
 LIMIT = 10_000
 ALL = 3 * LIMIT
-# As it is, before a test changes it.
+# The original, before a test changes it.
 LINGER_SECONDS = body_limits.LINGER_SECONDS
 KEY = "k" * 16
 NDJSON = "application/x-ndjson"
@@ -92,7 +92,7 @@ async def test_bodies_fill_the_budget_and_one_byte_more_has_the_largest_refused(
 
 @pytest.mark.limit("BODIES_BYTES")
 async def test_bodies_beyond_the_budget_are_refused_and_small_ones_are_not(running: Quart) -> None:
-    # As the limit that they share: three of them fit.
+    # For the shared limit: three of them fit.
     large = [Exchange(running, "/foss", "POST", **JSON) for _ in range(10)]
     tasks = []
     for exchange in large:
@@ -215,7 +215,7 @@ async def test_no_byte_of_an_import_is_read_before_its_turn(running: Quart) -> N
 async def test_an_import_whose_records_do_not_arrive_ends_when_another_waits(
     running: Quart, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # None of them has rested for so long when the other one begins to wait.
+    # None of them has paused that long when the other one begins to wait.
     monkeypatch.setattr(transfers, "SECONDS_FOR_OTHERS", 0.3)
     resting = [Exchange(running, "/foss", "POST", **LINES) for _ in range(limits.IMPORTS.value)]
     tasks = [asyncio.create_task(one.run(part(b"\n", more=True))) for one in resting]

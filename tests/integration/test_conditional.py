@@ -210,7 +210,7 @@ async def test_if_none_match_takes_precedence_over_a_taken_email(
 
 
 async def test_a_condition_is_held_among_changes_that_share_a_statement(client: Client) -> None:
-    """Of changes that come together, those with a condition go alone."""
+    """Of concurrent changes, those with a condition are not batched."""
     for _ in range(5):
         await client.post("/foss", json=foss(name="Old"))
     answers = await asyncio.gather(

@@ -57,7 +57,7 @@ class Exchange:
         scope = self._scope | {"root_path": root_path}
 
         await self._app(scope, self.received.get, self.take)
-        # As a server does it behind every answer.
+        # Like a server after every response.
         self.received.put_nowait(GONE)
 
     async def take(self, event: Any) -> None:
@@ -274,7 +274,7 @@ async def test_a_stream_is_sent_part_by_part(running: Quart) -> None:
 
 async def test_messages_of_the_server_after_the_response_are_received(running: Quart) -> None:
     """hypercorn waits for that without an end, and with it the tasks of the connection."""
-    # Of a body with two ends nothing more is read before the answer.
+    # No more of a body with an ambiguous length is read before the response.
     two_ends = {"content_length": "9", "transfer_encoding": "chunked"}
     exchange = Exchange(running, "/elsewhere", "POST", **two_ends)
     await exchange.run(part(b"1", more=True))

@@ -31,7 +31,7 @@ async def guarded(settings: Settings) -> AsyncIterator[Client]:
 
 
 class References(HTMLParser):
-    """What a page refers to, and what it has inline."""
+    """The references of a page, and its inline content."""
 
     def __init__(self) -> None:
         super().__init__()

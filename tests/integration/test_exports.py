@@ -18,7 +18,7 @@ from tests.integration.test_collection import fill, links
 NDJSON = {"Accept": "application/x-ndjson"}
 CSV = {"Accept": "text/csv"}
 FIELDS = ["id", "name", "email", "created_at", "updated_at"]
-# What a line, a cell or a JSON text could be torn by.
+# Characters that could break a line, a cell or a JSON text.
 HARD = [
     'a "quoted" name',
     "commas, and\ttabs",

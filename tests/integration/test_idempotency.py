@@ -159,7 +159,7 @@ async def test_while_the_first_is_running_a_repetition_is_a_409(
 ) -> None:
     json = foss()
     async with engine.begin() as first:
-        # As a request that holds the key and has not come to its end.
+        # Like a request in progress that holds the key.
         session: Any = first
         assert await backend.lock_key(session, KEY["Idempotency-Key"])
         twin = await client.post("/foss", json=json, headers=KEY)

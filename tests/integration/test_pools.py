@@ -33,7 +33,7 @@ from tests.factories import foss
 from tests.integration.test_batching import LOCKED, WAIT, WAITING, before_each_read, held, run
 from tests.waiting import until
 
-# Of the kind that can cost much, whatever they find.
+# Costly reads, whatever they find.
 IS_COSTLY = "current_query() ~* 'ilike|count|by foss.created_at.*, foss.email'"
 # Parts of every record, each another one for the service.
 PAIRS = ("pr", "ro", "oj", "je", "ec", "ct", "ex", "xa", "am", "mp")
@@ -203,7 +203,7 @@ async def test_a_request_that_waits_for_its_turn_waits_no_longer_in_all(database
         async with asyncio.timeout(30):
             while pool.timeout() == 0.5:  # noqa: ASYNC110  # As above.
                 await asyncio.sleep(0)
-        # What the second has left for the queue.
+        # The time that the second has left for the queue.
         left = pool.timeout()
         await second
     await pooled.dispose()
@@ -454,7 +454,7 @@ async def test_a_write_with_an_idempotency_key_waits_a_shorter_time(
 ) -> None:
     lock_limit = limits.KEYED_LOCK_MILLISECONDS._replace(value=milliseconds)
     monkeypatch.setattr(limits, "KEYED_LOCK_MILLISECONDS", lock_limit)
-    # So that no other limit ends the wait.
+    # So that no other limit ends the wait first.
     monkeypatch.setitem(LOCK_TIMEOUTS, Work.TRANSACTIONS, "0")
     in_the_way, headers = foss(email="held@example.org"), {"Idempotency-Key": "one"}
     async with running(settings) as (_, client):
@@ -561,7 +561,7 @@ async def test_the_cause_of_a_statement_that_never_returns_is_logged(
     del gate
     configure_logs(settings)
     async with running(settings, request_timeout=0.2) as (app, client):
-        # So that the time is that of the statement alone.
+        # So that the time is only that of the statement.
         async with engine_of(app, Work.COSTLY).connect():
             pass
         await error_of(await client.get(COSTLY), 504, "DeadlineExceeded")

@@ -58,7 +58,7 @@ SORTS = ("id", "-id", "-name", "created_at", "name,-email", "updated_at,name")
 
 @dataclass(frozen=True)
 class Statement:
-    """What the service sent, and with the connections of which kind of work."""
+    """The statements of the service, and the kind of work of their connections."""
 
     sql: str
     values: Any
@@ -92,7 +92,7 @@ async def filled(app: Quart, engine: AsyncEngine) -> AsyncIterator[list[dict[str
     """Return the records of a table that the planner knows; it is empty afterwards."""
     async with engine.connect() as connection:
         await connection.execution_options(isolation_level="AUTOCOMMIT")
-        # What is not yet durable, VACUUM does not mark as visible to all.
+        # VACUUM does not mark rows as all-visible before they are durable.
         await connection.execute(text("SET synchronous_commit = on"))
         await connection.execute(text("TRUNCATE foss RESTART IDENTITY"))
         await connection.execute(text(FILL))

@@ -21,7 +21,7 @@ DENIED = (
     "unix:///var/run/docker.sock: Get http://%2Fvar%2Frun%2Fdocker.sock/v1.50/containers/json: "
     "dial unix /var/run/docker.sock: connect: permission denied"
 )
-# As an engine that hangs leaves it: docker waits for its plugin, and that waits for ever.
+# Like an engine that hangs: docker waits for its plugin, which waits forever.
 HANGS = 'sleep 600 & echo $! >"$0.pid"; wait'
 # Fakes that do not answer, each with the message for the user.
 SILENT = {

@@ -199,7 +199,7 @@ def wait_until_listening(
         time.sleep(0.01)  # Between two looks, not instead of one.
 
 
-# For a fake of the service, whose answers are not those of the contract.
+# For a fake of the service, whose responses do not follow the contract.
 FAKE = {"Host": ELSEWHERE}
 
 
@@ -314,7 +314,7 @@ ERRORS = {
 }
 
 
-# What nginx refuses since that version.
+# What nginx rejects since that version.
 LENIENT, STRICT = {"no version", "a length and chunks"}, (1, 21, 1)
 
 
@@ -611,7 +611,7 @@ def test_the_container_works_out_the_values_of_the_local_stack(
         "REQUEST_TIMEOUT": "37.5",
         "TRUSTED_PROXIES": "10.0.0.0/8, ::1/128",
     }
-    # In place of the two commands that the image has, and of its folder.
+    # Instead of the image's two commands and its folder.
     for name, command in {"envsubst": "exec env -0", "nginx": "exit 0"}.items():
         (tmp_path / name).write_text(f"#!/bin/sh\n{command}\n")
         (tmp_path / name).chmod(0o755)
@@ -722,7 +722,7 @@ def test_the_log_has_the_beginning_of_a_long_path(
     assert front.wait_for_log(request_id)["uri"] == path[:logged].decode()
 
 
-# What was sent, and what is logged of it.
+# What was sent, and what is logged.
 AGENTS = {
     "none": (b"", ""),
     "ASCII": (b'curl/8 "a\\b"', 'curl/8 "a\\b"'),
@@ -1065,7 +1065,7 @@ def test_the_settings_reach_the_configuration(tmp_path: Path) -> None:
     assert str(tmp_path) not in text
 
 
-# As a process of its own, which can't raise its limit again unless it is root's.
+# As a separate process, which can't raise its limit again unless it is root's.
 START = """
 import os, sys
 from pathlib import Path
@@ -1127,7 +1127,7 @@ def test_a_file_goes_in_and_comes_out_as_it_was(http: httpx.Client) -> None:
 
 @pytest.mark.parametrize("media_type", ["application/x-ndjson", "text/csv"])
 def test_an_export_is_not_compressed(http: httpx.Client, media_type: str) -> None:
-    """To compress it takes the one worker of nginx from every other request."""
+    """Compression blocks the only worker of nginx for every other request."""
     for number in range(20):
         http.post("/foss", json=foss() | {"email": f"a{number}@example.org"})
     found = http.get("/foss", headers={"Accept": media_type})
@@ -1228,7 +1228,7 @@ def test_clients_behind_a_trusted_proxy_have_limits_of_their_own(tmp_path: Path)
         sent_from(front, TRUSTED, "192.0.2.1"),
     ):
         wait_for_requests(upstream, 1)
-        # What stands before the address that the proxy saw is the client's own invention.
+        # Entries before the address that the proxy saw may be forged by the client.
         with sent_from(front, TRUSTED, "192.0.2.9, 192.0.2.1") as again:
             refused = again.recv(65536)
         with sent_from(front, TRUSTED, "192.0.2.2"):

@@ -17,7 +17,7 @@ import psutil
 from tests.local.project import ROOT
 
 SECONDS = 300
-# Of what is shown of a command's output.
+# The end of a command's output that is shown.
 LONGEST = 3000
 # Of a refusal, with what a command says before it.
 MOST_LINES = 6
@@ -25,7 +25,7 @@ MOST_LINES = 6
 
 @dataclass(frozen=True)
 class Result:
-    """What a command returned and printed."""
+    """The exit code and the output of a command."""
 
     code: int
     stdout: str

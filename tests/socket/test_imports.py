@@ -79,7 +79,7 @@ async def test_a_large_file_that_is_read_slowly_takes_no_memory(
                 httpx.post, f"{service.url}/foss", headers=headers, content=body(), timeout=120
             )
             await until(engine, LOCKED, 1)
-            await asyncio.sleep(0.5)  # As long as that, the client could send all of it.
+            await asyncio.sleep(0.5)  # Long enough for the client to send all of it.
             taken, grown = sent, process.memory_info().rss - before
             await connection.rollback()
         response = answer.result()
@@ -128,7 +128,7 @@ async def test_an_import_ends_when_its_client_disconnects_while_its_body_is_not_
             await other.execute(LOCK)
             with socket.create_connection(("127.0.0.1", left.port)) as connection:
                 key = b"\r\nIdempotency-Key: left\r\n\r\n"
-                # What the service reads before it looks the key up.
+                # The part that the service reads before it looks up the key.
                 body = lines(6000)
                 first = body[: body.index(b"\n", BATCH_BYTES) + 1]
                 connection.sendall(HEAD.replace(b"\r\n\r\n", key) + chunk(first))

@@ -1,4 +1,4 @@
-"""What only a real connection shows."""
+"""The wire format over a real connection."""
 
 import asyncio
 import json

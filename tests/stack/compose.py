@@ -26,7 +26,7 @@ class Stack:
 
     @property
     def url(self) -> str:
-        """Where nginx answers."""
+        """The URL of nginx."""
         return f"http://127.0.0.1:{self.port}"
 
     @property

@@ -1,4 +1,4 @@
-"""What clients notice while the stack is deployed or reloaded, or parts of it are killed.
+"""The effects on clients when the stack is deployed or reloaded, or parts of it are killed.
 
 `python -m tests.stack.faults [--long] [FAULT ...]` strikes the stack that `just up` has started
 here and prints a table; it ends with 1 if
@@ -21,7 +21,7 @@ COLUMNS = ["requests", "failed", "acknowledged", "lost", "ghosts", "longest gap"
 
 @dataclass
 class Outcome:
-    """What came of one fault under load; no problems: everything held that must."""
+    """The result of one fault under load; no problems means that all guarantees held."""
 
     fault: Fault
     times: int

@@ -1,4 +1,4 @@
-"""What must be stored after a load: every record, with each state that its answers allow."""
+"""What must be stored after a load: every record, in a state that its responses allow."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -69,7 +69,7 @@ class Journal:
 
     @property
     def domain(self) -> str:
-        """What every e-mail address of the run ends with."""
+        """The suffix of every e-mail address of the run."""
         return f"@{self.run}.example.org"
 
     def new_record(self) -> Record:

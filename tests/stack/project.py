@@ -17,7 +17,7 @@ from local.engine import EngineError
 from service.settings import ROOT
 from tests.local.project import copy_project
 
-# What a shell may have set for another project.
+# Variables that a shell may have set for another project.
 ELSEWHERE = {
     "COMPOSE_FILE": "/elsewhere/compose.yaml",
     "COMPOSE_PROFILES": "elsewhere",

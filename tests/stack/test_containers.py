@@ -239,7 +239,7 @@ def test_the_commands_work_against_the_running_stack(stack: Stack, http: httpx.C
     assert (back.returncode, unready, forth.returncode) == (0, 503, 0)
     assert "ALTER INDEX ix_foss_name_email_trigrams" in pending.stdout
     assert http.get("/readyz").status_code == 200
-    # What the replicas run, and would run if there were more, is a matter of `deploy`.
+    # Only `deploy` changes what the replicas run.
     latest = stack.docker("image", "inspect", "--format", "{{.Id}}", f"{stack.name}-api:latest")
     assert latest.stdout.strip() == before
 
@@ -368,7 +368,7 @@ def test_a_replica_that_had_ended_does_not_come_back_by_a_deploy(
     image = stack.inspect("api")["Image"]
     ended = stack.ids("api")[0]
     stack.docker("stop", "--time", "30", ended)
-    # What was built last is not always what runs.
+    # The last build is not always the running one.
     stack.docker("tag", "postgres:18", f"{stack.name}-api:latest")
     deployed = stack.just("deploy")
 

@@ -17,7 +17,7 @@ def test_the_stack_runs_in_a_folder_of_any_name(tmp_path: Path, folder: str) -> 
         assert started.returncode == 0, started.stdout + started.stderr
         ready = httpx.get(f"{stack.url}/readyz").status_code
         listed = stack.just("ps")
-        # As a person asks compose, without `just`.
+        # As a user calls compose, without `just`.
         asked = stack.compose("ps", "--quiet", "api").stdout.split()
         (stack.directory / ".env").rename(stack.directory / "lost")
         again = stack.just("up")

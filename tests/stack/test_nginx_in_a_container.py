@@ -165,7 +165,7 @@ def test_nginx_opens_as_many_files_as_the_container_allows(stack: Stack) -> None
 def test_a_template_with_a_fault_changes_nothing(stack: Stack) -> None:
     template = stack.directory / "nginx" / "nginx.conf.template"
     text = template.read_text()
-    # As git does it: another file under the name.
+    # Like git: another file under the same name.
     template.unlink()
     template.write_text(text.replace("http {", "http { nonsense;", 1))
     try:

@@ -66,7 +66,7 @@ def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
         (fresh / "file").write_text("old")
     (tmp_path / "folder.killed.part").mkdir()
     with pytest.raises(FileNotFoundError), bootstrap.replacing(folder, lock):
-        pass  # As if the install had failed: there is nothing to put in place.
+        pass  # Like a failed installation: nothing is moved into place.
 
     assert (folder / "file").read_text() == "old"
     assert bootstrap.is_current(folder, lock)

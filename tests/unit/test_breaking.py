@@ -1,4 +1,4 @@
-"""What of a contract breaks its clients when it changes."""
+"""Breaking changes of the contract."""
 
 import json
 from copy import deepcopy

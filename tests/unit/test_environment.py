@@ -1,4 +1,4 @@
-"""What of a person's shell reaches the programs that the commands start."""
+"""The user's environment variables that are passed to programs."""
 
 import os
 

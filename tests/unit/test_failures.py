@@ -115,7 +115,7 @@ def test_an_interrupt_at_any_time_is_no_traceback(
     tmp_path: Path, command: list[str], seconds: float
 ) -> None:
     url = "postgresql://nobody@127.0.0.1:1/nothing"
-    # Nothing of a run under coverage, which writes its data after the program has ended.
+    # Without coverage, which writes its data after the program has ended.
     environment = {key: value for key, value in os.environ.items() if not key.startswith("COV")}
     added = {"DATABASE_URL": url, "STATE_DIR": str(tmp_path), "BIND": "127.0.0.1:0"}
     process = subprocess.Popen(

@@ -49,7 +49,7 @@ class Database:
 
     async def run(self, keys: Sequence[Any]) -> dict[Any, str]:
         self.sent.append([*keys])
-        # As PostgreSQL, which sees what was committed when the statement came.
+        # Like PostgreSQL, which sees what was committed when the statement arrived.
         seen = self.stored
         await self.may_return.acquire()
         if self.failure is not None:

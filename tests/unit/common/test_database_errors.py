@@ -1,4 +1,4 @@
-"""What each SQLSTATE, and each error without one, means for a client."""
+"""The error for a client by SQLSTATE, and for errors without one."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ from service.common.errors.exceptions import (
 
 
 class DriverError(Exception):
-    """What SQLAlchemy's asyncpg dialect raises: the SQLSTATE, and asyncpg's error as its cause."""
+    """Like errors of SQLAlchemy's asyncpg dialect: the SQLSTATE, and asyncpg's error as cause."""
 
     def __init__(self, state: str | None, cause: BaseException | None = None) -> None:
         super().__init__("secret detail of the server")

@@ -161,7 +161,7 @@ def test_the_message_for_another_users_folder_names_the_owner(tmp_path: Path) ->
 def test_a_second_server_never_starts_on_the_same_data(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """As if the socket were in another container's /tmp, or a cleaner had removed it."""
+    """Like a socket in another container's /tmp, or one that a cleaner removed."""
     monkeypatch.setattr(server, "GONE_SECONDS", 0)
     directory = tmp_path / "postgres"
     process = hold(directory)

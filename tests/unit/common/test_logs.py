@@ -23,7 +23,7 @@ from service.settings import Settings
 
 
 class Output:
-    """What the test has written to standard output so far."""
+    """The test's standard output so far."""
 
     def __init__(self, capture: pytest.CaptureFixture[str]) -> None:
         self._capture = capture

@@ -1,4 +1,4 @@
-"""What a service learns of a client that closes the connection."""
+"""Detection of a client that closes the connection."""
 
 import asyncio
 import socket

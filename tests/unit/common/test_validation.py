@@ -175,7 +175,7 @@ def test_a_quoted_value_is_cut_at_80_characters(value: object, quoted: str) -> N
 
 
 def test_a_quoted_value_is_freed_with_its_request() -> None:
-    """As garbage, the bodies of many requests would wait for their collection."""
+    """A reference cycle would keep the bodies of many requests until garbage collection."""
 
     class Watched(list[str]):
         """A list that supports weak references."""

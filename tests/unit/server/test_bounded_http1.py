@@ -1,4 +1,4 @@
-"""What h11 is given to parse, and what is refused before."""
+"""What h11 parses, and what is rejected before."""
 
 import re
 from typing import Any
@@ -14,7 +14,7 @@ from service.server.bounded_http1 import CHUNK_LINE, BoundedConnection
 
 HEAD = b"POST /foss HTTP/1.1\r\nHost: x\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
-# What ends a line, separates, fails or means something in one of h11's expressions.
+# Bytes with a meaning in h11's expressions.
 PIECES = [b" ", b"\t", b"\r", b"\n", b"\r\n", b"\0", b"\v", b"\f", b"\x85", b":", b";", b"a", b"1"]
 input_ = st.lists(st.sampled_from(PIECES), max_size=12).map(b"".join)
 # Chunks, some of them with an extension, spaces or a fault.
@@ -104,7 +104,7 @@ def test_a_chunk_header_is_parsed_as_by_h11(size: bytes, text: bytes) -> None:
 
 @given(input_.map(lambda text: re.sub(rb"[\r\n\0\v\f]", b"", text)))
 def test_h11_s_expression_for_a_field_matches_every_value_that_is_left(value: bytes) -> None:
-    """So it never has to try another division of a run of spaces."""
+    """So it never has to backtrack over a run of spaces."""
     assert _readers.header_field_re.fullmatch(b"X:" + value)
 
 
@@ -268,10 +268,10 @@ def test_so_many_chunks_that_arrive_together_are_one_part() -> None:
 @pytest.mark.parametrize("extension", [b"", b";", b";a=b", b";\r", b" "])
 @pytest.mark.parametrize("size", [1, 16, 100])
 def test_the_parts_of_a_body_of_short_chunks_are_few(size: int, extension: bytes) -> None:
-    """What comes after this, up to the view, takes time for each part."""
+    """The code after this, up to the view, takes time for each part."""
     chunk = b"%x%b\r\n%b\r\n" % (size, extension, b"x" * size)
     found = parts(chunk * MANY, pieces=4)
 
     assert b"".join(found) == b"x" * size * MANY
-    # In each piece there may be the end of a chunk, what is joined, and the beginning of another.
+    # Each piece may have the end of a chunk, joined chunks, and the beginning of another.
     assert len(found) <= MANY / JOINED_CHUNKS.value + 4 * 3

@@ -226,7 +226,7 @@ async def test_a_place_is_for_a_network_that_has_fewer(door: Door) -> None:
 @pytest.mark.parametrize(
     ("hosts", "closed"),
     [
-        # Of two places each of two networks has one.
+        # Two networks have one of two places each.
         (["10.0.0.2"], 1),
         (["10.0.0.2", "10.0.0.2", "10.0.0.3"], 1),
         (["10.0.0.1"], 0),
