@@ -2,8 +2,9 @@
 
 Each input is sent to the service without a key, with one, and through nginx with one. It costs
 processor time beyond that of as many plain requests, by KiB sent (at least one); the longest time
-in which the event loop served nobody else (by its thread's processor time, so that a busy machine
-changes nothing); and memory. Crowds of clients are measured while `/livez` is asked by another.
+in which the event loop served no other request (by its thread's processor time, so that a busy
+machine changes nothing); and memory. Crowds of clients are measured while another client requests
+`/livez`.
 
 The exit code is 1 if a threshold is passed. WORDS choose the inputs that have one in their names.
 """

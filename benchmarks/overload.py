@@ -1,15 +1,14 @@
 """Fairness under load: `just bench overload [--quick]`; exits with 1 if a threshold is passed.
 
-The load must not depend on how the server answers, and is 10 times what it can answer. With wrk, it
-would depend: each connection waits for an answer before it asks again, so that requests come at the
-rate of the answers. A fixed rate of requests is not possible either: at a server that answers late,
-more of them wait than this machine has ports. So the load is a crowd: each client asks once a
-second, waits at most 5 s for the answer, and has a connection and an address of its own. At load 1
-there are as many clients as the server has good answers a second at most; at load 10 there are ten
-times as many.
+The load must not depend on the server's responses (open loop), and is up to 10 times what it can
+answer. wrk is a closed loop: each connection waits for a response before its next request. A fixed
+rate of requests is not possible either: with a slow server, more of them wait than this machine has
+ports. So the load is a crowd: each client sends one request per second, waits at most 5 s for the
+response, and has its own connection and address. At load 1 there are as many clients as the
+server's maximum rate of successful responses per second; at load 10 there are ten times as many.
 
-A good answer is a 2xx within the 5 s; its time counts from when the client was due to ask, so a
-wait for the connection is part of it.
+A successful response is a 2xx within the 5 s; its time counts from when the client was due to send,
+so a wait for the connection is part of it.
 """
 
 import asyncio

@@ -1,9 +1,9 @@
 """The service and its peers in one run: `python -m benchmarks.rates [--quick]`, or `just bench`.
 
-With `--against COMMIT` it measures that commit beside the working tree instead.
+With `--against COMMIT` it compares the working tree with that commit instead.
 
-One worker each, the same PostgreSQL, the same table of 100 000 records, the same facts in the
-answers; rounds in turn, medians of them. Each server's answers are checked before it is measured.
+One worker each, the same PostgreSQL, the same table of 100 000 records, equivalent responses;
+medians of alternating rounds. Each server's responses are checked before it is measured.
 """
 
 import os

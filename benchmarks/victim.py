@@ -108,7 +108,7 @@ class Victim:
     def queued(self) -> float:
         """Return what the kernel keeps for the service's connections in MiB, sent or received.
 
-        It counts as memory of a container, and no process shows it.
+        It counts as memory of a container, but not of a process.
         """
         total = 0
         for line in Path("/proc/net/tcp").read_text("ascii").splitlines()[1:]:

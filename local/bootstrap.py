@@ -1,7 +1,7 @@
 """What `./just` does before `just` itself: the tools, and the environments of the lock files.
 
-`bootstrap.py --setup [FOLDER LOCK]` makes an environment, `.venv` by default; anything else goes to
-`just`. It needs nothing but Python, and changes nothing outside the project's folder.
+`bootstrap.py --setup [FOLDER LOCK]` creates an environment, `.venv` by default; other arguments are
+passed to `just`. It needs only Python, and changes nothing outside the project's folder.
 """
 
 import fcntl
@@ -149,9 +149,9 @@ def is_current(folder: Path, lock: Path) -> bool:
 
 
 def works(python: Path) -> bool:
-    """Return whether an environment's Python finds its packages: the one it stands on may be gone.
+    """Return whether an environment's Python finds its packages: its base may be removed.
 
-    Or it may be a newer one by now, which looks for them in another folder.
+    Or the base may be a newer version, which searches another folder.
     """
     check = "import os, sysconfig; os.listdir(sysconfig.get_path('purelib'))"
     try:
@@ -162,7 +162,7 @@ def works(python: Path) -> bool:
 
 
 def base_python() -> str:
-    """Return the Python that this one stands on: `.venv` may be active, and is replaced."""
+    """Return the base Python: `.venv` may be active, and is replaced."""
     return str(getattr(sys, "_base_executable", None) or sys.executable)
 
 

@@ -1,6 +1,6 @@
 """Docker compose for this project, whatever else the environment says.
 
-`python -m local.compose [NAME=value ...] ARGUMENTS` runs it with what `.env` and the settings say.
+`python -m local.compose [NAME=value ...] ARGUMENTS` runs it with `.env` and the settings.
 """
 
 import json
@@ -63,7 +63,7 @@ def was_used() -> bool:
 def prepare() -> list[str]:
     """Write what `.env` lacks, and return the names of the secrets among it.
 
-    Raises CommandError: the containers of another folder have the name of this project.
+    Raises CommandError if the containers of another folder have this project's name.
     """
     found = engine.containers("--all")
     names = passwords.missing()

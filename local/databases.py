@@ -85,8 +85,8 @@ class Access:
     ) -> bytes:
         """Run a program on the database and return what it prints.
 
-        `server` is the version of the server, for a dump. Raises CommandError: the program failed,
-        and has said why.
+        `server` is the version of the server, for a dump. Raises CommandError if the
+        program fails; it prints the reason itself.
         """
         name, *options = command
         if self.in_containers:

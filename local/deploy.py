@@ -1,7 +1,7 @@
 """A new image, replica by replica, without losing a request.
 
-nginx stops sending to a replica before that is told to stop: a replica that is still asked while
-it closes its door loses what was on its way (docs/decisions/0009-deploy.md).
+nginx stops sending to a replica before the replica stops: otherwise requests would be lost when it
+stops listening (docs/decisions/0009-deploy.md).
 """
 
 import json

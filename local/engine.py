@@ -1,6 +1,6 @@
-"""The Docker engine: what docker may know of this machine, and answers within seconds.
+"""The Docker engine: its environment, and queries with a time-out.
 
-An engine may be missing, forbidden to this user, or hang; a command must say which.
+An engine may be missing, inaccessible to this user, or hang; a command must say which.
 """
 
 import os

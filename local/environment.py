@@ -1,8 +1,8 @@
 """The environment of every program that the commands start.
 
-It is a list of what may pass: what the shell of a person sets for other programs (`PGHOST`,
-`ALEMBIC_CONFIG`, `PYTHONPATH`, `UV_PYTHON`) changes nothing here. It needs nothing but Python, so
-that it also serves the first set-up.
+It is an allow-list: variables that the user sets for other programs (`PGHOST`, `ALEMBIC_CONFIG`,
+`PYTHONPATH`, `UV_PYTHON`) have no effect here. It needs only Python, so that the first set-up can
+use it.
 """
 
 import os

@@ -1,7 +1,7 @@
 """The package index that pip and uv are configured to use, for programs without such a setting.
 
-uv reads no `pip.conf`, pip no `uv.toml`, and the build of the image sees neither, nor the
-environment. It needs nothing but Python.
+uv reads no `pip.conf`, pip no `uv.toml`, and the build of the image reads neither, nor the
+environment. It needs only Python.
 """
 
 import netrc
@@ -55,7 +55,7 @@ def find(environment: Mapping[str, str]) -> Indexes:
 def for_uv(environment: Mapping[str, str]) -> dict[str, str]:
     """Return the variables that make uv use pip's index.
 
-    What uv is told by its own variables stays.
+    uv's own variables are unchanged.
     """
     found = find(environment)
     extra = " ".join(url for url in found.extra if not _is_missing(url))
@@ -72,8 +72,7 @@ def for_uv(environment: Mapping[str, str]) -> dict[str, str]:
 def for_build(environment: Mapping[str, str]) -> dict[str, str]:
     """Return what compose.yaml passes to the build of the image.
 
-    The addresses may have passwords in them: they are a secret of the build, which stays in no
-    image.
+    The URLs may contain passwords: they are a build secret, which is not part of the image.
     """
     found = find(environment)
     logins = _logins(environment)

@@ -1,6 +1,6 @@
 """The lock files in requirements/: `python -m local.locks` recompiles them.
 
-It needs nothing but Python and uv, so that it can mend locks which can't be installed.
+It needs only Python and uv, so that it can fix locks which can't be installed.
 """
 
 import filecmp

@@ -88,7 +88,7 @@ def find() -> Nginx:
 def prepare(settings: Settings, state: Path, front: Iterable[str], service: str) -> list[str]:
     """Write the configuration for this stack and return the command that uses it.
 
-    Raises UnusableError: there is no nginx, or it refuses the configuration.
+    Raises UnusableError if there is no nginx, or if it rejects the configuration.
     """
     nginx = find()
     places = {

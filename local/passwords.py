@@ -33,8 +33,8 @@ def missing(path: Path | None = None) -> list[str]:
 def write(names: list[str], lines: Mapping[str, str], path: Path | None = None) -> None:
     """Add these values to `.env`, and a random one for each name: all of them or none.
 
-    Nobody but its owner may read the file afterwards, whatever the umask. Raises CommandError:
-    it can't be written.
+    Only its owner can read the file afterwards, whatever the umask. Raises CommandError if it
+    can't be written.
     """
     added = {**lines, **{name: secrets.token_hex(RANDOM_BYTES) for name in names}}
     path = path or ENV_FILE

@@ -38,8 +38,8 @@ def run(settings: Settings, arguments: list[str]) -> int:
 def connection(url: str) -> tuple[str, dict[str, str]]:
     """Return the argument and the environment for libpq's programs on a database.
 
-    The argument has no secret, for everybody can read it. The environment has no `PG*` variable
-    of the shell: as for the service, the URL alone decides.
+    The argument has no secret, because every user can read it. The environment has no `PG*`
+    variables of the shell: as for the service, only the URL counts.
     """
     address = parse_address(url)
     own = {"PGPASSWORD": address.password} if address.password else {}

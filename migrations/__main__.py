@@ -68,7 +68,7 @@ def print_pending(config: Config) -> None:
 def check(config: Config) -> None:
     """Upgrade and downgrade an empty database. Raises CommandError if it differs from the models.
 
-    Or something of a migration is left when all are taken back, and would be in its way again.
+    Or if objects are left after the downgrade, on which the next upgrade would fail.
     """
     upgrade(config)
     command.check(config)

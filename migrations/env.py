@@ -99,8 +99,8 @@ def run_online(connection: Connection) -> None:
 def require_own(connection: Connection) -> str:
     """Return the database's revisions of a newer build of this project.
 
-    Raises CommandError: the database is another project's, or it is at such a revision and
-    something else than an upgrade was asked for; or the server is too old.
+    Raises CommandError if the database is another project's, if it is at such a revision and the
+    command is not an upgrade, or if the server is too old.
     """
     title = title_of(connection)
     version = int(connection.scalar(text("SHOW server_version_num")) or 0) // 10000
@@ -155,8 +155,8 @@ def title_of(connection: Connection) -> str:
 def take_lock(connection: Connection) -> None:
     """Wait until no other migrator holds the lock, and take it for the session.
 
-    Not for a transaction, which CREATE INDEX CONCURRENTLY does not allow; and not in one statement
-    that waits: it would have a snapshot, for whose end that command of the other waits in turn.
+    Not in a transaction, which CREATE INDEX CONCURRENTLY does not allow; and not by a statement
+    that waits: its snapshot would block CREATE INDEX CONCURRENTLY of the lock's holder.
     """
     while not connection.scalar(text("SELECT pg_try_advisory_lock(:lock)"), {"lock": LOCK}):
         connection.commit()

@@ -16,8 +16,8 @@ WHERE adrelid = 'pg_temp.compared_default'::regclass
 class Postgresql(PostgresqlImpl):
     """Alembic's PostgreSQL implementation; alembic uses the last class of a dialect.
 
-    Its own compares the values: those of a function such as `random()` differ though the defaults
-    are the same, and those of a type such as `json` can't be compared at all.
+    The original compares values: those of a function such as `random()` differ for equal defaults,
+    and those of a type such as `json` can't be compared.
     """
 
     __dialect__ = "postgresql"

@@ -1,7 +1,7 @@
 """The architecture's rules, over all modules: the direction of imports, and who may use what.
 
-Each rule is a function from what was found to what breaks it. One test applies every rule to
-the service; another feeds each rule something forbidden, and sees it told.
+Each rule is a function from the code to its violations. One test applies every rule to the
+service; another gives each rule a violation, which it must report.
 """
 
 import ast
@@ -385,7 +385,7 @@ def statement_builders(module: str, source: str) -> list[str]:
 def environment_readers(module: str, source: str) -> list[str]:
     """Only the settings read the environment, and they by pydantic-settings.
 
-    All but one name: which file stands in for `.env`, which pydantic-settings can't tell itself.
+    Except one name: that of the file used instead of `.env`, which pydantic-settings can't read.
     """
     if module == "service.settings.settings" and source.count("os.environ") == 1:
         return []

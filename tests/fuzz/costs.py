@@ -73,7 +73,7 @@ class Cost(NamedTuple):
 class Parser:
     """A parser, the parts that its inputs are made of, what is around them, and what it may cost.
 
-    The cost is so much at the least, and so much for each byte of the input.
+    The cost is a constant plus a cost for each byte of the input.
     """
 
     read: Callable[[bytes], object]

@@ -1,6 +1,6 @@
 """Other Debian systems, with an ordinary user with sudo: `-m debian`.
 
-A system is made once, in /var/tmp, and each test works on a copy that is gone after it.
+A system is created once, in /var/tmp, and each test works on a temporary copy.
 """
 
 import os

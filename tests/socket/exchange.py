@@ -20,7 +20,7 @@ JSON = b"Content-Type: application/json"
 class Row:
     """Hostile bytes, and what is answered to them.
 
-    Without a type the answer has no envelope: it is a success, or hypercorn's own and empty.
+    Without a type the response has no envelope: it is a success, or hypercorn's empty one.
     """
 
     sent: bytes

@@ -82,8 +82,7 @@ class Stack:
     async def kill(self, container: str) -> None:
         """Kill a container's first process, as a crash would.
 
-        After `docker kill` the engine takes the container for stopped by a person, and its
-        restart policy does not hold.
+        For the engine, `docker kill` is a manual stop, to which no restart policy applies.
         """
         pid = (await self.run("docker", "inspect", "--format={{.State.Pid}}", container)).strip()
         options = ["--rm", "--network=none", "--pid=host", "--user=0", "--cap-drop=ALL"]

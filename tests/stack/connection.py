@@ -29,7 +29,7 @@ class Answer:
 class Connection:
     """One request at a time; reconnects if the server has closed.
 
-    Nothing is ever sent twice: a repetition would hide what is measured here.
+    No request is repeated: a repetition would hide what is measured here.
     """
 
     def __init__(self, host: str, port: int, headers: dict[str, str], timeout: float) -> None:

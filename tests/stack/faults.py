@@ -1,8 +1,7 @@
 """The effects on clients when the stack is deployed or reloaded, or parts of it are killed.
 
-`python -m tests.stack.faults [--long] [FAULT ...]` strikes the stack that `just up` has started
-here and prints a table; it ends with 1 if
-something did not hold.
+`python -m tests.stack.faults [--long] [FAULT ...]` injects faults into the stack that `just up` has
+started here and prints a table; it exits with 1 if a guarantee did not hold.
 """
 
 import argparse

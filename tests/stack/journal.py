@@ -32,8 +32,8 @@ class Record:
     def settle(self, state: str | None, status: int | None) -> None:
         """Note how a write was answered that would leave the record in a state; None: not at all.
 
-        After an answer of 5xx, or none, the record is left as it is: the next write would hide
-        what became of this one, and the server may still be at it.
+        After a 5xx, or no response, the record is not written again: the next write would hide
+        the outcome of this one, which the server may still be executing.
         """
         if status is None or status in UNKNOWN:
             self.allowed.add(state)
@@ -49,8 +49,8 @@ class Record:
 class Differences:
     """The differences between the database and the responses, a message each.
 
-    Lost: acknowledged, but missing or with other content. A ghost: refused, but stored. That one
-    is honest after a 503 where the server died between the commit and its answer.
+    Lost: acknowledged, but missing or with other content. A ghost: refused, but stored, which is
+    correct after a 503 if the server died between the commit and its response.
     """
 
     records: int = 0
