@@ -118,7 +118,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("faults", nargs="*", help=f"which of {', '.join(FAULTS)}; default: all")
     parser.add_argument("--long", action="store_true", help="as often as the issue asks for")
-    parser.add_argument("--rate", type=int, default=300, help="requests a second")
+    parser.add_argument("--rate", type=int, default=300, help="requests per second")
     asked = parser.parse_args()
     if unknown := set(asked.faults) - set(FAULTS):
         parser.error(f"no such fault: {', '.join(unknown)}")

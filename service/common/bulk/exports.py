@@ -102,7 +102,7 @@ async def answer_lines(export: Export, query: Any, form: LineForm) -> Response:
     lift_deadline()
     lines = g.lines = until_closed(database, transfer, session, exported)
     first = await anext(lines, "")
-    return Response(whole_or_torn(first, lines, transfer), content_type=form.media_type)
+    return Response(body_or_abort(first, lines, transfer), content_type=form.media_type)
 
 
 async def until_closed(
@@ -125,7 +125,7 @@ async def _release(database: Database, transfer: Transfer, session: AsyncSession
         del database.transfers[transfer]
 
 
-async def whole_or_torn(
+async def body_or_abort(
     first: str, rest: AsyncGenerator[str], transfer: Transfer
 ) -> AsyncGenerator[bytes]:
     """Yield the body; on a failure end the request without the end of the message."""
