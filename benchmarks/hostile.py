@@ -263,7 +263,9 @@ def main() -> int:
     """Measure on a PostgreSQL that is gone afterwards; return 1 if a threshold is passed."""
     parser = ArgumentParser(prog="bench hostile", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="some inputs, with a key, no nginx")
-    parser.add_argument("words", nargs="*", metavar="WORD", help="only inputs with it in the name")
+    parser.add_argument(
+        "words", nargs="*", metavar="WORD", help="only inputs with WORD in their names"
+    )
     options = parser.parse_args()
     # Python runs what ends the service, nginx and PostgreSQL only after an exception.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))

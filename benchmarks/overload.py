@@ -189,7 +189,7 @@ def main() -> int:
     """Measure on a PostgreSQL that is gone afterwards; return 1 if a threshold was passed."""
     parser = ArgumentParser(prog="bench overload", description=__doc__)
     parser.add_argument(
-        "--quick", action="store_true", help="the service alone, loads 1 and 10, in short"
+        "--quick", action="store_true", help="only the service, loads 1 and 10, short"
     )
     quick = parser.parse_args().quick
     # The servers end with it, as after Ctrl-C.

@@ -84,9 +84,11 @@ def main() -> None:
     """Measure on a PostgreSQL that is gone afterwards, and write what was found."""
     parser = ArgumentParser(prog="bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one short round with 32 connections")
-    parser.add_argument("--rounds", type=int, metavar="N", help="how many, instead of 3")
     parser.add_argument(
-        "--against", metavar="COMMIT", help="measure this commit beside the working tree"
+        "--rounds", type=int, metavar="N", help="the number of rounds, 3 by default"
+    )
+    parser.add_argument(
+        "--against", metavar="COMMIT", help="compare the working tree with this commit"
     )
     parser.add_argument(
         "--works", nargs="+", choices=WORKS, default=list(WORKS), help="only these, with --against"
