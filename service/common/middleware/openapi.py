@@ -72,7 +72,7 @@ class Provider(OpenAPIProvider):
         # Relative to the document's URL, and so below any prefix.
         document["servers"] = [{"url": "."}]
         for scheme in document["components"]["securitySchemes"].values():
-            scheme["description"] = "The API key; one of these headers is sufficient."
+            scheme["description"] = "The key; one of these headers is enough."
         contract.link(document["paths"])
         return contract.below(self.path_prefix, document) if self.path_prefix else document
 
