@@ -1,8 +1,8 @@
-# The service and its migrations; the same image serves and migrates.
+# One image for the service and its migrations.
 FROM python:3.14-slim AS build
 COPY requirements/production.txt /
 # An environment without pip: the service installs nothing. The package index, proxies and
-# certificates of whoever builds are secrets of this step alone: see ops/indexes.py.
+# certificates of the user are secrets of this step only: see ops/indexes.py.
 RUN --mount=type=secret,id=environment --mount=type=secret,id=certificates \
     set -a; if [ -f /run/secrets/environment ]; then . /run/secrets/environment; fi; set +a; \
     if [ -s /run/secrets/certificates ]; then export PIP_CERT=/run/secrets/certificates; fi; \
@@ -14,9 +14,9 @@ COPY alembic.ini ./
 COPY migrations migrations
 COPY schemas schemas
 COPY service service
-# A clone may be readable for its owner alone.
+# A clone may be readable only for its owner.
 RUN chmod -R a+rX /app
-# The file system is read-only when it runs, so the bytecode is made here.
+# The file system is read-only at run time, so the bytecode is compiled here.
 RUN /venv/bin/python -m compileall -q service migrations
 
 FROM python:3.14-slim
@@ -31,9 +31,9 @@ ENV PATH=/venv/bin:$PATH \
     BIND=0.0.0.0:5000
 USER 10001:10001
 EXPOSE 5000
-# `/readyz`, so that a replica counts only when it can do its work.
+# `/readyz`, so that a replica counts only when it can serve requests.
 HEALTHCHECK --interval=2s --timeout=4s --start-period=30s --retries=3 \
     CMD ["python", "-ISc", "import http.client as h; c = h.HTTPConnection('127.0.0.1', 5000, timeout=3); c.request('GET', '/readyz'); raise SystemExit(c.getresponse().status != 200)"]
-# The drain begins; whoever stops the container gives it the time that docs/operate.md names.
+# Starts the drain; the stop grace period must be as long as docs/operate.md says.
 STOPSIGNAL SIGTERM
 CMD ["python", "-m", "service"]

@@ -5,10 +5,10 @@ set positional-arguments
 export JUST_COMMAND := env("JUST_COMMAND", "just")
 export INVOCATION_DIRECTORY := invocation_directory()
 export PATH := justfile_directory() / ".tools/bin" + ":" + env("PATH", "/usr/local/bin:/usr/bin:/bin")
-# Those of another project could keep Python from starting; an empty one counts as none.
+# Values of another project could break Python; an empty value counts as unset.
 export PYTHONHOME := ""
 export PYTHONPATH := ""
-# Whatever the locale says.
+# Whatever the locale.
 export PYTHONUTF8 := "1"
 
 heading := "Usage: " + JUST_COMMAND + " COMMAND\n"
@@ -17,19 +17,19 @@ heading := "Usage: " + JUST_COMMAND + " COMMAND\n"
 default:
     @{{ quote(just_executable()) }} --list --unsorted --list-heading {{ quote(heading) }}
 
-# Makes .venv with everything for development, from the lock files.
+# Creates .venv with everything for development, from the lock files.
 [group('start')]
 [no-exit-message]
 setup:
     @./just --setup
 
-# Starts the whole stack, waits until it is ready and says where it is: `up local`, `up docker`.
+# Starts the whole stack, waits until it is ready and prints its URL: `up local`, `up docker`.
 [group('start')]
 [no-exit-message]
 up where="auto": setup
     @exec .venv/bin/python -m ops up "$1"
 
-# Stops the whole stack; the data stay.
+# Stops the whole stack; keeps the data.
 [group('start')]
 [no-exit-message]
 down: setup
@@ -41,7 +41,7 @@ down: setup
 serve: migrate
     @exec .venv/bin/python -m ops serve
 
-# Shows what runs and how it is.
+# Shows the processes or containers and their status.
 [group('look')]
 [no-exit-message]
 ps: setup
@@ -59,7 +59,7 @@ logs: setup
 psql *ARGS: setup
     @exec .venv/bin/python -m ops psql "$@"
 
-# Applies the migrations to the database of the stack, or of DATABASE_URL; `--force` to one with other tables.
+# Applies the migrations to the database of the stack, or of DATABASE_URL; `--force` if it has other tables.
 [group('database')]
 [no-exit-message]
 migrate *OPTIONS: setup
@@ -71,19 +71,19 @@ migrate *OPTIONS: setup
 revision message: setup
     @.venv/bin/python -m ops revision "$1"
 
-# Prints the SQL that `migrate` would run, and runs nothing.
+# Prints the SQL that `migrate` would run, without running it.
 [group('database')]
 [no-exit-message]
 migrate-sql: setup
     @.venv/bin/python -m ops migrate-sql
 
-# Goes back one migration.
+# Reverts the last migration.
 [group('database')]
 [no-exit-message]
 downgrade: setup
     @.venv/bin/python -m ops downgrade
 
-# Builds a new image and replaces the replicas one after another; nothing is lost.
+# Builds a new image and replaces the replicas one after another, without losing a request.
 [group('operate')]
 [no-exit-message]
 deploy: setup
@@ -95,7 +95,7 @@ deploy: setup
 backup file: setup
     @.venv/bin/python -m ops backup "$1"
 
-# Puts the data of a file in place of what is there; `--force` if that is another project's.
+# Replaces the data by those of a file; `--force` if the database is another project's.
 [group('operate')]
 [no-exit-message]
 restore file *OPTIONS: setup
@@ -107,13 +107,13 @@ restore file *OPTIONS: setup
 import file: setup
     @.venv/bin/python -m ops import "$1"
 
-# Writes the records to a CSV or NDJSON file; takes parameters of a page, such as `q=sql only=name,email`.
+# Writes the records to a CSV or NDJSON file; takes query parameters, such as `q=sql only=name,email`.
 [group('operate')]
 [no-exit-message]
 export file *QUERY: setup
     @.venv/bin/python -m ops export "$@"
 
-# Runs the tests, four files at a time, and measures their coverage; or those that pytest's arguments choose.
+# Runs the tests, four files at a time, with coverage; or those selected by pytest's arguments.
 [group('develop')]
 [no-exit-message]
 test *ARGS: setup
@@ -125,13 +125,13 @@ test *ARGS: setup
 test-stack *ARGS: setup
     @.venv/bin/pytest -m stack tests/stack "$@"
 
-# Runs the tests of fresh clones of other users, as root; `-m debian` is for other Debian systems.
+# Runs the tests of fresh clones of other users, as root; `-m debian`: on other Debian systems.
 [group('develop')]
 [no-exit-message]
 test-machines *ARGS: setup
     @.venv/bin/pytest -m machines --numprocesses=2 --dist=loadfile tests/machines "$@"
 
-# Sends made-up requests to the service, valid and not; every answer must be as documented.
+# Sends generated requests to the service, valid and invalid; every response must be as documented.
 [group('develop')]
 [no-exit-message]
 fuzz: setup
@@ -144,7 +144,7 @@ bench *ARGS: setup
     @./just --setup .local/benchmarks requirements/benchmarks.txt
     @.local/benchmarks/bin/python -m benchmarks "$@"
 
-# Strikes the running containers under load, as docs/operate.md shows; takes names of faults.
+# Injects faults into the running containers under load (docs/operate.md); takes names of faults.
 [group('develop')]
 [no-exit-message]
 faults *ARGS: setup
@@ -156,14 +156,14 @@ faults *ARGS: setup
 check: check-fast
     @.venv/bin/python -m ops check-contract && .venv/bin/python -m ops check-limits && .venv/bin/python -m ops check-locks && .venv/bin/python -m ops check-migrations
 
-# Checks format, lint, types and layers: what pre-commit runs at each commit.
+# Checks format, lint, types and layers, for a pre-commit hook.
 [group('develop')]
 [no-exit-message]
 check-fast: setup
     @.venv/bin/ruff format --check && .venv/bin/ruff check && .venv/bin/mypy
     @.venv/bin/pytest --quiet --no-header tests/test_layers.py
 
-# Mends what `check` can mend by itself: format, lint, the documents of the contract and of the limits.
+# Fixes format and lint, and regenerates docs/openapi.json and docs/limits.md.
 [group('develop')]
 [no-exit-message]
 fix: setup

@@ -1,9 +1,9 @@
-"""Another commit beside the working tree: `just bench --against COMMIT`.
+"""The working tree compared with another commit: `just bench --against COMMIT`.
 
-Both services run at the same time, each on a database of its own in one PostgreSQL. A pair is the
+Both services run at the same time, each with its own database in one PostgreSQL. A pair is the
 same requests to each, one after the other in random order, over connections that stay
 open. It gives one ratio, in which the changing speed of the machine cancels out. Both services are
-started anew several times, because the layout of a process in memory changes its speed by some
+restarted several times, because the layout of a process in memory changes its speed by some
 percent for as long as it lives. Each ratio is the median of all pairs; its interval of 95 % is a
 bootstrap's, over the starts and over the pairs of each start.
 """
@@ -88,7 +88,7 @@ class Ratio:
 
 
 def run(commit: str, *, starts: int, pairs: int, works: Sequence[str]) -> None:
-    """Measure a commit beside the working tree, and print the ratios."""
+    """Measure a commit and the working tree, and print the ratios."""
     if which("git") is None:
         raise SystemExit("--against: git is missing: install it.")
     sha = _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}^{{commit}}")

@@ -1,4 +1,4 @@
-"""Whether a server answers rightly: nobody is measured who does less than the others."""
+"""Checks of a server's responses: every measured server must do the same work."""
 
 import time
 from typing import Any

@@ -1,7 +1,7 @@
 """Keep-alive connections that send a given list of requests, and nothing else.
 
 wrk stops in the middle of its requests. In a short run, much of the server's time would be that of
-accepting the connections and of giving up the last requests.
+accepting connections and cancelling the last requests.
 """
 
 import json

@@ -75,7 +75,7 @@ class Connection(asyncio.Protocol):
         self._client.receive(self, data)
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Tell the client."""
+        """Notify the client."""
         del error
         self._client.lose(self)
 
@@ -90,7 +90,7 @@ class Connection(asyncio.Protocol):
         self.transport.write(request)
 
     def hang_up(self) -> None:
-        """Close it at once."""
+        """Close it immediately."""
         if self.transport is not None:
             self.transport.abort()
 
@@ -149,7 +149,7 @@ class Client:
             connection.send(self._sent)
 
     def receive(self, connection: Connection, data: bytes) -> None:
-        """Read on; answers that nobody asked for close the connection."""
+        """Read; unexpected responses close the connection."""
         if connection is not self.connection:
             return
         if self._answer is None:
@@ -182,7 +182,7 @@ class Client:
             self._crowd.tally.others[failure] += 1
         else:
             self._crowd.tally.seconds.append(now - self._due)
-        # Whoever was refused does not come back at once, as `Retry-After` demands.
+        # A refused client does not return immediately, as `Retry-After` requires.
         pause = self._crowd.pause if not failure else max(self._crowd.pause, 1.0)
         self.begin(max(0.0, self._due + pause - now))
 
@@ -218,6 +218,6 @@ class Crowd:
         return self.tally
 
     def end(self) -> None:
-        """Have all leave at once."""
+        """Disconnect all clients together."""
         for client in self._clients:
             client.end()

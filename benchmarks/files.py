@@ -42,7 +42,7 @@ Call = Callable[[], object]
 
 
 class Measured:
-    """A running service, and by how much its memory grows from where it began."""
+    """A running service, and the growth of its memory."""
 
     def __init__(self, url: str) -> None:
         environment = {"APP_ENV": "production", "SECURE_API_KEY": KEY, "DATABASE_URL": url}

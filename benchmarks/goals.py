@@ -1,4 +1,4 @@
-"""What the service is meant to reach, beside what a run found."""
+"""The goals of the service, compared with the results of a run."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -32,7 +32,7 @@ async def watch(port: int, path: str, limit: float, found: list[float], pause: f
 async def recovery(
     port: int, path: str, quick: float, longest: float, *, in_a_row: int = 3
 ) -> float:
-    """Return after how many seconds a path is answered quickly, and goes on to be."""
+    """Return after how many seconds a path is answered quickly, permanently."""
     began = time.perf_counter()
     since, answers = 0.0, 0
     while answers < in_a_row and time.perf_counter() < began + longest:

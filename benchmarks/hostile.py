@@ -2,8 +2,9 @@
 
 Each input is sent to the service without a key, with one, and through nginx with one. It costs
 processor time beyond that of as many plain requests, by KiB sent (at least one); the longest time
-in which the event loop served nobody else (by its thread's processor time, so that a busy machine
-changes nothing); and memory. Crowds of clients are measured while `/livez` is asked by another.
+in which the event loop served no other request (by its thread's processor time, so that a busy
+machine changes nothing); and memory. Crowds of clients are measured while another client requests
+`/livez`.
 
 The exit code is 1 if a threshold is passed. WORDS choose the inputs that have one in their names.
 """
@@ -27,11 +28,11 @@ from service.common.embedded import start_server
 
 BACK_SECONDS = 10
 BACK_MIB = 40  # What an allocator keeps.
-BUSY_SECONDS = 30  # How long to look at one that goes on.
+BUSY_SECONDS = 30  # How long to measure one that continues.
 
 
 class Threshold(NamedTuple):
-    """The greatest value of a measurement, and how a greater one is told."""
+    """The greatest value of a measurement, and the message for a greater one."""
 
     name: str
     value: float
@@ -43,7 +44,7 @@ SINGLE = [
     Threshold("ms", 1.0, "{:.1f} ms/KiB"),
     Threshold("stall", 50, "stall of {:.0f} ms"),
 ]
-# Of many clients at once.
+# Of many concurrent clients.
 CROWD = [
     # The service's work between the question and the answer, so that a busy machine changes
     # nothing. The health check of the containers allows 4 s.
@@ -99,7 +100,7 @@ class Cost:
     livez: float = 0
     livez_work: float = 0
     busy: float = 0
-    told: str = ""  # What became of the service, or what its log should not have.
+    told: str = ""  # The outcome for the service, or what its log should not have.
 
     def faults(self, one: Input) -> Iterator[str]:
         """Yield what is beyond a threshold."""
@@ -262,7 +263,9 @@ def main() -> int:
     """Measure on a PostgreSQL that is gone afterwards; return 1 if a threshold is passed."""
     parser = ArgumentParser(prog="bench hostile", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="some inputs, with a key, no nginx")
-    parser.add_argument("words", nargs="*", metavar="WORD", help="only inputs with it in the name")
+    parser.add_argument(
+        "words", nargs="*", metavar="WORD", help="only inputs with WORD in their names"
+    )
     options = parser.parse_args()
     # Python runs what ends the service, nginx and PostgreSQL only after an exception.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))

@@ -1,15 +1,14 @@
 """Fairness under load: `just bench overload [--quick]`; exits with 1 if a threshold is passed.
 
-The load must not depend on how the server answers, and is 10 times what it can answer. With wrk, it
-would depend: each connection waits for an answer before it asks again, so that requests come at the
-rate of the answers. A fixed rate of requests is not possible either: at a server that answers late,
-more of them wait than this machine has ports. So the load is a crowd: each client asks once a
-second, waits at most 5 s for the answer, and has a connection and an address of its own. At load 1
-there are as many clients as the server has good answers a second at most; at load 10 there are ten
-times as many.
+The load must not depend on the server's responses (open loop), and is up to 10 times what it can
+answer. wrk is a closed loop: each connection waits for a response before its next request. A fixed
+rate of requests is not possible either: with a slow server, more of them wait than this machine has
+ports. So the load is a crowd: each client sends one request per second, waits at most 5 s for the
+response, and has its own connection and address. At load 1 there are as many clients as the
+server's maximum rate of successful responses per second; at load 10 there are ten times as many.
 
-A good answer is a 2xx within the 5 s; its time counts from when the client was due to ask, so a
-wait for the connection is part of it.
+A successful response is a 2xx within the 5 s; its time counts from when the client was due to send,
+so a wait for the connection is part of it.
 """
 
 import asyncio
@@ -53,14 +52,14 @@ SECONDS, QUICK_SECONDS = 10.0, 5.0
 # Before the best rate is measured; before a load counts, the first clients must have given up.
 SETTLE = 2.0
 SETTLE_LOADED = LIMIT + 1
-# As many clients as find the best rate, who ask again at once.
+# As many clients as give the best rate, without pauses.
 SATURATING, QUICK_SATURATING = (32, 128), (32,)
 SATURATING_SECONDS = 4.0
 LONGEST_RECOVERY = 15.0
 HEALTH_PAUSE = 0.2
 # Seconds; when the clients are later than this, the figures are theirs.
 LAG = 0.5
-# Files that the generator and the servers need beside the connections.
+# Files that the generator and the servers need in addition to the connections.
 FILES = 500
 BEHIND = f"{OURS}, nginx"
 HEAD = (
@@ -190,7 +189,7 @@ def main() -> int:
     """Measure on a PostgreSQL that is gone afterwards; return 1 if a threshold was passed."""
     parser = ArgumentParser(prog="bench overload", description=__doc__)
     parser.add_argument(
-        "--quick", action="store_true", help="the service alone, loads 1 and 10, in short"
+        "--quick", action="store_true", help="only the service, loads 1 and 10, short"
     )
     quick = parser.parse_args().quick
     # The servers end with it, as after Ctrl-C.

@@ -1,8 +1,8 @@
 """Pages at depth, and searches: `python -m benchmarks.pages [RECORDS]`, 10 million by default.
 
-A page far into the collection must cost what the first costs, by each key; a search for a part of
-a text must not read every record. What is measured is `domain.list_foss`: the query, its rows and
-its cursors, without HTTP.
+A page far into the collection must cost as much as the first, by each key; a search for a part of
+a text must not read every record. `domain.list_foss` is measured: the query, its rows and its
+cursors, without HTTP.
 """
 
 import asyncio
@@ -108,7 +108,7 @@ async def page(database: Database, query: ListFoss) -> float:
 
 
 async def searches(database: Database) -> None:
-    """Print what a search costs beside an exact look-up."""
+    """Print the cost of a search compared with an exact look-up."""
     exact = await page(database, ListFoss(email="p4242@example.org"))
     print(f"\n| search | ms | x look-up ({1000 * exact:.2f} ms) |\n| --- | --- | --- |")
     for name, q in SEARCHES.items():

@@ -1,9 +1,9 @@
 """The service and its peers in one run: `python -m benchmarks.rates [--quick]`, or `just bench`.
 
-With `--against COMMIT` it measures that commit beside the working tree instead.
+With `--against COMMIT` it compares the working tree with that commit instead.
 
-One worker each, the same PostgreSQL, the same table of 100 000 records, the same facts in the
-answers; rounds in turn, medians of them. Each server's answers are checked before it is measured.
+One worker each, the same PostgreSQL, the same table of 100 000 records, equivalent responses;
+medians of alternating rounds. Each server's responses are checked before it is measured.
 """
 
 import os
@@ -68,7 +68,7 @@ def _medians(samples: list[Sample]) -> Sample:
 
 
 def machine() -> str:
-    """Return where it was measured, as far as that is anybody's business."""
+    """Return a description of the machine, without private details."""
     model = [
         line.partition(":")[2].strip()
         for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines()
@@ -84,9 +84,11 @@ def main() -> None:
     """Measure on a PostgreSQL that is gone afterwards, and write what was found."""
     parser = ArgumentParser(prog="bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one short round with 32 connections")
-    parser.add_argument("--rounds", type=int, metavar="N", help="how many, instead of 3")
     parser.add_argument(
-        "--against", metavar="COMMIT", help="measure this commit beside the working tree"
+        "--rounds", type=int, metavar="N", help="the number of rounds, 3 by default"
+    )
+    parser.add_argument(
+        "--against", metavar="COMMIT", help="compare the working tree with this commit"
     )
     parser.add_argument(
         "--works", nargs="+", choices=WORKS, default=list(WORKS), help="only these, with --against"

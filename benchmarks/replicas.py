@@ -1,4 +1,4 @@
-"""Two replicas of the service behind nginx, beside one behind nginx."""
+"""Two replicas of the service behind nginx, compared with one."""
 
 from contextlib import ExitStack
 from pathlib import Path

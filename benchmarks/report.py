@@ -1,4 +1,4 @@
-"""What a run of the benchmarks is told with: a table, a file, a plot."""
+"""The output of a benchmark run: a table, a file, a plot."""
 
 import json
 from typing import Any
@@ -49,7 +49,7 @@ def table(found: dict[str, Any]) -> str:
 
 def _replicas(found: dict[str, Any]) -> str:
     if found["replicas"] is None:
-        return "Two replicas: not measured, for nginx is missing."
+        return "Two replicas: not measured, because nginx is missing."
     one, two = found["replicas"]
     return (
         f"Two replicas: {two / one:.2f} times one, both behind nginx ({two:.0f}/s, {one:.0f}/s), on"

@@ -1,11 +1,11 @@
-"""Searches beside both ways to their page: `python -m benchmarks.search_grid [RECORDS] [TEXT…]`.
+"""Searches and both plans for their page: `python -m benchmarks.search_grid [RECORDS] [TEXT…]`.
 
-A page of a search can be found by reading in its order, or by the index on trigrams and a sort.
+A page of a search can be found by reading in its order, or by the trigram index and a sort.
 Neither is always right, so the service must be close to the faster one: `THRESHOLD`. Each cell is
 a text, a sort, a cursor and a limit; the table has the worst cell of each text, and every cell
-beyond what is allowed. Such a cell is measured more often. The least times count.
+beyond the limit. Such a cell is measured more often. The minimum counts.
 
-Times are of processors, of the server's processes and this one, so that a busy machine changes
+Times are processor times of the server's processes and this one, so that a busy machine changes
 little. A million records by default, in some 20 minutes; `--keep FOLDER` keeps their database for
 the next run. Cells are printed to stderr as they are measured.
 """
@@ -37,7 +37,7 @@ from service.foss.payloads import ListFoss
 from service.settings import Settings
 
 RECORDS = 1_000_000
-# How many times the faster way, and milliseconds beside it.
+# The allowed multiple of the faster plan, and milliseconds in addition.
 THRESHOLD = (3, 20)
 # The service and both ways take turns, for the speed of a busy machine changes.
 ROUNDS, SLOW_ROUNDS = 4, 2

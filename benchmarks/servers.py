@@ -52,7 +52,7 @@ def ours(port: int = PORT) -> Server:
         environment={
             "APP_ENV": "production",
             "BIND": f"127.0.0.1:{port}",
-            # No proxy has to be told of the stop.
+            # There is no proxy to drain.
             "DRAIN_SECONDS": "0",
             "SECURE_API_KEY": KEY,
         },

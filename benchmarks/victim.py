@@ -110,7 +110,7 @@ class Victim:
     def queued(self) -> float:
         """Return what the kernel keeps for the service's connections in MiB, sent or received.
 
-        It counts as memory of a container, and no process shows it.
+        It counts as memory of a container, but not of a process.
         """
         total = 0
         for line in Path("/proc/net/tcp").read_text("ascii").splitlines()[1:]:
@@ -144,11 +144,11 @@ def _free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def livez(port: int, patience: float = 30) -> float | None:
+def livez(port: int, timeout: float = 30) -> float | None:
     """Return the seconds that a new connection waits for `/livez`, or None if there is no 200."""
     began = time.perf_counter()
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=patience) as connection:
+        with socket.create_connection(("127.0.0.1", port), timeout=timeout) as connection:
             connection.sendall(LIVEZ)
             found = connection.recv(1000)
     except OSError:
@@ -156,7 +156,7 @@ def livez(port: int, patience: float = 30) -> float | None:
     taken = time.perf_counter() - began
     if found.startswith(b"HTTP/1.1 200 "):
         return taken
-    return None if taken < patience else patience
+    return None if taken < timeout else timeout
 
 
 class Peaks:

@@ -1,8 +1,8 @@
 """The service with a watchdog on its event loop: `python -m benchmarks.watched DESCRIPTOR`.
 
-The watchdog takes a turn every other millisecond, and notes how much processor time the loop's
-thread has taken since its last one. Other processes of the machine do not change that. For a line
-that comes on the descriptor of a socket it sends back what it found since the line before.
+The watchdog runs every two milliseconds, and records the processor time of the loop's thread since
+its last run. Other processes of the machine do not change that. For each line that it receives on a
+socket it returns the results since the previous line.
 """
 
 import asyncio

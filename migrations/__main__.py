@@ -1,6 +1,6 @@
-"""What `just` asks of alembic: `python -m migrations COMMAND`."""
+"""The commands of `just` for alembic: `python -m migrations COMMAND`."""
 
-# Before the imports: Ctrl-C while they take their time is no traceback.
+# Before the slow imports: Ctrl-C during them shows no traceback.
 import signal
 
 if __name__ == "__main__":
@@ -30,22 +30,22 @@ Revisions = Sequence[str]
 
 
 def upgrade(config: Config) -> None:
-    """Bring the database to the newest migration."""
+    """Apply all migrations."""
     _head(config)
     command.upgrade(config, "head")
 
 
 def downgrade(config: Config) -> None:
-    """Go back one migration. Raises CommandError: there is none, or there are several."""
+    """Revert the last migration. Raises CommandError if there is none, or several."""
     current = _current(config)
     if not current:
-        raise CommandError("There is nothing to go back from: no migration has run.")
+        raise CommandError("There is nothing to revert: no migration has run.")
     if len(current) > 1:
         raise CommandError(
             f"The last migrations are {' and '.join(current)}, side by side: choose one with "
             f"`.venv/bin/alembic downgrade {current[0]}@-1`."
         )
-    # A merge has several before it; going back to one of them takes back the merge alone.
+    # A merge has several predecessors; downgrading to one of them reverts only the merge.
     before = ScriptDirectory.from_config(config).get_revision(current[0]).down_revision
     command.downgrade(
         config, before if isinstance(before, str) else before[0] if before else "base"
@@ -61,21 +61,21 @@ def print_pending(config: Config) -> None:
     config.attributes["current"] = current
     config.output_buffer = printed = io.StringIO()
     command.upgrade(config, "head", sql=True)
-    # It may be there, with nothing in it.
+    # The table may exist, but be empty.
     print(printed.getvalue().replace(CREATE, f"{CREATE[:12]} IF NOT EXISTS{CREATE[12:]}"), end="")
 
 
 def check(config: Config) -> None:
-    """Migrate an empty database there and back. Raises CommandError: it differs from the models.
+    """Upgrade and downgrade an empty database. Raises CommandError if it differs from the models.
 
-    Or something of a migration is left when all are taken back, and would be in its way again.
+    Or if objects are left after the downgrade, on which the next upgrade would fail.
     """
     upgrade(config)
     command.check(config)
     command.downgrade(config, "base")
     if left := sorted(_left_behind(config)):
         raise CommandError(
-            f"When all migrations are taken back, this is left: {', '.join(left)}. Drop it in "
+            f"After all migrations are reverted, this is left: {', '.join(left)}. Drop it in "
             'the `downgrade` of its migration, such as by `op.execute("DROP TYPE ...")`.'
         )
     upgrade(config)
@@ -88,7 +88,7 @@ def revise(config: Config, message: str) -> None:
 
 
 def _head(config: Config) -> str:
-    """Return the newest migration. Raises CommandError: there are several, or one is missing."""
+    """Return the newest migration. Raises CommandError if there are several, or one is missing."""
     try:
         heads = ScriptDirectory.from_config(config).get_heads()
     except KeyError as error:
@@ -105,14 +105,14 @@ def _head(config: Config) -> str:
 
 
 def _current(config: Config) -> tuple[str, ...]:
-    """Return the revisions that the database is at."""
+    """Return the revisions of the database."""
     found: list[str] = []
     _look(config, lambda revisions, _context: found.extend(revisions))
     return tuple(sorted(found))
 
 
 def _left_behind(config: Config) -> list[str]:
-    """Return what is in the database beside alembic's own table."""
+    """Return the objects in the database except alembic's own table."""
     found: list[tuple[str, str]] = []
 
     def note(_revisions: Revisions, context: MigrationContext) -> None:
@@ -124,7 +124,7 @@ def _left_behind(config: Config) -> list[str]:
 
 
 def _look(config: Config, note: Callable[[Revisions, MigrationContext], None]) -> None:
-    """Let `note` see the revisions and the connection, and change nothing."""
+    """Pass the revisions and the connection to `note`, without running migrations."""
 
     def steps(revisions: Revisions, context: MigrationContext) -> list[object]:
         note(revisions, context)
@@ -151,7 +151,7 @@ def main() -> int:
     parser.add_argument("--message", default="", help="what a new revision does")
     arguments = parser.parse_args()
     if arguments.command in {"check", "revision"}:
-        # Nobody wants to read of what is done to an empty database that goes again.
+        # Without log lines about a temporary database.
         logging.basicConfig(format="%(message)s")
     config = Config(
         ROOT / "alembic.ini", cmd_opts=Namespace(x=["force"] if arguments.force else [])
@@ -166,7 +166,7 @@ def main() -> int:
         return 1
     except DBAPIError as error:
         reason = str(error.orig).partition(">: ")[2] or str(error.orig)
-        print(f"The database refused: {reason}", file=sys.stderr)
+        print(f"The database reported an error: {reason}", file=sys.stderr)
         return 1
     return 0
 

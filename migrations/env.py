@@ -1,4 +1,4 @@
-"""How alembic reaches the database and the models."""
+"""Alembic's environment: the database and the models."""
 
 import asyncio
 import logging
@@ -22,12 +22,12 @@ from service.common.errors import DatabaseError
 from service.settings import SettingsError, load_settings
 
 log = logging.getLogger("migrations")
-# Any number that no other program takes on this database: two migrators wait for each other.
+# An arbitrary number that no other program uses on this database: migrations are serialized.
 LOCK = 0x666C75736B
 LOCK_TIMEOUT = "5s"
 LOCK_INTERVAL = 0.1
 OLDEST_SERVER = 14
-# Those of extensions are nobody's.
+# Without tables of extensions.
 TABLES = """
 SELECT relname FROM pg_class
 WHERE relnamespace = to_regnamespace(current_schema()) AND relkind IN ('r', 'p')
@@ -58,7 +58,7 @@ def run_offline() -> None:
         target_metadata=Base.metadata,
         literal_binds=True,
         transaction_per_migration=True,
-        # What the database is at, if whoever asks has looked.
+        # The database's revision, if the caller has read it.
         starting_rev=context.config.attributes.get("current"),
     )
     with context.begin_transaction():
@@ -67,7 +67,7 @@ def run_offline() -> None:
 
 
 def run_online(connection: Connection) -> None:
-    """Migrate, one migration a transaction, while no other migrator does."""
+    """Migrate, each migration in a transaction, under the advisory lock."""
     context.configure(
         connection=connection,
         target_metadata=Base.metadata,
@@ -80,7 +80,7 @@ def run_online(connection: Connection) -> None:
     connection.commit()
     try:
         if newer := require_own(connection):
-            # As for `/readyz`: this is an old build beside a new schema, after a rollback.
+            # Like `/readyz`: after a rollback an old build runs on a newer schema.
             log.warning("The schema is at %s, newer than this build.", newer)
             return
         with context.begin_transaction():
@@ -95,10 +95,10 @@ def run_online(connection: Connection) -> None:
 
 
 def require_own(connection: Connection) -> str:
-    """Return the revisions of a newer build of this project that the database is at.
+    """Return the database's revisions of a newer build of this project.
 
-    Raises CommandError: the database is another project's, or it is at such a revision and
-    something else than an upgrade was asked for; or the server is too old.
+    Raises CommandError if the database is another project's, if it is at such a revision and the
+    command is not an upgrade, or if the server is too old.
     """
     title = title_of(connection)
     version = int(connection.scalar(text("SHOW server_version_num")) or 0) // 10000
@@ -138,13 +138,13 @@ def asked() -> str:
 
 
 def force() -> bool:
-    """Return whether a person said `alembic -x force`."""
+    """Return whether the command has `-x force`."""
     return "force" in context.get_x_argument(as_dictionary=True)
 
 
 def title_of(connection: Connection) -> str:
-    """Return which database it is, for people."""
-    # asyncpg tells the address, of which it may have tried several, nowhere else.
+    """Return a description of the database for messages."""
+    # asyncpg has no public attribute for the address; it may have tried several.
     address = connection.connection.driver_connection._addr  # type: ignore[union-attr]  # noqa: SLF001
     host = address if isinstance(address, str) else ":".join(map(str, address))
     return f"database {connection.scalar(text('SELECT current_database()'))} at {host}"
@@ -153,8 +153,8 @@ def title_of(connection: Connection) -> str:
 def take_lock(connection: Connection) -> None:
     """Wait until no other migrator holds the lock, and take it for the session.
 
-    Not for a transaction, which CREATE INDEX CONCURRENTLY does not allow; and not in one statement
-    that waits: it would have a snapshot, for whose end that command of the other waits in turn.
+    Not in a transaction, which CREATE INDEX CONCURRENTLY does not allow; and not by a statement
+    that waits: its snapshot would block CREATE INDEX CONCURRENTLY of the lock's holder.
     """
     while not connection.scalar(text("SELECT pg_try_advisory_lock(:lock)"), {"lock": LOCK}):
         connection.commit()
@@ -162,7 +162,7 @@ def take_lock(connection: Connection) -> None:
 
 
 async def connect() -> None:
-    """Run on the configured database; a migration may take as long as it needs.
+    """Run on the configured database, without a statement time-out.
 
     Raises CommandError, which alembic prints as one line.
     """

@@ -1,4 +1,4 @@
-"""Defaults of columns, compared as the server itself writes them."""
+"""Comparison of column defaults in the server's own notation."""
 
 from typing import Any
 
@@ -14,10 +14,10 @@ WHERE adrelid = 'pg_temp.compared_default'::regclass
 
 
 class Postgresql(PostgresqlImpl):
-    """Alembic's PostgreSQL, for which it takes the last class of this dialect.
+    """Alembic's PostgreSQL implementation; alembic uses the last class of a dialect.
 
-    Its own compares the values: those of a function such as `random()` differ though the defaults
-    are the same, and those of a type such as `json` can't be compared at all.
+    The original compares values: those of a function such as `random()` differ for equal defaults,
+    and those of a type such as `json` can't be compared.
     """
 
     __dialect__ = "postgresql"
@@ -48,7 +48,7 @@ class Postgresql(PostgresqlImpl):
             self.connection.execute(CreateTable(table))
             stored = self.connection.scalar(text(STORED))
         except DBAPIError:
-            return True  # Its type is not there yet, or does not take this default.
+            return True  # Its type does not exist yet, or does not accept this default.
         finally:
             savepoint.rollback()
         return bool(stored != rendered_inspector_default)

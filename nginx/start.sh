@@ -1,10 +1,11 @@
 #!/bin/sh
-# Renders the configuration with the environment's NGINX_* and starts nginx; `start.sh reload` has a
-# running nginx take it over, `start.sh check` only says whether it could. The image's own way needs a folder that its user may not write.
+# Renders the configuration with the environment's NGINX_* and starts nginx; `start.sh reload` makes
+# a running nginx use it, `start.sh check` only tests it. The image's own script writes to a folder
+# that its user can't write to.
 set -eu
 : "${MAX_CONNECTIONS?is missing: this container is of an earlier version. Run \`just down\`, then \`just up\`.}"
 
-# As ops/local/nginx.py works them out: a bit more than the service allows, so that the service answers.
+# As in ops/local/nginx.py: slightly more than the service's limits, so that the service answers.
 NGINX_TIMEOUT=$(awk "BEGIN { s = $REQUEST_TIMEOUT + $DATABASE_STATEMENT_TIMEOUT; s = (s > 30 ? s : 30) + 5; print int(s) + (s > int(s)) + 10 }")
 NGINX_MAX_BODY_BYTES=$(((MAX_BODY_BYTES > MAX_IMPORT_BYTES ? MAX_BODY_BYTES : MAX_IMPORT_BYTES) + 1048576))
 case ",$CORS_ORIGINS," in

@@ -1,6 +1,6 @@
 """The commands behind the justfile: `python -m ops COMMAND`."""
 
-# Before the imports: Ctrl-C while they take their time is no traceback.
+# Before the slow imports: Ctrl-C during them shows no traceback.
 import signal
 
 if __name__ == "__main__":
@@ -56,6 +56,6 @@ def main() -> int:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    # What was begun is taken back, as after Ctrl-C.
+    # Cleans up like Ctrl-C.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     sys.exit(guarded(main))

@@ -1,7 +1,7 @@
 """What `./just` does before `just` itself: the tools, and the environments of the lock files.
 
-`bootstrap.py --setup [FOLDER LOCK]` makes an environment, `.venv` by default; anything else goes to
-`just`. It needs nothing but Python, and changes nothing outside the project's folder.
+`bootstrap.py --setup [FOLDER LOCK]` creates an environment, `.venv` by default; other arguments are
+passed to `just`. It needs only Python, and changes nothing outside the project's folder.
 """
 
 import fcntl
@@ -33,7 +33,7 @@ NEWEST = (3, 14)
 
 
 def main(arguments: list[str]) -> int:
-    """Bring the tools up to date, then run `just`, or set an environment up."""
+    """Update the tools, then run `just`, or set up an environment."""
     require_usable()
     give_home()
     with alone():
@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> int:
 
 
 def without_foreign(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment without what changes how `just` or any Python works."""
+    """Return the environment without variables that configure `just` or Python."""
     return {
         name: value
         for name, value in environment.items()
@@ -76,7 +76,7 @@ def require_usable() -> None:
 
 
 def give_home() -> None:
-    """Give uv, pip and others a home in this folder if this person has none, or one to read."""
+    """Set HOME to a folder in the project if the user has none, or a read-only one."""
     home = os.environ.get("HOME", "")
     if not home or not os.access(home, os.W_OK | os.X_OK):
         own = ROOT / ".local" / "home"
@@ -88,7 +88,7 @@ def give_home() -> None:
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """Let one set-up of this folder work at a time; a second one waits, then finds it done."""
+    """Serialize set-ups of this folder: a second one waits, and then has nothing to do."""
     folder = os.open(ROOT, os.O_RDONLY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)
@@ -126,7 +126,7 @@ def install_tools() -> None:
 
 
 def make_environment(folder: Path, lock: Path) -> None:
-    """Make an environment anew if its lock file has changed, or its Python is gone."""
+    """Recreate an environment if its lock file has changed, or its Python is gone."""
     if is_current(folder, lock) and works(folder / "bin" / "python"):
         return
     name = folder.relative_to(ROOT)
@@ -134,7 +134,7 @@ def make_environment(folder: Path, lock: Path) -> None:
     uv = str(TOOLS / "bin" / "uv")
     environment = for_uv()
     with replacing(folder, lock) as fresh:
-        # Relocatable, for it is made beside its place.
+        # Relocatable, because it is created under a temporary name.
         must(
             [uv, "venv", "--quiet", "--relocatable", "--python", base_python(), fresh], environment
         )
@@ -143,15 +143,15 @@ def make_environment(folder: Path, lock: Path) -> None:
 
 
 def is_current(folder: Path, lock: Path) -> bool:
-    """Return whether the folder was made from the lock file as it is now."""
+    """Return whether the folder was made from the current lock file."""
     made = folder / lock.name
     return made.exists() and filecmp.cmp(made, lock, shallow=False)
 
 
 def works(python: Path) -> bool:
-    """Return whether an environment's Python finds its packages: the one it stands on may be gone.
+    """Return whether an environment's Python finds its packages: its base may be removed.
 
-    Or it may be a newer one by now, which looks for them in another folder.
+    Or the base may be a newer version, which searches another folder.
     """
     check = "import os, sysconfig; os.listdir(sysconfig.get_path('purelib'))"
     try:
@@ -162,7 +162,7 @@ def works(python: Path) -> bool:
 
 
 def base_python() -> str:
-    """Return the Python that this one stands on: `.venv` may be active, and is replaced."""
+    """Return the base Python: `.venv` may be active, and is replaced."""
     return str(getattr(sys, "_base_executable", None) or sys.executable)
 
 
@@ -183,7 +183,7 @@ def python_with_pip() -> str | None:
 
 @contextmanager
 def replacing(folder: Path, lock: Path) -> Iterator[Path]:
-    """Give a place for a new folder, which then takes the place of the old one: all or nothing."""
+    """Yield a path for a new folder, which then replaces the old one atomically."""
     folder.parent.mkdir(mode=0o700, exist_ok=True)
     for left in folder.parent.glob(f"{folder.name}.*.part"):  # By one that was killed.
         shutil.rmtree(left, ignore_errors=True)
@@ -199,7 +199,7 @@ def replacing(folder: Path, lock: Path) -> Iterator[Path]:
 
 
 def must(command: Sequence[str | Path], environment: dict[str, str]) -> None:
-    """Run a program, and show what it prints if it fails. Raises CommandError."""
+    """Run a program; if it fails, show its output and raise CommandError."""
     done = subprocess.run(
         command,
         cwd=ROOT,
@@ -218,11 +218,11 @@ def must(command: Sequence[str | Path], environment: dict[str, str]) -> None:
     hint = "Check the network and the package index of pip, uv or npm, then run this again."
     if sys.version_info[:2] > NEWEST:
         version = platform.python_version()
-        hint = f"Python {version} may be too new: 3.11 to 3.14 are known to work."
+        hint = f"Python {version} may be too new: 3.11 to 3.14 are supported."
     raise CommandError(f"The packages could not be installed, for the reason above.\n{hint}")
 
 
 if __name__ == "__main__":
-    # What was begun is taken back, as after Ctrl-C.
+    # Cleans up like Ctrl-C.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     sys.exit(guarded(partial(main, sys.argv[1:])))

@@ -1,4 +1,4 @@
-"""What a person reads: failures, the end of a log, the name of the command."""
+"""Console output: errors, the end of a log, the name of the command."""
 
 import os
 import shlex
@@ -10,18 +10,18 @@ LAST_LINES = 15
 
 
 class CommandError(OperatorError):
-    """A command can't do its work: the text says what is wrong and what to do."""
+    """A command failed: the message says what is wrong and what to do."""
 
 
 def file_argument(arguments: list[str], example: str) -> Path:
-    """Return the one file that a person named, from the folder where they called."""
+    """Return the file argument, relative to the folder where the command was called."""
     if len(arguments) != 1:
-        raise CommandError(f"Name one file, such as {example}.")
+        raise CommandError(f"Give one file, such as {example}.")
     return Path(os.environ.get("INVOCATION_DIRECTORY", ".")) / arguments[0]
 
 
 def just(command: str) -> str:
-    """Return the command as this person would type it."""
+    """Return the command as the user would type it."""
     return f"{shlex.quote(os.environ.get('JUST_COMMAND', 'just'))} {command}"
 
 

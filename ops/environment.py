@@ -1,8 +1,8 @@
 """The environment of every program that the commands start.
 
-It is a list of what may pass: what the shell of a person sets for other programs (`PGHOST`,
-`ALEMBIC_CONFIG`, `PYTHONPATH`, `UV_PYTHON`) changes nothing here. It needs nothing but Python, so
-that it also serves the first set-up.
+It is an allow-list: variables that the user sets for other programs (`PGHOST`, `ALEMBIC_CONFIG`,
+`PYTHONPATH`, `UV_PYTHON`) have no effect here. It needs only Python, so that the first set-up can
+use it.
 """
 
 import os
@@ -10,7 +10,7 @@ from collections.abc import Collection
 
 from ops import indexes
 
-# Who the person is, and how their machine reaches the network.
+# The user, and the machine's network.
 PASSED = frozenset(
     """
     ALL_PROXY CI COLORTERM COLUMNS COVERAGE_PROCESS_CONFIG COVERAGE_PROCESS_START CURL_CA_BUNDLE
@@ -21,7 +21,7 @@ PASSED = frozenset(
     USER VISUAL XDG_CACHE_HOME XDG_CONFIG_HOME XDG_DATA_HOME XDG_RUNTIME_DIR
     """.split()  # noqa: SIM905  # So the names are easy to read.
 )
-# Which engine is meant, and how it is reached.
+# The Docker engine.
 DOCKER = frozenset(
     """
     BUILDX_BUILDER BUILDX_CONFIG CONTAINER_HOST DBUS_SESSION_BUS_ADDRESS DOCKER_API_VERSION
@@ -31,7 +31,7 @@ DOCKER = frozenset(
 )
 
 
-# Where packages come from and how they are reached; all else of pip, uv and npm stays out.
+# The package indexes; other variables of pip, uv and npm are removed.
 PIP = frozenset(
     """
     PIP_CACHE_DIR PIP_CERT PIP_CLIENT_CERT PIP_CONFIG_FILE PIP_DEFAULT_TIMEOUT PIP_EXTRA_INDEX_URL
@@ -57,7 +57,7 @@ NPM = frozenset(
 
 
 def clean() -> None:
-    """Take everything else out of this process's environment, and so out of all that it starts."""
+    """Remove all other variables from the environment of this process and its children."""
     found = kept(settings_names() | DOCKER | PIP | UV | NPM)
     os.environ.clear()
     os.environ.update(found)
@@ -65,13 +65,13 @@ def clean() -> None:
 
 def for_pip() -> dict[str, str]:
     """Return pip's environment."""
-    # A person's own --user or --require-virtualenv would refuse an install into a folder.
+    # A user's --user or --require-virtualenv would prevent an installation into a folder.
     own = {"PIP_USER": "0", "PIP_REQUIRE_VIRTUALENV": "0", "PIP_ROOT_USER_ACTION": "ignore"}
     return kept(PIP) | own
 
 
 def for_uv() -> dict[str, str]:
-    """Return uv's environment, with the index that pip is set to use if uv has none of its own."""
+    """Return uv's environment, with pip's index if uv has none configured."""
     # Like pip and git, uv trusts the authorities that this machine trusts.
     own = {"UV_PYTHON_DOWNLOADS": "never", "UV_SYSTEM_CERTS": "true"}
     return own | kept(UV) | indexes.for_uv(os.environ)
@@ -98,7 +98,7 @@ def kept(names: Collection[str]) -> dict[str, str]:
 
 def settings_names() -> set[str]:
     """Return the variables that the service reads."""
-    # Here, for the first set-up has no pydantic.
+    # Imported here, because pydantic is not installed at the first set-up.
     from service.settings import SECRETS, Settings  # noqa: PLC0415
 
     names = {name.upper() for name in Settings.model_fields}

@@ -3,8 +3,7 @@
 import os
 import shutil
 
-# Folders of programs that are not on every person's PATH: an ordinary user of Debian has no `sbin`,
-# and cron has no Homebrew.
+# Folders that may be missing from PATH: `sbin` for ordinary users of Debian, Homebrew for cron.
 MORE_FOLDERS = (
     "/usr/local/sbin",
     "/usr/local/bin",

@@ -1,4 +1,4 @@
-"""Files that are complete or not there."""
+"""Atomic writing of files."""
 
 import os
 from collections.abc import Iterator
@@ -12,13 +12,13 @@ from ops.console import CommandError
 
 @contextmanager
 def whole_file(target: Path) -> Iterator[IO[bytes]]:
-    """Give a file, for its owner alone, that takes the place of `target` at the end of the block.
+    """Yield a file, readable only by its owner, that replaces `target` at the end of the block.
 
-    After a failure it is gone, and `target` is as it was. Raises CommandError: it can't be written.
+    After a failure it is removed, and `target` is unchanged. Raises CommandError.
     """
     target = target.resolve()
     if target.exists() and not target.is_file():
-        raise CommandError(f"Can't write {target}: it is there, and is not a file.")
+        raise CommandError(f"Can't write {target}: it exists and is not a file.")
     try:
         part = NamedTemporaryFile(  # noqa: SIM115  # It is closed below.
             dir=target.parent, prefix=".", suffix=".part", delete=False
@@ -29,7 +29,7 @@ def whole_file(target: Path) -> Iterator[IO[bytes]]:
         with part:
             yield part
             part.flush()
-            # Some file systems find only now that they are full.
+            # Some file systems report only now that they are full.
             os.fsync(part.fileno())
         Path(part.name).rename(target)
     except OSError as error:

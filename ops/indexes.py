@@ -1,7 +1,7 @@
-"""The package index that pip and uv are set to use here, for programs that see no such setting.
+"""The package index that pip and uv are configured to use, for programs without such a setting.
 
-uv reads no `pip.conf`, pip no `uv.toml`, and the build of the image sees neither, nor the
-environment. It needs nothing but Python.
+uv reads no `pip.conf`, pip no `uv.toml`, and the build of the image reads neither, nor the
+environment. It needs only Python.
 """
 
 import netrc
@@ -17,14 +17,14 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
 
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
-# What an index needs besides its address, under pip's names.
+# What an index needs in addition to its URL, by pip's names.
 OTHERS = ("trusted-host", "proxy", "timeout", "default-timeout", "retries", "find-links")
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True)
 class Indexes:
-    """Where packages come from: `main` in place of PyPI, `extra` beside it."""
+    """Package indexes: `main` instead of PyPI, `extra` in addition to it."""
 
     main: str
     extra: tuple[str, ...]
@@ -33,7 +33,7 @@ class Indexes:
 
 
 def find(environment: Mapping[str, str]) -> Indexes:
-    """Return what the environment and the files of pip and uv say; uv's word comes first."""
+    """Return the indexes configured for uv, else for pip, by the environment and by files."""
     pip, uv = _pip(environment), _uv(environment)
     main = _uv_url(environment, "UV_DEFAULT_INDEX") or environment.get("UV_INDEX_URL")
     extra = [
@@ -53,16 +53,16 @@ def find(environment: Mapping[str, str]) -> Indexes:
 
 
 def for_uv(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return what uv has to be told, for it to use the index that pip is told of.
+    """Return the variables that make uv use pip's index.
 
-    What uv is told by its own variables stays.
+    uv's own variables are unchanged.
     """
     found = find(environment)
     extra = " ".join(url for url in found.extra if not _is_missing(url))
     told = {
         "UV_DEFAULT_INDEX": found.main,
         "UV_INDEX": extra,
-        # As pip does; what may be installed is decided by the hashes.
+        # Like pip; the hashes decide what may be installed.
         "UV_INDEX_STRATEGY": "unsafe-best-match" if extra else "",
         "UV_INSECURE_HOST": found.others.get("trusted-host", ""),
     }
@@ -70,10 +70,9 @@ def for_uv(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def for_build(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return what compose.yaml hands to the build of the image.
+    """Return what compose.yaml passes to the build of the image.
 
-    The addresses may have passwords in them: they are a secret of the build, which stays in no
-    image.
+    The URLs may contain passwords: they are a build secret, which is not part of the image.
     """
     found = find(environment)
     logins = _logins(environment)
@@ -93,7 +92,7 @@ def for_build(environment: Mapping[str, str]) -> dict[str, str]:
     return {
         "BUILD_CERTIFICATES": found.certificates or os.devnull,
         "BUILD_ENVIRONMENT": text,
-        # What listens on this machine alone is out of reach on the build's own network.
+        # A loopback address can't be reached from the build's own network.
         "BUILD_NETWORK": "host"
         if any(_host(one or "") in LOOPBACK for one in addresses)
         else "default",
@@ -108,7 +107,7 @@ def _pip(environment: Mapping[str, str]) -> dict[str, str]:
         try:
             parser.read(file, encoding="utf-8")
         except (Error, OSError, UnicodeDecodeError):
-            continue  # pip itself says what is wrong with it.
+            continue  # pip itself reports the fault.
         for section in ("global", "install"):
             if parser.has_section(section):
                 values |= {name.replace("_", "-"): text for name, text in parser.items(section)}
@@ -140,7 +139,7 @@ def _pip_files(environment: Mapping[str, str]) -> list[Path]:
 
 
 def _uv(environment: Mapping[str, str]) -> tuple[str, list[str]]:
-    """Return the index that uv's own files name in place of PyPI, and those beside it."""
+    """Return the index that uv's files configure instead of PyPI, and additional ones."""
     home = Path(environment.get("HOME") or "/nonexistent")
     user = Path(environment.get("XDG_CONFIG_HOME") or home / ".config")
     main, extra = "", []
@@ -148,7 +147,7 @@ def _uv(environment: Mapping[str, str]) -> tuple[str, list[str]]:
         try:
             said = tomllib.loads(file.read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            continue  # uv itself says what is wrong with it.
+            continue  # uv itself reports the fault.
         indexes = said.get("index", [])
         defaults = [one["url"] for one in indexes if one.get("default")]
         main = main or next(iter([*defaults, said.get("index-url", "")]))

@@ -1,4 +1,4 @@
-"""Which stack a command is for: local processes, or containers."""
+"""Commands for the stack, in local processes or in containers."""
 
 from ops.console import CommandError, just
 from ops.containers import compose, engine
@@ -10,12 +10,12 @@ from service.settings import Settings
 
 
 def up(settings: Settings, arguments: list[str]) -> int:
-    """Start the stack: in containers where an engine answers, else as local processes."""
+    """Start the stack: in containers if an engine answers, else as local processes."""
     where = arguments[0] if arguments else "auto"
     if len(arguments) > 1 or where not in {"auto", "local", "docker"}:
         raise CommandError(
-            f"`{just('up')}` does not know {' '.join(arguments)!r}: "
-            f"write `{just('up')}`, `{just('up local')}` or `{just('up docker')}`."
+            f"Unknown argument {' '.join(arguments)!r}: "
+            f"use `{just('up')}`, `{just('up local')}` or `{just('up docker')}`."
         )
     if where == "docker":
         compose.require()
@@ -26,17 +26,17 @@ def up(settings: Settings, arguments: list[str]) -> int:
         )
     if stack.runs(settings):
         if where == "docker":
-            raise CommandError(f"The stack runs as local processes: `{just('down')}` first.")
+            raise CommandError(f"The stack runs as local processes: run `{just('down')}` first.")
         return stack.up(settings)
     if where == "local" and _containers_are_seen():
-        raise CommandError(f"The stack runs in containers: `{just('down')}` first.")
+        raise CommandError(f"The stack runs in containers: run `{just('down')}` first.")
     if where == "auto" and settings.database_url is None and _docker_is_usable():
         where = "docker"
     return containers.up(settings) if where == "docker" else stack.up(settings)
 
 
 def _docker_is_usable() -> bool:
-    """Return whether the stack can run in containers; say what keeps an engine from it."""
+    """Return whether the stack can run in containers; print why an engine can't be used."""
     if not engine.is_installed():
         return False
     try:
@@ -48,16 +48,16 @@ def _docker_is_usable() -> bool:
 
 
 def _containers_are_seen() -> bool:
-    """Return whether containers run; a person who chose local processes needs no engine."""
+    """Return whether containers run; users who chose local processes need no engine."""
     try:
         return compose.runs()
     except EngineError as error:
-        print(f"Whether containers of this project run can't be found out: {error}", flush=True)
+        print(f"Can't check whether containers of this project run: {error}", flush=True)
         return False
 
 
 def down(settings: Settings, _arguments: list[str]) -> int:
-    """Stop the stack that runs."""
+    """Stop the running stack."""
     return (
         containers.down(settings) if _containers_certainly_run(settings) else stack.down(settings)
     )
@@ -73,7 +73,7 @@ def _containers_certainly_run(settings: Settings) -> bool:
         return containers_run(settings)
     except EngineError as error:
         raise CommandError(
-            f"No local processes run. Whether containers do can't be found out: {error}"
+            f"No local processes run. Can't check whether containers of this project run: {error}"
         ) from error
 
 
@@ -100,7 +100,7 @@ def migrate_sql(settings: Settings, _arguments: list[str]) -> int:
 
 
 def downgrade(settings: Settings, _arguments: list[str]) -> int:
-    """Go back one migration."""
+    """Revert the last migration."""
     return _migrations(settings, ["downgrade"])
 
 
@@ -110,9 +110,9 @@ def _migrations(settings: Settings, arguments: list[str]) -> int:
 
 
 def in_containers(settings: Settings) -> bool:
-    """Return whether the database of the containers is meant: they run, and no other is named.
+    """Return whether to use the database of the containers: they run, and no other is configured.
 
-    Raises EngineError: that can't be found out, and this folder was used for containers.
+    Raises EngineError if that can't be checked, and this folder was used for containers.
     """
     if settings.database_url is not None:
         return False
@@ -121,7 +121,7 @@ def in_containers(settings: Settings) -> bool:
     except EngineError:
         if compose.was_used():
             raise
-        # There is nothing that docker could run: a person who may not use it needs no engine.
+        # Nothing can run in docker: a user without access to it needs no engine.
         return False
 
 
@@ -131,8 +131,8 @@ def containers_run(settings: Settings) -> bool:
 
 
 def url(settings: Settings) -> str:
-    """Return where the stack answers. Raises CommandError: it does not run."""
+    """Return the URL of the stack. Raises CommandError if it does not run."""
     found = stack.url(settings)
     if found is None and not compose.runs():
-        raise CommandError(f"The stack does not run: `{just('up')}` first.")
+        raise CommandError(f"The stack does not run: run `{just('up')}` first.")
     return found or f"http://127.0.0.1:{settings.http_port}"

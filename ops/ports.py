@@ -17,7 +17,7 @@ def require_free(port: int, hosts: Sequence[str]) -> None:
 
 
 def find_free() -> int:
-    """Return a port that nobody uses now."""
+    """Return a free port."""
     with _bound("127.0.0.1", 0) as listener:
         return int(listener.getsockname()[1])
 
@@ -32,15 +32,14 @@ def has_address(host: str) -> bool:
 
 
 def everywhere() -> list[str]:
-    """Return what stands for all addresses of this machine."""
-    return ["::" if has_address("::") else "0.0.0.0"]  # noqa: S104  # Only to look whether it is free.
+    """Return the wildcard address of this machine."""
+    return ["::" if has_address("::") else "0.0.0.0"]  # noqa: S104  # Only to check whether it is free.
 
 
 def _sentence(host: str, port: int, error: OSError) -> str:
     if error.errno == EACCES:
         return (
-            f"Port {port} is reserved for the system's administrator. "
-            f"Choose one above 1023: HTTP_PORT=8080 {just('up')}"
+            f"Port {port} is reserved for root. Choose one above 1023: HTTP_PORT=8080 {just('up')}"
         )
     if error.errno == EADDRINUSE:
         return (
@@ -49,7 +48,7 @@ def _sentence(host: str, port: int, error: OSError) -> str:
         )
     return (
         f"HTTP_HOST: this machine can't listen on {host}: {error.strerror}. "
-        "Choose an address that it has, or 0.0.0.0 for all of them."
+        "Choose an address of this machine, or 0.0.0.0 for all of them."
     )
 
 

@@ -1,9 +1,9 @@
 #!/bin/sh
-# Makes the database and its roles, and gives the roles the passwords of `.env`: the migrations own
-# the tables, the service only uses them. It may run at any time; what is there already stays.
+# Creates the database and its roles, and sets the roles' passwords from `.env`: the migrations own
+# the tables, the service only uses them. It is idempotent.
 set -eu
 
-# Over the socket, where the server asks its own user for no password.
+# Over the socket, where the server trusts its own user without a password.
 psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 --username postgres --dbname postgres <<'SQL'
 -- From the environment, for everybody can read a process's arguments.
 \getenv postgres_password POSTGRES_PASSWORD

@@ -1,4 +1,4 @@
-"""Flusk: a layered JSON API service on PostgreSQL. This file is its table of contents."""
+"""Flusk: a layered JSON API service on PostgreSQL. `create_app` is its table of contents."""
 
 from typing import TYPE_CHECKING
 
@@ -8,8 +8,8 @@ if TYPE_CHECKING:
 
 
 def create_app(settings: "Settings | None" = None) -> "App":
-    """Return an application; each has connections of its own to the database."""
-    # Not above: commands that need no more than `service.settings` start a second sooner.
+    """Return an application with database connections of its own."""
+    # Imported here: commands that need only `service.settings` start a second faster.
     # ruff: noqa: PLC0415
     from service import docs, foss, health
     from service.common.bulk import export_hook, import_hook

@@ -1,6 +1,6 @@
 """`python -m service`: serve until SIGTERM or SIGINT."""
 
-# Before the imports: Ctrl-C while they take their time is no traceback.
+# Before the slow imports: Ctrl-C during them shows no traceback.
 import signal
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Failures that the operator has to put right, as sentences; the rest goes to a file.
+"""Messages for failures that the operator can fix; other failures are written to a file.
 
-It needs nothing but Python, so that it also serves the first set-up.
+This module needs only the standard library, so that the first set-up can use it.
 """
 
 import errno
@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FULL = "The disk is full. Make room, then run this again."
 MANY = "Too many files are open. Raise the limit (`ulimit -n`)."
 BUSY = "The machine has no memory or no process left. Stop something, then run this again."
-PLACE = "{path} can't be used: {reason}. Name another place."
+PLACE = "{path} can't be used: {reason}. Choose another path."
 SENTENCES = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), FULL),
     **dict.fromkeys((errno.EMFILE, errno.ENFILE), MANY),
@@ -28,14 +28,14 @@ SENTENCES = {
 
 
 class OperatorError(Exception):
-    """Something on this machine is wrong: the text says what, and what to do."""
+    """Something on this machine is wrong: the message says what, and what to do."""
 
 
 def whose(given: Path) -> str:
-    """Return whose the path is, and what this user can do: the end of a sentence."""
+    """Return the end of a sentence: who owns the path, and what this user can do."""
     path = given
     try:
-        # The file itself, or the folder that would not let it be made or found.
+        # The file itself, or the nearest folder that exists.
         while not os.path.lexists(path) and path != path.parent:
             path = path.parent
         owner, user = path.lstat().st_uid, os.geteuid()
@@ -45,12 +45,12 @@ def whose(given: Path) -> str:
     if owner == user:
         return f"{subject} is yours: check its permissions with `ls -ld`."
     them, you = user_name(owner), user_name(user)
-    # Never for what is not of this project, such as /usr.
+    # Only for files of this project, not for folders such as /usr.
     if ROOT in path.parents:
         take = f"sudo chown -R {you} {quote(str(path))}"
-        remedy = f"Run this as {them}, remove {path}, or take it: `{take}`."
+        remedy = f"Run this as {them}, remove {path}, or change its owner: `{take}`."
     else:
-        remedy = f"Name another place, or run this as {them}."
+        remedy = f"Choose another path, or run this as {them}."
     return f"{subject} belongs to {them}, and you are {you}. {remedy}"
 
 
@@ -63,7 +63,7 @@ def user_name(uid: int) -> str:
 
 
 def guarded(main: Callable[[], int]) -> int:
-    """Run a command and return its exit code; whatever fails, a person reads a sentence."""
+    """Run a command and return its exit code; print a message instead of a traceback."""
     try:
         return main()
     except OperatorError as error:
@@ -77,7 +77,7 @@ def guarded(main: Callable[[], int]) -> int:
 
 
 def explain(error: OSError) -> OperatorError | None:
-    """Return what a person is told of a failure of the system; None if nobody could foresee it."""
+    """Return the message for a failure of the system; None if the failure is unexpected."""
     path = error.filename if isinstance(error.filename, str | Path) else None
     sentence = SENTENCES.get(error.errno or 0)
     if sentence is not None and (path or "{path}" not in sentence):
@@ -88,18 +88,18 @@ def explain(error: OSError) -> OperatorError | None:
 
 
 def report(error: Exception) -> OperatorError:
-    """Write what nobody foresaw to a file, and return what a person is told."""
+    """Write the traceback of an unexpected error to a file, and return the message."""
     with tempfile.NamedTemporaryFile(
         "w", prefix="flusk-error-", suffix=".txt", delete=False, encoding="utf-8"
     ) as file:
         traceback.print_exception(error, file=file)
     return OperatorError(
         f"Unexpected error: {type(error).__name__}: {error}\n"
-        f"This is a fault of this project. Please report it with {file.name}."
+        f"This is a bug in this project. Please report it with {file.name}."
     )
 
 
 def complain(error: Exception) -> int:
-    """Print the error for a person and return the exit code."""
+    """Print the error and return the exit code."""
     print(f"\n{error}", file=sys.stderr)  # noqa: T201  # There may be no log yet.
     return 1

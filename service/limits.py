@@ -1,16 +1,16 @@
-"""Every bound of what a client may send or cause: how much, what happens beyond it, and why.
+"""Every limit of what a client may send or cause: its value, what happens beyond it, and why.
 
-docs/limits.md is made from this module. The bounds of a resource's own fields are in its schemas.
+docs/limits.md is generated from this module. The limits of a resource's fields are in its schemas.
 """
 
 from typing import NamedTuple
 
 
 class Limit(NamedTuple):
-    """A bound: the largest value that is served, in `unit`; the smallest if that says "at least".
+    """A limit: the largest value that is served, in `unit`; the smallest if that says "at least".
 
-    `beyond` is the status code of the answer, or what happens instead of an answer. If an operator
-    may change the value, `setting` is the name of the setting, and the value is its default.
+    `beyond` is the status code of the response, or what happens instead of a response. If an
+    operator can change the value, `setting` is the name of the setting, and the value its default.
     """
 
     value: int
@@ -56,7 +56,7 @@ QUERY_BYTES = Limit(
 )
 RECORD_ID_DIGITS = Limit(
     100,
-    "digits of an id in a path that are converted",
+    "digits of an id in a path",
     "404, as for any other id without a record",
     "Converting digits to a number takes quadratic time.",
 )
@@ -66,9 +66,9 @@ IDEMPOTENCY_KEY_CHARACTERS = Limit(
 )
 IDEMPOTENCY_KEY_HOURS = Limit(
     24,
-    "hours for which an `Idempotency-Key` is kept",
+    "hours for which an `Idempotency-Key` is stored",
     "the key counts as unused",
-    "The answer is stored with it, and a client repeats a request within hours.",
+    "The response is stored with it, and a client repeats a request within hours.",
 )
 
 # The body of a request.
@@ -76,39 +76,39 @@ BODY_BYTES = Limit(
     1 << 20,
     "bytes",
     "413",
-    "A body is kept in memory as a whole, and nothing else runs while it is parsed.",
+    "A body is buffered in memory, and nothing else runs while it is parsed.",
     "MAX_BODY_BYTES",
 )
 BODIES_BYTES = Limit(
     64 << 20,
-    "bytes of all bodies that are not read yet",
+    "bytes of all bodies that are not parsed yet",
     "503 for the largest of them",
     "Unfinished bodies must not exceed the memory of the container.",
     "MAX_BODIES_BYTES",
 )
 JOINED_CHUNKS = Limit(
     100,
-    "chunks that have arrived together and are handed on as one part of a body",
+    "chunks that have arrived together and are passed on as one part of a body",
     "the others are the next part",
-    "Joining takes 1 µs a chunk, however short it is, and nothing else runs meanwhile.",
+    "Joining takes 1 µs per chunk, however short it is, and nothing else runs meanwhile.",
 )
 BODY_PARTS = Limit(
     8,
-    "parts of a body that are handed on in a row",
+    "parts of a body that are passed on in a row",
     "the others wait for their turn",
-    "However many bodies arrive, other requests are delayed by a few of them only.",
+    "However many bodies arrive, only a few of them delay other requests.",
 )
 BODIES_IN_TURN = Limit(
     10,
     "bodies that have their turn at the same time",
-    "the others wait, in the order of their arrival",
-    "The parts that are handed on in one turn take some 2 ms.",
+    "the others wait, in the order of arrival",
+    "The parts that are passed on in one turn take some 2 ms.",
 )
 IMPORT_BYTES = Limit(
     1 << 30,
     "bytes",
     "413",
-    "An import is read as it arrives, but is one transaction, and PostgreSQL keeps all of it in a "
+    "An import is streamed, but it is one transaction, and PostgreSQL stores all of it in a "
     "temporary table.",
     "MAX_IMPORT_BYTES",
 )
@@ -128,24 +128,24 @@ CSV_FIELDS = Limit(
     1000, "fields of a record in CSV", "422", "A field takes some 60 bytes, however short it is."
 )
 
-# The answer.
+# The response.
 FAULTS = Limit(
     100,
-    "faults in an answer",
+    "faults in a response",
     "the others are not reported",
-    "A small request must not cause a large answer.",
+    "A small request must not cause a large response.",
 )
 FAULT_NAMES = Limit(
     10,
     "names in a message",
-    "the others are left out",
-    "A small request must not cause a large answer.",
+    "the others are omitted",
+    "A small request must not cause a large response.",
 )
 QUOTED_CHARACTERS = Limit(
     80,
     "characters of a value that a message quotes",
-    "the rest is left out",
-    "The value is the client's own and can have any length.",
+    "the rest is omitted",
+    "The value comes from the client and can have any length.",
 )
 LIST_ITEMS = Limit(
     100,
@@ -157,25 +157,25 @@ PAGE_RECORDS = Limit(
     200,
     "records of a page",
     "a page has 200",
-    "A page is kept in memory as a whole. Exports have no such bound.",
+    "A page is built in memory. Exports have no such limit.",
 )
 RECEIVE_BUFFER_BYTES = Limit(
     1 << 16,
     "bytes of a request in the kernel",
     "the client waits until the service has read",
-    "The kernel would take megabytes of each client that sends faster than the service reads.",
+    "The kernel would buffer megabytes of each client that sends faster than the service reads.",
 )
 SEND_BUFFER_BYTES = Limit(
     1 << 16,
-    "bytes of an answer in the kernel",
+    "bytes of a response in the kernel",
     "the rest is sent when the client has read",
-    "The kernel would take up to 4 MB for each client that does not read.",
+    "The kernel would buffer up to 4 MB for each client that does not read.",
 )
 WALKED_RECORDS = Limit(
     1_000_000,
     "records read in the order of a page",
-    "the rest is searched by the index",
-    "Each step of a search is a statement of its own, so no statement timeout ends the search.",
+    "the rest is searched in the index",
+    "Each step of a search is a separate statement, so no statement timeout ends the search.",
 )
 
 # Time.
@@ -208,9 +208,9 @@ LOCK_SECONDS = Limit(
 CHEAP_READ_MILLISECONDS = Limit(
     100,
     "milliseconds for which a read runs that is expected to be cheap",
-    "it begins again on the connections of costly reads, as do reads of the same kind for 5 s",
-    "What a read costs is an estimate. One that is wrong, such as beside an import that is being "
-    "stored, must not keep the connections of cheap reads.",
+    "it is restarted on the connections of costly reads, as are reads of the same kind for 5 s",
+    "The cost of a read is an estimate. If it is wrong, such as while an import is being stored, "
+    "the read must not hold the connections of cheap reads.",
 )
 KEYED_LOCK_MILLISECONDS = Limit(
     50,
@@ -226,16 +226,16 @@ PROGRESS_SECONDS = Limit(
 )
 LINGER_SECONDS = Limit(
     1,
-    "second for which an answer waits for the rest of a body that is not needed",
-    "the connection is closed after the answer",
-    "If a connection is closed while its client still sends, the client loses the answer.",
+    "second for which a response waits for the rest of a body that is not needed",
+    "the connection is closed after the response",
+    "If a connection is closed while its client is sending, the client loses the response.",
 )
 HALF_CLOSED_MILLISECONDS = Limit(
     50,
-    "milliseconds for which a request goes on after its client has closed its side of the "
+    "milliseconds for which a request continues after its client has closed its side of the "
     "connection",
-    "the request ends without an answer; so does, at once, one that waits for a place",
-    "Most such clients have left, and TCP does not tell them from those that still read.",
+    "the request ends without a response; one that waits for a place ends immediately",
+    "Most such clients have disconnected, and TCP can't distinguish them from those that read.",
 )
 KEEP_ALIVE_SECONDS = Limit(
     75,
@@ -248,7 +248,7 @@ KEEP_ALIVE_SECONDS = Limit(
 # Concurrency.
 IMPORTS = Limit(
     8,
-    "imports whose bodies are read at once",
+    "imports whose bodies are read concurrently",
     "others wait",
     "Each holds a batch of records in memory before it takes a connection to the database.",
 )
@@ -256,7 +256,7 @@ IMPORTS_WAITING = Limit(
     32,
     "imports that wait for their turn",
     "503, as after the time of `POOL_WAIT_SECONDS`",
-    "Each holds what the buffers of its connection have received.",
+    "Each holds the received data in the buffers of its connection.",
 )
 CONNECTIONS = Limit(
     500,
@@ -269,36 +269,36 @@ WAITING_CONNECTIONS = Limit(
     2000,
     "connections that wait for one of these to be closed; fewer if the limit of open files is low",
     "503 for the one that has waited longest",
-    "Each holds a file descriptor, and nothing else is kept for it.",
+    "Each holds a file descriptor, but no other resource.",
 )
 REFUSALS = Limit(
     200,
-    "connections a second that get a 503 as they have waited too long for a place",
+    "connections per second that get a 503 because they have waited too long for a place",
     "the 503 is sent in one of the next seconds",
-    "A client that is refused may connect again at once, and this must cost the others little.",
+    "A refused client may reconnect immediately, which must cost the others little.",
 )
 HEALTH_CONNECTIONS = Limit(
     20,
-    "connections for health checks, beside those of `CONNECTIONS`",
-    "the health check waits, as any other request",
+    "connections for health checks, in addition to those of `CONNECTIONS`",
+    "the health check waits like any other request",
     "Health checks are answered under load, and any client can send any number of them.",
 )
 REFUSED_CONNECTIONS = Limit(
     100,
     "connections that are closed a second after their 503",
-    "the first of them is closed at once",
-    "If a connection is closed while its client still sends, the client loses the answer.",
+    "the first of them is closed immediately",
+    "If a connection is closed while its client is sending, the client loses the response.",
 )
 QUEUE_SECONDS = Limit(
     1,
     "second for which a connection, or a request, waits to be admitted",
     "503",
-    "The client, or a load balancer, can try elsewhere before its own time-out.",
+    "The client, or a load balancer, can retry elsewhere before its own time-out.",
 )
 IDLE_SECONDS_FOR_OTHERS = Limit(
     5,
     "seconds for which an idle connection is kept although another client waits",
-    "it is closed; if none is idle, one in use that is as old is closed after its answer",
+    "it is closed; if none is idle, one in use that is as old is closed after its response",
     "Its client may be about to send a request: nginx reuses an idle connection for 3 seconds.",
 )
 REQUESTS_IN_PROGRESS = Limit(
@@ -310,7 +310,7 @@ REQUESTS_IN_PROGRESS = Limit(
 )
 BULK_TRANSFERS = Limit(
     4,
-    "imports and exports at once",
+    "concurrent imports and exports",
     "503",
     "Each holds a connection to the database and a transaction until its end.",
 )
@@ -328,41 +328,41 @@ TRANSFER_BYTES_FOR_OTHERS = Limit(
     "bytes that the client of an import or export sends or reads at least, counted in the same "
     "way, within the time of `TRANSFER_MILLISECONDS_FOR_OTHERS` while another one waits",
     "the slowest one is ended, as above",
-    "Without it, clients that hardly read would keep all others from importing and exporting.",
+    "Without it, very slow clients would prevent all others from importing and exporting.",
 )
 TRANSFER_MILLISECONDS_FOR_OTHERS = Limit(
     1500,
     "milliseconds for which an import or export waits for its client although another one waits",
     "it is ended if fewer bytes than `TRANSFER_BYTES_FOR_OTHERS` have been moved",
-    "It is less than `POOL_WAIT_SECONDS`: the one that waits gets the place in time. A packet that "
-    "is lost stops a client for less.",
+    "It is less than `POOL_WAIT_SECONDS`, so the one that waits gets the place in time. A lost "
+    "packet delays a client less.",
 )
 
 # nginx, for each client.
 RATE = Limit(
     1000,
-    "requests a second",
+    "requests per second",
     "429",
     "One client must not take all of the capacity.",
     "RATE_LIMIT",
 )
 CLIENT_REQUESTS = Limit(
     256,
-    "requests at once",
+    "concurrent requests",
     "429",
     "One client must not take all of the capacity.",
     "CONNECTION_LIMIT",
 )
 CLIENT_LARGE_REQUESTS = Limit(
     CLIENT_REQUESTS.value // 8,
-    "requests at once with a large body (from 100 kB on, or of unknown length) or answer (of "
+    "concurrent requests with a large body (from 100 kB on, or of unknown length) or response (of "
     "`/docs/`), an eighth of `CONNECTION_LIMIT`, at least 8",
     "503",
     "nginx buffers neither, so a slow client holds a connection of the service.",
 )
 LARGE_REQUESTS = Limit(
     CONNECTIONS.value // 2,
-    "such requests at once of all clients, half of `MAX_CONNECTIONS`",
+    "such requests of all clients, half of `MAX_CONNECTIONS`",
     "503",
     "Slow clients must not hold all connections of the service.",
 )

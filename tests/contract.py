@@ -11,12 +11,12 @@ from jsonschema_rs import Draft202012Validator
 
 from service.settings import ROOT
 
-# What is served beside the operations of the contract.
+# Routes that are not operations of the contract.
 PAGES = re.compile(r"/openapi\.json|/docs(/.*)?")
 FIRST_ERROR = 400
-# What is answered where there is no operation: before routing, by it, or by whatever fails then.
+# Responses without an operation: before routing, by routing, or by a failure.
 BESIDE = {400, 401, 404, 405, 413, 414, 415, 422, 431, 500, 501, 503, 504, 505}
-# What any answer may have; the rest is described with it.
+# Headers that any response may have; others are in the contract.
 ALWAYS = {
     *(
         "Access-Control-Allow-Origin",
@@ -82,7 +82,7 @@ def check_every_answer() -> None:
 
     def checked(self: httpx.Client, *arguments: Any, **options: Any) -> httpx.Response:
         response = send(self, *arguments, **options)
-        # Who asks for a stream reads it, or breaks off.
+        # The caller reads a stream, or cancels it.
         if not options.get("stream") and response.request.headers["Host"] != ELSEWHERE:
             _check_response(response, response.read())
         return response
@@ -107,7 +107,7 @@ def check_raw(sent: bytes, answered: bytes) -> None:
     headers = httpx.Headers(
         [(name, value) for name, _, value in (h.partition(": ") for h in lines)]
     )
-    # What hypercorn answers itself has no request id: an empty 400 or 431.
+    # hypercorn's own responses have no request id: an empty 400 or 431.
     if target is None or "X-Request-ID" not in headers:
         return
     method, path = (part.decode("latin-1") for part in target.groups())

@@ -1,4 +1,4 @@
-"""What every error looks like."""
+"""The envelope of every error."""
 
 from typing import Any
 

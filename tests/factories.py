@@ -1,4 +1,4 @@
-"""Payloads that are valid, each with an e-mail address of its own."""
+"""Valid payloads, each with a unique e-mail address."""
 
 from itertools import count
 from typing import Any

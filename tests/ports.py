@@ -8,7 +8,7 @@ FIRST, LAST = 20_000, 32_000
 
 
 def free_port() -> int:
-    """Return a port that nobody uses now."""
+    """Return a free port."""
     while True:
         port = FIRST + secrets.randbelow(LAST - FIRST)
         with socket.socket() as probe:

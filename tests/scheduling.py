@@ -11,7 +11,7 @@ FIRST = (
     *("tests/socket/", "tests/browser/", "tests/databases/", "tests/migrations/"),
     *("tests/integration/", "tests/models/", "tests/fuzz/", "tests/unit/", "tests/"),
 )
-# Of this file the tests of one stack stay together; each of the others makes a stack of its own.
+# In this file, tests that share a stack run on one worker; each other test has its own stack.
 STACKS = ("tests/ops/test_stack.py", "tests/ops/test_transfer.py")
 STACK = re.compile(r"\[(no nginx|nginx)\b")
 

@@ -1,31 +1,31 @@
-"""The end of a run: what was skipped, and how to have it run."""
+"""The summary of a run: what was skipped, and how to run it."""
 
 import re
 from collections import Counter
 
 import pytest
 
-# What a reason names, and what brings it.
+# A word in a skip reason, and how to install what is missing.
 REMEDIES = {
     "nginx": "`apt-get install nginx`; on macOS `brew install nginx`",
     "Chromium": "`apt-get install chromium fonts-liberation`",
     "PgBouncer": "`apt-get install pgbouncer`",
     "PostgreSQL": "`apt-get install postgresql`",
-    "Redocly": "set the environment up anew: `./just setup`",
+    "Redocly": "set up the environment again: `./just setup`",
     "curl": "`apt-get install curl`",
-    "root": "run the tests as root, on a machine that is for that",
+    "root": "run the tests as root, on a machine for tests",
     "clone": "run them in a clone made by git",
 }
 ELSEWHERE = (
     "Not part of this run: containers (`just test-stack`, needs a Docker engine), fresh clones of "
-    "other users (`just test-machines`, as root), made-up requests (`just fuzz`)."
+    "other users (`just test-machines`, as root), generated requests (`just fuzz`)."
 )
 
 
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    """Say it after a run of all tests, and after one that skipped some."""
+    """Print it after a run of all tests, and after one that skipped some."""
     reasons = Counter(
         str(report.longrepr[2]).removeprefix("Skipped: ")
         for report in terminalreporter.stats.get("skipped", [])
@@ -33,7 +33,7 @@ def pytest_terminal_summary(
     whole = config.args_source is not pytest.Config.ArgsSource.ARGS
     if not reasons and not whole:
         return
-    terminalreporter.section("what did not run, and how to have it")
+    terminalreporter.section("what did not run, and how to run it")
     for reason, count in reasons.most_common():
         terminalreporter.line(f"{count} skipped: {reason.rstrip('.')}. {remedy(reason)}".rstrip())
     if whole:
@@ -41,10 +41,10 @@ def pytest_terminal_summary(
 
 
 def remedy(reason: str) -> str:
-    """Return what a person does about a reason, if there is anything and it does not say so."""
+    """Return the remedy for a skip reason, unless the reason contains it."""
     if "install " in reason:
         return ""
     for name, what in REMEDIES.items():
         if re.search(rf"\b{name}\b", reason):
-            return f"To have it: {what}."
+            return f"To run it: {what}."
     return ""

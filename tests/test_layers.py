@@ -1,7 +1,7 @@
-"""The house's rules, over all modules: which way imports go, and who may do what.
+"""The architecture's rules, over all modules: the direction of imports, and who may use what.
 
-Each rule is a function from what was found to what breaks it. One test applies every rule to
-the service; another feeds each rule something forbidden, and sees it told.
+Each rule is a function from the code to its violations. One test applies every rule to the
+service; another gives each rule a violation, which it must report.
 """
 
 import ast
@@ -22,7 +22,7 @@ Edge = tuple[str, str]
 COMMON = "service.common"
 MIDDLEWARE = "service.common.middleware"
 WEB = {"quart", "quart_schema", "werkzeug"}
-# From the top to the bottom; a module imports only what is below it.
+# From top to bottom; a module imports only modules below it.
 LAYERS = ["__init__", "views", "domain", "backend", "models"]
 ALLOWED = {
     "__init__": {"views"},
@@ -33,7 +33,7 @@ ALLOWED = {
     "payloads": set(),
 }
 SERVER = "service.server"
-# From the bottom to the top; a package imports only what is on a level below its own.
+# From bottom to top; a package imports only packages on lower levels.
 LEVELS = [
     {"service.limits", "service.failures"},
     {"service.settings"},
@@ -84,7 +84,7 @@ PACKAGES = {
 }
 # Modules of packages that others import whole.
 MODULES = {"service.common.contract.openapi"}
-# What starts a program, on top of everything else.
+# Modules that start a program, above everything else.
 PROGRAMS = {"service", "service.__main__", "service.asgi"}
 STATEMENTS = {
     "select",
@@ -369,7 +369,7 @@ def test_the_imports_of_the_whole_service_are_looked_at() -> None:
     assert ("service.foss.views", "service.common.bulk.export_hook") in through()
 
 
-def test_the_blueprints_of_the_application_are_the_packages_beside_common() -> None:
+def test_the_blueprints_of_the_application_are_the_packages_next_to_common() -> None:
     packages = {name for module in sources() if (name := blueprint_of(module))}
 
     assert packages == set(create_app(Settings()).blueprints)
@@ -386,7 +386,7 @@ def test_no_import_breaks_a_rule(rule: Callable[[Iterable[Edge]], list[Edge]]) -
     ("rule", "forbidden"),
     [(rule, edge) for rule, forbidden in EDGE_RULES for edge in forbidden],
 )
-def test_a_forbidden_import_would_be_told(
+def test_a_forbidden_import_would_be_reported(
     rule: Callable[[Iterable[Edge]], list[Edge]], forbidden: Edge
 ) -> None:
     assert rule([*edges(), forbidden]) == [forbidden]
@@ -425,7 +425,7 @@ def statement_builders(module: str, source: str) -> list[str]:
 def environment_readers(module: str, source: str) -> list[str]:
     """Only the settings read the environment, and they by pydantic-settings.
 
-    All but one name: which file stands in for `.env`, which pydantic-settings can't tell itself.
+    Except one name: that of the file used instead of `.env`, which pydantic-settings can't read.
     """
     if module == "service.settings.settings" and source.count("os.environ") == 1:
         return []
@@ -519,7 +519,7 @@ def test_no_module_breaks_a_rule(rule: Callable[[str, str], list[str]], module: 
     ("rule", "module", "source"),
     [(rule, module, source) for rule, forbidden in SOURCE_RULES for module, source in forbidden],
 )
-def test_a_forbidden_line_would_be_told(
+def test_a_forbidden_line_would_be_reported(
     rule: Callable[[str, str], list[str]], module: str, source: str
 ) -> None:
     assert len(rule(module, source)) == 1
@@ -587,7 +587,7 @@ def test_every_hook_handler_and_view_is_a_coroutine_function() -> None:
     assert any(name.startswith("teardown_request ") for name in functions_of(app))
 
 
-def test_a_synchronous_hook_handler_or_view_would_be_told() -> None:
+def test_a_synchronous_hook_handler_or_view_would_be_reported() -> None:
     app = assembled()
 
     @app.before_request

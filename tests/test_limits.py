@@ -44,7 +44,7 @@ def test_every_setting_of_a_limit_has_its_value_as_the_default() -> None:
     assert {name: fields[name.lower()].default for name in configurable} == configurable
 
 
-def test_the_page_is_what_the_module_says() -> None:
+def test_the_page_is_up_to_date() -> None:
     assert pages.PAGE.read_text(encoding="utf-8") == pages.page()
 
 

@@ -1,4 +1,4 @@
-"""Line ends: a clone is the same on every machine, whatever its git is told."""
+"""Line ends: a clone is the same on every machine, whatever git's configuration."""
 
 import hashlib
 import subprocess

@@ -1,4 +1,4 @@
-"""Coverage, where it is worth its time: Python runs at half its speed while it is traced."""
+"""Coverage only of useful tests: tracing halves Python's speed."""
 
 import os
 import sys
@@ -12,13 +12,13 @@ import pytest
 
 import service
 
-# These run the service in other processes, on code that the tests beside them measure already.
+# These run the service in other processes, on code that the other tests already measure.
 UNTRACED = (
     *("tests/browser/", "tests/fuzz/", "tests/ops/", "tests/socket/"),
     *("tests/test_layers.py", "tests/test_limits.py"),
 )
 # But these alone run what starts and stops those processes.
-TRACED = ("tests/socket/test_chores.py", "tests/socket/test_process.py")
+TRACED = ("tests/socket/test_maintenance.py", "tests/socket/test_process.py")
 # By it, coverage traces the Python processes that a test starts.
 VARIABLE = "COVERAGE_PROCESS_CONFIG"
 # They do their work when they are imported.

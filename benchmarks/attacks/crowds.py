@@ -1,4 +1,4 @@
-"""Many clients at once: who do not read, do not finish, give up, or only hold a connection."""
+"""Many concurrent clients that do not read, do not finish, give up, or only hold a connection."""
 
 from collections.abc import Callable, Sequence
 

@@ -105,7 +105,7 @@ HEADS = [
     long(b"Content-Encoding", lambda size: repeated(b"identity,", size), b"POST /foss"),
     long(b"Idempotency-Key", lambda size: b"x" * size, b"POST /foss"),
     single("a Content-Length of 60 kB", request(PUT, b"Content-Length: 0" + b", 0" * 19_000)),
-    # Where it is taken up, the connection is not closed.
+    # If it is accepted, the connection is not closed.
     Input("Upgrade: h2c", lambda target: target.flood([target.signed(UPGRADE)], 0.5, reads=True)),
     single("a head in pieces of a byte", request(GET, b"X: " + b"y" * 20_000), piece=1),
     single(

@@ -10,14 +10,14 @@ INITIAL_WINDOW_SIZE = (4).to_bytes(2, "big")
 
 
 def streams(target: Target, path: bytes, count: int, *, window: int = 1 << 16) -> bytes:
-    """Return a connection with many requests at once, each with the window for its answer."""
+    """Return a connection with many concurrent requests, each with the window for its response."""
     settings = INITIAL_WINDOW_SIZE + window.to_bytes(4, "big")
     frames = [_frame(HEADERS, END, stream, _head(target, path)) for stream in _numbers(count)]
     return PREFACE + _frame(SETTINGS, 0, 0, settings) + b"".join(frames)
 
 
 def resets(target: Target, path: bytes, count: int) -> bytes:
-    """Return a connection with many requests, each of which is cancelled at once."""
+    """Return a connection with many requests, each of which is cancelled immediately."""
     head = _head(target, path)
     pairs = [
         _frame(HEADERS, END, stream, head) + _frame(RST_STREAM, 0, stream, CANCEL)

@@ -59,7 +59,7 @@ class Target:
         return len(data) + PACKET_BYTES * (len(data) // piece)
 
     def flood(self, packets: Sequence[bytes], seconds: float, *, reads: bool = False) -> int:
-        """Send each packet on a connection of its own, all at once, and leave after some seconds.
+        """Send each packet on a separate connection, all together, then disconnect.
 
         Return how many bytes were sent.
         """
@@ -104,7 +104,7 @@ class Input:
     attack: Callable[[Target], int]
     # How many requests that is: so many cheap ones would cost as many times what one does.
     requests: int = 1
-    # Many clients at once: done once, and others ask for `/livez` meanwhile.
+    # Many concurrent clients: once, with requests for `/livez` meanwhile.
     is_crowd: bool = False
 
 

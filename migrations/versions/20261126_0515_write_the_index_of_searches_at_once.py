@@ -1,7 +1,7 @@
 """Write the index of searches at once.
 
-PostgreSQL otherwise keeps a list of what is to be written to it. Every search reads all of it, only
-one process at a time shortens it, and several imports make it longer without bound.
+Otherwise PostgreSQL keeps a pending list for it. Every search reads all of it, only one process at
+a time flushes it, and several imports make it grow without limit.
 
 Revision ID: d7f3a0c58b16
 Revises: b2d94c7a1e35

@@ -1,16 +1,16 @@
-"""What of a contract breaks its clients when it changes: two documents to a list of places."""
+"""Breaking changes of the contract: compares two documents, and lists the places."""
 
 from collections.abc import Iterator
 from typing import Any
 
 Document = dict[str, Any]
 
-# Each bound, and whether a client is refused when it grows.
+# Each limit, and whether raising it rejects requests of existing clients.
 BOUNDS = {
     **dict.fromkeys(("minimum", "exclusiveMinimum", "minLength", "minItems"), 1),
     **dict.fromkeys(("maximum", "exclusiveMaximum", "maxLength", "maxItems"), -1),
 }
-# What tells people more, or is compared in a way of its own.
+# Annotations, and keywords that are compared separately.
 COMPARED = frozenset(
     {
         *("title", "description", "example", "examples", "default", "x-pattern-message"),
@@ -25,7 +25,7 @@ def breaks(old: Document, new: Document) -> list[str]:
 
 
 class _Pair:
-    """Two documents, to follow their references."""
+    """Two documents, for resolving their references."""
 
     def __init__(self, old: Document, new: Document) -> None:
         self.old, self.new = old, new
@@ -114,14 +114,14 @@ def _responses(pair: _Pair, place: str, old: Document, new: Document) -> Iterato
 
 
 def _narrowed(pair: _Pair, place: str, old: Any, new: Any) -> Iterator[str]:
-    """Yield where what a client sends may be refused now."""
+    """Yield the places where a client's request may now be rejected."""
     old, new = pair.resolve(old, new)
     if not _types(old) <= _types(new) or _has_fewer_options(old, new):
         yield place
     for bound, sign in BOUNDS.items():
         if bound in new and (bound not in old or sign * new[bound] > sign * old[bound]):
             yield f"{place} {bound}"
-    # Whatever else restricts (`pattern`, `not`, `oneOf`, …) may refuse more once it is another.
+    # Any change of another restriction (`pattern`, `not`, `oneOf`, …) may reject more.
     for keyword in sorted(new.keys() - COMPARED):
         if new[keyword] != old.get(keyword):
             yield f"{place} {keyword}"
@@ -131,7 +131,7 @@ def _narrowed(pair: _Pair, place: str, old: Any, new: Any) -> Iterator[str]:
 
 
 def _widened(pair: _Pair, place: str, old: Any, new: Any) -> Iterator[str]:
-    """Yield where a client may get now what it does not expect, or miss what it does."""
+    """Yield the places where a response may now be unexpected for a client."""
     old, new = pair.resolve(old, new)
     if not _types(new) <= _types(old) or _has_fewer_options(new, old):
         yield place

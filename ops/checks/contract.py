@@ -1,4 +1,4 @@
-"""The committed contract, docs/openapi.json: what the code serves, well made, and kept."""
+"""The committed contract, docs/openapi.json: generating it, linting it, breaking changes."""
 
 import json
 import os
@@ -21,7 +21,7 @@ CHANGELOG = ROOT / "CHANGELOG.md"
 
 
 def served() -> dict[str, Any]:
-    """Return the document that the code of now serves."""
+    """Return the document that the current code serves."""
     app = create_app(Settings())
     document: dict[str, Any] = app.extensions["QUART_SCHEMA"].openapi_provider.schema()
     return document
@@ -39,15 +39,15 @@ def write(_settings: Settings, _arguments: list[str]) -> int:
 
 
 def check(_settings: Settings, _arguments: list[str]) -> int:
-    """Report where the document is not what is served, not well made, or breaks clients.
+    """Check that the document is up to date, valid, and does not break clients.
 
-    Raises CommandError: it is so; the text has a line for each fault.
+    Raises CommandError with a line for each fault.
     """
     document = served()
     if not DOCUMENT.exists() or DOCUMENT.read_text(encoding="utf-8") != render(document):
         raise CommandError(
             "docs/openapi.json is not what the code serves: run "
-            f"`{just('fix')}` and read the difference."
+            f"`{just('fix')}` and review the difference."
         )
     faults = [
         *(str(error) for error in OpenAPIV31SpecValidator(document).iter_errors()),
@@ -60,7 +60,7 @@ def check(_settings: Settings, _arguments: list[str]) -> int:
 
 
 def lint(path: Path) -> list[str]:
-    """Return what Redocly's rules find wrong with a document.
+    """Return the violations of Redocly's rules in a document.
 
     If the linter can't be installed, say so and check nothing, unless REQUIRE_REDOCLY is set: then
     raise CommandError.
@@ -76,7 +76,7 @@ def lint(path: Path) -> list[str]:
 
 
 def unannounced(old: dict[str, Any], new: dict[str, Any], changelog: str) -> list[str]:
-    """Return what breaks clients of the last release, but for what the changelog names."""
+    """Return what breaks clients of the last release, except what the changelog names."""
     unreleased = changelog.partition("## [Unreleased]")[2].partition("\n## ")[0]
     return [
         f"{broken} breaks clients. Keep it, or name `{broken}` in CHANGELOG.md under Unreleased."

@@ -1,6 +1,6 @@
-"""The lock files in requirements/: `python -m ops.checks.locks` compiles them anew.
+"""The lock files in requirements/: `python -m ops.checks.locks` recompiles them.
 
-It needs nothing but Python and uv, so that it can mend locks which can't be installed.
+It needs only Python and uv, so that it can fix locks which can't be installed.
 """
 
 import filecmp
@@ -23,17 +23,17 @@ LOCKS = {
     "tools.txt": ["requirements/tools.in"],
     "node.txt": ["requirements/node.in"],
 }
-# The locks name no index, so that each machine installs from the one that is set up there.
+# The locks name no index, so that each machine uses the one that is configured on it.
 COMPILE = [
     *("uv", "pip", "compile", "--quiet", "--universal", "--generate-hashes", "--no-header"),
     *("--no-emit-index-url", "--no-emit-find-links", "--python-version", "3.11"),
-    # One version of each package for every Python: what the tests run is what the image runs.
+    # One version of each package for every Python: the tests and the image run the same.
     *("--fork-strategy", "fewest"),
 ]
 
 
 def compile_into(folder: Path, arguments: list[str]) -> None:
-    """Compile all locks in the folder, starting from the versions that they have there."""
+    """Compile all locks in the folder, starting from their current versions."""
     for name, sources in LOCKS.items():
         command = [*COMPILE, *arguments, *sources, "--output-file", str(folder / name)]
         if subprocess.run(
@@ -43,7 +43,7 @@ def compile_into(folder: Path, arguments: list[str]) -> None:
 
 
 def check(_settings: object, _arguments: list[str]) -> int:
-    """Report the locks that don't fit pyproject.toml, tools.in and node.in; change nothing."""
+    """Report the locks that are stale against pyproject.toml, tools.in and node.in."""
     with TemporaryDirectory() as directory:
         folder = Path(directory)
         for name in LOCKS:

@@ -1,7 +1,7 @@
 """Redocly's linter of OpenAPI documents, on a Node.js of its own; both are installed on demand.
 
-Node.js with npm is a wheel (requirements/node.txt), the linter a package of npm
-(requirements/redocly/): .local/node and .local/redocly are made from these lock files.
+Node.js with npm is a wheel (requirements/node.txt), the linter an npm package
+(requirements/redocly/): .local/node and .local/redocly are installed from these lock files.
 """
 
 import json
@@ -19,14 +19,14 @@ SOURCES = ROOT / "requirements" / "redocly"
 NODE = ROOT / ".local" / "node"
 PACKAGES = ROOT / ".local" / "redocly"
 PROGRAM = PACKAGES / "node_modules" / "@redocly" / "cli" / "bin" / "cli.js"
-# It would ask for a newer version, and report its use.
+# Without its check for updates and its telemetry.
 QUIET = {"REDOCLY_TELEMETRY": "off", "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true"}
 
 
 def lint(document: Path) -> list[str]:
-    """Return what Redocly's rules find wrong with a document.
+    """Return the violations of Redocly's rules in a document.
 
-    Raises CommandError: the linter is not installed, or fails. See `install`.
+    Raises CommandError if the linter is not installed, or fails. See `install`.
     """
     with TemporaryDirectory() as directory:
         # It finds its configuration in the current folder, and in a path of simple characters
@@ -52,9 +52,9 @@ def lint(document: Path) -> list[str]:
 
 
 def install() -> None:
-    """Install Node.js and the linter if they are missing or not those of the lock files.
+    """Install Node.js and the linter if they are missing or stale against the lock files.
 
-    Raises CommandError: there is no network, or no package for this machine.
+    Raises CommandError without a network, or without a package for this machine.
     """
     lock = SOURCES / "package-lock.json"
     with bootstrap.alone():

@@ -1,7 +1,7 @@
 """Docker compose for this project, whatever else the environment says.
 
-`python -m ops.containers.compose [NAME=value ...] ARGUMENTS` runs it with what `.env` and the
-settings say.
+`python -m ops.containers.compose [NAME=value ...] ARGUMENTS` runs it with `.env` and the
+settings.
 """
 
 import json
@@ -23,7 +23,7 @@ from service.settings import ENV_FILE, ROOT, SettingsError, read_env_file
 
 # The command line for other modules that start it as a process; it takes compose's arguments.
 COMMAND = (sys.executable, "-m", "ops.containers.compose")
-# `.env` is read by us, in the way of the settings, which is not quite compose's.
+# We read `.env` like the settings, which differs slightly from compose.
 DOCKER_COMPOSE = ("docker", "compose", "--env-file", os.devnull)
 NAME = "COMPOSE_PROJECT_NAME"
 BUILD_LINES = 12
@@ -38,7 +38,7 @@ def require() -> None:
 def runs() -> bool:
     """Return whether containers of this project run.
 
-    Raises EngineError: that can't be found out. Raises CommandError: they run, and `.env` lacks
+    Raises EngineError if that can't be checked. Raises CommandError if they run, and `.env` lacks
     what every command needs.
     """
     try:
@@ -65,13 +65,13 @@ def was_used() -> bool:
 def prepare() -> list[str]:
     """Write what `.env` lacks, and return the names of the secrets among it.
 
-    Raises CommandError: the containers of another folder have the name of this project.
+    Raises CommandError if the containers of another folder have this project's name.
     """
     found = engine.containers("--all")
     names = passwords.missing()
     lines: dict[str, str] = {}
     if "POSTGRES_PASSWORD" in names and NAME not in read_env_file(ENV_FILE):
-        # The name that compose would find by itself has no need to be written.
+        # The name that compose derives itself need not be written.
         name = next(iter(_projects_here(found)), new_name(ROOT))
         lines = {} if name == folder_name(ROOT) else {NAME: name}
     _require_own_name(lines.get(NAME) or project(), found)
@@ -92,12 +92,12 @@ def project() -> str:
 
 
 def folder_name(path: Path) -> str:
-    """Return what compose makes of the name of a folder: nothing, if there is no letter in it."""
+    """Return the project name that compose derives from a folder; it may be empty."""
     return re.sub(r"[^a-z0-9_-]", "", path.name.lower()).lstrip("_-")
 
 
 def new_name(path: Path) -> str:
-    """Return a name that no folder but this one has, unless compose takes its name as it is."""
+    """Return a name that is unique to this folder, unless compose uses its name unchanged."""
     name = folder_name(path)
     return name if name == path.name else f"{name or 'flusk'}-{sha256(bytes(path)).hexdigest()[:8]}"
 
@@ -110,13 +110,13 @@ def _require_own_name(name: str, found: list[tuple[str, str]]) -> None:
     folders = {folder for other, folder in found if other == name}
     if others := sorted(path for path in folders if os.path.realpath(path) != str(ROOT)):
         raise CommandError(
-            f"The containers of {others[0]} are called {name} too, and would be taken for these: "
+            f"The containers of {others[0]} have the project name {name} too: "
             f"write another name to .env, such as {NAME}={name}-2."
         )
 
 
 def environment(**values: str) -> dict[str, str]:
-    """Return the environment of compose: the settings win over `.env`, these values over both."""
+    """Return compose's environment: `.env`, overridden by the settings, overridden by `values`."""
     file = {
         name: text for name, text in read_env_file(ENV_FILE).items() if name not in PASSED | DOCKER
     }
@@ -131,7 +131,7 @@ def run(*arguments: str, **values: str) -> int:
 
 
 def must(*arguments: str, **values: str) -> None:
-    """Run compose. Raises CommandError if it fails; it has said why."""
+    """Run compose. Raises CommandError if it fails; compose itself prints the reason."""
     if run(*arguments, **values):
         raise CommandError(f"`docker compose {arguments[0]}` failed, for the reason above.")
 

@@ -1,7 +1,7 @@
 """A new image, replica by replica, without losing a request.
 
-nginx stops sending to a replica before that is told to stop: a replica that is still asked while
-it closes its door loses what was on its way (docs/decisions/0009-deploy.md).
+nginx stops sending to a replica before the replica stops: otherwise requests would be lost when it
+stops listening (docs/decisions/0009-deploy.md).
 """
 
 import json
@@ -17,7 +17,7 @@ INTERVAL = 0.2
 
 
 def run(settings: Settings, _arguments: list[str]) -> int:
-    """Build, migrate and replace; roll back where a new replica does not become ready."""
+    """Build, migrate and replace; roll back if a new replica does not become ready."""
     with stack.alone(stack.state_of(settings)):
         found = _all_replicas() if compose.runs() else []
         if not found:
@@ -27,7 +27,7 @@ def run(settings: Settings, _arguments: list[str]) -> int:
         upstream.check()
         latest, previous = images()
         running = replicas()
-        # What runs, which is not always what was built last.
+        # The running image, which is not always the last build.
         compose.docker("tag", compose.inspect((running or found)[0])["Image"], previous)
         try:
             compose.build()
@@ -50,15 +50,15 @@ def _roll_back(latest: str, previous: str, count: int, reason: BaseException) ->
         replace(stale(), count)
     except CommandError as error:
         raise CommandError(
-            f"{reason}\nThe replicas of before did not come back either: {error}\n"
+            f"{reason}\nThe previous replicas could not be restored either: {error}\n"
             f"Look at `{just('ps')}` and `{just('logs')}`."
         ) from reason
     if isinstance(reason, CommandError):
-        raise CommandError(f"{reason}\nThe replicas are those of before again.") from reason
+        raise CommandError(f"{reason}\nThe previous replicas were restored.") from reason
 
 
 def images() -> tuple[str, str]:
-    """Return the names of the image that is built and of the one that ran before it."""
+    """Return the names of the latest and of the previous image."""
     configuration = json.loads(compose.ask("config", "--format", "json"))
     name = configuration["services"]["api"]["image"].removesuffix(":latest")
     return f"{name}:latest", f"{name}:previous"
@@ -70,14 +70,14 @@ def stale() -> list[str]:
 
 
 def replicas() -> list[str]:
-    """Return the containers of the service that run, and are not about to be started again."""
+    """Return the running containers of the service, without those being restarted."""
     return sorted(compose.ask("ps", "--quiet", "--status", "running", "api").split())
 
 
 def replace(outdated: list[str], count: int) -> None:
     """Replace these replicas, one after another, by ones of the latest image; leave `count`."""
     for ended in set(_all_replicas()) - set(replicas()):
-        # `--scale` would count it, and start it again instead of a new one.
+        # `--scale` would count it, and restart it instead of a new one.
         compose.docker("rm", "--force", ended)
     try:
         for old in outdated:
@@ -85,7 +85,8 @@ def replace(outdated: list[str], count: int) -> None:
         _scale(count)
         for one in replicas():
             _wait_until_healthy(one)
-        compose.must("up", "--detach", "--no-deps", "--no-build", "chores")
+        # An older version names this service differently: its container is an orphan.
+        compose.must("up", "--detach", "--no-deps", "--no-build", "--remove-orphans", "maintenance")
     finally:
         upstream.send_to_all()
 

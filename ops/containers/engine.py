@@ -1,6 +1,6 @@
-"""The Docker engine: what docker may know of this machine, and answers within seconds.
+"""The Docker engine: its environment, and queries with a time-out.
 
-An engine may be missing, forbidden to this user, or hang; a command must say which.
+An engine may be missing, inaccessible to this user, or hang; a command must say which.
 """
 
 import os
@@ -22,7 +22,7 @@ SETTINGS = frozenset(name.upper() for name in Settings.model_fields) - {"DATABAS
 
 
 class EngineError(CommandError):
-    """Docker can't be used, or can't be asked: the text says why and what to do."""
+    """Docker can't be used, or does not answer: the message says why and what to do."""
 
 
 class NoEngineError(EngineError):
@@ -34,7 +34,7 @@ class HangingEngineError(EngineError):
 
 
 def docker_environment() -> dict[str, str]:
-    """Return what docker and compose may see of the environment.
+    """Return the environment for docker and compose.
 
     The rest is for other projects: COMPOSE_FILE, POSTGRES_PASSWORD, DATABASE_URL, ...
     """
@@ -44,7 +44,7 @@ def docker_environment() -> dict[str, str]:
 
 
 def is_installed() -> bool:
-    """Return whether there is a program `docker`."""
+    """Return whether the program `docker` is installed."""
     return shutil.which("docker") is not None
 
 
@@ -56,7 +56,7 @@ def containers(*arguments: str) -> list[tuple[str, str]]:
     if not is_installed():
         raise NoEngineError("There is no Docker engine: the program `docker` is not on the PATH.")
     labels = [f'{{{{.Label "com.docker.compose.project{part}"}}}}' for part in ("", ".working_dir")]
-    # The same question tells whether the engine answers at all, in every version of docker.
+    # This also checks whether the engine answers, in every version of docker.
     listed = ask("docker", "ps", *arguments, "--format", "\t".join(labels))
     pairs = (line.partition("\t") for line in listed.splitlines())
     return [(project, folder) for project, _, folder in pairs if project]
@@ -70,7 +70,7 @@ def require_compose() -> None:
         raise
     except EngineError as error:
         raise EngineError(
-            "Docker is there, but not its plugin compose: install it (Debian, Ubuntu: "
+            "Docker's plugin compose is not installed: install it (Debian, Ubuntu: "
             "docker-compose-v2 or docker-compose-plugin), or use "
             f"`{just('up local')}`. The program docker-compose 1 is too old."
         ) from error
@@ -78,14 +78,14 @@ def require_compose() -> None:
     if not found or tuple(map(int, found.groups())) < OLDEST_COMPOSE:
         oldest = ".".join(map(str, OLDEST_COMPOSE))
         raise EngineError(
-            f"`docker compose` is {version or 'of no version'}, and this needs Docker Compose "
-            f"{oldest} or newer: install that, or use `{just('up local')}`."
+            f"`docker compose` is {version or 'of an unknown version'}: install Docker Compose "
+            f"{oldest} or newer, or use `{just('up local')}`."
         )
 
 
 def ask(*command: str, environment: dict[str, str] | None = None) -> str:
-    """Return what docker answers. Raises EngineError: it fails, or there is no answer in time."""
-    # A group of its own: compose is a child of docker, and both have to end.
+    """Return docker's output. Raises EngineError if it fails, or does not answer in time."""
+    # A process group of its own: compose is a child of docker, and both must be ended.
     with subprocess.Popen(
         command,
         cwd=ROOT,
@@ -113,7 +113,7 @@ def ask(*command: str, environment: dict[str, str] | None = None) -> str:
 
 
 def _error(command: tuple[str, ...], reason: str) -> EngineError:
-    """Return what docker's own words mean."""
+    """Return the error for a message of docker."""
     if "permission denied" in reason and "connect" in reason:
         [where] = re.findall(r"unix://(/[^\s:]+)", reason)[:1] or ["its socket"]
         return EngineError(
@@ -121,7 +121,7 @@ def _error(command: tuple[str, ...], reason: str) -> EngineError:
             "`sudo usermod -aG docker $USER` and log in again, or use "
             f"`{just('up local')}`."
         )
-    # In words of Docker 28 and before, and of 29. An engine elsewhere may only be out of reach.
+    # The messages of Docker 28 and before, and of 29. A remote engine may just be unreachable.
     if re.search(
         r"(Cannot connect to the Docker daemon|failed to connect to .*) at unix://", reason
     ):
@@ -130,8 +130,8 @@ def _error(command: tuple[str, ...], reason: str) -> EngineError:
         )
     if "could not be found in this WSL" in reason:
         return NoEngineError(
-            "Docker Desktop does not serve this WSL distribution: turn that on in its settings "
+            "Docker Desktop does not serve this WSL distribution: enable it in its settings "
             f"(Resources, WSL integration), or use `{just('up local')}`."
         )
-    first = (reason.splitlines() or ["it says nothing"])[0]
+    first = (reason.splitlines() or ["no message"])[0]
     return EngineError(f"`{' '.join(command[:3])}` failed: {first}")

@@ -1,4 +1,4 @@
-"""The passwords of the containers, and the key of their clients: random lines of `.env`."""
+"""Random passwords of the containers and the clients' key, in `.env`."""
 
 import os
 import re
@@ -10,21 +10,21 @@ from ops.console import CommandError
 from service.failures import whose
 from service.settings import ENV_FILE, read_env_file, read_text
 
-# Each password is for one role of the database; the key is the clients'.
+# A password for each role of the database, and the clients' key.
 NAMES = ("POSTGRES_PASSWORD", "MIGRATE_PASSWORD", "API_PASSWORD", "SECURE_API_KEY")
 RANDOM_BYTES = 24
 PLAIN = re.compile("[A-Za-z0-9._~-]+")
 
 
 def missing(path: Path | None = None) -> list[str]:
-    """Return the names that `.env` has no value for.
+    """Return the names without a value in `.env`.
 
-    Raises CommandError: one that is there has other characters than letters, digits and `._~-`.
+    Raises CommandError if a value has other characters than letters, digits and `._~-`.
     """
     path = path or ENV_FILE
     values = read_env_file(path)
     for name in NAMES:
-        # They become part of addresses and of compose's own language.
+        # They become part of URLs and of compose's syntax.
         if name in values and not PLAIN.fullmatch(values[name]):
             raise CommandError(f"{name} in {path}: use only letters, digits and `._~-`.")
     return [name for name in NAMES if name not in values]
@@ -33,14 +33,14 @@ def missing(path: Path | None = None) -> list[str]:
 def write(names: list[str], lines: Mapping[str, str], path: Path | None = None) -> None:
     """Add these values to `.env`, and a random one for each name: all of them or none.
 
-    Nobody but its owner may read the file afterwards, whatever the umask. Raises CommandError:
-    it can't be written.
+    Only its owner can read the file afterwards, whatever the umask. Raises CommandError if it
+    can't be written.
     """
     added = {**lines, **{name: secrets.token_hex(RANDOM_BYTES) for name in names}}
     path = path or ENV_FILE
     target = path.resolve()
     if target.exists() and not target.is_file():
-        raise CommandError(f"{path} is not an ordinary file, so passwords can't be stored in it.")
+        raise CommandError(f"{path} is not a regular file, so passwords can't be stored in it.")
     try:
         _replace(target, _extended(path, added))
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The stack in containers: start, stop and look."""
+"""The stack in containers: start, stop and status."""
 
 import json
 import os
@@ -18,11 +18,11 @@ from service.settings import ROOT, Settings, load_settings
 READY_SECONDS = 30
 REPLICAS = 2
 INTERVAL = 0.2
-# They do their work and end.
+# One-shot services.
 ONE_SHOTS = {"migrate", "roles"}
-# Containers see these as they are here, and run as other users.
+# Mounted into containers, which run as other users.
 MOUNTED = ("nginx", "postgres")
-# Built apart from `latest`: what the replicas run is a matter of `just deploy` alone.
+# Separate from `latest`: only `just deploy` changes what the replicas run.
 TAG = "migrate"
 
 
@@ -40,13 +40,12 @@ def up(settings: Settings) -> int:
         if not compose.ask("ps", "--quiet", "nginx"):
             ports.require_free(settings.http_port, ports.everywhere())
         if compose.ask("ps", "--quiet", "api") and not added:
-            # What has ended starts again. A build of now replaces what runs replica by replica, or
-            # not at all.
+            # Restarts what has ended. Only `just deploy` replaces running containers.
             count = max(REPLICAS, len(compose.ask("ps", "--all", "--quiet", "api").split()))
             kept = ("--no-recreate", "--no-build", "--scale", f"api={count}")
             compose.must("up", "--detach", "--wait", *kept)
             upstream.send_to_all()
-            print(f"It runs already; `{just('deploy')}` brings a new build.")
+            print(f"The stack is already running; `{just('deploy')}` deploys a new build.")
         else:
             print("Building and starting the containers.", flush=True)
             _start()
@@ -60,15 +59,15 @@ def _start() -> None:
     try:
         failed = compose.run("up", "--detach", "--no-build", "--wait")
     except BaseException:
-        # Ctrl-C: half a stack is of no use.
+        # Ctrl-C: remove the incomplete stack.
         compose.run("down")
         raise
     if failed:
         compose.run("logs", "--no-color", "--tail", "15")
         compose.run("down")
         raise CommandError(
-            "The containers did not become ready, for the reason above; all are stopped again.\n"
-            f"Mend it, then run `{just('up')}` again."
+            "The containers did not become ready, for the reason above, and were stopped.\n"
+            f"Fix the cause, then run `{just('up')}` again."
         )
 
 
@@ -102,12 +101,12 @@ def down(settings: Settings) -> int:
     """Stop and remove the containers; the volume with the data stays."""
     with stack.alone(stack.state_of(settings)):
         compose.must("down")
-    print("Stopped. The data stay.")
+    print("Stopped. The data are kept.")
     return 0
 
 
 def ps() -> int:
-    """Print all containers; return 0 when all run, but for those that did their work."""
+    """Print all containers; return 0 if all are healthy or, for one-shots, have succeeded."""
     found = _parse(compose.ask("ps", "--all", "--format", "json"))
     width = max((len(one["Name"]) for one in found), default=0)
     for one in found:
@@ -116,7 +115,7 @@ def ps() -> int:
 
 
 def _parse(listed: str) -> list[dict[str, Any]]:
-    """Return what compose lists: an object a line since 2.21, one array before."""
+    """Return compose's list: since 2.21 an object per line, before one array."""
     values = [json.loads(line) for line in listed.splitlines() if line.strip()]
     return [one for value in values for one in (value if isinstance(value, list) else [value])]
 

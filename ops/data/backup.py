@@ -1,4 +1,4 @@
-"""The data to a file and back: `just backup FILE`, `just restore FILE`."""
+"""Backup and restore of the data: `just backup FILE`, `just restore FILE`."""
 
 import fcntl
 import os
@@ -17,7 +17,7 @@ from service.settings import Settings
 
 DUMP = ["pg_dump", "--format=custom", "--schema=public", "--extension=*"]
 LIST = ["pg_restore", "--list"]
-# As SQL. The role that restores it owns it: the roles of where it comes from may be unknown here.
+# As SQL, without owners: the restoring role becomes the owner, because the source's may not exist.
 # The schema alone: an ordinary role may not touch extensions, nor their comments.
 CONVERT = ["pg_restore", "--schema=public", "--no-owner", "--no-acl", "--file=-"]
 # All or nothing: a restore that fails leaves the database as it was.
@@ -38,7 +38,7 @@ FORCE = "--force"
 
 
 def backup(settings: Settings, arguments: list[str]) -> int:
-    """Write the database to a file, which is complete or not there."""
+    """Write the database to a file, atomically."""
     target = file_argument(arguments, "flusk.dump")
     with whole_file(target) as output:
         access = Access(settings)
@@ -49,19 +49,19 @@ def backup(settings: Settings, arguments: list[str]) -> int:
 
 
 def restore(settings: Settings, arguments: list[str]) -> int:
-    """Replace what is in the database by what is in the file."""
+    """Replace the content of the database by that of the file."""
     source = file_argument([one for one in arguments if one != FORCE], "flusk.dump")
     if not source.is_file():
         raise CommandError(f"There is no file {source}.")
     try:
-        # Without a buffer, for it is read by other programs, more than once.
+        # Unbuffered, because other programs read it, more than once.
         data = source.open("rb", buffering=0)
     except OSError as error:
         raise CommandError(f"Can't read {source}: {error.strerror}.") from error
     with data:
         access = Access(settings)
         database = access.look()
-        print(f"Replacing what is in the {database.title} by {source}.", flush=True)
+        print(f"Replacing the content of the {database.title} by {source}.", flush=True)
         if FORCE not in arguments:
             again = just(f"restore {shlex.quote(str(source))} {FORCE}")
             database.require_own(f", or replace all of it with `{again}`")
@@ -95,7 +95,7 @@ def _restore(access: Access, database: Database, data: IO[bytes]) -> None:
     except OSError as error:
         raise CommandError(
             f"Can't write a temporary file: {error.strerror}; nothing has changed. "
-            "TMPDIR names the folder for it."
+            "Set TMPDIR to another folder."
         ) from error
 
 

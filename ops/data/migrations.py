@@ -1,4 +1,4 @@
-"""The migrations: on the configured database, and on an empty one of their own."""
+"""Migrations on the configured database, and on an empty one."""
 
 import os
 import subprocess
@@ -24,16 +24,16 @@ def run(python: list[str], arguments: list[str], **environment: str) -> int:
 
 
 def revise(_settings: Settings, arguments: list[str]) -> int:
-    """Create a migration from the models, against what the migrations make of an empty database."""
+    """Create a migration from the models, compared with an empty database that was migrated."""
     # It becomes the first line of a docstring, which ends with a full stop.
     line = " ".join(" ".join(arguments).split()).rstrip(".")
     if not line or not line.isprintable():
-        raise CommandError("Say what the migration does, in one line of text.")
+        raise CommandError("Describe the migration in one line of text.")
     return _run_on_empty_database(["revision", f"--message={line}"])
 
 
 def check(_settings: Settings, _arguments: list[str]) -> int:
-    """Migrate an empty database, compare it with the models, and go back; touch no other."""
+    """Migrate an empty database, compare it with the models, and downgrade."""
     return _run_on_empty_database(["check"])
 
 

@@ -17,7 +17,7 @@ NO_CONNECTION = 2
 def run(settings: Settings, arguments: list[str]) -> int:
     """Run psql with the arguments and return its exit code."""
     if settings.database_url is None:
-        # The server stays for as long as this process, even when the stack stops meanwhile.
+        # The server runs as long as this process, even if the stack stops meanwhile.
         text = start(settings.state_dir.resolve() / "postgres")
     else:
         text = settings.database_url.get_secret_value()
@@ -36,10 +36,10 @@ def run(settings: Settings, arguments: list[str]) -> int:
 
 
 def connection(url: str) -> tuple[str, dict[str, str]]:
-    """Return what libpq's programs are told of a database: an argument, and the environment.
+    """Return the argument and the environment for libpq's programs on a database.
 
-    The argument has no secret, for everybody can read it. The environment has no `PG*` variable
-    of the shell: as for the service, the URL alone decides.
+    The argument has no secret, because every user can read it. The environment has no `PG*`
+    variables of the shell: as for the service, only the URL counts.
     """
     address = parse_address(url)
     own = {"PGPASSWORD": address.password} if address.password else {}

@@ -1,4 +1,4 @@
-"""Records between a file and the service that runs: `just import FILE`, `just export FILE`."""
+"""Import and export through the running service: `just import FILE`, `just export FILE`."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,9 +31,9 @@ FORMS = {
 PIECE = 1 << 18
 # Longer than the service waits for progress.
 SECONDS = 60
-# For the answer to an import, as long as nginx waits: the records are stored when all have arrived.
+# For the response to an import, as long as nginx waits: records are stored when all have arrived.
 STORE_SECONDS = 3600
-UNREACHABLE = "The service at {} can't be reached any more: {}."
+UNREACHABLE = "The service at {} can't be reached: {}."
 
 
 def import_(settings: Settings, arguments: list[str]) -> int:
@@ -52,8 +52,8 @@ def import_(settings: Settings, arguments: list[str]) -> int:
                     bar.advance(task, len(piece))
 
         headers = {"Content-Type": form}
-        patience = httpx.Timeout(SECONDS, read=STORE_SECONDS)
-        response = client.post(COLLECTION, content=pieces(), headers=headers, timeout=patience)
+        timeout = httpx.Timeout(SECONDS, read=STORE_SECONDS)
+        response = client.post(COLLECTION, content=pieces(), headers=headers, timeout=timeout)
     if response.status_code != httpx.codes.CREATED:
         raise CommandError(f"{_reason(response)}\nNothing of {source} was stored.")
     print(f"Stored {response.json()['created']} records.")
@@ -61,7 +61,7 @@ def import_(settings: Settings, arguments: list[str]) -> int:
 
 
 def export(settings: Settings, arguments: list[str]) -> int:
-    """Write the records to a file, which is complete or not there."""
+    """Write the records to a file, atomically."""
     target, form = _file(arguments[:1])
     query = httpx.QueryParams([_parameter(argument) for argument in arguments[1:]])
     with _client(settings) as client, _progress(MofNCompleteColumn()) as bar:
@@ -80,7 +80,7 @@ def export(settings: Settings, arguments: list[str]) -> int:
                     # Nearly: a text may have an end of a line in it, and CSV has a first line.
                     bar.advance(task, chunk.count(b"\n"))
         except httpx.TransportError as error:
-            raise CommandError(f"The service broke off: {error}. Nothing was written.") from error
+            raise CommandError(f"The export was cut off: {error}. Nothing was written.") from error
     print(f"Wrote {target}, {target.stat().st_size} bytes.")
     return 0
 
@@ -106,16 +106,16 @@ def _client(settings: Settings) -> "Client":
         base_url=modes.url(settings),
         headers={"X-API-Key": key.get_secret_value()} if key else {},
         timeout=SECONDS,
-        # A proxy from the environment has no way to this machine's own address.
+        # Without a proxy from the environment, which can't reach this machine's loopback address.
         trust_env=False,
     )
 
 
 class Client(httpx.Client):
-    """A client whose failures are sentences for a person."""
+    """A client whose errors are messages for the user."""
 
     def send(self, *arguments: Any, **options: Any) -> httpx.Response:
-        """Send a request. Raises CommandError: there is no answer."""
+        """Send a request. Raises CommandError if there is no response."""
         try:
             return super().send(*arguments, **options)
         except httpx.TransportError as error:
@@ -130,7 +130,7 @@ def _good(response: httpx.Response) -> httpx.Response:
 
 
 def _reason(response: httpx.Response) -> str:
-    """Return what the service says is wrong, a line each."""
+    """Return the messages of an error response, one per line."""
     error = response.json()["error"]
     if "errors" not in error:
         return str(error["message"])

@@ -8,7 +8,7 @@ from service.settings import Settings
 
 
 def hosts(settings: Settings) -> list[str]:
-    """Return the addresses to listen on: beside 127.0.0.1 also ::1, if this machine has it."""
+    """Return the addresses to listen on: with 127.0.0.1 also ::1, if this machine has it."""
     host = settings.http_host
     return [host, "::1"] if host == "127.0.0.1" and ports.has_address("::1") else [host]
 

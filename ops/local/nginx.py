@@ -17,13 +17,13 @@ from service.settings import ROOT, Settings, make_private
 TEMPLATE = ROOT / "nginx" / "nginx.conf.template"
 # Values of the template that depend on the machine, not on the settings.
 PLACES = ("NGINX_LISTEN", "NGINX_NEWER", "NGINX_UPSTREAM")
-# What a body may be longer than the service's limit before nginx refuses it by itself.
+# How much longer than the service's limit a body may be before nginx itself rejects it.
 MARGIN_BYTES = 1 << 20
-# What nginx waits longer than the service, so that the service's own 408 and 504 are answered.
+# How much longer than the service nginx waits, so that the service's own 408 and 504 are sent.
 MARGIN_SECONDS = 10
-# What the kernel keeps of an answer whose client does not read it; it would be several MB.
+# The kernel's buffer of a response; by default it would grow to several MB.
 SEND_BUFFER = "sndbuf=128k"
-# A browser loads the parts of the documentation page in parallel.
+# A browser loads the assets of the documentation page in parallel.
 FEWEST_LARGE = 8
 # The most files that nginx opens; the system may allow fewer.
 OPEN_FILES = 1 << 15
@@ -37,7 +37,7 @@ KEEPALIVE_MINIMUM = (1, 27, 4), "keepalive_min_timeout 10s;"
 
 
 class UnusableError(Exception):
-    """nginx can't serve here: the text is a sentence that says why."""
+    """nginx can't be used: the message says why."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Nginx:
         if os.getuid() == 0:
             # The state directory may lie in root's home, which no other user can enter.
             options += ["-g", f"user root {grp.getgrgid(0).gr_name};"]
-        # The only path goes here: relative ones in the configuration begin at the prefix.
+        # The only path is an argument: those in the configuration are relative to the prefix.
         return [self.path, *options, "-p", f"{prefix}/", "-c", "nginx.conf"]
 
     @property
@@ -73,12 +73,10 @@ def find() -> Nginx:
     """Return the nginx of this machine. Raises UnusableError: there is none, or it is too old."""
     path = executable()
     if path is None:
-        raise UnusableError(
-            "nginx is not installed: there is none on PATH or in the usual folders."
-        )
+        raise UnusableError("nginx is not installed: it is not on PATH or in the usual folders.")
     answer = _run([path, "-v"])
     found = re.search(r"nginx/(\d+)\.(\d+)\.(\d+)", answer.stderr)
-    # A relative of nginx counts its versions otherwise: the check of the configuration decides.
+    # A fork of nginx has other version numbers: the check of the configuration decides.
     version = tuple(map(int, found.groups())) if found else OLDEST
     if answer.returncode:
         raise UnusableError(f"{path} does not run: {_reason(answer.stderr)}.")
@@ -88,9 +86,9 @@ def find() -> Nginx:
 
 
 def prepare(settings: Settings, state: Path, front: Iterable[str], service: str) -> list[str]:
-    """Write the configuration for this stack and return the command that serves by it.
+    """Write the configuration for this stack and return the command that uses it.
 
-    Raises UnusableError: there is no nginx, or it refuses the configuration.
+    Raises UnusableError if there is no nginx, or if it rejects the configuration.
     """
     nginx = find()
     places = {
@@ -104,13 +102,13 @@ def prepare(settings: Settings, state: Path, front: Iterable[str], service: str)
     command = nginx.command(prefix)
     checked = _run([*command, "-t", "-q"])
     if checked.returncode:
-        raise UnusableError(f"{nginx.path} refuses its configuration: {_reason(checked.stderr)}.")
+        raise UnusableError(f"{nginx.path} rejects its configuration: {_reason(checked.stderr)}.")
     return command
 
 
 def values(settings: Settings) -> dict[str, str]:
     """Return the values that come from the settings and the limits of this process."""
-    # Only here: it imports SQLAlchemy, without which a command starts in half the time.
+    # Imported here: without SQLAlchemy a command starts in half the time.
     from service.common.database import COMMAND_GRACE_SECONDS  # noqa: PLC0415
 
     request = settings.request_timeout + settings.database_statement_timeout
@@ -172,7 +170,7 @@ def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
 
 def _reason(errors: str) -> str:
     """Return nginx's own line, which is not always its first."""
-    lines = errors.strip().splitlines() or ["it does not say why"]
+    lines = errors.strip().splitlines() or ["it prints no reason"]
     return next((line for line in lines if "[emerg]" in line), lines[-1]).rstrip(".")
 
 

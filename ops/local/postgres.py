@@ -16,10 +16,10 @@ def main() -> int:
     # Python runs its exit hooks, which stop the server, only after an exception.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     server = start_server((load_settings().state_dir / "postgres").resolve())
-    print("PostgreSQL runs.", flush=True)
+    print("PostgreSQL is running.", flush=True)
     while server.is_running():
         time.sleep(INTERVAL)
-    print("PostgreSQL has died.", flush=True)
+    print("PostgreSQL has exited.", flush=True)
     return 1
 
 

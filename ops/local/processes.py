@@ -1,4 +1,4 @@
-"""Supervisor: its configuration, its start, and the door to ask it."""
+"""Supervisor: its configuration, its start, and its interface."""
 
 import os
 import shlex
@@ -38,7 +38,7 @@ class Program:
 
 
 def socket_path(state: Path) -> Path:
-    """Return where supervisor of this state directory listens."""
+    """Return the socket of the supervisor of this state directory."""
     return socket_directory(state) / "supervisor.sock"
 
 
@@ -46,7 +46,7 @@ def connect(state: Path) -> Any | None:
     """Return supervisor's interface, or None if it does not run."""
     path = socket_path(state)
     try:
-        # Others could put a socket of theirs into a folder of theirs.
+        # Another user could have created the folder and the socket.
         require_owner(path.parent)
         with socket.socket(socket.AF_UNIX) as door:
             door.connect(str(path))
@@ -84,7 +84,7 @@ def start(state: Path, programs: list[Program], identifier: str) -> Any:
 
 
 def end_left_over(state: Path) -> bool:
-    """End the programs of a stack whose supervisor was killed; return whether there were any."""
+    """Stop the programs of a stack whose supervisor was killed; return whether there were any."""
     found = [process for process in psutil.process_iter() if _is_of(process, state)]
     for process in found:
         with suppress(psutil.NoSuchProcess):
@@ -99,7 +99,7 @@ def _is_of(process: psutil.Process, state: Path) -> bool:
     try:
         if process.pid == os.getpid() or process.uids().real != os.getuid():
             return False
-        # nginx keeps no environment; its processes are known by their folder and their name.
+        # nginx keeps no environment; its processes are identified by their folder and name.
         if process.name() == "nginx":
             parent = process.parent()
             orphan = parent is None or parent.name() != "nginx"
@@ -151,7 +151,7 @@ def log_path(state: Path, name: str) -> Path:
 
 
 def stop(supervisor: Any, state: Path) -> None:
-    """Stop all programs, the last started first, then supervisor; return when it is gone."""
+    """Stop all programs in reverse order, then supervisor; return when it has exited."""
     supervisor.shutdown()
     # Supervisor closes its socket after the last program has ended; it kills one that takes too
     # long, so this ends.

@@ -1,4 +1,4 @@
-"""The programs of the stack: PostgreSQL, the service, and nginx if this machine has it."""
+"""The programs of the stack: PostgreSQL, the service, and nginx if it is installed."""
 
 import sys
 from dataclasses import dataclass
@@ -13,22 +13,22 @@ from service.settings import Settings
 # What a process may need to end beyond the longest request.
 STOP_MARGIN = 10
 WITHOUT_NGINX = (
-    "The service runs without nginx: nothing limits the requests of one client, cuts slow clients "
-    "off early, or compresses answers. To have that, install or mend nginx, then run "
+    "The service runs without nginx: nothing limits the requests per client, disconnects slow "
+    "clients early, or compresses responses. To change that, install or repair nginx, then run "
     f"`{just('down')}` and `{just('up')}`."
 )
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What is to run, in the order of the start, and what a person should know of it."""
+    """The programs, in the order of their start, and a note for the user."""
 
     programs: list[Program]
     note: str = ""
 
 
 def choose(settings: Settings, state: Path) -> Choice:
-    """Return what this machine needs to run."""
+    """Return the programs for this machine."""
     stop_seconds = round(settings.drain_seconds + settings.request_timeout + STOP_MARGIN)
     binds, note, proxies = [f"127.0.0.1:{ports.find_free()}"], "", []
     try:
@@ -38,7 +38,7 @@ def choose(settings: Settings, state: Path) -> Choice:
     except nginx.UnusableError as error:
         binds, note = front.binds(settings), f"{error} {WITHOUT_NGINX}"
     if "bind" in settings.model_fields_set:
-        # Beside the front, not instead of it.
+        # In addition to the front.
         binds += [bind for bind in settings.bind if bind not in front.binds(settings)]
     postgres = Program("postgres", [sys.executable, "-m", "ops.local.postgres"], priority=1)
     api = Program(
@@ -48,6 +48,6 @@ def choose(settings: Settings, state: Path) -> Choice:
         environment={"BIND": ",".join(binds)},
         stop_seconds=stop_seconds,
     )
-    chores = Program("chores", [sys.executable, "-m", "service.maintenance"], priority=4)
+    maintenance = Program("maintenance", [sys.executable, "-m", "service.maintenance"], priority=4)
     databases = [postgres] if settings.database_url is None else []
-    return Choice([*databases, api, *proxies, chores], note)
+    return Choice([*databases, api, *proxies, maintenance], note)

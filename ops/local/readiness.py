@@ -1,4 +1,4 @@
-"""Waiting until the stack answers, or until a part of it has failed."""
+"""Waiting until the stack is ready, or until a program has failed."""
 
 import time
 import urllib.error
@@ -9,7 +9,7 @@ from typing import Any
 from ops.console import CommandError, just, tail
 from ops.local.processes import log_path
 
-# Slow machines take their time; what has failed is told at once.
+# Long enough for slow machines; failures are reported immediately.
 DEADLINE = 120.0
 INTERVAL = 0.1
 
@@ -17,7 +17,7 @@ INTERVAL = 0.1
 def wait_until_ready(supervisor: Any, state: Path, url: str) -> None:
     """Return when all programs run and `/readyz` answers 200.
 
-    Raises CommandError: a program ended, or did not start, or 120 seconds have passed.
+    Raises CommandError if a program ended, or did not start, or after 120 seconds.
     """
     deadline = time.monotonic() + DEADLINE
     running: dict[str, int] = {}
@@ -28,7 +28,8 @@ def wait_until_ready(supervisor: Any, state: Path, url: str) -> None:
         if answer == "200":
             return
         for name, found in programs.items():
-            # Supervisor takes one that lives for some seconds for started, and starts it for ever.
+            # Supervisor counts a program that lives for some seconds as started, and restarts it
+            # forever.
             ended = running.get(name) not in {None, found["pid"]}
             if ended or found["statename"] in {"FATAL", "STOPPED"}:
                 raise _failure(f"`{name}` does not run.", state, name)
@@ -46,7 +47,7 @@ def wait_until_ready(supervisor: Any, state: Path, url: str) -> None:
 
 def ask(url: str) -> str:
     """Return the status of a GET, or why there is none."""
-    # A proxy from the environment has no way to this machine's own address.
+    # Without a proxy from the environment, which can't reach this machine's loopback address.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(url, timeout=5) as response:
@@ -61,5 +62,5 @@ def _failure(sentence: str, state: Path, part: str) -> CommandError:
     log = log_path(state, part)
     return CommandError(
         f"{sentence} The end of {log}:\n{tail(log)}\n"
-        f"Correct what it says, then run `{just('down')}` and `{just('up')}`."
+        f"Fix the cause, then run `{just('down')}` and `{just('up')}`."
     )

@@ -1,4 +1,4 @@
-"""The development server: the service, started anew after every change."""
+"""The development server: the service, restarted after every change."""
 
 import os
 import shlex
@@ -13,9 +13,9 @@ from service.settings import ROOT, Settings
 def run(settings: Settings, _arguments: list[str]) -> int:
     """Run the service until Ctrl-C, and restart it when a file changes."""
     if settings.database_url is None:
-        # Held here, the server outlives the restarts of the service.
+        # Held here, PostgreSQL survives restarts of the service.
         start_server(settings.state_dir.resolve() / "postgres")
-    # Nobody waits in front of a development server, so there is nothing to drain.
+    # A development server has no proxy in front, so there is nothing to drain.
     os.environ["DRAIN_SECONDS"] = "0"
     paths = [ROOT / "service", ROOT / "schemas"]
     command = shlex.join([sys.executable, "-m", "service"])

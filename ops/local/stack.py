@@ -1,4 +1,4 @@
-"""The stack as local processes under supervisor: start, stop and look."""
+"""The stack as local processes under supervisor: start, stop and status."""
 
 import fcntl
 import os
@@ -25,7 +25,7 @@ def runs(settings: Settings) -> bool:
 
 
 def url(settings: Settings) -> str | None:
-    """Return where the stack of local processes answers, or None where it does not run."""
+    """Return the URL of the stack of local processes, or None if it does not run."""
     supervisor: Any = processes.connect(state_of(settings)) if runs(settings) else None
     return None if supervisor is None else str(supervisor.getIdentification())
 
@@ -39,20 +39,20 @@ def up(settings: Settings) -> int:
             processes.end_left_over(state)
             url = front.url(settings)
             ports.require_free(settings.http_port, front.hosts(settings))
-            print("Starting; the first time takes some seconds more.", flush=True)
+            print("Starting; the first start takes some seconds longer.", flush=True)
             note = _start(settings, state, url)
         else:
             url = supervisor.getIdentification()
             readiness.wait_until_ready(supervisor, state, url)
             changed = url != front.url(settings)
-            note = f"It ran already: HTTP_HOST and HTTP_PORT count after `{just('down')}`."
+            note = f"It was already running: HTTP_HOST and HTTP_PORT apply after `{just('down')}`."
             note = note if changed else ""
     welcome.show(url, settings, note)
     return 0
 
 
 def _start(settings: Settings, state: Path, url: str) -> str:
-    """Start all programs and return what a person should know of them."""
+    """Start all programs and return a note for the user."""
     make_private(state / "logs")
     chosen = programs.choose(settings, state)
     supervisor = processes.start(state, chosen.programs, identifier=url)
@@ -86,22 +86,22 @@ def _migrate(state: Path) -> None:
     if done.returncode:
         raise CommandError(
             f"The migrations failed. The end of {log}:\n{tail(log)}\n"
-            f"Check DATABASE_URL, if you set it, and try `{just('migrate')}` by itself."
+            f"Check DATABASE_URL, if you set it, and try `{just('migrate')}`."
         )
 
 
 def down(settings: Settings) -> int:
-    """Stop the stack and wait until it is gone."""
+    """Stop the stack and wait until it has stopped."""
     state = state_of(settings)
     with alone(state):
         supervisor = processes.connect(state)
         if supervisor is None:
             ended = processes.end_left_over(state)
-            print("Stopped what an earlier start had left." if ended else "Nothing runs.")
+            print("Stopped processes of an earlier start." if ended else "Nothing is running.")
             return 0
-        print("Stopping; requests that run may finish.", flush=True)
+        print("Stopping; requests in progress may finish.", flush=True)
         processes.stop(supervisor, state)
-    print("Stopped. The data stay.")
+    print("Stopped. The data are kept.")
     return 0
 
 
@@ -109,7 +109,7 @@ def ps(settings: Settings) -> int:
     """Print what runs; return 0 when all of it does."""
     supervisor: Any = processes.connect(state_of(settings))
     if supervisor is None:
-        print(f"Nothing runs. Start it with `{just('up')}`.")
+        print(f"Nothing is running. Start the stack with `{just('up')}`.")
         return 1
     found = supervisor.getAllProcessInfo()
     print(f"The stack of {supervisor.getIdentification()}\n")
@@ -128,9 +128,9 @@ def logs(settings: Settings) -> int:
 
 
 def state_of(settings: Settings) -> Path:
-    """Return the folder of what the stack keeps, made if it is missing, and private.
+    """Return the private state folder of the stack; create it if it is missing.
 
-    Raises DirectoryError or CommandError: it is another user's, or it holds other things.
+    Raises DirectoryError or CommandError if it is another user's, or has other content.
     """
     state = settings.state_dir
     # A service alone, without the stack, keeps its PostgreSQL there.
@@ -139,17 +139,17 @@ def state_of(settings: Settings) -> Path:
         require_owner(state)
         if any(state.iterdir()):
             raise CommandError(
-                f"STATE_DIR: {state} holds other things. Name a folder of its own, which may be "
+                f"STATE_DIR: {state} has other content. Choose a separate folder, which may be "
                 "missing."
             )
-    # As root, PostgreSQL runs as another user, who must get through to its own folder.
+    # As root, PostgreSQL runs as another user, who needs access to its folder.
     make_private(state, mode=0o700 if os.geteuid() else 0o711)
     return state
 
 
 @contextmanager
 def alone(state: Path) -> Iterator[None]:
-    """Let one `up` or `down` work at a time; a second one waits."""
+    """Serialize `up` and `down`: a second one waits."""
     with private_file(state / LOCK) as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

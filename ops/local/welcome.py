@@ -1,4 +1,4 @@
-"""What a person reads when the stack is up."""
+"""The message after the start of the stack."""
 
 import shlex
 
@@ -8,9 +8,9 @@ from service.settings import Settings
 
 
 def show(url: str, settings: Settings, note: str = "") -> None:
-    """Print where the service is, two calls that work as printed, how to stop, and the note."""
+    """Print the URL, two working curl commands, how to stop, and the note."""
     key = settings.secure_api_key
-    # The service takes any text as a key; quoting it keeps the line one that works as printed.
+    # The key may be any text, so it is quoted for the shell.
     header = f" -H {shlex.quote('Authorization: Bearer ' + key.get_secret_value())}" if key else ""
     record = shlex.quote('{"name": "Ada", "email": "ada@example.org"}')
     # Brackets of an IPv6 address are patterns for some shells.
@@ -24,6 +24,6 @@ def show(url: str, settings: Settings, note: str = "") -> None:
   Logs: `{just("logs")}`  Processes: `{just("ps")}`  SQL: `{just("psql")}`  Stop: `{just("down")}`
 """)
     if url == front.url(settings) and (other := front.elsewhere(settings)):
-        print(f"  Other machines reach it at {other}, or at any address of this one.\n")
+        print(f"  From other machines: {other}, or any address of this machine.\n")
     if note:
         print(f"  {note}\n")

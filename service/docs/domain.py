@@ -1,4 +1,4 @@
-"""What the page is made of: files of our own, and those of Swagger UI as they were published."""
+"""The files of the documentation page: our own, and those of Swagger UI as published."""
 
 import re
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from service.common.contract import load_schemas
 FOLDER = Path(__file__).parent
 PAGE = "page/index.html"
 ERRORS = "page/errors.html"
-# By the name below `/docs/`: nothing else in these folders is served, whatever is asked for.
+# By the name below `/docs/`: no other file in these folders is served.
 ASSETS = {
     path.rsplit("/", maxsplit=1)[-1]: path
     for path in (
@@ -63,13 +63,13 @@ def get_errors() -> File:
 
 
 def get_asset(name: str) -> File:
-    """Return what the page loads by this name, one of `ASSETS`."""
+    """Return the asset of this name, one of `ASSETS`."""
     return _read(ASSETS[name])
 
 
 @cache
 def _read(path: str) -> File:
-    # At the first request for it: 1.9 MB would slow down every start, and few ask for them.
+    # At the first request: reading 1.9 MB would slow down every start.
     return _file((FOLDER / path).read_bytes(), path)
 
 
@@ -79,5 +79,5 @@ def _file(content: bytes, path: str) -> File:
 
 
 def _prose(text: str) -> str:
-    """Return a description as HTML: what stands between backticks is code."""
+    """Return a description as HTML, with text between backticks as code."""
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))

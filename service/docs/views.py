@@ -1,14 +1,13 @@
-"""The page and its parts; they are not part of the contract that they show."""
+"""The documentation page and its assets, which are not part of the contract."""
 
 from quart import Blueprint, Response
 from quart_schema import hide
 
 from service.docs import domain
 
-# Nothing from elsewhere, nothing inline: whatever finds a way into the page is not run.
+# No other origins and no inline code: a browser does not run injected scripts.
 POLICY = "default-src 'self'; frame-ancestors 'none'"
-# A browser may keep a part, but asks each time whether it is still the same: a new build may bring
-# another one under the same name.
+# A browser may store an asset, but revalidates it each time: a new build may change it.
 CACHE_CONTROL = "no-cache"
 
 blueprint = Blueprint("docs", __name__, url_prefix="/docs")
@@ -30,19 +29,19 @@ async def errors() -> Response:
 
 def _page(file: domain.File) -> Response:
     headers = {"Content-Security-Policy": POLICY, "Cache-Control": CACHE_CONTROL}
-    # Without an entity tag: behind a 304 a browser would take that answer's policy, and a proxy
-    # may give another one to an answer that is no page.
+    # Without an entity tag: a browser applies the policy of a 304 response to the page, and a proxy
+    # may set another one on a response that is not HTML.
     return Response(file.content, headers=headers, content_type=file.content_type)
 
 
 @hide
 async def asset(name: str) -> Response:
-    """Return a part of the page."""
+    """Return an asset of the page."""
     file = domain.get_asset(name)
     headers = {"ETag": file.tag, "Cache-Control": CACHE_CONTROL}
     return Response(file.content, headers=headers, content_type=file.content_type)
 
 
 for part in domain.ASSETS:
-    # A route for each, so that no path of a client ever becomes one of a file.
+    # A route for each, so that a client's path is never used as a file's.
     blueprint.add_url_rule(f"/{part}", view_func=asset, defaults={"name": part})

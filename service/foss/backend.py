@@ -1,4 +1,4 @@
-"""The statements of the blueprint: those that every resource has."""
+"""The statements of the blueprint."""
 
 from service.common.resource import Resource
 from service.foss.models import Foss

@@ -1,4 +1,4 @@
-"""What one can do with a Foss: plain functions from values to values."""
+"""The operations on a Foss: plain functions from values to values."""
 
 from collections.abc import AsyncIterator, Collection
 
@@ -12,12 +12,12 @@ from service.foss.payloads import CreateFoss, ListFoss, UpdateFoss
 
 
 async def create_foss(session: Session, payload: CreateFoss) -> Record:
-    """Store a new Foss. Raises RecordAlreadyExists."""
+    """Create a Foss. Raises RecordAlreadyExists."""
     return await FOSS.insert(session, payload.model_dump())
 
 
 async def import_foss(session: AsyncSession, lines: Lines) -> int:
-    """Store every line as a new Foss, or none, and return how many. Raises InvalidAPIRequest."""
+    """Create a Foss from every line, or none; return their number. Raises InvalidAPIRequest."""
     return await lines.store(StagedLines(session, FOSS))
 
 
@@ -27,12 +27,12 @@ async def get_foss(
     only: Collection[str] | None = None,
     exclude: Collection[str] | None = None,
 ) -> Record:
-    """Return a Foss that has `only` these fields, or all but `exclude`. Raises RecordNotFound."""
+    """Return a Foss with `only` these fields, or all except `exclude`. Raises RecordNotFound."""
     return await FOSS.get(session, id, only, exclude)
 
 
 async def list_foss(session: Session, query: ListFoss, *, count: bool = False) -> Page:
-    """Return a page, and with `count` how many records there are. Raises InvalidAPIRequest."""
+    """Return a page, with `count` also the number of matches. Raises InvalidAPIRequest."""
     return await FOSS.page(session, query, count=count)
 
 
@@ -44,7 +44,7 @@ def export_foss(session: AsyncSession, query: ListFoss, form: LineForm) -> Async
 async def update_foss(
     session: Session, id: int, payload: UpdateFoss, versions: Versions | None
 ) -> Record:
-    """Change the fields that the payload names, if the record has one of `versions`.
+    """Change the fields of the payload, if the record has one of `versions`.
 
     Raises RecordNotFound, PreconditionFailed, RecordAlreadyExists.
     """
@@ -52,5 +52,5 @@ async def update_foss(
 
 
 async def delete_foss(session: Session, id: int, versions: Versions | None) -> str:
-    """Delete a Foss and return a sentence about it. Raises RecordNotFound, PreconditionFailed."""
+    """Delete a Foss and return the message. Raises RecordNotFound, PreconditionFailed."""
     return await FOSS.delete(session, id, versions)

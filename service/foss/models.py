@@ -7,24 +7,24 @@ from service.common.database import Base, RecordColumns
 
 
 class Foss(RecordColumns, Base):
-    """A free and open-source software project, and where to write to it."""
+    """A free and open-source software project."""
 
     __table_args__ = (
         UniqueConstraint("email"),
         CheckConstraint("char_length(name) BETWEEN 2 AND 200", name="name_length"),
         CheckConstraint("char_length(email) BETWEEN 3 AND 254", name="email_length"),
-        # One for each key to sort by, in both directions; `id` and `email` have theirs.
+        # One for each sort key, in both directions; `id` and `email` have unique indexes.
         Index(None, "name", "id"),
         Index(None, "created_at", "id"),
         Index(None, "updated_at", "id"),
-        # For `q`: a part of three characters or more is found without reading every record.
+        # For `q`: finds a part of at least three characters without reading every record.
         Index(
             "ix_foss_name_email_trigrams",
             "name",
             "email",
             postgresql_using="gin",
             postgresql_ops={"name": "gin_trgm_ops", "email": "gin_trgm_ops"},
-            # Else a list of what is to be written grows, and every search reads all of it.
+            # Otherwise the pending list grows, and every search reads all of it.
             postgresql_with={"fastupdate": "off"},
         ),
     )

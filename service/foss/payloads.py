@@ -1,4 +1,4 @@
-"""What clients send and get, each described by a file in `schemas/foss/`."""
+"""What clients send and receive, each described by a file in `schemas/foss/`."""
 
 from service.common.contract import Payload
 from service.common.resource import FieldsQuery, ListQuery
@@ -12,14 +12,14 @@ class CreateFoss(Payload, schema="foss/create_foss.json"):
 
 
 class UpdateFoss(Payload, schema="foss/update_foss.json"):
-    """The fields that change; the others stay."""
+    """The fields to change; other fields keep their values."""
 
     name: str | None = None
     email: str | None = None
 
 
 class ListFoss(ListQuery, schema="foss/list_foss.json"):
-    """Which records, in which order, and which of their fields."""
+    """The selection of records, their order, and the fields to return."""
 
     name: str | None = None
     email: str | None = None
@@ -27,11 +27,11 @@ class ListFoss(ListQuery, schema="foss/list_foss.json"):
 
 
 class GetFoss(FieldsQuery, schema="foss/get_foss.json"):
-    """Which fields of the record."""
+    """The fields to return."""
 
 
 class FossDocument(Payload, schema="foss/foss.json"):
-    """A Foss as it is answered."""
+    """A Foss in a response."""
 
 
 class FossFields(Payload, schema="foss/foss_fields.json"):

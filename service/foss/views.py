@@ -1,4 +1,4 @@
-"""HTTP to the domain and back: what a route takes, and how its result is answered."""
+"""The routes of the collection: requests to the domain, results to responses."""
 
 from quart import Blueprint
 from quart.typing import ResponseReturnValue
@@ -46,7 +46,7 @@ blueprint = Blueprint("foss", __name__, url_prefix="/foss")
 @document_response(FossDocument, 201, CreatedHeaders)
 @document_response(Error, 409)
 async def create_foss(payload: CreateFoss) -> ResponseReturnValue:
-    """Store a new Foss."""
+    """Create a Foss."""
     foss = await domain.create_foss(single_write(), payload)
     location = {"Location": public_path(f"/foss/{foss.id}")}
     return json_text(foss.json), 201, location | etag(foss.version)
@@ -67,7 +67,7 @@ async def list_foss(query: ListFoss, headers: Prefer) -> ResponseReturnValue:
 @document_querystring(GetFoss)
 @document_response(FossFields, 200, FieldsHeaders)
 async def get_foss(id: int, query: GetFoss) -> ResponseReturnValue:
-    """Return one Foss, or some of its fields."""
+    """Return a Foss, or some of its fields."""
     foss = await domain.get_foss(reader(), id, query.only, query.exclude)
     headers = etag(foss.version, whole=query.only is None and query.exclude is None)
     return json_text(foss.json), headers
@@ -80,7 +80,7 @@ async def get_foss(id: int, query: GetFoss) -> ResponseReturnValue:
 @document_response(FossDocument, 200, RecordHeaders)
 @document_response(Error, 409)
 async def update_foss(id: int, payload: UpdateFoss, headers: Preconditions) -> ResponseReturnValue:
-    """Change the fields that are named; the others stay."""
+    """Change the given fields of a Foss; other fields keep their values."""
     foss = await domain.update_foss(single_write(), id, payload, headers.versions)
     return json_text(foss.json), etag(foss.version)
 
@@ -89,5 +89,5 @@ async def update_foss(id: int, payload: UpdateFoss, headers: Preconditions) -> R
 @document_headers(Preconditions)
 @document_response(Message)
 async def delete_foss(id: int, headers: Preconditions) -> ResponseReturnValue:
-    """Delete one Foss."""
+    """Delete a Foss."""
     return {"message": await domain.delete_foss(single_write(), id, headers.versions)}

@@ -1,4 +1,4 @@
-"""Health: whether the process lives, and whether it can do its work."""
+"""Health checks: liveness and readiness."""
 
 from service.health.views import blueprint
 

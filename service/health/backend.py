@@ -1,4 +1,4 @@
-"""What the database says of itself."""
+"""The state of the database."""
 
 from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
@@ -6,7 +6,7 @@ from sqlalchemy.exc import ProgrammingError
 from service.common.database import Session, shared, sqlstate_of
 from service.common.errors import DatabaseError
 
-# In one statement, for it is asked often.
+# One statement, because it runs often.
 STATE = text(
     "SELECT version_num, current_setting('transaction_read_only') = 'on' FROM alembic_version"
 )
@@ -14,9 +14,9 @@ STATE = text(
 
 @shared
 async def select_revisions(session: Session) -> frozenset[str]:
-    """Return the revisions that the schema is at; none if it was never migrated.
+    """Return the revisions of the schema; none if it was never migrated.
 
-    Raises DatabaseError: the database takes no changes.
+    Raises DatabaseError if the database is read-only.
     """
     try:
         rows = (await session.execute(STATE)).all()
@@ -26,6 +26,6 @@ async def select_revisions(session: Session) -> frozenset[str]:
         return frozenset()
     if any(row[1] for row in rows):
         raise DatabaseError(
-            "The database takes no changes: a failover is under way, or it is a standby."
+            "The database is read-only: a failover is in progress, or it is a standby."
         )
     return frozenset(row[0] for row in rows)

@@ -1,4 +1,4 @@
-"""When the service is ready."""
+"""Readiness of the service."""
 
 from service.common.database import Session, known_revisions
 from service.common.errors import DatabaseError, Unavailable
@@ -6,9 +6,9 @@ from service.health import backend
 
 
 async def check_ready(session: Session, *, draining: bool) -> str:
-    """Return `ready`: the database takes changes, and its schema is at this build's head or newer.
+    """Return `ready` if the database accepts writes and its schema is not older than this build.
 
-    A revision that this build does not know is newer: replicas of the old build stay ready
+    A revision that this build does not know counts as newer: replicas of the old build stay ready
     while a deployment migrates. Raises Unavailable or DatabaseError.
     """
     if draining:
@@ -18,7 +18,7 @@ async def check_ready(session: Session, *, draining: bool) -> str:
     if not (heads <= current or current - known):
         found = ", ".join(sorted(current)) or "nothing"
         raise DatabaseError(
-            f"The database's schema is at {found}, this build needs {', '.join(sorted(heads))}: "
+            f"The database schema is at {found}, this build needs {', '.join(sorted(heads))}: "
             "run `just migrate`."
         )
     return "ready"

@@ -1,7 +1,7 @@
-"""What the health routes answer."""
+"""The responses of the health checks."""
 
 from service.common.contract import Payload
 
 
 class Status(Payload, schema="common/status.json"):
-    """How the service is."""
+    """The status of the service."""

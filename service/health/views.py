@@ -1,4 +1,4 @@
-"""The routes that a load balancer and a supervisor ask."""
+"""The health checks of load balancers and supervisors."""
 
 from quart import Blueprint
 from quart.typing import ResponseReturnValue
@@ -15,12 +15,12 @@ blueprint = Blueprint("health", __name__)
 @blueprint.get("/livez")
 @document_response(Status)
 async def livez() -> ResponseReturnValue:
-    """Return whether the process answers at all."""
+    """Return whether the process responds."""
     return {"status": "alive"}
 
 
 @blueprint.get("/readyz")
 @document_response(Status)
 async def readyz() -> ResponseReturnValue:
-    """Return whether the service can do its work."""
+    """Return whether the service can serve requests."""
     return {"status": await domain.check_ready(health(), draining=is_draining())}

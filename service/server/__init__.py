@@ -1,4 +1,4 @@
-"""The server: hypercorn, which connections it serves, and how it starts and stops."""
+"""The server: hypercorn, its connections, start and shutdown."""
 
 from service.server.run import main
 

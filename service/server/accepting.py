@@ -1,6 +1,6 @@
 """The event loop, with a server that accepts several connections in each iteration.
 
-libuv accepts one. Under load a new connection, a health check too, then waits for as many
+libuv accepts one. Under load a new connection, such as a health check, then waits for as many
 iterations as there are connections before it.
 """
 
@@ -15,29 +15,29 @@ from service.common.web import has_left
 from service.server.connections import Connections
 
 ACCEPTS = 64
-# If there are more in one iteration, the loop is late, and any further connection whose client has
-# closed its side is closed: most have left.
+# With more in one iteration the loop is overloaded: further connections are closed if their client
+# has closed its side, because most of these have disconnected.
 PROMPT = 8
-# As asyncio's own servers.
+# As in asyncio's servers.
 RETRY_SECONDS = 1
 
 log = structlog.get_logger("service")
 
 
 class AcceptingLoop(uvloop.Loop):
-    """uvloop's loop; its servers give their clients to `connections`."""
+    """uvloop's loop; its servers pass their clients to `connections`."""
 
     connections: Connections
 
     async def create_server(  # type: ignore[override]  # hypercorn calls it so.
         self, protocol_factory: Any, *_: Any, sock: socket.socket, **__: Any
     ) -> Any:
-        """Return a server that accepts from a socket that listens."""
+        """Return a server that accepts connections from a listening socket."""
         return Acceptor(self, sock, protocol_factory)
 
 
 class Acceptor:
-    """A server, as far as hypercorn uses one."""
+    """A server with the methods that hypercorn uses."""
 
     def __init__(self, loop: AcceptingLoop, listening: socket.socket, factory: Any) -> None:
         self._loop = loop
@@ -48,13 +48,13 @@ class Acceptor:
         self._listen()
 
     def close(self) -> None:
-        """Accept no more."""
+        """Stop accepting connections."""
         self._loop.remove_reader(self._listening)
         self._listening.close()
         self._loop.connections.close()
 
     async def wait_closed(self) -> None:
-        """Return at once: hypercorn waits for the open connections itself."""
+        """Return immediately: hypercorn itself waits for open connections."""
 
     def _listen(self) -> None:
         # It may have been closed meanwhile.
@@ -68,7 +68,7 @@ class Acceptor:
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:
-                # Such as no free descriptor: it would fail again at once.
+                # For example, no free descriptor: an immediate retry would fail again.
                 log.warning(
                     "connections not accepted", cause=str(error), retry_seconds=RETRY_SECONDS
                 )
@@ -93,7 +93,7 @@ class Acceptor:
         except BaseException as error:
             client.close()
             self._loop.connections.leave(descriptor, None)
-            # Else the client has gone.
+            # An OSError means that the client has disconnected.
             if not isinstance(error, OSError):
                 raise
 

@@ -1,4 +1,4 @@
-"""The access log: one line a request."""
+"""The access log: one line per request."""
 
 import logging
 
@@ -10,25 +10,25 @@ from hypercorn.typing import ResponseSummary, WWWScope
 from service.common.errors import cut
 from service.common.web import choose_request_id
 
-# In the state of a request: it has its line in the access log.
+# Set in the state of a request that has been logged.
 LOGGED = "access_logged"
 
 
 class AccessLog(Logger):
-    """Log one line a request, where the server has sent the last byte."""
+    """Log one line per request, after the server has sent the last byte."""
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
         self.error_logger = logging.getLogger("hypercorn")
-        # Bound once: what `get_logger` returns is made anew at each use.
+        # Bound once: `get_logger` returns a lazy proxy, which binds at each use.
         self._log = structlog.get_logger("access").bind()
 
     async def access(
         self, request: WWWScope, response: ResponseSummary | None, request_time: float
     ) -> None:
-        """Log method, path as it was sent, status and duration; 499 if the client left."""
+        """Log method, raw path, status and duration; status 499 if the client disconnected."""
         state = request["state"]
-        # hypercorn reports a request again if its answer is made after the client has left.
+        # hypercorn reports a request again if it is answered after the client has disconnected.
         if state.get(LOGGED):
             return
         state[LOGGED] = True
@@ -44,6 +44,6 @@ class AccessLog(Logger):
 
 
 def _name(request: WWWScope) -> str:
-    """Return an id for a request whose client left before the first hook ran."""
+    """Return an id for a request whose client disconnected before the first hook ran."""
     inbound = dict(request.get("headers", ())).get(b"x-request-id", b"")
     return choose_request_id(inbound.decode("latin-1"))

@@ -1,12 +1,11 @@
-"""HTTP/1.1 as h11 parses it, in a time that is linear in the size of the input.
+"""HTTP/1.1 parsed by h11 in linear time.
 
-h11's expressions for a header field and for the line before a chunk try every division of a run of
-spaces if what follows it does not match: quadratic time, 6 s for a head of 30 KiB. What does not
-match there is refused before they see it. Nothing else is refused that h11 accepts, but for the
-limits.
+h11's regular expressions for a header field and a chunk header backtrack over a run of spaces if
+what follows does not match: quadratic time, 6 s for a head of 30 KiB. Such lines are rejected
+before h11 parses them. Except for the limits, nothing else is rejected that h11 accepts.
 
-h11 takes 8 µs for a chunk of a body, and what follows up to the view 15 µs for each part. So chunks
-that have arrived whole are joined to one before h11 sees them.
+h11 takes 8 µs for a chunk of a body, and the code up to the view 15 µs for each part. So chunks
+that have arrived completely are joined to one before h11 parses them.
 """
 
 import re
@@ -19,17 +18,17 @@ from service.limits import HEAD_BYTES, HEADER_FIELDS, JOINED_CHUNKS
 
 BAD_REQUEST = 400
 TOO_LARGE = 431
-# As h11 takes it, in linear time: it has one line feed at most.
+# A chunk header, as in h11, but matched in linear time: it has at most one line feed.
 CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,20})(?:;[^\n]*|[ \t]*)\r\n")
-# As nginx writes it: see nginx/nginx.conf.template.
+# Written by nginx: see nginx/nginx.conf.template.
 PROXIED = b"\nX-Forwarded-Proto: "
-# What the first line of trailers begins with; a method has no colon.
+# The beginning of the first line of trailers; a method has no colon.
 FIELD_NAME = re.compile(rb"[^ :]+:")
 REQUEST_ID = re.compile(rb"(?i)\nX-Request-ID: ([A-Za-z0-9._-]{1,64})(?:\n|$)")
 
 
 class Refusal(NamedTuple):
-    """Why a head is refused, with the request id that it has itself."""
+    """Why a head is rejected, and its own request id."""
 
     status: int
     message: str
@@ -37,13 +36,13 @@ class Refusal(NamedTuple):
 
 
 class BoundedBuffer(ReceiveBuffer):
-    """What h11 has received and not parsed yet."""
+    """h11's buffer of received data that is not parsed yet."""
 
-    # Only if the client is told: an answer to what is not HTTP/1.1 is empty.
+    # Set only if the response has a body: the one to what is not HTTP/1.1 is empty.
     refusal: Refusal | None = None
 
     def clear(self) -> None:
-        """Drop everything."""
+        """Discard everything."""
         self._extract(len(self))
 
     def maybe_extract_lines(self) -> list[bytearray] | None:
@@ -55,7 +54,7 @@ class BoundedBuffer(ReceiveBuffer):
         if before - len(self) > HEAD_BYTES.value:
             raise h11.LocalProtocolError("The head is too large.", TOO_LARGE)
         text = b"\n".join(lines)
-        # The first line is that of the request.
+        # The first line is the request line.
         if len(lines) - 1 > HEADER_FIELDS.value:
             raise self._refuse(
                 f"The request has more than {HEADER_FIELDS.value} header fields: send fewer.",
@@ -69,18 +68,18 @@ class BoundedBuffer(ReceiveBuffer):
         return lines
 
     def maybe_extract_next_line(self) -> bytearray | None:
-        """Return the line before a chunk, once it is complete."""
+        """Return a chunk header, once it is complete."""
         line = super().maybe_extract_next_line()
         if line is None:
             return None
         if line.index(b"\n") != len(line) - 1:
-            raise h11.LocalProtocolError("There is a line feed in the line before a chunk.")
+            raise h11.LocalProtocolError("There is a line feed in a chunk header.")
         return self._join(line)
 
     def _join(self, first: bytearray) -> bytearray:
-        """Join the chunks that have arrived whole, and return the line before the joined one.
+        """Join the chunks that have arrived completely, and return the header of the joined one.
 
-        What h11 would refuse stays as it is, and so does the last chunk.
+        Chunks that h11 would reject are left unchanged, and so is the last chunk.
         """
         data, start, rest = self._data, 0, 0
         contents: list[bytearray] = []
@@ -102,7 +101,7 @@ class BoundedBuffer(ReceiveBuffer):
     def _refuse(
         self, message: str, text: bytes, status: int = BAD_REQUEST
     ) -> h11.LocalProtocolError:
-        # A proxy would pass on an empty answer.
+        # A proxy would forward an empty response.
         if status == TOO_LARGE or PROXIED in text:
             found = REQUEST_ID.search(text)
             self.refusal = Refusal(status, message, found[1].decode() if found else "")
@@ -114,20 +113,20 @@ class BoundedConnection(h11.Connection):
 
     def __init__(self) -> None:
         super().__init__(h11.SERVER, HEAD_BYTES.value)
-        # h11 has no parameter for it. Every line that h11 parses comes from there.
+        # h11 has no parameter for it. Every line that h11 parses comes from this buffer.
         self._receive_buffer = self._bounded_buffer = BoundedBuffer()
 
     def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
-        """Parse what has arrived; drop what follows the last request (RFC 9112, section 9.6)."""
+        """Parse received data; discard what follows the last request (RFC 9112, section 9.6)."""
         if self.their_state is h11.MUST_CLOSE:
             self.drop_received()
         return super().next_event()
 
     def drop_received(self) -> None:
-        """Drop what was received and is not parsed yet."""
+        """Discard received data that is not parsed yet."""
         self._bounded_buffer.clear()
 
     @property
     def refusal(self) -> Refusal | None:
-        """What the client is told about a head that h11 has not seen."""
+        """The reason why a head was rejected before h11 parsed it."""
         return self._bounded_buffer.refusal

@@ -1,11 +1,10 @@
-"""The connections of the process: which have a place, which wait for one, and who makes room.
+"""The limit of connections of the process: places, the queue, and which connections are closed.
 
-One that waits is no more than a socket: nobody reads from it, except to see whether it is a health
-check, which needs no place. One that has waited too long gets a 503, unless a place is free that
-nobody else waits for. The number of these 503s in a second is bounded, since a client that is
-refused may connect again at once.
+A waiting connection is only a socket. It is not read, except to detect a health check, which needs
+no place. One that has waited too long gets a 503, unless there is a place that no other waits for.
+The rate of these 503s is limited, because a refused client may reconnect immediately.
 
-No network can keep all places: one with fewer places is served before one with more, and if one
+No network can occupy all places: one with fewer places is served before one with more, and if one
 with less than its share waits, a connection of one with more is closed.
 """
 
@@ -21,26 +20,26 @@ from service.server.refused_connections import RefusedConnections
 from service.server.waiting_clients import Serve, Waiting, WaitingClients, network_of
 
 IDLE_SECONDS_FOR_OTHERS = limits.IDLE_SECONDS_FOR_OTHERS.value
-# How often all connections are looked at, and how often those that wait, while any do.
+# The intervals of checking all connections, and the waiting ones, while any wait.
 LOOK_SECONDS = 0.5
 TURN_SECONDS = 0.25
 REFUSALS_A_TURN = int(limits.REFUSALS.value * TURN_SECONDS)
 
 
 class Connection(Protocol):
-    """What a connection with a place can be asked and told."""
+    """A connection that is served."""
 
     def closable_at(self) -> float | None:
-        """Return from when on it may be closed for another client; None while it is in use."""
+        """Return the time from which it may be closed for another client; None if in use."""
 
     def opened_at(self) -> float:
-        """Return when it began."""
+        """Return the time when it was opened."""
 
     def close_for_another(self) -> None:
         """Close the connection."""
 
     def close_after_answer(self) -> None:
-        """Close the connection after its next answer."""
+        """Close the connection after its next response."""
 
 
 class Connections:
@@ -53,31 +52,31 @@ class Connections:
         self._limit = limit
         self._most_waiting = waiting
         self._health = HealthChecks(prefix)
-        # Between its arrival and its beginning there is no connection yet, but a descriptor, which
-        # the system gives to no other one before. In both: the network, or None without a place.
+        # Accepted sockets without a connection object, by descriptor, which the system does not
+        # reuse until then; and connections. Values: the network, or None without a place.
         self._beginning: dict[int, str | None] = {}
         self._begun: dict[Connection, str | None] = {}
-        # Of both, with a place: how many by network; without one: how many.
+        # Places taken by network and in all, and connections without a place.
         self._places: Counter[str] = Counter()
         self._taken = 0
         self._without_place = 0
         self._waiting = WaitingClients()
-        # Of those that wait: whose request is for health, and whose may become one.
+        # Waiting clients that sent a health check, and those that may be sending one.
         self._checks: dict[socket.socket, None] = {}
         self._unfinished: set[socket.socket] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._next_look = 0.0
         self._idle: deque[Connection] = deque()
         self._in_use: deque[Connection] = deque()
-        # What was told to close, at once or after its next answer, and has not left yet.
+        # Connections that are being closed, immediately or after their next response.
         self._closing: set[Connection] = set()
         self._finishing: set[Connection] = set()
-        # How many that wait have had no other told to close.
+        # The number of waiting clients for which no other connection is being closed.
         self._unhelped = 0
         self._refused = RefusedConnections(f"MAX_CONNECTIONS: {limit} connections are in use")
 
     def arrive(self, client: socket.socket, address: object, serve: Serve) -> None:
-        """Serve a client that has just connected, or let it wait."""
+        """Serve a new client, or add it to the queue."""
         network = network_of(address)
         if self._taken < self._limit and not self._waiting.in_time():
             self._give_place(client, network, serve)
@@ -95,12 +94,12 @@ class Connections:
         self._set_timer()
 
     def enter(self, descriptor: int, connection: Connection) -> bool:
-        """Note that a connection begins; return whether it has a place."""
+        """Register a new connection; return whether it has a place."""
         network = self._begun[connection] = self._beginning.pop(descriptor)
         return network is not None
 
     def leave(self, descriptor: int, connection: Connection | None) -> None:
-        """Give its place to another client. None: the connection never began."""
+        """Give the place to another client. None: no connection object was created."""
         if connection is None:
             network = self._beginning.pop(descriptor)
         else:
@@ -124,7 +123,7 @@ class Connections:
                 self._give_place(client, waiting.network, waiting.serve)
 
     def close(self) -> None:
-        """Refuse all that wait."""
+        """Refuse all waiting clients."""
         while len(self._waiting):
             self._refuse(self._waiting.oldest())
 
@@ -141,7 +140,7 @@ class Connections:
         return self._waiting.remove(client)
 
     def _look_at(self, client: socket.socket) -> bool:
-        """See whether a client that waits asks for health; return whether anything has arrived."""
+        """Detect a health check of a waiting client; return whether any data has arrived."""
         try:
             begin = client.recv(HEAD_BYTES, socket.MSG_PEEK)
         except (BlockingIOError, InterruptedError):
@@ -163,7 +162,7 @@ class Connections:
         return True
 
     def _serve_checks(self) -> None:
-        """Serve those that ask for health: the whole head is there, so none of them stays long."""
+        """Serve health checks without a place: their heads are complete, so they end soon."""
         while self._checks and self._without_place < limits.HEALTH_CONNECTIONS.value:
             client = next(iter(self._checks))
             waiting = self._remove(client)
@@ -176,7 +175,7 @@ class Connections:
             self._timer = asyncio.get_running_loop().call_later(TURN_SECONDS, self._take_turn)
 
     def _take_turn(self) -> None:
-        """Do what is due for those that wait."""
+        """Detect health checks, close connections for waiting clients, refuse overdue ones."""
         self._timer = None
         for client in list(self._unfinished):
             self._look_at(client)
@@ -190,7 +189,7 @@ class Connections:
         self._refused.refuse(client)
 
     def _make_room(self) -> None:
-        """Have a connection close for each that waits: an idle one, or else the oldest in use."""
+        """Close a connection for each waiting client: an idle one, or else the oldest in use."""
         now = asyncio.get_running_loop().time()
         if now >= self._next_look:
             self._next_look = now + LOOK_SECONDS
@@ -217,7 +216,7 @@ class Connections:
     def _look_at_connections(self, now: float) -> None:
         self._idle.clear()
         self._in_use.clear()
-        # In the order in which they were opened.
+        # The oldest first.
         for one, network in self._begun.items():
             if network is None or one in self._closing:
                 continue
@@ -227,7 +226,7 @@ class Connections:
                 self._in_use.append(one)
 
     def _make_fair_room(self) -> None:
-        """Close what waits for clients of networks with more than their share, for other ones."""
+        """Close idle connections of networks with more than their share, for other networks."""
         waiting = self._waiting.networks()
         share = max(1, self._limit // len(self._places.keys() | waiting.keys()))
         wanted = sum(min(waiting[one], max(0, share - self._places[one])) for one in waiting)

@@ -1,10 +1,10 @@
-"""Health checks, which are answered under load too: whether what has arrived asks for one."""
+"""Detection of health checks, which are answered under load too."""
 
 import re
 
 from service.server.refused_connections import BODY
 
-# One with a longer head waits, as any request.
+# A health check with a longer head waits like any request.
 HEAD_BYTES = 1 << 12
 END_OF_HEAD = re.compile(rb"\n\r?\n")
 
@@ -22,9 +22,9 @@ class HealthChecks:
         )
 
     def asks(self, begin: bytes) -> bool | None:
-        """Return whether a request that begins so is one; None: too little of it has arrived.
+        """Return whether a request with this beginning is a health check; None: not known yet.
 
-        One with a body is none: it could take long to arrive.
+        A request with a body is not one: the body could take long to arrive.
         """
         if not begin.startswith(self._begins):
             may_be = any(known.startswith(begin) for known in self._begins)

@@ -1,7 +1,6 @@
-"""The server's end of a connection, as hypercorn has it, with one task that watches its idle time.
+"""hypercorn's server of a connection, with one task for its idle time-out.
 
-hypercorn ends a task, and begins another one, at each request. It also waits, without an end, for a
-client to read what it was sent.
+hypercorn replaces a task at each request. It also waits without a time-out for a client to read.
 """
 
 import asyncio
@@ -21,8 +20,8 @@ from service import limits
 from service.common.web import GIVE_UP, WATCH, on_close
 from service.server.connections import IDLE_SECONDS_FOR_OTHERS, Connections
 
-# A client that does not take a piece of an answer in so long makes no progress. The total time is
-# not limited: it depends on the size and on the client's network.
+# The time-out for reading one piece of a response. The total time is not limited: it depends on the
+# size and on the client's network.
 PROGRESS_SECONDS = limits.PROGRESS_SECONDS.value
 PIECE = 1 << 16
 
@@ -30,7 +29,7 @@ log = structlog.get_logger("service")
 
 
 class ConnectionServer(TCPServer):
-    """hypercorn's server of a connection, with a place among those that the process has."""
+    """hypercorn's server of a connection, which may have one of the process's places."""
 
     connections = Connections(limits.CONNECTIONS.value, limits.WAITING_CONNECTIONS.value)
     _busy = False
@@ -40,35 +39,35 @@ class ConnectionServer(TCPServer):
     _has_place = True
 
     async def run(self) -> None:
-        """Serve the connection; one without a place is closed after its first answer."""
+        """Serve the connection; without a place it is closed after its first response."""
         descriptor = self.writer.get_extra_info("socket").fileno()
         self._has_place = self.connections.enter(descriptor, self)
         try:
             await self._run()
         finally:
             self.connections.leave(descriptor, self)
-            # They refer to each other and to this, and have what has arrived and was not read: it
-            # would stay until the collector of garbage runs.
+            # They are a reference cycle with unread data, which would stay in memory until the
+            # garbage collector runs.
             held: Any = self
             held.reader = held.writer = held.protocol = None
 
     async def _run(self) -> None:
         self._transport: Any = self.writer.transport
-        # A write waits until the kernel has taken all of the one before.
+        # A write waits until the kernel has accepted all of the previous one.
         self._transport.set_write_buffer_limits(high=0)
         self._opened_at = self._idle_since = self.loop.time()
-        # Its requests learn from it when the client closes the connection.
+        # Requests use it to detect that the client closes the connection.
         self.state = LifespanState({**self.state, WATCH: self._watch, GIVE_UP: None})
         await super().run()
 
     def opened_at(self) -> float:
-        """Return when it began."""
+        """Return the time when it was opened."""
         return self._opened_at
 
     def closable_at(self) -> float | None:
-        """Return from when on it may be closed for another client; None while it is in use.
+        """Return the time from which it may be closed for another client; None if in use.
 
-        A client has less time for the next request than for a body, and to read an answer.
+        A client has less time for its next request than for a body or for reading a response.
         """
         if not self._busy:
             return self._idle_since + IDLE_SECONDS_FOR_OTHERS
@@ -79,17 +78,17 @@ class ConnectionServer(TCPServer):
         return None if since is None else since + PROGRESS_SECONDS
 
     def close_for_another(self) -> None:
-        """Close the connection, for another one that waits."""
+        """Close the connection for a waiting one."""
         if self._busy:
             self._transport.abort()
         else:
             self.writer.close()
 
     def close_after_answer(self) -> None:
-        """Close the connection after its next answer.
+        """Close the connection after its next response.
 
-        hypercorn does so once a connection has had `keep_alive_max_requests` requests: in
-        `server_config` that is sys.maxsize, which no connection reaches by itself.
+        hypercorn does so after `keep_alive_max_requests` requests: `server_config` sets it to
+        sys.maxsize, which no connection reaches on its own.
         """
         protocol: Any = self.protocol.protocol
         protocol.keep_alive_requests = sys.maxsize
@@ -100,13 +99,13 @@ class ConnectionServer(TCPServer):
         def close() -> None:
             self._task_group.spawn(self.protocol.handle, Closed())
             self.writer.transport.abort()
-            # Not before hypercorn knows: it would answer 500 for an application that has ended.
+            # After hypercorn's own handling: it answers 500 if the application ends first.
             self.loop.call_soon(call)
 
         return on_close(self.writer.get_extra_info("socket"), close)
 
     async def protocol_send(self, event: Any) -> None:
-        """Note when a request begins and ends, write in pieces, and leave the rest to hypercorn."""
+        """Track when a request begins and ends, write in pieces, leave the rest to hypercorn."""
         if isinstance(event, RawData):
             try:
                 await self._write(event.data)
@@ -119,9 +118,9 @@ class ConnectionServer(TCPServer):
             await super().protocol_send(event)
 
     async def _write(self, data: bytes) -> None:
-        """Write the data without a copy, each piece when the client has taken the one before.
+        """Write the data without copying, each piece after the client has read the previous one.
 
-        Raises ConnectionError: the client has gone, or reads nothing.
+        Raises ConnectionError if the client has disconnected or does not read.
         """
         view = data if len(data) <= PIECE else memoryview(data)
         async with self.send_lock:
@@ -138,15 +137,15 @@ class ConnectionServer(TCPServer):
             async with asyncio.timeout(PROGRESS_SECONDS):
                 await self.writer.drain()
         except TimeoutError as error:
-            cause = f"nobody read from it for {PROGRESS_SECONDS} s"
-            log.warning("answer ended", cause=cause)
+            cause = f"the client did not read for {PROGRESS_SECONDS} s"
+            log.warning("response aborted", cause=cause)
             self._transport.abort()
             raise ConnectionAbortedError(cause) from error
         finally:
             self._writing_since = None
 
     async def _read_data(self) -> None:
-        """Read until the client goes; then nobody waits any more for it to use the connection."""
+        """Read until the client disconnects; then stop the task of the idle time-out."""
         if not self._has_place:
             self.close_after_answer()
         while not (self.reader.at_eof() or self._transport.is_closing()):
@@ -162,15 +161,15 @@ class ConnectionServer(TCPServer):
         await self.idle_task.stop()
 
     async def _close(self) -> None:
-        """Close the connection, and drop what the client does not read in a while."""
+        """Close the connection; discard data that the client does not read in time."""
         async with asyncio.timeout(PROGRESS_SECONDS) as limit:
-            # It takes the end of the time for that of the connection.
+            # hypercorn suppresses the TimeoutError.
             await super()._close()
         if limit.expired():
             self._transport.abort()
 
     async def _idle_timeout(self) -> None:
-        """Close the connection where it was idle for too long, or the service stops."""
+        """Close the connection when it was idle for too long, or when the service stops."""
         limit = self.config.keep_alive_timeout
         self._idle_since = self.loop.time()
         while not self.context.terminated.is_set():
@@ -181,13 +180,13 @@ class ConnectionServer(TCPServer):
                 await asyncio.wait_for(self.context.terminated.wait(), left)
             except TimeoutError:
                 continue
-        # One in use is closed after its answer.
+        # A connection in use is closed after its response.
         if not self._busy:
             await asyncio.shield(self._initiate_server_close())
 
 
 def register(connections: Connections) -> None:
-    """Have hypercorn do so, from the next connection on."""
+    """Replace hypercorn's class, from the next connection on."""
     ConnectionServer.connections = connections
-    # It has no setting for this.
+    # hypercorn has no setting for this.
     vars(hypercorn.asyncio.run)["TCPServer"] = ConnectionServer

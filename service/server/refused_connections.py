@@ -1,7 +1,7 @@
-"""Connections that get no place: each is answered 503, and closed.
+"""Connections that get no place: answer 503 and close.
 
-Closing one while its client is still sending resets it, and the client may lose the answer. So one
-is closed a moment later, unless its whole request has arrived.
+Closing a connection while its client is still sending resets it, and the client may lose the
+response. So it is closed a second later, unless its whole request has arrived.
 """
 
 import asyncio
@@ -13,24 +13,24 @@ from service.common.errors import RefusalLog, Unavailable, refusal
 from service.common.web import choose_request_id
 
 LINGER_SECONDS = 1
-# A header of the client, in what has arrived of its request.
+# The header in the received part of a request.
 REQUEST_ID = re.compile(rb"\nX-Request-ID:[ \t]*([A-Za-z0-9._-]{1,64})[ \t]*\r?\n", re.IGNORECASE)
 BODY = re.compile(rb"\n(?:Content-Length|Transfer-Encoding):", re.IGNORECASE)
 READ_BYTES = 1 << 14
-MESSAGE = "The service has no room for another connection. Try again shortly."
+MESSAGE = "The service has too many connections. Try again shortly."
 
 
 class RefusedConnections:
-    """Those that have their answer and are open still."""
+    """The connections that have been answered and are still open."""
 
     def __init__(self, cause: str) -> None:
         self._timers: dict[socket.socket, asyncio.TimerHandle] = {}
         self._log = RefusalLog(cause)
 
     def refuse(self, client: socket.socket) -> None:
-        """Answer 503 to what the client has sent; close when it has closed too, or after a while.
+        """Answer 503; close when the client closes, or after LINGER_SECONDS.
 
-        What it sends meanwhile is dropped.
+        What the client sends meanwhile is discarded.
         """
         self._log.note()
         try:
@@ -41,7 +41,7 @@ class RefusedConnections:
                 return
             client.shutdown(socket.SHUT_WR)
         except OSError:
-            # It has sent nothing, or has gone.
+            # The client has sent nothing, or has disconnected.
             client.close()
             return
         loop = asyncio.get_running_loop()
@@ -67,12 +67,12 @@ class RefusedConnections:
 
 
 def is_whole(request: bytes) -> bool:
-    """Return whether this is a request, or several, without a body, to the end."""
+    """Return whether this is one or more complete requests without bodies."""
     return request.endswith(b"\r\n\r\n") and not BODY.search(request)
 
 
 def refuse(request: bytes) -> bytes:
-    """Return the answer to a request that gets no place, of which this much has arrived."""
+    """Return the 503 response to the received part of a request."""
     found = REQUEST_ID.search(request)
     request_id = choose_request_id(found[1].decode() if found else "")
     headers, body = refusal(Unavailable(MESSAGE), request_id)

@@ -1,4 +1,4 @@
-"""The run of the server: hypercorn on uvloop, one worker, a drain and a deadline at the stop."""
+"""Run hypercorn on uvloop with one worker; shut down with a drain and a deadline."""
 
 import asyncio
 import gc
@@ -33,11 +33,11 @@ from service.settings import Settings, SettingsError, load_settings
 
 log = structlog.get_logger("service")
 BACKLOG = 2048
-# Logs, libraries, the event loop, the sockets that listen.
+# For logs, libraries, the event loop, listening sockets.
 OTHER_FILES = 50
 FEWEST_WAITING = 100
-# After so many new objects the collector of garbage runs. Python's own number, 700 to 2000, is that
-# of a few requests, and nearly all objects of requests in progress are still in use.
+# The threshold of the garbage collector. Python's default, 700 to 2000, is reached by a few
+# requests, and nearly all objects of requests in progress are still in use.
 NEW_OBJECTS = 10_000
 
 
@@ -53,12 +53,12 @@ def main() -> int:
         connections = Connections(settings.max_connections, waiting, settings.path_prefix)
         idle_connections.register(connections)
         app = create_app(settings)
-        # Here a failure is one line, and the start of an embedded PostgreSQL holds up nobody.
+        # Before serving: a failure is one line, and starting PostgreSQL delays no request.
         database_url(settings)
         config = server_config(settings)
         # hypercorn's own errors name neither the setting nor the address.
         config.create_sockets = partial(open_sockets, settings.bind)  # type: ignore[method-assign]
-        # What is there by now stays: the collector of garbage need not look at it again.
+        # Existing objects stay: the garbage collector need not traverse them again.
         gc.collect()
         gc.freeze()
         gc.set_threshold(NEW_OBJECTS)
@@ -74,10 +74,10 @@ def main() -> int:
 
 
 class ServerConfig(Config):
-    """hypercorn's settings, with a date that is written once a second."""
+    """hypercorn's settings, with a date that is formatted once per second."""
 
     def response_headers(self, protocol: str) -> list[tuple[bytes, bytes]]:
-        """Return what every answer has: the date alone."""
+        """Return the headers of every response: only the date."""
         del protocol
         return [(b"date", _date(int(time.time())))]
 
@@ -88,7 +88,7 @@ def _date(second: int) -> bytes:
 
 
 def server_config(settings: Settings) -> Config:
-    """Return how hypercorn listens, and what it says of itself."""
+    """Return hypercorn's configuration."""
     config = ServerConfig()
     config.bind = list(settings.bind)
     config.backlog = BACKLOG
@@ -98,17 +98,17 @@ def server_config(settings: Settings) -> Config:
     config.keep_alive_timeout = settings.keep_alive_timeout
     # `close_after_answer` of a connection relies on this number.
     config.keep_alive_max_requests = sys.maxsize
-    # What waits for the application: the body of most requests, and its end.
+    # The queue for the application: the body of most requests, and its end.
     config.max_app_queue_size = 2
-    # What is read at once: a head that comes in pieces has the same limit as one that does not.
+    # So that a head has the same limit whether it arrives in pieces or not.
     config.h11_max_incomplete_size = limits.HEAD_BYTES.value
     return config
 
 
 def reserve_descriptors(connections: int, pool_size: int) -> int:
-    """Raise the limit of open files if need be; return how many connections can wait for a place.
+    """Raise the limit of open files if needed; return how many connections can wait for a place.
 
-    Raises SettingsError: the system allows too few open files.
+    Raises SettingsError if the system allows too few open files.
     """
     # Each connection to the database may need another one, to cancel its statement.
     database = 2 * sum(pool_sizes(pool_size).values())
@@ -133,17 +133,17 @@ def reserve_descriptors(connections: int, pool_size: int) -> int:
 
 
 def open_sockets(binds: Sequence[str]) -> Sockets:
-    """Listen on each address. Raises SettingsError: one is not to be had."""
+    """Listen on each address. Raises SettingsError if one is not available."""
     opened = []
     for bind in binds:
         config = Config()
         config.bind = [bind]
         try:
             [one] = config.create_sockets().insecure_sockets
-            # Each connection inherits them. By itself the kernel would take megabytes.
+            # Connections inherit them. The kernel's defaults are megabytes.
             one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, limits.SEND_BUFFER_BYTES.value)
             one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, limits.RECEIVE_BUFFER_BYTES.value)
-            # At once, for two of the addresses may be the same.
+            # Before the next address, which may be the same.
             one.listen(BACKLOG)
         except OSError as error:
             raise SettingsError(
@@ -154,7 +154,7 @@ def open_sockets(binds: Sequence[str]) -> Sockets:
 
 
 class Stop:
-    """What hypercorn waits for: a signal, and after SIGTERM the drain."""
+    """hypercorn's shutdown trigger: a signal, and after SIGTERM the drain."""
 
     def __init__(self, begin_drain: Callable[[], None], settings: Settings) -> None:
         self._begin_drain = begin_drain
@@ -165,17 +165,17 @@ class Stop:
         )
 
     async def __call__(self) -> None:
-        """Return when the service is to stop listening."""
+        """Return when the service must stop listening."""
         received: asyncio.Queue[signal.Signals] = asyncio.Queue()
         loop = asyncio.get_running_loop()
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, received.put_nowait, name)
         first = await received.get()
-        # Control-C is a person at the keyboard: no proxy needs to be told.
+        # Ctrl-C comes from a terminal: there is no proxy to drain.
         seconds = self._drain_seconds if first is signal.SIGTERM else 0
         log.info("stopping", signal=first.name, drain_seconds=seconds)
         self._begin_drain()
-        # hypercorn waits for open connections without an end of its own on Python 3.12 and later.
+        # On Python 3.12 and later hypercorn waits for open connections without a time-out.
         deadline = threading.Timer(seconds + self._request_seconds, os._exit, [1])
         deadline.daemon = True
         deadline.start()

@@ -1,11 +1,10 @@
-"""HTTP/1.1 alone, with one write for the head and the beginning of the body of an answer.
+"""HTTP/1.1 only, with one write for the head and the beginning of the body of a response.
 
-hypercorn makes two writes. Between them a client, or nginx, may see half an answer: of a replica
-that is killed just then it could not be told from a whole one, nor asked of another replica. One
-write also saves a system call.
+hypercorn writes twice. If a replica is killed in between, nginx has already forwarded the head and
+can't retry the request on another replica. One write also saves a system call.
 
-hypercorn also switches to HTTP/2 or WebSocket when a client asks for it. `Upgrade` is ignored here
-(RFC 9110, section 7.8), and other versions are refused: HTTP/2 ends where TLS ends.
+hypercorn also switches to HTTP/2 or WebSocket at a client's request. Here `Upgrade` is ignored
+(RFC 9110, section 7.8), and other versions are rejected: HTTP/2 is left to the proxy with TLS.
 """
 
 import asyncio
@@ -30,14 +29,14 @@ LARGE = 1 << 14
 
 
 class FairStream(HTTPStream):
-    """A request, as hypercorn hands it on, whose body takes turns with the bodies of others."""
+    """hypercorn's stream of a request, whose body takes turns with the bodies of others."""
 
-    # Of all connections: the bodies that wait for one go on in the order of their arrival.
+    # Shared by all connections; first come, first served.
     turns: asyncio.Semaphore
     _parts = 0
 
     async def handle(self, event: Any) -> None:
-        """Hand on a part of the request; after some parts of a body, wait for the next turn."""
+        """Pass on a part of the request; after several parts of a body, wait for the next turn."""
         await super().handle(event)
         if isinstance(event, Body):
             self._parts += 1
@@ -47,7 +46,7 @@ class FairStream(HTTPStream):
 
 
 class SingleWriteProtocol(H11Protocol):
-    """HTTP/1.1, as hypercorn speaks it, with a head that waits for what follows it."""
+    """hypercorn's HTTP/1.1, which writes a head together with what follows it."""
 
     connection: BoundedConnection
     _head = b""
@@ -58,7 +57,7 @@ class SingleWriteProtocol(H11Protocol):
         self.connection = BoundedConnection()
 
     async def handle(self, event: Event) -> None:
-        """Handle what arrives. Once the client has gone, no request behind the first is served."""
+        """Handle an event. After the client has disconnected, pipelined requests are discarded."""
         stream: Any = self.stream
         if isinstance(event, Closed):
             self._is_closed = True
@@ -71,15 +70,15 @@ class SingleWriteProtocol(H11Protocol):
             asyncio.get_running_loop().call_later(seconds, end_request, stream.scope)
 
     async def _maybe_recycle(self) -> None:
-        """Go on with the next request; if the connection is closed, none is waited for."""
+        """Continue with the next request; if the connection is closed, discard it."""
         await super()._maybe_recycle()
         if self.connection.our_state is not h11.IDLE:
             await self._drop_requests()
 
     async def _drop_requests(self) -> None:
-        """Drop the requests that wait for the answer to the first.
+        """Discard the requests that wait for the response to the first.
 
-        hypercorn would wait for that answer for ever, although no client reads it.
+        hypercorn would wait for that response forever, although no client reads it.
         """
         self.connection.drop_received()
         await self.can_read.set()
@@ -88,7 +87,7 @@ class SingleWriteProtocol(H11Protocol):
         """Ignore `Upgrade: h2c`."""
 
     async def _create_stream(self, request: h11.Request) -> None:
-        """Hand a request to the application; hypercorn's own method also looks for WebSockets."""
+        """Pass a request to the application; hypercorn's own method also handles WebSockets."""
         if not request.http_version.startswith(b"1."):
             await self._send_error_response(BAD_REQUEST)
             await self.send(Closed())
@@ -118,7 +117,7 @@ class SingleWriteProtocol(H11Protocol):
         await self.context.mark_request()
 
     async def _send_error_response(self, status_code: int) -> None:
-        """Answer what is not a request; with the envelope if a head was refused."""
+        """Send an error response; with the envelope if a head was rejected."""
         refused = self.connection.refusal
         if refused is None:
             await super()._send_error_response(status_code)
@@ -142,12 +141,12 @@ class SingleWriteProtocol(H11Protocol):
                 raise
             return
         if isinstance(event, h11.Response):
-            # The body, or the end of the message, follows at once, or as soon as it is made.
+            # The body, or the end of the message, follows.
             self._head = data
             return
         head, self._head = self._head, b""
         if len(data) > LARGE:
-            # A large body is not copied: the rest of it follows its beginning.
+            # A large body is not copied: only its beginning is joined to the head.
             await self.send(RawData(data=head + data[:LARGE]))
             await self.send(RawData(data=memoryview(data)[LARGE:]))  # type: ignore[arg-type]
         elif head or data:
@@ -155,14 +154,14 @@ class SingleWriteProtocol(H11Protocol):
 
 
 def end_request(scope: Any) -> None:
-    """End a request whose client has gone, unless it is answered."""
+    """Cancel a request whose client has disconnected, unless it is answered."""
     give_up = scope["state"].get(GIVE_UP)
     if give_up is not None:
         give_up()
 
 
 def register() -> None:
-    """Have hypercorn answer so, from the next connection on."""
+    """Replace hypercorn's class, from the next connection on."""
     FairStream.turns = asyncio.Semaphore(BODIES_IN_TURN.value)
-    # It has no setting for this.
+    # hypercorn has no setting for this.
     vars(hypercorn.protocol)["H11Protocol"] = SingleWriteProtocol

@@ -1,4 +1,4 @@
-"""Clients that have connected and wait for a place, and which of them gets the next one."""
+"""The queue of connected clients that wait for a place."""
 
 import socket
 from collections import Counter
@@ -10,7 +10,7 @@ Serve = Callable[[socket.socket], None]
 
 
 class Waiting(NamedTuple):
-    """Until when a client waits for a place, what serves it, and where it is from."""
+    """A waiting client: its deadline, the function that serves it, and its network."""
 
     deadline: float
     serve: Serve
@@ -18,12 +18,12 @@ class Waiting(NamedTuple):
 
 
 class WaitingClients:
-    """Those that wait, in order of arrival; who has waited too long is `overdue`."""
+    """The waiting clients, in order of arrival; after its deadline a client is `overdue`."""
 
     def __init__(self) -> None:
         self._in_time: dict[socket.socket, Waiting] = {}
         self._overdue: dict[socket.socket, Waiting] = {}
-        # Of those in time.
+        # The clients that are not overdue.
         self._by_network: dict[str, dict[socket.socket, None]] = {}
 
     def __len__(self) -> int:
@@ -43,12 +43,12 @@ class WaitingClients:
         return {network: len(clients) for network, clients in self._by_network.items()}
 
     def add(self, client: socket.socket, waiting: Waiting) -> None:
-        """Let a client wait."""
+        """Add a client."""
         self._in_time[client] = waiting
         self._by_network.setdefault(waiting.network, {})[client] = None
 
     def remove(self, client: socket.socket) -> Waiting:
-        """Let a client wait no more."""
+        """Remove a client."""
         if client in self._overdue:
             return self._overdue.pop(client)
         waiting = self._in_time.pop(client)
@@ -59,18 +59,18 @@ class WaitingClients:
         return waiting
 
     def next(self, places: Counter[str]) -> socket.socket:
-        """Return who gets the next place: one of the network with the fewest."""
+        """Return the client for the next place: one of the network with the fewest places."""
         if not self._in_time:
             return next(iter(self._overdue))
         network = min(self._by_network, key=places.__getitem__)
         return next(iter(self._by_network[network]))
 
     def oldest(self) -> socket.socket:
-        """Return who has waited longest."""
+        """Return the client that has waited longest."""
         return next(chain(self._overdue, self._in_time))
 
     def overdue(self, now: float, most: int) -> list[socket.socket]:
-        """Return at most so many who have waited too long, the oldest first."""
+        """Return at most `most` overdue clients, the oldest first."""
         for client, waiting in list(self._in_time.items()):
             if waiting.deadline > now:
                 break
@@ -79,9 +79,9 @@ class WaitingClients:
 
 
 def network_of(address: object) -> str:
-    """Return what counts as one client of a socket's address: IPv4's whole, IPv6's first 64 bits.
+    """Return the part of a socket's address that identifies a client: IPv4, or 64 bits of IPv6.
 
-    The clients of a Unix domain socket count as one.
+    All clients of a Unix domain socket count as one.
     """
     host = address[0] if isinstance(address, tuple) else ""
     if ":" not in host or host.startswith("::ffff:"):

@@ -18,7 +18,7 @@ from service.settings.tls import check_mode, system_bundle, tls_attempts
 CONNECT_SECONDS = 5
 MAX_PORT = 65535
 DEFAULT_PORT = "5432"
-# Where the sockets of Debian's and Fedora's servers are, and of PostgreSQL's own.
+# The socket folders of Debian's and Fedora's servers, and PostgreSQL's default.
 SOCKET_FOLDERS = ("/run/postgresql", "/tmp")  # noqa: S108  # A place to look for a socket.
 URL = re.compile(
     r"postgres(?:ql)?(?:\+\w+)?://(?:(?P<login>[^/?]*)@)?(?P<hosts>[^/?]*)"
@@ -37,7 +37,7 @@ class Host:
 
     @property
     def is_socket(self) -> bool:
-        """Whether it is reached by a Unix socket."""
+        """Whether it is a Unix socket."""
         return self.address.startswith("/")
 
     def __str__(self) -> str:
@@ -48,9 +48,9 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a database is, and how libpq's parameters want it reached.
+    """The address of a database, and libpq's parameters for the connection.
 
-    `settings` are the server's own, which asyncpg takes in a URL and libpq does not.
+    `settings` are those of the server, which asyncpg accepts in a URL and libpq does not.
     """
 
     hosts: tuple[Host, ...]
@@ -73,7 +73,7 @@ class Address:
         return given or self.parameters.get("fallback_application_name", "flusk")
 
     def to_libpq(self) -> str:
-        """Return a URL for libpq's programs, without secrets: everybody can read arguments."""
+        """Return a URL for libpq's programs, without secrets: arguments of processes are public."""
         query = {n: v for n, v in self.parameters.items() if n not in SECRET}
         if seconds := query.get("connect_timeout"):
             query["connect_timeout"] = str(max(ceil(float(seconds)), 0))
@@ -96,7 +96,7 @@ class Address:
 
 
 def parse_address(url: str) -> Address:
-    """Read a database URL. Raises ValueError: a sentence without the URL, which has a password."""
+    """Parse a database URL. Raises ValueError, without the URL, which contains a password."""
     found = URL.fullmatch(url)
     if found is None:
         raise ValueError("must begin with postgresql://")
@@ -124,10 +124,10 @@ def parse_address(url: str) -> Address:
 
 
 def _parameters(found: re.Match[str]) -> dict[str, str]:
-    """Return what the parts of a URL say, under libpq's names."""
+    """Return the parts of a URL by libpq's names."""
     try:
         user, _, password = (found["login"] or "").partition(":")
-        # Not `parse_qsl`: to libpq a plus sign is one.
+        # Not `parse_qsl`: libpq does not read `+` as a space.
         pairs = [pair.partition("=") for pair in (found["query"] or "").split("&") if pair]
         query = {
             unquote(name, errors="strict"): unquote(v, errors="strict") for name, _, v in pairs
@@ -149,7 +149,7 @@ def _parameters(found: re.Match[str]) -> dict[str, str]:
     if any(ports):
         given["port"] = ",".join(ports)
     if "ssl" in query:
-        # As SQLAlchemy's and asyncpg's users write it; `true` as JDBC's do.
+        # The spelling of SQLAlchemy and asyncpg; `true` is JDBC's.
         mode = query.pop("ssl")
         query.setdefault("sslmode", "require" if mode == "true" else mode)
     if query.get("requiressl") == "1":
@@ -180,7 +180,7 @@ def _hosts(names: str, addresses: str, ports: str) -> tuple[Host, ...]:
 
 
 def _check_tls(address: Address) -> None:
-    """Read the files once, so that a wrong one stops the start."""
+    """Read the files once, so that an invalid one prevents the start."""
     tls_attempts(address.parameters)
     full = check_mode(address.parameters) == "verify-full"
     if full and any(host.name != host.address for host in address.hosts):
@@ -191,4 +191,4 @@ def _system_user() -> str:
     try:
         return pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:
-        raise ValueError("names no user, and the user of this process has no name") from None
+        raise ValueError("has no user, and the user of this process has no name") from None

@@ -1,4 +1,4 @@
-"""The file `.env`: what it says, or one sentence about why it can't be read."""
+"""The file `.env`: its values, or an error that says why it can't be read."""
 
 from io import StringIO
 from pathlib import Path
@@ -9,14 +9,14 @@ from dotenv.parser import parse_stream
 from service.failures import whose
 from service.settings.secret_files import SettingsError
 
-# Editors of Windows begin a file with a byte order mark.
+# Editors on Windows write a byte order mark.
 ENCODING = "utf-8-sig"
 
 
 def read_env_file(path: Path) -> dict[str, str]:
-    """Return the values of the file by their names in capitals; no file has none.
+    """Return the values of the file by their names in upper case; empty if there is no file.
 
-    Raises SettingsError: it can't be read, or one of its lines is no `NAME=value`.
+    Raises SettingsError if it can't be read, or if one of its lines is not `NAME=value`.
     """
     text = read_text(path)
     for statement in parse_stream(StringIO(text)):
@@ -27,13 +27,13 @@ def read_env_file(path: Path) -> dict[str, str]:
 
 
 def read_text(path: Path) -> str:
-    """Return the text of the file; no file has none. Raises SettingsError: it can't be read."""
+    """Return the text of the file; empty if there is no file. Raises SettingsError."""
     try:
         return path.read_text(encoding=ENCODING)
     except FileNotFoundError:
         return ""
     except IsADirectoryError as error:
-        raise SettingsError(f"{path} is a folder. Remove it: a file belongs there.") from error
+        raise SettingsError(f"{path} is a folder. Replace it by a file.") from error
     except PermissionError as error:
         raise SettingsError(f"{path} can't be read: {whose(path)}") from error
     except UnicodeDecodeError as error:

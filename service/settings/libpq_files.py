@@ -7,12 +7,12 @@ from configparser import ConfigParser
 from configparser import Error as SyntaxFault
 from pathlib import Path
 
-# Behind the user's own file: where Debian's and Fedora's libpq look.
+# After the user's own file: the defaults of Debian's and Fedora's libpq.
 SYSTEM_SERVICE_FILES = (
     "/etc/postgresql-common/pg_service.conf",
     "/etc/sysconfig/pgsql/pg_service.conf",
 )
-# host:port:database:user:password; a backslash makes the next character an ordinary one.
+# host:port:database:user:password; a backslash escapes the next character.
 PASSWORD_LINE = re.compile(r"((?:\\.|[^\\:])*):" * 4 + "(.*)")
 
 
@@ -26,7 +26,7 @@ def home_file(name: str) -> Path | None:
 
 
 def read_service(name: str, file: str | None) -> dict[str, str]:
-    """Return the parameters of a service. Raises ValueError: a sentence for the user."""
+    """Return the parameters of a service. Raises ValueError with a message for the operator."""
     places = [file] if file else [home_file(".pg_service.conf"), *SYSTEM_SERVICE_FILES]
     files = [Path(place) for place in places if place and (file or Path(place).exists())]
     for path in files:
@@ -49,9 +49,9 @@ def read_service(name: str, file: str | None) -> dict[str, str]:
 def password_for(
     file: str | None, hosts: Sequence[str], port: int, database: str, user: str
 ) -> str | None:
-    """Return the password of the first line that fits; None if none does.
+    """Return the password of the first line that matches; None if none does.
 
-    As libpq does, pass over a file that others may read.
+    Like libpq, ignore a file that others may read.
     """
     path = Path(file) if file else home_file(".pgpass")
     try:

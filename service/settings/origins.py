@@ -9,20 +9,20 @@ ORIGIN = re.compile(
     r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<host>\[[0-9a-f:.]+\]|[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?)"
     r"(?::(?P<port>[0-9]*))?/?"
 )
-# The URL standard takes a host whose last label is a number for an IPv4 address.
+# In the URL standard, a host whose last label is a number is an IPv4 address.
 ADDRESS = re.compile(r"\[.*\]|(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)\.?")
 
 
 def parse_origin(text: str) -> str:
     """Return an origin as a browser sends it: in lower case, without a default port.
 
-    Raises ValueError: no browser can ever send it; the text says what to write.
+    Raises ValueError if no browser can send it; the message says what to write.
     """
     found = ORIGIN.fullmatch(text.lower())
     if found is None:
         raise ValueError(
-            f"{text} is no origin that a browser sends: write scheme, host and port in ASCII, such "
-            "as http://localhost:8080, without a path or wildcard; * alone is every origin"
+            f"{text} is not an origin that a browser sends: write scheme, host and port in ASCII, "
+            "such as http://localhost:8080, without a path or wildcard; * alone is every origin"
         )
     scheme, host, port = found["scheme"], found["host"], found["port"]
     if ADDRESS.fullmatch(host):

@@ -1,11 +1,11 @@
-"""The parameters that libpq knows, and what the driver of the service can do of them."""
+"""The parameters of libpq, and those that the service's driver supports."""
 
 import re
 from collections.abc import Mapping
 
 from service.settings.tls import check_mode
 
-# What libpq knows (its manual, 34.1.2), but what names server, database and user.
+# libpq's parameters (PostgreSQL's manual, 34.1.2) except server, database and user.
 LIBPQ = frozenset(
     """
     application_name channel_binding client_encoding connect_timeout fallback_application_name
@@ -18,11 +18,11 @@ LIBPQ = frozenset(
     tcp_user_timeout
     """.split()  # noqa: SIM905  # So the names are easy to compare with libpq's.
 )
-# What SQLAlchemy takes in the URL of its asyncpg driver.
+# What SQLAlchemy accepts in the URL of its asyncpg driver.
 SQLALCHEMY_ONLY = frozenset({"prepared_statement_cache_size", "prepared_statement_name_func"})
-# No place for these among the arguments of a process, which everybody can read.
+# Never among the arguments of a process, which every user can read.
 SECRET = frozenset({"oauth_client_secret", "scram_client_key", "scram_server_key", "sslpassword"})
-# The values that asyncpg can do; any other asks for a protection that it lacks.
+# The values that asyncpg supports; other values demand a protection that it lacks.
 WITHIN_THE_DRIVER: dict[str, tuple[str, ...]] = {
     "channel_binding": ("disable", "prefer"),
     "gssencmode": ("disable", "prefer"),
@@ -48,12 +48,12 @@ NUMBERS = (
 
 
 def check_parameters(parameters: Mapping[str, str]) -> Mapping[str, str]:
-    """Return the parameters. Raises ValueError: the driver can't do one of them."""
+    """Return the parameters. Raises ValueError if one is invalid or not supported."""
     for name, values in WITHIN_THE_DRIVER.items():
         if parameters.get(name, "") not in {"", *values}:
             raise ValueError(
-                f"{name}={parameters[name]} asks for what the driver of the service can't do: "
-                "leave it out, or see docs/operate.md for what protects the connection"
+                f"{name}={parameters[name]} is not supported by the service's driver: "
+                "remove it, or see docs/operate.md for what protects the connection"
             )
     for name, values in CHOICES.items():
         if parameters.get(name, "") not in {"", *values}:

@@ -1,4 +1,4 @@
-"""Directories that nobody else may change, and short paths for the sockets in them."""
+"""Directories that only their owner may change, and short paths for the sockets in them."""
 
 import os
 import re
@@ -12,18 +12,18 @@ from service.failures import OperatorError, user_name, whose
 # A Unix socket's path holds 104 bytes on macOS and 108 on Linux; the longest name put into a
 # directory is supervisor's, which adds its process id for a moment.
 LONGEST_DIRECTORY = 80
-# In `host`, libpq and asyncpg read a comma as the end of a host.
+# In `host`, libpq and asyncpg read a comma as a separator of hosts.
 PLAIN = re.compile(r"/[^,]*")
 
 
 class DirectoryError(OperatorError):
-    """A directory can't be used: the text says why and what to do."""
+    """A directory can't be used: the message says why, and what to do."""
 
 
 def make_private(directory: Path, owner: int | None = None, mode: int = 0o700) -> None:
-    """Make a directory that only its owner may change, or take away what others may do in it.
+    """Create a directory that only its owner may change, or restrict an existing one.
 
-    Raises DirectoryError: it belongs to another user, or it is something else.
+    Raises DirectoryError if it belongs to another user, or is not a directory.
     """
     owner = os.geteuid() if owner is None else owner
     try:
@@ -34,12 +34,12 @@ def make_private(directory: Path, owner: int | None = None, mode: int = 0o700) -
     found = directory.lstat()
     if not stat.S_ISDIR(found.st_mode):
         raise DirectoryError(f"{directory} is not a directory: move it away.")
-    if stat.S_IMODE(found.st_mode) != mode:  # As umask, or a person, had it.
+    if stat.S_IMODE(found.st_mode) != mode:  # Changed by umask, or by hand.
         directory.chmod(mode)
 
 
 def private_file(path: Path) -> IO[str]:
-    """Open a file for writing, which is made for its owner alone if it is missing."""
+    """Open a file for writing; if it is missing, create it with access for its owner only."""
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600), "w")
 
 
@@ -51,18 +51,18 @@ def require_owner(path: Path, owner: int | None = None) -> None:
         raise DirectoryError(f"{path} can't be used: {whose(path)}")
     if found != owner:
         raise DirectoryError(
-            f"{path} belongs to {user_name(found)}, and not to {user_name(owner)}, as whom "
-            f"PostgreSQL runs. Run this as {user_name(found)}, or move {path} away."
+            f"{path} belongs to {user_name(found)}, not to {user_name(owner)}, the user that "
+            f"PostgreSQL runs as. Run this as {user_name(found)}, or move {path} away."
         )
 
 
 def socket_directory(directory: Path) -> Path:
-    """Return where the sockets of a directory go: into it, or below /tmp if its path is too long.
+    """Return the directory for sockets: the given one, or one below /tmp if its path is too long.
 
-    Make the directory private before you put a socket there.
+    Make it private before you create a socket in it.
     """
     if len(os.fsencode(directory)) <= LONGEST_DIRECTORY and PLAIN.fullmatch(str(directory)):
         return directory
     digest = sha256(os.fsencode(directory)).hexdigest()[:16]
-    # Not $TMPDIR, which may differ between the shells of one person.
+    # Not $TMPDIR, which may differ between the shells of a user.
     return Path("/tmp") / f"flusk-{os.getuid()}-{digest}"  # noqa: S108

@@ -10,7 +10,7 @@ from service.failures import OperatorError
 
 
 class SettingsError(OperatorError):
-    """A setting has a wrong value: one line for each, naming it."""
+    """Settings have invalid values: the message has a line for each, with its name."""
 
 
 class SecretFiles(EnvSettingsSource):

@@ -37,12 +37,12 @@ SECRETS = ("database_url", "secure_api_key")
 SHORTEST_PRODUCTION_KEY = 16
 LONGEST_SECONDS = 86_400
 BIND = re.compile(r"unix:/.+|(?:\[[0-9A-Fa-f:.]+\]|[^:\s]+):\d{1,5}")
-# nginx keeps its own connections to the service for 3 seconds: less would lose requests.
+# nginx keeps idle connections to the service for 3 seconds: less would lose requests.
 SHORTEST_KEEP_ALIVE = 5
 
 
 class Environment(StrEnum):
-    """Where the service runs."""
+    """The environment that the service runs in."""
 
     DEVELOPMENT = "development"
     PRODUCTION = "production"
@@ -59,7 +59,7 @@ def _upper(value: object) -> object:
 
 
 class Settings(BaseSettings):
-    """Every setting, from the environment or from the file `.env` beside the README."""
+    """Every setting, from the environment or from `.env` in the root of the repository."""
 
     model_config = SettingsConfigDict(
         env_file=ENV_FILE,
@@ -72,7 +72,7 @@ class Settings(BaseSettings):
 
     app_env: Environment = Environment.DEVELOPMENT
     bind: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = ("127.0.0.1:5000",)
-    # nginx knows no more.
+    # nginx's maximum.
     connection_limit: int = Field(default=limits.CLIENT_REQUESTS.value, ge=1, le=65_535)
     cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = (
         "http://localhost:8080",
@@ -113,7 +113,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Let a value given in code win, then a secret's file, the environment, `.env`."""
+        """Return the sources by precedence: arguments, secret files, the environment, `.env`."""
         del file_secret_settings
         return (
             init_settings,
@@ -137,10 +137,10 @@ class Settings(BaseSettings):
     @classmethod
     def _check_state_dir(cls, value: Path) -> Path:
         try:
-            # A relative one begins at the project's folder.
+            # Relative to the root of the repository.
             return (ROOT / value.expanduser()).resolve()
         except (OSError, RuntimeError) as error:
-            raise ValueError(f"{value} can't be used ({error}): name another folder") from error
+            raise ValueError(f"{value} can't be used ({error}): choose another folder") from error
 
     @field_validator("database_url")
     @classmethod
@@ -152,7 +152,7 @@ class Settings(BaseSettings):
     @field_validator("cors_origins")
     @classmethod
     def _check_cors_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        # Each once: nginx has a map of them.
+        # Without duplicates: nginx has a map of them.
         return tuple(dict.fromkeys(one if one == "*" else parse_origin(one) for one in value))
 
     @field_validator("path_prefix")
@@ -182,7 +182,9 @@ class Settings(BaseSettings):
     def _check_secure_api_key(cls, value: SecretStr | None) -> SecretStr | None:
         key = value.get_secret_value() if value is not None else "-"
         if not key.isprintable() or key != key.strip() or not key:
-            raise ValueError("must be printable, without spaces around it: a header carries it")
+            raise ValueError(
+                "must be printable, without surrounding spaces: it is sent in a header"
+            )
         return value
 
     @field_validator("bind")
@@ -201,7 +203,7 @@ class Settings(BaseSettings):
         for setting, host in hosts:
             if self.secure_api_key is None and not self.production and not _is_loopback(host):
                 raise ValueError(
-                    f"SECURE_API_KEY: is missing, and {setting} is open to others. "
+                    f"SECURE_API_KEY: is missing, and {setting} is open to other machines. "
                     "Set a key, or use 127.0.0.1."
                 )
         return self
@@ -247,7 +249,7 @@ def _is_loopback(host: str) -> bool:
 
 def _without_zone(address: str) -> str:
     if "%" in address:
-        # Python reads any text behind it, which would then stand in a configuration.
+        # Python accepts any text after it, which would be written to nginx's configuration.
         raise ValueError
     return address
 
@@ -258,16 +260,16 @@ def _network(text: str) -> str:
     except ValueError:
         raise ValueError(f"{text} must be an address or a network, such as 10.0.0.0/8") from None
     if network.prefixlen == 0:
-        raise ValueError(f"{text} is everybody: then each client could choose its own address")
+        raise ValueError(f"{text} trusts every client: any client could forge its address")
     if ip_address(text.partition("/")[0]) != network.network_address:
         raise ValueError(f"{text} has bits beyond its prefix: write {network}")
     return str(network)
 
 
 def load_settings(**values: Any) -> Settings:
-    """Read the settings; `values` win over the environment.
+    """Read the settings; `values` take precedence over the environment.
 
-    Raises SettingsError: a value is missing or wrong, and the text has a line for each; or `.env`
+    Raises SettingsError if values are missing or invalid, with a line for each, or if `.env`
     can't be read.
     """
     if file := Settings.model_config.get("env_file"):

@@ -1,4 +1,4 @@
-"""TLS to the database, as libpq's parameters ask for it."""
+"""TLS for connections to the database, by libpq's parameters."""
 
 import ssl
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ VERSIONS = {
     "TLSv1.2": ssl.TLSVersion.TLSv1_2,
     "TLSv1.3": ssl.TLSVersion.TLSv1_3,
 }
-# For an OpenSSL that was built elsewhere: Debian's, Fedora's, Alpine's and macOS's places.
+# If OpenSSL was built on another system: the paths of Debian, Fedora, Alpine and macOS.
 BUNDLES = (
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
@@ -23,7 +23,7 @@ BUNDLES = (
 
 
 def check_mode(parameters: Mapping[str, str]) -> str:
-    """Return `sslmode`, or its default. Raises ValueError: a sentence for the user."""
+    """Return `sslmode`, or its default. Raises ValueError with a message for the operator."""
     system = parameters.get("sslrootcert") == "system"
     mode = parameters.get("sslmode") or ("verify-full" if system else "prefer")
     if mode not in SSL_MODES:
@@ -38,9 +38,9 @@ def check_mode(parameters: Mapping[str, str]) -> str:
 
 
 def tls_attempts(parameters: Mapping[str, str]) -> list[ssl.SSLContext | bool]:
-    """Return with what to try to connect, in this order; False is without TLS.
+    """Return the contexts to try to connect with, in order; False is without TLS.
 
-    Raises ValueError: a file can't be used; a sentence for the user.
+    Raises ValueError with a message for the operator if a file can't be used.
     """
     mode = check_mode(parameters)
     if mode == "disable":
@@ -54,7 +54,7 @@ def tls_attempts(parameters: Mapping[str, str]) -> list[ssl.SSLContext | bool]:
 
 
 def tls_context(parameters: Mapping[str, str], mode: str) -> ssl.SSLContext:
-    """Return what a connection is encrypted with, and what is asked of the server's certificate."""
+    """Return the context that encrypts a connection and verifies the server's certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -75,7 +75,7 @@ def system_bundle() -> str | None:
 
 
 def _trust(context: ssl.SSLContext, parameters: Mapping[str, str], mode: str) -> None:
-    """Have the server's certificate verified; for `require` only if there is a root certificate."""
+    """Verify the server's certificate; for `require` only if there is a root certificate."""
     root = parameters.get("sslrootcert") or home_file(".postgresql/root.crt")
     if root == "system":
         root = system_bundle()
@@ -133,6 +133,6 @@ def _names(parameter: str, path: str | Path | None) -> Iterator[None]:
             Path(path).open("rb").close()
         yield
     except ssl.SSLError as error:
-        raise ValueError(f"{parameter}={path} is not what it should be ({error})") from error
+        raise ValueError(f"{parameter}={path} is not a valid file ({error})") from error
     except OSError as error:
         raise ValueError(f"{parameter}={path} can't be read: {error.strerror}") from error

@@ -28,8 +28,8 @@ Colors = Literal["active", "none"]
 # A name, as in production: for `localhost`, browsers and Swagger UI make exceptions.
 HOST = "flusk.example"
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
-# For a machine that is busy with other work; whatever is there sooner is taken at once.
-PATIENCE_MS = 30_000
+# Long enough for a busy machine; no test waits longer than necessary.
+TIMEOUT_MS = 30_000
 # What a browser showed in the last run, for people to look at.
 ARTIFACTS = ROOT / "tests" / ".artifacts"
 
@@ -47,7 +47,7 @@ class Visit:
         self.asked.append(request.url)
 
     def note_message(self, message: ConsoleMessage) -> None:
-        """Keep whatever the console says; a violation of the page's policy is told there too."""
+        """Record console messages, including violations of the page's policy."""
         self.complaints.append(f"{message.type}: {message.text}")
 
     def note_error(self, error: Error) -> None:
@@ -60,7 +60,7 @@ class Visit:
 
 
 def find_chromium() -> str:
-    """Return where Chromium is; without one, the tests are skipped, or fail where it is a must."""
+    """Return the path of Chromium; skip the tests without it, or fail if it is required."""
     for name in PROGRAMS:
         if path := shutil.which(name):
             return path
@@ -94,7 +94,7 @@ def service(tmp_path_factory: pytest.TempPathFactory, database_url: str) -> Iter
 
 @pytest.fixture
 async def api(service: Service) -> AsyncIterator[httpx.AsyncClient]:
-    """Return a client that has the key, beside the browser."""
+    """Return a client with the key, in addition to the browser."""
     async with httpx.AsyncClient(base_url=service.url, headers={"X-API-Key": KEY}) as client:
         yield client
 
@@ -109,11 +109,11 @@ def colors() -> Colors:
 async def visit(
     browser: Browser, service: Service, colors: Colors, empty_database: None
 ) -> AsyncIterator[Visit]:
-    """Return the page at `/docs`, opened on empty tables by somebody who was never here."""
+    """Return the page at `/docs`, opened on empty tables by a new user."""
     size = ViewportSize(width=1280, height=900)
     page = await browser.new_page(viewport=size, forced_colors=colors)
-    page.set_default_timeout(PATIENCE_MS)
-    expect.set_options(timeout=PATIENCE_MS)
+    page.set_default_timeout(TIMEOUT_MS)
+    expect.set_options(timeout=TIMEOUT_MS)
     visit = Visit(page, f"http://{HOST}:{service.port}")
     page.on("request", visit.note_request)
     page.on("console", visit.note_message)

@@ -1,4 +1,4 @@
-"""The page at `/docs`, as a person uses it who has never seen it."""
+"""The page at `/docs`, used like by a new user."""
 
 import json
 
@@ -62,7 +62,7 @@ async def test_the_page_lists_every_operation_of_the_contract(
 
 
 @pytest.mark.parametrize("colors", ["none", "active"])
-async def test_nobody_else_is_asked_and_the_browser_has_no_complaint(
+async def test_no_other_host_is_requested_and_the_browser_logs_no_error(
     visit: Visit, colors: Colors
 ) -> None:
     await open_everything(visit.page)

@@ -13,7 +13,7 @@ import pytest
 from playwright.async_api import Browser, expect
 
 from ops.local import nginx
-from tests.browser.conftest import HOST, PATIENCE_MS
+from tests.browser.conftest import HOST, TIMEOUT_MS
 from tests.browser.test_docs import RECORD, authorize, operation
 from tests.contract import ELSEWHERE
 from tests.ports import free_port
@@ -89,12 +89,12 @@ async def address(
         yield f"http://{HOST}:{service.port}{'' if request.param == 'direct' else PREFIX}"
 
 
-async def test_try_it_out_and_where_it_leads_to_stay_below_the_prefix(
+async def test_try_it_out_and_its_links_stay_below_the_prefix(
     browser: Browser, service: Service, address: str, empty_database: None
 ) -> None:
     page = await browser.new_page()
-    page.set_default_timeout(PATIENCE_MS)
-    expect.set_options(timeout=PATIENCE_MS)
+    page.set_default_timeout(TIMEOUT_MS)
+    expect.set_options(timeout=TIMEOUT_MS)
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     await page.goto(f"{address}/docs")

@@ -128,7 +128,7 @@ def process(*command: object, log: Path, port: int) -> Iterator[subprocess.Popen
 
 @dataclass
 class Server:
-    """The data of a server, and where it listens."""
+    """The data of a server, and its address."""
 
     directory: Path
     port: int

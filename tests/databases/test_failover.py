@@ -1,4 +1,4 @@
-"""A failover: the database takes no changes for a while, then another server does."""
+"""A failover: the database is read-only for a while, then another server accepts writes."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from service import maintenance as chores
+from service import maintenance
 from service.common.database.database import Database
 from service.settings import Settings
 from tests.client import Client
@@ -65,13 +65,13 @@ async def test_the_first_write_at_the_new_primary_succeeds(
         assert (await client.get("/readyz")).status_code == 200
 
 
-async def test_the_chores_go_on_at_the_new_primary(server: Server) -> None:
+async def test_maintenance_continues_on_the_new_primary(server: Server) -> None:
     database = Database(Settings(database_url=server.url("failing")))
     await database.open()
     try:
         with read_only(server, "failing"):
-            during = await chores.do(database)
-        after = await chores.do(database)
+            during = await maintenance.do(database)
+        after = await maintenance.do(database)
     finally:
         await database.close()
 
@@ -109,7 +109,7 @@ async def test_a_standby_is_left_when_it_is_promoted_and_not_ready_before(
     assert (before, after) == ([503, 503, 200], [201, 200])
 
 
-async def test_of_several_hosts_the_one_that_takes_changes_is_found(
+async def test_of_several_hosts_the_writable_one_is_found(
     server: Server, open_on: Open, standby: Server
 ) -> None:
     hosts = f"127.0.0.1:{free_port()},127.0.0.1:{standby.port},127.0.0.1:{server.port}"

@@ -1,4 +1,4 @@
-"""Connections that die while nobody uses them: no client sees it."""
+"""Connections that are lost while they are idle: no client notices."""
 
 import asyncio
 import socket
@@ -91,7 +91,7 @@ async def test_when_a_firewall_forgets_connections_one_request_fails_and_those_b
         firewall(server) as (wall, url),
         open_on(url, database_statement_timeout=0.4) as client,
     ):
-        # Of each kind of connection some.
+        # Some of each kind of connection.
         created = await asyncio.gather(
             *(client.post("/foss", json=foss(), headers=key(n)) for n in range(4)),
             client.post("/foss", json=foss()),

@@ -145,7 +145,7 @@ async def test_tls_is_as_the_parameters_ask(
     assert expected in psql(tls_server, url)
 
 
-async def test_the_systems_authorities_are_those_that_openssl_is_told(
+async def test_the_systems_authorities_are_those_configured_for_openssl(
     tls_server: Server, authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.root))
@@ -231,7 +231,9 @@ async def test_a_server_without_tls_is_taken_if_it_is_not(server: Server, mode: 
         "service=nothing&servicefile=/nowhere",
     ],
 )
-def test_what_the_driver_cant_do_or_find_stops_the_start_with_one_sentence(parameter: str) -> None:
+def test_what_the_driver_cant_do_or_find_prevents_the_start_with_one_message(
+    parameter: str,
+) -> None:
     with pytest.raises(SettingsError) as caught:
         load_settings(database_url=f"postgresql://u:hidden@h/d?{parameter}")
 
@@ -241,7 +243,7 @@ def test_what_the_driver_cant_do_or_find_stops_the_start_with_one_sentence(param
     assert any(name in str(caught.value) for name in parameter.replace("=", "&").split("&"))
 
 
-# Where libpq's files are.
+# The paths of libpq's files.
 
 
 @pytest.fixture
@@ -336,7 +338,7 @@ def shell(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("shell")
-async def test_what_the_shell_sets_for_other_programs_changes_nothing(
+async def test_variables_of_the_shell_for_other_programs_have_no_effect(
     server: Server, home: Path
 ) -> None:
     path = home / ".pgpass"
@@ -394,7 +396,7 @@ async def test_the_wanted_kind_of_server_is_taken(server: Server, wanted: str, f
 
 
 async def test_a_host_that_does_not_answer_leaves_time_for_the_next(server: Server) -> None:
-    """As when a machine is switched off: each host has the time limit to itself."""
+    """Like a machine that is switched off: the time limit applies to each host."""
 
     async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()

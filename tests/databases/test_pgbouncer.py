@@ -23,7 +23,7 @@ from tests.databases.servers import Server, give, pgbouncer, process
 from tests.factories import foss
 from tests.ports import free_port
 
-# What it can't run without; all else is the default.
+# Required settings; all others have their defaults.
 CONFIGURATION = """
 [databases]
 postgres = host=127.0.0.1 port={server}
@@ -72,7 +72,7 @@ async def test_the_service_works_behind_it(pooled: Server, open_on: Open) -> Non
 async def test_its_sessions_have_the_settings_that_they_have_without_it(
     pooled: Server, server: Server, before: str
 ) -> None:
-    """Whoever had PgBouncer's connection before: it is cleaned by DISCARD ALL."""
+    """PgBouncer resets a connection by DISCARD ALL before the next client."""
     for each in (pooled, server):
         engine = create_engine(
             each.url(parameters="application_name=mine&jit=off"),

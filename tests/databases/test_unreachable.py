@@ -1,4 +1,4 @@
-"""A database that can't be reached: the log says which, and what to do; the client is not told."""
+"""An unreachable database: the log says which, and what to do; the client gets no details."""
 
 import os
 import subprocess
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from service import maintenance as chores
+from service import maintenance
 from service.common.database.database import Database
 from service.logs import configure_logs
 from service.settings import ROOT, Settings
@@ -40,7 +40,7 @@ REASONS = [
     ),
     (
         "postgresql://postgres:hidden@127.0.0.1:{port}/postgres?target_session_attrs=standby",
-        "127.0.0.1:{port} is not what target_session_attrs=standby asks for",
+        "127.0.0.1:{port} does not match target_session_attrs=standby",
     ),
     (
         "postgresql://postgres:hidden@127.0.0.1:{port}/postgres?sslmode=require",
@@ -54,7 +54,7 @@ REASONS = [
 
 
 @pytest.mark.parametrize(("url", "reason"), REASONS)
-async def test_the_log_names_host_setting_and_remedy_and_the_client_is_not_told(
+async def test_the_log_names_host_setting_and_remedy_and_the_response_does_not(
     server: Server, open_on: Open, capsys: pytest.CaptureFixture[str], url: str, reason: str
 ) -> None:
     configure_logs(Settings(log_format="json"))
@@ -70,12 +70,12 @@ async def test_the_log_names_host_setting_and_remedy_and_the_client_is_not_told(
     assert "hidden" not in log
 
 
-async def test_the_log_of_the_chores_names_them_too(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_the_log_of_maintenance_names_them_too(capsys: pytest.CaptureFixture[str]) -> None:
     settings = Settings(database_url="postgresql://u:hidden@127.0.0.1:1/d", log_format="json")
     configure_logs(settings)
     database = Database(settings)
     await database.open()
-    done = await chores.do(database)
+    done = await maintenance.do(database)
     await database.close()
     log = capsys.readouterr().out
 

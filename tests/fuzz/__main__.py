@@ -16,7 +16,7 @@ from tests.socket.conftest import running
 EXAMPLES = {"right": "700", "wrong": "150", "missing": "150"}
 LEAST = 5000
 FIRST_SERVER_ERROR = 500
-# The search for dear inputs: their size, how many are tried, and what reading one may take.
+# The search for expensive inputs: their size, how many are tried, and the cost allowed for one.
 SIZE = 1 << 14
 INPUTS = 100
 SECONDS_A_BYTE = 0.001 / 1024
@@ -24,12 +24,12 @@ LEAST_SECONDS = 0.02
 
 
 def main() -> int:
-    """Search for dear inputs, and fuzz a service on a PostgreSQL of its own; return 1 on a find."""
+    """Search for expensive inputs, and fuzz a service on its own PostgreSQL; return 1 on a find."""
     return max(search_costs(), fuzz_service())
 
 
 def search_costs() -> int:
-    """Search for inputs that are dear to read, for each parser; return 1 if there is one."""
+    """Search for inputs that are expensive to parse, for each parser; return 1 if there is one."""
     found = False
     with parsers() as known:
         for name, parser in known.items():
@@ -37,10 +37,10 @@ def search_costs() -> int:
             for what, (share, recipe) in dearest._asdict().items():
                 size = min(SIZE, parser.largest)
                 once, twice = (seconds_of(parser.read, recipe.of(size * n)) for n in (1, 2))
-                dear = share > 1 or twice > LEAST_SECONDS + SECONDS_A_BYTE * 2 * size
+                expensive = share > 1 or twice > LEAST_SECONDS + SECONDS_A_BYTE * 2 * size
                 times = f"{1000 * once:.1f} ms, twice as long {1000 * twice:.1f} ms"
-                print(f"{name}: {what} {share:.0%}, {times}", recipe if dear else "")  # noqa: T201
-                found |= dear
+                print(f"{name}: {what} {share:.0%}, {times}", recipe if expensive else "")  # noqa: T201
+                found |= expensive
     return int(found)
 
 

@@ -64,7 +64,7 @@ HEADERS = (
 
 
 class Cost(NamedTuple):
-    """What a call did: lines of Python and calls of C, and how much memory it held at once."""
+    """The cost of a call: lines of Python, calls of C, and its peak memory."""
 
     steps: float
     allocated: float
@@ -74,7 +74,7 @@ class Cost(NamedTuple):
 class Parser:
     """A parser, the parts that its inputs are made of, what is around them, and what it may cost.
 
-    The cost is so much at the least, and so much for each byte of the input.
+    The cost is a constant plus a cost for each byte of the input.
     """
 
     read: Callable[[bytes], object]
@@ -333,7 +333,7 @@ def _parsers(app: App, run: Callable[[Coroutine[Any, Any, Any]], Any]) -> dict[s
 
 
 async def _ask(app: App, value: bytes) -> None:
-    """Send the value in all headers at once, by each way that a request may take."""
+    """Send the value in all headers, in each kind of request."""
     for method, path, body in ROUTES:
         own = {"host": b"x", "content-length": b"%d" % len(body)}
         if method == "OPTIONS":
@@ -384,7 +384,7 @@ def _read_json(data: bytes) -> object:
 
 
 class NotStored:
-    """Forgets all records at once."""
+    """Discards all records."""
 
     async def stage(self, rows: Rows) -> None:
         """Keep none of them."""

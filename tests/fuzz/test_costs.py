@@ -1,4 +1,4 @@
-"""The search for inputs that are dear to read, in its short form: work is counted, not time."""
+"""The search for inputs that are expensive to parse, in its short form: counts work, not time."""
 
 from collections.abc import Iterator
 
@@ -32,7 +32,7 @@ def test_no_input_costs_more_than_its_size_allows(known: dict[str, Parser], name
     assert dearest.allocated[0] <= 1, dearest
 
 
-def test_the_search_finds_what_is_quadratic() -> None:
+def test_the_search_finds_quadratic_costs() -> None:
     def read(data: bytes) -> None:
         for _ in range(data.count(b"a") ** 2):
             pass
@@ -42,7 +42,7 @@ def test_the_search_finds_what_is_quadratic() -> None:
     assert search(parser, 64, EXAMPLES).steps[0] > 1
 
 
-def test_the_search_finds_what_takes_much_memory() -> None:
+def test_the_search_finds_high_memory_use() -> None:
     def read(data: bytes) -> None:
         data.split(b"a")
 

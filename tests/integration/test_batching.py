@@ -49,8 +49,8 @@ async def before_each_read(engine: AsyncEngine, what: str) -> AsyncIterator[None
 
 
 @pytest.fixture(autouse=True)
-def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let cheap reads take long: none of them begins again."""
+def _slow_cheap_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let cheap reads take long, so that none is restarted."""
     monkeypatch.setattr(database, "CHEAP_READ_SECONDS", 60)
 
 
@@ -82,7 +82,7 @@ async def test_batches_that_are_busy_leave_connections_for_the_others(
 
 
 @pytest.mark.parametrize("path", ["/foss/1", "/foss", "/foss?only=name", "/foss/1?only=name"])
-async def test_a_read_sees_what_was_committed_before_it_came_whatever_is_in_flight(
+async def test_a_read_sees_what_was_committed_before_it_whatever_is_in_flight(
     app: App, client: Client, engine: AsyncEngine, gate: AsyncConnection, path: str
 ) -> None:
     async with engine.begin() as connection:
@@ -94,7 +94,7 @@ async def test_a_read_sees_what_was_committed_before_it_came_whatever_is_in_flig
         await connection.execute(text("UPDATE kept SET name = 'new'"))
     late = [asyncio.create_task(client.get(path)) for _ in range(5)]
     waiting = vars(app.database.reader().batches)["_batches"]
-    # A batch tells nobody who waits.
+    # Polling: a batch has no event for this.
     while sum(len(vars(batch)["_waiting"]) for batch in waiting.values()) < len(late):  # noqa: ASYNC110
         await asyncio.sleep(0)
     await gate.execute(text("SELECT pg_advisory_unlock(42)"))
@@ -166,7 +166,7 @@ async def held(engine: AsyncEngine, statement: str) -> AsyncIterator[None]:
         await connection.rollback()
 
 
-async def test_nobody_waits_because_of_an_email_that_another_is_about_to_store(
+async def test_no_request_waits_for_an_email_that_another_is_storing(
     client: Client, engine: AsyncEngine
 ) -> None:
     statement = "INSERT INTO foss (name, email) VALUES ('Held', 'held@example.org')"
@@ -181,7 +181,7 @@ async def test_nobody_waits_because_of_an_email_that_another_is_about_to_store(
     assert (await blocked).status_code == 201
 
 
-async def test_nobody_waits_because_of_a_record_that_another_is_changing(
+async def test_no_request_waits_for_a_record_that_another_is_changing(
     client: Client, engine: AsyncEngine
 ) -> None:
     for _ in range(3):
@@ -210,7 +210,7 @@ async def test_changes_of_one_record_that_come_together_are_all_made(client: Cli
         assert (await answer.get_json())["name"] == f"Name {number}"
 
 
-async def test_who_asks_for_what_is_not_there_gets_a_404_among_others(client: Client) -> None:
+async def test_a_call_for_a_missing_record_gets_a_404_within_a_batch(client: Client) -> None:
     await client.post("/foss", json=foss())
     paths = ["/foss/1", "/foss/2", "/foss/1", "/foss/99999999999999999999"]
     reads = await asyncio.gather(*(client.get(path) for path in paths))

@@ -20,7 +20,7 @@ from tests.integration.test_connection import GONE, Exchange, part
 
 LIMIT = 10_000
 ALL = 3 * LIMIT
-# As it is, before a test changes it.
+# The original, before a test changes it.
 LINGER_SECONDS = body_limits.LINGER_SECONDS
 KEY = "k" * 16
 NDJSON = "application/x-ndjson"
@@ -50,7 +50,7 @@ def budget(app: App) -> Budget:
 
 
 async def settle() -> None:
-    """Let every task go on until it waits for somebody else."""
+    """Let every task run until it waits."""
     for _ in range(50):
         await asyncio.sleep(0)
 
@@ -58,7 +58,7 @@ async def settle() -> None:
 async def until(holds: Callable[[], bool]) -> None:
     """Return once something holds."""
     async with asyncio.timeout(30):
-        while not holds():  # noqa: ASYNC110  # Nobody else is told.
+        while not holds():  # noqa: ASYNC110  # Polling: there is no event.
             await asyncio.sleep(0)
 
 
@@ -91,7 +91,7 @@ async def test_bodies_fill_the_budget_and_one_byte_more_has_the_largest_refused(
 
 @pytest.mark.limit("BODIES_BYTES")
 async def test_bodies_beyond_the_budget_are_refused_and_small_ones_are_not(running: App) -> None:
-    # As the limit that they share: three of them fit.
+    # For the shared limit: three of them fit.
     large = [Exchange(running, "/foss", "POST", **JSON) for _ in range(10)]
     tasks = []
     for exchange in large:
@@ -129,7 +129,7 @@ async def test_bodies_beyond_the_budget_are_refused_and_small_ones_are_not(runni
         (413, "POST", "/foss", {"content_length": str(LIMIT + 1)}),
     ],
 )
-async def test_what_is_answered_without_its_body_keeps_nothing_of_it(
+async def test_a_response_before_the_body_keeps_nothing_of_it(
     running: App,
     monkeypatch: pytest.MonkeyPatch,
     status: int,
@@ -169,7 +169,7 @@ async def test_an_answer_waits_a_moment_for_the_rest_of_a_body(
     assert limits.LINGER_SECONDS.value == LINGER_SECONDS
 
 
-async def test_a_client_that_leaves_releases_what_it_sent(running: App) -> None:
+async def test_a_client_that_disconnects_releases_its_body(running: App) -> None:
     early = Exchange(running, "/foss", "POST", **JSON)
     await early.run(part(b" " * 1000, more=True), GONE)
     late = Exchange(running, "/foss", "POST", **JSON)
@@ -214,7 +214,7 @@ async def test_no_byte_of_an_import_is_read_before_its_turn(running: App) -> Non
 async def test_an_import_whose_records_do_not_arrive_ends_when_another_waits(
     running: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # None of them has rested for so long when the other one begins to wait.
+    # None of them has paused that long when the other one begins to wait.
     monkeypatch.setattr(transfers, "SECONDS_FOR_OTHERS", 0.3)
     resting = [Exchange(running, "/foss", "POST", **LINES) for _ in range(limits.IMPORTS.value)]
     tasks = [asyncio.create_task(one.run(part(b"\n", more=True))) for one in resting]

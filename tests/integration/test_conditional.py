@@ -19,7 +19,7 @@ async def record(client: Client) -> str:
 
 
 @pytest.mark.parametrize("condition", ['"2"', 'W/"2"', '"1", "2"', "*"])
-async def test_what_has_not_changed_is_a_304_without_body(
+async def test_an_unchanged_record_is_a_304_without_body(
     client: Client, record: str, condition: str
 ) -> None:
     response = await client.get(record, headers={"If-None-Match": condition})
@@ -31,7 +31,7 @@ async def test_what_has_not_changed_is_a_304_without_body(
 
 
 @pytest.mark.parametrize("condition", ['"1"', '"22"', "2", '""', "nonsense"])
-async def test_what_has_changed_is_sent(client: Client, record: str, condition: str) -> None:
+async def test_a_changed_record_is_sent(client: Client, record: str, condition: str) -> None:
     response = await client.get(record, headers={"If-None-Match": condition})
 
     assert response.status_code == 200
@@ -74,7 +74,7 @@ async def test_a_record_that_is_gone_is_a_404_before_it_is_a_412(
     await error_of(response, 404, "RecordNotFound")
 
 
-async def test_a_stale_tag_is_told_before_a_taken_email(client: Client, record: str) -> None:
+async def test_a_stale_tag_takes_precedence_over_a_taken_email(client: Client, record: str) -> None:
     await client.post("/foss", json=foss(email="taken@example.org"))
     response = await client.put(
         record, json={"email": "taken@example.org"}, headers={"If-Match": '"1"'}
@@ -120,7 +120,7 @@ async def test_no_cache_may_keep_a_file(client: Client, accept: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/foss/1", "/docs/init.js"])
-async def test_a_304_repeats_who_may_keep_it(client: Client, record: str, path: str) -> None:
+async def test_a_304_repeats_cache_control(client: Client, record: str, path: str) -> None:
     whole = await client.get(path)
     headers = {"If-None-Match": whole.headers["ETag"]}
     unchanged = await client.get(path, headers=headers)
@@ -142,7 +142,7 @@ async def test_a_current_tag_in_if_none_match_is_a_412_and_changes_nothing(
     error = await error_of(response, 412, "PreconditionFailed")
 
     assert error["message"] == (
-        "`If-None-Match` excludes the present version of Foss with `id: 1`."
+        "`If-None-Match` excludes the current version of Foss with `id: 1`."
     )
     assert response.headers["ETag"] == '"2"'
     assert (await (await client.get(record)).get_json())["name"] == "Zed"
@@ -199,7 +199,9 @@ async def test_if_none_match_on_a_record_that_is_not_there_is_a_404(
     await error_of(response, 404, "RecordNotFound")
 
 
-async def test_if_none_match_is_told_before_a_taken_email(client: Client, record: str) -> None:
+async def test_if_none_match_takes_precedence_over_a_taken_email(
+    client: Client, record: str
+) -> None:
     await client.post("/foss", json=foss(email="taken@example.org"))
     headers = {"If-None-Match": "*"}
     response = await client.put(record, json={"email": "taken@example.org"}, headers=headers)
@@ -208,7 +210,7 @@ async def test_if_none_match_is_told_before_a_taken_email(client: Client, record
 
 
 async def test_a_condition_is_held_among_changes_that_share_a_statement(client: Client) -> None:
-    """Of changes that come together, those with a condition go alone."""
+    """Of concurrent changes, those with a condition are not batched."""
     for _ in range(5):
         await client.post("/foss", json=foss(name="Old"))
     answers = await asyncio.gather(

@@ -57,7 +57,7 @@ class Exchange:
         scope = self._scope | {"root_path": root_path}
 
         await self._app(scope, self.received.get, self.take)
-        # As a server does it behind every answer.
+        # Like a server after every response.
         self.received.put_nowait(GONE)
 
     async def take(self, event: Any) -> None:
@@ -73,7 +73,7 @@ class Exchange:
 
 
 class Views:
-    """Views that tell what became of them."""
+    """Views that record their outcome."""
 
     def __init__(self) -> None:
         self.begun = asyncio.Event()
@@ -116,7 +116,7 @@ async def running(settings: Settings, views: Views) -> AsyncIterator[Quart]:
 JSON = {"content_type": "application/json"}
 
 
-async def test_the_server_tells_that_the_client_goes(running: Quart, views: Views) -> None:
+async def test_the_server_reports_that_the_client_disconnects(running: Quart, views: Views) -> None:
     state: dict[str, Any] = {GIVE_UP: None}
     exchange = Exchange(running, "/wait", state=state)
     request = asyncio.create_task(exchange.run(part()))
@@ -172,7 +172,7 @@ async def test_a_body_that_comes_later_is_read(running: Quart, views: Views) -> 
         ({"content_length": "2", **JSON}, [part(b"1", more=True)]),
     ],
 )
-async def test_an_answer_is_given_up_where_its_client_goes(
+async def test_a_response_is_cancelled_if_its_client_disconnects(
     running: Quart, views: Views, headers: dict[str, str], messages: list[Any]
 ) -> None:
     exchange = Exchange(running, "/wait", "POST" if headers else "GET", **headers)
@@ -194,7 +194,9 @@ async def test_a_client_that_has_gone_before_is_not_answered(
     assert (views.begun.is_set(), exchange.sent) == (False, [])
 
 
-async def test_what_the_server_cancels_is_cancelled(running: Quart, views: Views) -> None:
+async def test_a_cancellation_by_the_server_cancels_the_request(
+    running: Quart, views: Views
+) -> None:
     task = asyncio.create_task(Exchange(running, "/wait").run(part()))
     await views.begun.wait()
     task.cancel()
@@ -270,14 +272,14 @@ async def test_a_stream_is_sent_part_by_part(running: Quart) -> None:
     assert [event.get("more_body", False) for event in exchange.sent[1:]] == [True, True, False]
 
 
-async def test_what_the_server_hands_on_after_the_answer_is_taken(running: Quart) -> None:
+async def test_messages_of_the_server_after_the_response_are_received(running: Quart) -> None:
     """hypercorn waits for that without an end, and with it the tasks of the connection."""
-    # Of a body with two ends nothing more is read before the answer.
+    # No more of a body with an ambiguous length is read before the response.
     two_ends = {"content_length": "9", "transfer_encoding": "chunked"}
     exchange = Exchange(running, "/elsewhere", "POST", **two_ends)
     await exchange.run(part(b"1", more=True))
     async with asyncio.timeout(30):
-        while not exchange.received.empty():  # noqa: ASYNC110  # Nobody else is told.
+        while not exchange.received.empty():  # noqa: ASYNC110  # Polling: there is no event.
             await asyncio.sleep(0)
 
     assert exchange.status == 404
@@ -291,7 +293,7 @@ async def test_only_so_many_views_run_at_a_time_and_health_is_answered_meanwhile
     many = REQUESTS_IN_PROGRESS.value
     requests = [Exchange(running, "/wait").run(part()) for _ in range(many)]
     running_ones = [asyncio.create_task(request) for request in requests]
-    while views.entered < many:  # noqa: ASYNC110  # Each view is told of its own beginning alone.
+    while views.entered < many:  # noqa: ASYNC110  # Polling: there is no event.
         await asyncio.sleep(0)
     beyond, health = Exchange(running, "/wait", x_request_id="mine"), Exchange(running, "/livez")
     await asyncio.gather(beyond.run(part()), health.run(part()))

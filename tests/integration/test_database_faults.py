@@ -68,7 +68,7 @@ async def test_a_request_waits_for_a_connection_and_is_a_503_if_it_gets_none(
         connection = await reads.connect()
         waiter = asyncio.create_task(app.test_client().get("/foss"))
         async with asyncio.timeout(30):
-            while not any(pool.waiting for pool in pools):  # noqa: ASYNC110  # Nobody else is told.
+            while not any(pool.waiting for pool in pools):  # noqa: ASYNC110  # Polling: there is no event.
                 await asyncio.sleep(0)
         await connection.close()
         in_time = await waiter
@@ -90,14 +90,14 @@ async def test_a_statement_that_ends_in_time_is_answered(
     async with (
         before_each_read(engine, WAIT),
         engine.connect() as gate,
-        client_with(settings, database_statement_timeout=seconds) as patient,
+        client_with(settings, database_statement_timeout=seconds) as slow,
     ):
         await gate.execute(text("SELECT pg_advisory_lock(42)"))
-        reading = asyncio.create_task(patient.get("/foss"))
+        reading = asyncio.create_task(slow.get("/foss"))
         await until(engine, WAITING, 1)
         await gate.execute(text("SELECT pg_advisory_unlock(42)"))
         response = await reading
-        reader = patient.app.database.reader()
+        reader = slow.app.database.reader()
         timeout = await reader.costly.scalar(text("SHOW statement_timeout"))
 
     assert response.status_code == 200

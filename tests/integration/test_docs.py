@@ -31,7 +31,7 @@ async def guarded(settings: Settings) -> AsyncIterator[Client]:
 
 
 class References(HTMLParser):
-    """What a page refers to, and what it has inline."""
+    """The references of a page, and its inline content."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -105,7 +105,7 @@ async def test_each_image_that_the_policy_would_not_let_in_has_another_in_its_pl
     theirs = selectors_with("data:", (FOLDER / ASSETS["swagger-ui.css"]).read_text())
     ours = selectors_with("url(", (FOLDER / ASSETS["page.css"]).read_text())
 
-    # Most are there twice: for the usual colors, and for a person's own.
+    # Most exist twice: for the usual colors, and for forced colors.
     assert theirs
     assert ours == theirs
 
@@ -151,7 +151,7 @@ async def test_no_two_parts_have_the_same_tag(guarded: Client) -> None:
 
 
 @pytest.mark.parametrize("path", ["/docs", "/docs/errors", *PARTS])
-async def test_head_says_what_get_would(guarded: Client, path: str) -> None:
+async def test_head_has_the_headers_of_get(guarded: Client, path: str) -> None:
     got, head = await guarded.get(path), await guarded.head(path)
     names = ("Content-Type", "Content-Length", "Content-Security-Policy", "ETag", "Cache-Control")
 
@@ -237,7 +237,7 @@ async def test_the_page_is_no_part_of_the_contract(guarded: Client) -> None:
     assert not [path for path in document["paths"] if path.startswith("/docs")]
 
 
-def test_swagger_ui_is_what_was_published() -> None:
+def test_swagger_ui_is_unchanged() -> None:
     lines = re.findall(r"^([0-9a-f]{64})  (.+)$", CHECKSUMS.read_text(), re.MULTILINE)
     listed = {name: checksum for checksum, name in lines}
     found = {

@@ -143,7 +143,7 @@ async def test_a_body_over_the_limit_is_a_413(client: Client) -> None:
     assert "Connection" not in response.headers
 
 
-async def test_an_unforeseen_error_tells_nothing(
+async def test_an_unexpected_error_has_no_details(
     settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     app = create_app(settings)
@@ -221,11 +221,11 @@ async def test_a_view_that_never_returns_is_a_504(settings: Settings) -> None:
 async def test_a_timeout_of_the_view_itself_is_not_taken_for_the_deadline(app: Quart) -> None:
     other = create_app(Settings(database_url=None))
 
-    @other.get("/impatient")
-    async def impatient() -> dict[str, Any]:
+    @other.get("/timeout")
+    async def timeout() -> dict[str, Any]:
         raise TimeoutError
 
-    error = await error_of(await other.test_client().get("/impatient"), 504, "DeadlineExceeded")
+    error = await error_of(await other.test_client().get("/timeout"), 504, "DeadlineExceeded")
 
     assert error["message"] == "The database took too long to answer."
 

@@ -18,7 +18,7 @@ from tests.integration.test_collection import fill, links
 NDJSON = {"Accept": "application/x-ndjson"}
 CSV = {"Accept": "text/csv"}
 FIELDS = ["id", "name", "email", "created_at", "updated_at"]
-# What a line, a cell or a JSON text could be torn by.
+# Characters that could break a line, a cell or a JSON text.
 HARD = [
     'a "quoted" name',
     "commas, and\ttabs",
@@ -93,7 +93,7 @@ async def test_lines_take_the_parameters_of_a_page(client: Client) -> None:
     assert excluded == [{"id": 1, "name": "Ada", "email": "Ada@example.org"}]
 
 
-async def test_lines_begin_where_a_cursor_is(client: Client) -> None:
+async def test_lines_begin_at_a_cursor(client: Client) -> None:
     await fill(client, 6)
     first = await client.get("/foss?limit=2&sort=-id")
     second = await client.get(links(first)["next"])
@@ -164,7 +164,7 @@ async def test_head_has_the_headers_alone(client: Client) -> None:
 
 
 @pytest.mark.parametrize("accept", ["application/x-ndjson", "text/csv"])
-async def test_what_fails_before_the_first_line_is_told(
+async def test_a_failure_before_the_first_line_is_an_error_response(
     client: Client, engine: AsyncEngine, accept: str
 ) -> None:
     invalid = await client.get("/foss?sort=id,-id", headers={"Accept": accept})
@@ -181,7 +181,9 @@ async def test_what_fails_before_the_first_line_is_told(
     await error_of(failed, 503, "DatabaseError")
 
 
-async def test_a_fifth_export_at_once_is_told_to_wait(app: App, client: Client) -> None:
+async def test_a_fifth_concurrent_export_gets_a_503_with_retry_after(
+    app: App, client: Client
+) -> None:
     database = app.database
     sessions = [database.bulk() for _ in range(4)]
     for session in sessions:

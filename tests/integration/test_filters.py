@@ -38,7 +38,7 @@ async def filled(app: App, engine: AsyncEngine) -> AsyncIterator[Client]:
 
 @pytest.mark.parametrize("sort", ["id", "-id", "name", "-name", "-name,id"])
 @pytest.mark.parametrize("q", [None, "same", "zqxjkv"])
-async def test_what_has_a_name_is_read_by_the_index_of_names(
+async def test_a_filter_by_name_uses_the_index_of_names(
     app: App, engine: AsyncEngine, filled: Client, sort: str, q: str | None
 ) -> None:
     query = {"name": "Same", "sort": sort, "limit": "7"} | ({"q": q} if q else {})
@@ -61,7 +61,7 @@ async def test_what_has_a_name_is_read_by_the_index_of_names(
     "sort", ["email", "-email", "created_at", "-updated_at", "created_at,name"]
 )
 @pytest.mark.parametrize("q", [None, "same"])
-async def test_what_has_a_name_is_costly_in_another_order(
+async def test_a_filter_by_name_is_costly_in_another_order(
     app: App, filled: Client, sort: str, q: str | None
 ) -> None:
     query = {"name": "Same", "sort": sort, "limit": "7"} | ({"q": q} if q else {})
@@ -75,7 +75,7 @@ async def test_what_has_a_name_is_costly_in_another_order(
 
 
 @pytest.mark.parametrize("sort", ["id", "email", "-created_at", "name,-created_at"])
-async def test_what_has_an_email_is_one_record_in_any_order(
+async def test_a_filter_by_email_finds_one_record_in_any_order(
     app: App, engine: AsyncEngine, filled: Client, sort: str
 ) -> None:
     for name in (None, "Same", "Other"):

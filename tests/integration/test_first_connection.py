@@ -48,7 +48,7 @@ def once_before(database: Database, statement: int, do: Callable[[Any], object])
 
 
 @pytest.mark.parametrize("statement", STATEMENTS)
-async def test_who_leaves_while_it_opens_ends_nobody_elses_wait(
+async def test_a_cancelled_first_request_ends_no_other_wait(
     database: Database, statement: int
 ) -> None:
     calls = [asyncio.ensure_future(select_revisions(database.health()))]

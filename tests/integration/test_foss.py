@@ -40,7 +40,7 @@ async def test_post_stores_a_record_and_answers_with_it(
     assert await stored(engine) == [(1, "Ada", "ada@example.org")]
 
 
-async def test_get_answers_what_post_answered(client: Client) -> None:
+async def test_get_returns_the_response_of_post(client: Client) -> None:
     created = await create(client)
     response = await client.get(f"/foss/{created['id']}")
 
@@ -102,7 +102,7 @@ async def test_fields_that_can_not_be_chosen_are_a_fault(
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH"])
-async def test_an_update_changes_what_it_names_and_nothing_else(
+async def test_an_update_changes_only_the_given_fields(
     client: Client, engine: AsyncEngine, method: str
 ) -> None:
     created = await create(client, email="ada@example.org")
@@ -186,7 +186,7 @@ async def test_an_update_to_its_own_email_is_no_conflict(client: Client) -> None
 
 
 @pytest.mark.parametrize("name", [" a b ", "\u3000\u6570\u636e", "a\n\tb", "\U0001f418\U0001f418"])
-async def test_white_space_beside_other_characters_is_stored_as_it_is(
+async def test_white_space_next_to_other_characters_is_stored_unchanged(
     client: Client, engine: AsyncEngine, name: str
 ) -> None:
     await create(client, name="Ada", email="ada@example.org")

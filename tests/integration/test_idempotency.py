@@ -7,8 +7,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service import limits
-from service import maintenance as chores
+from service import limits, maintenance
 from service.common.database.database import Database
 from service.common.idempotency import backend
 from service.common.idempotency.payloads import IdempotencyKeyHeader
@@ -43,7 +42,7 @@ async def test_a_repeated_request_gets_the_answer_of_the_first(
     assert await count(engine) == 1
 
 
-async def test_the_answer_stays_what_it_was(client: Client) -> None:
+async def test_the_response_is_unchanged(client: Client) -> None:
     json = foss()
     first = await client.post("/foss", json=json, headers=KEY)
     url = first.headers["Location"]
@@ -155,12 +154,12 @@ async def test_of_twins_at_the_same_time_one_is_done(client: Client, engine: Asy
     assert await count(engine) == 1
 
 
-async def test_while_the_first_is_running_its_twin_is_told_to_wait(
+async def test_while_the_first_is_running_a_repetition_is_a_409(
     client: Client, engine: AsyncEngine
 ) -> None:
     json = foss()
     async with engine.begin() as first:
-        # As a request that holds the key and has not come to its end.
+        # Like a request in progress that holds the key.
         session: Any = first
         assert await backend.lock_key(session, KEY["Idempotency-Key"])
         twin = await client.post("/foss", json=json, headers=KEY)
@@ -186,7 +185,7 @@ async def test_a_key_of_the_most_characters_is_taken(client: Client) -> None:
     assert statuses == [201, 422]
 
 
-def test_the_contract_tells_the_limits_of_a_key() -> None:
+def test_the_contract_has_the_limits_of_a_key() -> None:
     key = IdempotencyKeyHeader.contract().document["properties"]["Idempotency-Key"]
 
     assert key["maxLength"] == limits.IDEMPOTENCY_KEY_CHARACTERS.value
@@ -212,14 +211,14 @@ async def test_a_key_is_kept_for_24_hours(client: Client, engine: AsyncEngine) -
     assert await count(engine, "idempotencykey") == 1
 
 
-async def test_the_chores_delete_what_has_expired(
+async def test_maintenance_deletes_what_has_expired(
     app: App, client: Client, engine: AsyncEngine
 ) -> None:
     await client.post("/foss", json=foss(), headers=KEY)
     await age(engine, "24:00:01")
     await client.post("/foss", json=foss(), headers={"Idempotency-Key": "young"})
     database: Database = app.database
-    await chores.do(database)
+    await maintenance.do(database)
     async with engine.connect() as connection:
         left = (await connection.scalars(text("SELECT key FROM idempotencykey"))).all()
 
@@ -227,14 +226,14 @@ async def test_the_chores_delete_what_has_expired(
     assert await count(engine) == 2
 
 
-async def test_the_chores_delete_in_parts(
+async def test_maintenance_deletes_in_batches(
     app: App, client: Client, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(backend, "DELETED_KEYS", 2)
     for number in range(5):
         await client.post("/foss", json=foss(), headers={"Idempotency-Key": str(number)})
     await age(engine, "25:00:00")
-    await chores.do(app.database)
+    await maintenance.do(app.database)
 
     assert await count(engine, "idempotencykey") == 0
 

@@ -1,4 +1,4 @@
-"""Many records at once, all or none: NDJSON and CSV."""
+"""Bulk import, all or nothing: NDJSON and CSV."""
 
 import asyncio
 import csv
@@ -71,7 +71,7 @@ async def test_every_line_becomes_a_record(client: Client, media_type: str) -> N
 @pytest.mark.parametrize(
     "media_type", ["application/x-ndjson", "text/csv", "text/csv; escape=formula"]
 )
-async def test_what_is_exported_can_be_imported(
+async def test_an_export_can_be_imported(
     client: Client, engine: AsyncEngine, media_type: str
 ) -> None:
     for name in HARD:
@@ -142,8 +142,8 @@ async def test_faults_have_their_lines_and_nothing_is_stored(client: Client) -> 
         (4, "/email", "uniqueItems", "Email `taken@example.org` has already been taken"),
         (7, "", "required", "'email' is a required property"),
         (8, "", "type", "[1] is not of type 'object'"),
-        (9, "/name", "pattern", "A text can't hold U+0000"),
-        (10, "", "format", "The line is not valid JSON: the property 'name' is there twice"),
+        (9, "/name", "pattern", "The character U+0000 can't be stored"),
+        (10, "", "format", "The line is not valid JSON: the property 'name' is duplicated"),
         (11, "", "format", "The line is not valid JSON: Expecting value, at column 10"),
         (
             12,
@@ -201,9 +201,9 @@ async def test_faults_of_csv_have_the_lines_that_an_editor_shows(client: Client)
         (12, "format"),
         (13, "format"),
     ]
-    assert found[1][3] == "1 fields, where the first line has 2"
+    assert found[1][3] == "The line has 1 fields, the first line has 2"
     assert found[4][3] == "Byte 0 is not UTF-8"
-    not_csv = "Not CSV as RFC 4180 has it: a {} is where none may be"
+    not_csv = "Not valid CSV (RFC 4180): a {} is not allowed here"
     assert {found[place][3] for place in (3, 6, 7)} == {not_csv.format("quotation mark")}
     assert found[8][3] == not_csv.format("carriage return")
     assert found[9][3] == "A quotation mark is not closed"
@@ -213,19 +213,19 @@ async def test_faults_of_csv_have_the_lines_that_an_editor_shows(client: Client)
 @pytest.mark.parametrize(
     ("head", "sentence"),
     [
-        ("", "There is no line with the names of the fields"),
-        ("name,email,name", "The name 'name' is there twice"),
+        ("", "The line with the names of the fields is missing"),
+        ("name,email,name", "The name 'name' is duplicated"),
         ("name", "'email' is a required property"),
         ("name,email,colour", "Additional properties are not allowed ('colour' was unexpected)"),
         ("Name,Email", "'name' is a required property"),
         ('"",""', "'name' is a required property"),
-        ("\n\n", "There is no line with the names of the fields"),
-        ('"na"me,email', "Not CSV as RFC 4180 has it: a quotation mark is where none may be"),
+        ("\n\n", "The line with the names of the fields is missing"),
+        ('"na"me,email', "Not valid CSV (RFC 4180): a quotation mark is not allowed here"),
         ("n" * 10_001, "The line is longer than 10000 bytes"),
         (b"na\xffme,email", "Byte 2 is not UTF-8"),
     ],
 )
-async def test_a_first_line_that_does_not_name_the_fields_is_told(
+async def test_a_first_line_without_field_names_is_a_fault(
     client: Client, head: str | bytes, sentence: str
 ) -> None:
     line = head.encode() if isinstance(head, str) else head
@@ -245,7 +245,7 @@ async def test_lines_of_commas_alone_count(client: Client) -> None:
 @pytest.mark.parametrize(
     ("head", "name"), [("name;email", "`;`"), ("name\temail", "a tab"), ("sep=;", "`;`")]
 )
-async def test_another_separator_is_told(client: Client, head: str, name: str) -> None:
+async def test_another_separator_is_a_fault(client: Client, head: str, name: str) -> None:
     found = await faults_of(await post(client, f"{head}\r\nAda;a@b.org\r\n"))
 
     assert found == [
@@ -253,7 +253,7 @@ async def test_another_separator_is_told(client: Client, head: str, name: str) -
     ]
 
 
-async def test_the_first_hundred_faults_are_told_in_the_order_of_their_lines(
+async def test_the_first_hundred_faults_are_reported_in_the_order_of_their_lines(
     client: Client,
 ) -> None:
     good = [foss() for _ in range(30)]
@@ -267,7 +267,7 @@ async def test_the_first_hundred_faults_are_told_in_the_order_of_their_lines(
     assert await stored(client) == []
 
 
-async def test_a_line_that_is_too_long_is_told(client: Client) -> None:
+async def test_a_line_that_is_too_long_is_a_fault(client: Client) -> None:
     long = b'{"name": "' + b"n" * 20_000 + b'", "email": "n@example.org"}\n'
     lines = await faults_of(await post(client, b"\n" + long + b"[]\n" + long, NDJSON))
     cells = await faults_of(await post(client, b'name,email\n"' + b"n\n" * 10_000 + b"x"))
@@ -318,12 +318,12 @@ async def test_a_repeated_import_gets_the_answer_of_the_first(client: Client) ->
     assert len(await stored(client)) == 2
 
 
-async def test_nobody_sees_an_import_before_it_is_complete(
+async def test_an_import_is_invisible_until_it_is_complete(
     app: Quart, client: Client, engine: AsyncEngine
 ) -> None:
     lines = ndjson_of([foss() for _ in range(12_000)])
     async with engine.begin() as connection:
-        # The last of the file waits here, and all before it is there, but for everybody else.
+        # The end of the file is not sent; all before it is stored, but not visible to others.
         last = json.loads(lines.splitlines()[-1])["email"]
         statement = "INSERT INTO foss (name, email) VALUES ('rival', :email)"
         await connection.execute(text(statement), {"email": last})

@@ -65,11 +65,11 @@ async def test_the_first_names_are_in_the_message(client: Client) -> None:
     most = limits.FAULT_NAMES.value
 
     for number in (most, most + 1):
-        strangers = {f"stranger{index}": 1 for index in range(number)}
+        unknowns = {f"unknown{index}": 1 for index in range(number)}
         error = await error_of(
-            await client.post("/foss", json=foss(**strangers)), 422, "InvalidAPIRequest"
+            await client.post("/foss", json=foss(**unknowns)), 422, "InvalidAPIRequest"
         )
-        assert "".join(error["message"]).count("'stranger") == most
+        assert "".join(error["message"]).count("'unknown") == most
 
 
 @pytest.mark.limit("QUOTED_CHARACTERS")

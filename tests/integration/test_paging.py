@@ -85,7 +85,7 @@ async def test_a_record_that_stays_is_on_one_page_in_its_place(
         seen += await response.get_json()
         url = relation(response.headers.get("Link", ""), "next")
         async with engine.begin() as connection:
-            # Somebody else inserts one and deletes one, between any two pages.
+            # Another client inserts one and deletes one between two pages.
             if waiting:
                 await connection.execute(INSERT, [waiting.pop()])
             await connection.execute(
@@ -105,7 +105,7 @@ async def test_a_record_that_stays_is_on_one_page_in_its_place(
 async def check_the_way_back(client: Client, query: str, kept: list[tuple[str, int]]) -> None:
     """Walk to the last page and back to the first: all that stayed is there again, once."""
     found: list[dict[str, Any]] = []
-    # Nobody writes any more, so the last page is not empty but where all are.
+    # Without concurrent writes, the last page is empty only if all are.
     last, following = query, await next_of(client, query)
     while following:
         last, following = following, await next_of(client, following)

@@ -33,7 +33,7 @@ from tests.factories import foss
 from tests.integration.test_batching import LOCKED, WAIT, WAITING, before_each_read, held, run
 from tests.waiting import until
 
-# Of the kind that can cost much, whatever they find.
+# Costly reads, whatever they find.
 IS_COSTLY = "current_query() ~* 'ilike|count|by foss.created_at.*, foss.email'"
 # Parts of every record, each another one for the service.
 PAIRS = ("pr", "ro", "oj", "je", "ec", "ct", "ex", "xa", "am", "mp")
@@ -71,8 +71,8 @@ def pool_of(app: App, work: Work) -> WorkPool:
 
 
 @pytest.fixture(autouse=True)
-def _patient(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let cheap reads take long, but for the tests of that: a machine may be slow."""
+def _slow_cheap_reads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let cheap reads take long, except in the tests of that: the machine may be slow."""
     limit = request.node.get_closest_marker("limit")
     if limit is None or "CHEAP_READ_MILLISECONDS" not in limit.args:
         monkeypatch.setattr(database, "CHEAP_READ_SECONDS", 60)
@@ -176,7 +176,7 @@ async def test_connections_are_given_out_in_the_order_of_arrival(database_url: s
     assert pool.waiting == 0
 
 
-async def test_who_waits_for_a_turn_waits_no_longer_in_all(database_url: str) -> None:
+async def test_a_request_that_waits_for_its_turn_waits_no_longer_in_all(database_url: str) -> None:
     pooled = create_engine(
         database_url,
         statement_timeout=0,
@@ -203,7 +203,7 @@ async def test_who_waits_for_a_turn_waits_no_longer_in_all(database_url: str) ->
         async with asyncio.timeout(30):
             while pool.timeout() == 0.5:  # noqa: ASYNC110  # As above.
                 await asyncio.sleep(0)
-        # What the second has left for the queue.
+        # The time that the second has left for the queue.
         left = pool.timeout()
         await second
     await pooled.dispose()
@@ -225,7 +225,7 @@ async def test_a_plain_read_that_takes_too_long_is_repeated_too(
 
 
 @pytest.mark.limit("CHEAP_READ_MILLISECONDS")
-async def test_a_cheap_read_that_takes_too_long_goes_on_as_a_costly_one(
+async def test_a_cheap_read_that_takes_too_long_is_restarted_as_a_costly_one(
     settings: Settings, engine: AsyncEngine, empty_database: None
 ) -> None:
     what = f"{WAIT} WHERE current_query() ~ 'ORDER BY foss.name DESC'"
@@ -386,7 +386,7 @@ async def test_the_statements_of_an_idempotency_key_have_the_deadline_of_the_req
     await error_of(response, 504, "DeadlineExceeded")
 
 
-async def test_what_waits_for_a_lock_leaves_connections_for_the_others(
+async def test_writes_that_wait_for_a_lock_leave_connections_for_others(
     settings: Settings, engine: AsyncEngine, client: Client
 ) -> None:
     for _ in range(3):
@@ -454,7 +454,7 @@ async def test_a_write_with_an_idempotency_key_waits_a_shorter_time(
 ) -> None:
     lock_limit = limits.KEYED_LOCK_MILLISECONDS._replace(value=milliseconds)
     monkeypatch.setattr(limits, "KEYED_LOCK_MILLISECONDS", lock_limit)
-    # So that no other limit ends the wait.
+    # So that no other limit ends the wait first.
     monkeypatch.setitem(LOCK_TIMEOUTS, Work.TRANSACTIONS, "0")
     in_the_way, headers = foss(email="held@example.org"), {"Idempotency-Key": "one"}
     async with running(settings) as (_, client):
@@ -523,7 +523,7 @@ async def test_readiness_needs_no_connection_that_others_hold(settings: Settings
             await connection.close()
 
 
-async def test_a_deadline_in_the_queue_frees_the_place_and_its_cause_is_told(
+async def test_a_deadline_in_the_queue_frees_the_place_and_its_cause_is_logged(
     settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     configure_logs(settings)
@@ -542,7 +542,7 @@ async def test_a_deadline_in_the_queue_frees_the_place_and_its_cause_is_told(
     assert "s for a shared statement that was not sent yet; pool `costly reads`: 1 of 1" in log
 
 
-async def test_the_cause_of_a_full_pool_is_told(
+async def test_the_cause_of_a_full_pool_is_logged(
     settings: Settings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     configure_logs(settings)
@@ -555,13 +555,13 @@ async def test_the_cause_of_a_full_pool_is_told(
     assert cause in capsys.readouterr().out
 
 
-async def test_the_cause_of_a_statement_that_never_returns_is_told(
+async def test_the_cause_of_a_statement_that_never_returns_is_logged(
     settings: Settings, gate: AsyncConnection, capsys: pytest.CaptureFixture[str]
 ) -> None:
     del gate
     configure_logs(settings)
     async with running(settings, request_timeout=0.2) as (app, client):
-        # So that the time is that of the statement alone.
+        # So that the time is only that of the statement.
         async with engine_of(app, Work.COSTLY).connect():
             pass
         await error_of(await client.get(COSTLY), 504, "DeadlineExceeded")
@@ -573,7 +573,7 @@ async def test_the_cause_of_a_statement_that_never_returns_is_told(
     assert "statement timeout; waited 0.1 s for a statement; pool `costly reads`: 1 of 1" in log
 
 
-async def test_the_cause_of_a_commit_that_fails_is_told(
+async def test_the_cause_of_a_failed_commit_is_logged(
     settings: Settings,
     engine: AsyncEngine,
     client: Client,

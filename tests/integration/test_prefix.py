@@ -49,7 +49,7 @@ async def test_the_urls_that_are_handed_out_have_the_prefix_and_work(
 
     assert location == f"{prefix}/foss/1"
     assert link.startswith(f"{prefix}/foss?limit=2&after=")
-    # As a proxy passes them on that strips the prefix, and as they are.
+    # As passed on by a proxy that strips the prefix, and unchanged.
     for strip in (len(prefix), 0):
         assert (await get(client, location[strip:])).status_code == 200
         second = await (await get(client, link[strip:])).get_json()

@@ -80,7 +80,7 @@ async def test_several_lines_are_one_list(app: Quart, lines: list[str], media_ty
         assert prefers_problem() == (media_type == PROBLEM)
 
 
-async def test_both_tell_the_same_facts(client: Client) -> None:
+async def test_both_have_the_same_facts(client: Client) -> None:
     headers = {"X-Request-ID": "me"}
     json = {"name": "x", "email": 1}
     envelope = await client.post("/foss", json=json, headers=headers)
@@ -100,7 +100,7 @@ async def test_both_tell_the_same_facts(client: Client) -> None:
     }
 
 
-async def test_the_instance_is_what_was_asked_for(client: Client) -> None:
+async def test_the_instance_is_the_requested_path(client: Client) -> None:
     _, problem = await answer(client, PROBLEM, "/fo%20ss/%C3%BC?x=1")
 
     assert problem["instance"] == "/fo%20ss/%C3%BC"
@@ -114,7 +114,7 @@ async def test_an_error_says_that_accept_matters(client: Client) -> None:
         assert "Accept" in response.headers["Vary"].split(", ")
 
 
-async def test_what_a_problem_leads_to_is_there(client: Client) -> None:
+async def test_the_links_of_a_problem_resolve(client: Client) -> None:
     page = await (await client.get("/docs/errors")).get_data(as_text=True)
     kinds = {kind.__name__ for kind in JSONException.__subclasses__()}
     types = load_schemas()["common/error.json"].document["properties"]["error"]["properties"]

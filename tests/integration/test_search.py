@@ -58,7 +58,7 @@ SORTS = ("id", "-id", "-name", "created_at", "name,-email", "updated_at,name")
 
 @dataclass(frozen=True)
 class Statement:
-    """What the service sent, and with the connections of which kind of work."""
+    """The statements of the service, and the kind of work of their connections."""
 
     sql: str
     values: Any
@@ -92,7 +92,7 @@ async def filled(app: App, engine: AsyncEngine) -> AsyncIterator[list[dict[str, 
     """Return the records of a table that the planner knows; it is empty afterwards."""
     async with engine.connect() as connection:
         await connection.execution_options(isolation_level="AUTOCOMMIT")
-        # What is not yet durable, VACUUM does not mark as visible to all.
+        # VACUUM does not mark rows as all-visible before they are durable.
         await connection.execute(text("SET synchronous_commit = on"))
         await connection.execute(text("TRUNCATE foss RESTART IDENTITY"))
         await connection.execute(text(FILL))
@@ -145,7 +145,7 @@ async def test_a_search_reads_little_more_than_the_cheaper_way(
 ) -> None:
     client = app.test_client()
     ordered = in_order(filled, sort)
-    # No index alone has the end of a step in an order of several columns: it is read twice.
+    # No index has the end of a step in an order of several columns: it is read twice.
     again = 1 if "," in sort else 0
     for q, named in NAMED.items():
         with statements(app) as sent:
@@ -185,7 +185,7 @@ def _stored(node: dict[str, Any]) -> int:
     return round(own) + sum(map(_stored, node.get("Plans", ())))
 
 
-async def test_the_statistics_say_what_it_takes_to_read_in_an_order(
+async def test_the_statistics_give_the_cost_of_reading_in_an_order(
     app: App, filled: list[dict[str, Any]]
 ) -> None:
     expected = {
@@ -264,7 +264,7 @@ async def test_exact_filters_narrow_a_search(app: App, filled: list[dict[str, An
         assert [one["id"] for one in found] == ([] if q == "zqxjkv" else [record["id"]])
 
 
-async def test_what_clients_search_for_makes_no_new_statements(
+async def test_different_searches_share_their_statements(
     app: App, filled: list[dict[str, Any]]
 ) -> None:
     client = app.test_client()

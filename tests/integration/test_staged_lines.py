@@ -78,7 +78,7 @@ async def test_nothing_is_stored_before_all_is_read_and_each_line_once() -> None
 async def test_nothing_more_is_checked_after_a_hundred_faults_up_to_that_line() -> None:
     steps = Steps(taken=limits.FAULTS.value // 2)
     with pytest.raises(InvalidAPIRequest) as refused:
-        # What is wrong behind these lines does not count.
+        # Faults after these lines do not count.
         await read(ndjson(4 * STAGED_RECORDS), b"[]\n" * 60).store(steps)
     lines = [fault.line for fault in refused.value.faults]
 

@@ -117,5 +117,5 @@ async def test_other_fields_leave_no_more_statements_than_a_connection_keeps(
         count = await connection.scalar(text("SELECT count(*) FROM pg_prepared_statements"))
 
     assert len(asked) > PREPARED + 10
-    # Those that the pool itself has are beside them.
+    # In addition to the pool's own.
     assert PREPARED / 2 < count <= PREPARED + 10

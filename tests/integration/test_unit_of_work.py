@@ -18,7 +18,7 @@ from service.settings import Settings
 from tests.envelope import error_of
 from tests.factories import foss
 
-# A view of one statement needs a transaction where it is not the only one.
+# A view with one statement needs a transaction if it is not the only one.
 KEY = {"Idempotency-Key": "a"}
 
 
@@ -91,7 +91,7 @@ async def test_a_transaction_after_a_write_without_one_is_refused(
 
 
 class Stuck:
-    """A session whose rollback is never answered, as where a network swallows everything."""
+    """A session whose rollback never returns, as if the network dropped everything."""
 
     def __init__(self, session: AsyncSession, fault: Exception) -> None:
         self._fault = fault

@@ -17,7 +17,7 @@ import psutil
 from tests.ops.project import ROOT
 
 SECONDS = 300
-# Of what is shown of a command's output.
+# The end of a command's output that is shown.
 LONGEST = 3000
 # Of a refusal, with what a command says before it.
 MOST_LINES = 6
@@ -25,7 +25,7 @@ MOST_LINES = 6
 
 @dataclass(frozen=True)
 class Result:
-    """What a command returned and printed."""
+    """The exit code and the output of a command."""
 
     code: int
     stdout: str
@@ -44,12 +44,12 @@ class Checkout:
 
     @property
     def state(self) -> Path:
-        """Where the stack keeps its files."""
+        """The state folder of the stack."""
         return self.directory / ".local"
 
     @property
     def url(self) -> str:
-        """Where the stack answers."""
+        """The URL of the stack."""
         return f"http://127.0.0.1:{self.environment['HTTP_PORT']}"
 
     def as_root(self) -> Self:
@@ -105,7 +105,7 @@ class Checkout:
             return [record["name"] for record in json.load(answer)]
 
     def processes(self) -> list[psutil.Process]:
-        """Return the processes that work in the checkout or were told its name."""
+        """Return the processes that run in the checkout or have its name in their arguments."""
         found = []
         for process in psutil.process_iter():
             with suppress(psutil.Error):

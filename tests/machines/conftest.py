@@ -14,7 +14,7 @@ from tests.machines.checkout import Checkout, copy_sources, succeeded
 from tests.ports import free_port
 
 TESTER = "flusk-tester"
-# Debian's for an ordinary user, who has no /usr/sbin.
+# Debian's PATH for an ordinary user, without /usr/sbin.
 PATH = "/usr/local/bin:/usr/bin:/bin"
 
 Clone = Callable[..., Checkout]

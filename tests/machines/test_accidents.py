@@ -35,12 +35,12 @@ def test_after_a_power_cut_the_next_start_finds_the_data(clone: Clone) -> None:
     checkout.up()
     checkout.create("Ada", "ada@example.org")
     checkout.kill()
-    # The processes of after the restart may have the numbers of before.
-    stranger = checkout.begin("sleep", "300")
+    # After a restart, other processes may have the old process ids.
+    other = checkout.begin("sleep", "300")
     files = [*checkout.state.rglob("*.pid")]
     for file in files:
         first, newline, rest = file.read_text().partition("\n")
-        file.write_text(f"{stranger.pid}{newline}{rest}")
+        file.write_text(f"{other.pid}{newline}{rest}")
         assert first.isdecimal()
     try:
         assert {file.name for file in files} >= {"postmaster.pid", "supervisor.pid"}
@@ -48,11 +48,11 @@ def test_after_a_power_cut_the_next_start_finds_the_data(clone: Clone) -> None:
         assert checkout.find("example.org") == ["Ada"]
         succeeded(checkout.just("ps"))
         succeeded(checkout.just("down"))
-        assert psutil.pid_exists(stranger.pid)
-        assert stranger.poll() is None
+        assert psutil.pid_exists(other.pid)
+        assert other.poll() is None
     finally:
-        stranger.kill()
-        stranger.communicate()
+        other.kill()
+        other.communicate()
 
 
 @contextmanager

@@ -1,6 +1,6 @@
-"""Other Debian systems, with an ordinary user who may use sudo: `-m debian`.
+"""Other Debian systems, with an ordinary user with sudo: `-m debian`.
 
-A system is made once, in /var/tmp, and each test works on a copy that is gone after it.
+A system is created once, in /var/tmp, and each test works on a temporary copy.
 """
 
 import os
@@ -127,7 +127,7 @@ def test_the_lines_of_the_readme_work(suite: str, sources: Path) -> None:
     assert re.search(r"\d+ passed", done.text)
 
 
-def test_after_sudo_an_ordinary_user_is_told_what_to_do(sources: Path) -> None:
+def test_after_sudo_the_message_for_an_ordinary_user_has_a_remedy(sources: Path) -> None:
     done = run(
         "trixie",
         sources,

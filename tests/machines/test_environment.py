@@ -1,4 +1,4 @@
-"""What a person's shell sets: locales, and variables for other programs."""
+"""A user's environment: locales, and variables for other programs."""
 
 from pathlib import Path
 

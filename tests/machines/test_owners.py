@@ -36,7 +36,7 @@ def owners(directory: Path) -> dict[Path, int]:
     return {path: path.lstat().st_uid for path in directory.rglob("*")}
 
 
-def test_what_root_once_ran_is_told_to_the_user_and_stays_roots(clone: Clone) -> None:
+def test_files_of_root_are_reported_to_the_user_and_unchanged(clone: Clone) -> None:
     checkout = clone("sudo")
     root = checkout.as_root()
     succeeded(root.just("up", "local"))

@@ -8,7 +8,7 @@ import pytest
 from tests.machines.checkout import Checkout, git, refused, succeeded
 from tests.machines.conftest import PATH, Clone
 
-# In two names, for a socket's path holds about 100 bytes and a long one is put elsewhere.
+# Two names, because a socket's path is limited to about 100 bytes.
 SHORT = "c++ R&D C# it's x(1) %2Fx"
 LONG = f"{SHORT} " + r'"q" $HOME ${HOME} `id` ;s \b [a] {b} |<>,=@!~^*? ä 漢 ' + "long" * 10
 

@@ -63,11 +63,11 @@ def test_a_second_start_needs_no_network(clone: Clone) -> None:
     checkout = clone("offline", HOME="/nonexistent")
     curl = f"curl -sS --fail {checkout.url}/foss"
     commands = f"./just up local && {curl} && ./just ps && ./just down"
-    assert without_network(checkout, commands).strip().endswith("The data stay.")
+    assert without_network(checkout, commands).strip().endswith("The data are kept.")
 
 
 def without_network(checkout: Checkout, commands: str) -> str:
-    """Run the commands where there is nothing but a loopback address."""
+    """Run the commands with only a loopback address."""
     user = f"setpriv --reuid {checkout.uid} --regid {checkout.gid} --clear-groups"
     inside = f"ip link set lo up && exec {user} sh -c {shlex.quote(commands)}"
     path = f"{checkout.environment['PATH']}:/usr/sbin:/sbin"

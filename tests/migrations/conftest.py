@@ -1,4 +1,4 @@
-"""Databases of their own for the migrations, beside the one that the other tests share."""
+"""Separate databases for the migrations."""
 
 import os
 from collections.abc import AsyncIterator

@@ -60,7 +60,7 @@ def merged(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("start", ["base", "left", "left right"])
-async def test_the_pending_sql_goes_on_from_any_side_of_a_merge(
+async def test_the_pending_sql_continues_from_any_side_of_a_merge(
     empty_url: str, merged: Path, capsys: pytest.CaptureFixture[str], start: str
 ) -> None:
     for revision in () if start == "base" else start.split():
@@ -93,7 +93,7 @@ async def test_going_back_from_a_merge_takes_back_the_merge_alone(
     [migrations.upgrade, migrations.print_pending, migrations.check],
     ids=lambda run: run.__name__,
 )
-async def test_branches_that_nobody_joined_are_one_sentence(
+async def test_unmerged_branches_are_one_message(
     empty_url: str, merged: Path, run: Callable[[Config], None]
 ) -> None:
     (merged / "both.py").unlink()
@@ -110,7 +110,7 @@ async def test_a_migration_that_is_missing_is_one_sentence(empty_url: str, tmp_p
 
 
 async def test_going_back_from_nothing_is_one_sentence(empty_url: str) -> None:
-    with pytest.raises(CommandError, match="nothing to go back from"):
+    with pytest.raises(CommandError, match="nothing to revert"):
         await alembic(migrations.downgrade, empty_url)
 
     assert await tables(empty_url) == set()
@@ -154,7 +154,7 @@ async def test_the_database_of_another_project_with_migrations_is_refused_by_nam
     assert await tables(empty_url) == {"alembic_version", "orders"}
 
 
-async def test_a_database_with_other_tables_is_migrated_only_if_told(empty_url: str) -> None:
+async def test_a_database_with_other_tables_is_migrated_only_with_force(empty_url: str) -> None:
     await run_sql(empty_url, "CREATE EXTENSION pg_trgm", "CREATE TABLE orders ()")
     with pytest.raises(CommandError, match=r"has tables \(orders\) .* migrate --force"):
         await alembic(migrations.upgrade, empty_url)
@@ -171,7 +171,7 @@ async def test_a_database_with_other_tables_is_migrated_only_if_told(empty_url: 
     assert {"orders", "foss"} <= await tables(empty_url)
 
 
-async def test_what_a_migration_leaves_behind_is_named(empty_url: str, tmp_path: Path) -> None:
+async def test_objects_left_by_a_downgrade_are_named(empty_url: str, tmp_path: Path) -> None:
     write(tmp_path, "moody", head(), ENUM)
     with pytest.raises(CommandError, match=r"this is left: type public\.mood\."):
         await alembic(using(tmp_path, migrations.check), empty_url)
@@ -264,7 +264,7 @@ def test_a_revision_takes_any_message(tmp_path: Path, message: str) -> None:
 
 @pytest.mark.parametrize("message", ["", " \n", "a\0b"])
 def test_a_revision_without_a_message_is_refused(message: str) -> None:
-    with pytest.raises(LocalCommandError, match="Say what the migration does"):
+    with pytest.raises(LocalCommandError, match="Describe the migration"):
         local_migrations.revise(Settings(), [message])
 
 
@@ -289,5 +289,5 @@ async def test_a_missing_right_is_one_sentence(postgres: str, empty_url: str) ->
 
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == (
-        "The database refused: permission denied for schema public"
+        "The database reported an error: permission denied for schema public"
     )

@@ -1,4 +1,4 @@
-"""The migrations on real, empty databases: forwards, backwards, at once, and as SQL."""
+"""The migrations on empty databases: upgrade, downgrade, concurrently, and as SQL."""
 
 import asyncio
 import io
@@ -286,12 +286,12 @@ async def test_each_migration_has_a_lock_timeout_and_a_transaction_of_its_own(
 async def test_a_migration_that_waits_for_a_table_gives_up(empty_url: str, tmp_path: Path) -> None:
     """The migration shortens the wait, which is the only way to see it end without waiting."""
     await alembic(command.upgrade, empty_url, "head")
-    impatient = (
+    short_wait = (
         "op.execute(\"SELECT set_config('lock_timeout', '1ms', true)"
         " WHERE current_setting('lock_timeout') <> '0'\");"
         ' op.add_column("foss", sa.Column("more", sa.Text()))'
     )
-    config = config_with(empty_url, tmp_path, impatient)
+    config = config_with(empty_url, tmp_path, short_wait)
     async with connect(empty_url) as connection, connection.transaction():
         await connection.execute("LOCK TABLE foss IN ACCESS SHARE MODE")
         with pytest.raises(Exception, match="canceling statement due to lock timeout"):
@@ -394,7 +394,7 @@ def test_squawk_finds_nothing_dangerous_in_the_printed_sql(revisions: str) -> No
         ("ALTER TABLE foss RENAME COLUMN name TO title;", "renaming-column"),
     ],
 )
-def test_squawk_would_find_what_is_dangerous(statement: str, rule: str) -> None:
+def test_squawk_would_find_a_dangerous_migration(statement: str, rule: str) -> None:
     result = squawk(sql() + statement)
 
     assert result.returncode == 1
@@ -402,7 +402,7 @@ def test_squawk_would_find_what_is_dangerous(statement: str, rule: str) -> None:
 
 
 def creates_tables(text: str) -> bool:
-    """Return whether a source text makes tables beside the migrations."""
+    """Return whether a source text creates tables outside of the migrations."""
     return "create_all" in text
 
 

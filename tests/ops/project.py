@@ -34,12 +34,12 @@ class Project:
 
     @property
     def port(self) -> int:
-        """Where `just up` listens."""
+        """The address of `just up`."""
         return int(self.environment["HTTP_PORT"])
 
     @property
     def url(self) -> str:
-        """Where the service answers."""
+        """The URL of the service."""
         return f"http://127.0.0.1:{self.port}"
 
     def just(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -75,7 +75,7 @@ def copy_project(directory: Path) -> Project:
     for name in COPIED:
         source = ROOT / name
         if source.is_dir():
-            # With what is compiled already, which is as old as its source in the copy too.
+            # Including compiled files, whose times match those of their sources.
             shutil.copytree(source, directory / name)
         else:
             shutil.copy(source, directory / name)

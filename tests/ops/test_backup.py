@@ -57,7 +57,7 @@ def make_database(postgres: str) -> Iterator["Databases"]:
 
 
 class Databases:
-    """Databases beside the one that the other tests share."""
+    """Databases in addition to the shared one."""
 
     def __init__(self, postgres: str) -> None:
         self.postgres = postgres
@@ -167,7 +167,7 @@ def test_an_ordinary_role_restores_and_leaves_the_extensions_as_they_are(
     assert sql(superuser, "SELECT name FROM foss") == "Ada\n"
 
 
-def test_what_others_own_makes_a_restore_fail_as_a_whole(
+def test_objects_of_other_owners_make_a_restore_fail_atomically(
     make_database: Databases, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     superuser, ordinary = make_database.of_ordinary_role()
@@ -206,7 +206,7 @@ def test_a_torn_file_changes_nothing(make_database: Databases, tmp_path: Path, k
         "CREATE TABLE orders (); CREATE TABLE alembic_version AS SELECT 'abc' AS version_num",
     ],
 )
-def test_the_database_of_another_project_is_refused_by_name_unless_told(
+def test_the_database_of_another_project_is_refused_by_name_without_force(
     make_database: Databases, tmp_path: Path, capfd: pytest.CaptureFixture[str], foreign: str
 ) -> None:
     mine, theirs, file = make_database(migrated=True), make_database(), tmp_path / "a.dump"
@@ -257,11 +257,11 @@ def test_a_folder_without_room_or_right_is_one_sentence_and_nothing_stays(
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_text("before")
     for name, reason in (
-        ("folder", "it is there, and is not a file"),
+        ("folder", "it exists and is not a file"),
         ("none/a.dump", "No such file or directory"),
         ("file/a.dump", "Not a directory"),
         ("/proc/a.dump", "No such file or directory"),
-        ("/dev/null", "it is there, and is not a file"),
+        ("/dev/null", "it exists and is not a file"),
     ):
         with pytest.raises(CommandError, match=reason):
             save(url, tmp_path / name)

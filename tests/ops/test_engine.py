@@ -24,9 +24,9 @@ DENIED = (
     "unix:///var/run/docker.sock: Get http://%2Fvar%2Frun%2Fdocker.sock/v1.50/containers/json: "
     "dial unix /var/run/docker.sock: connect: permission denied"
 )
-# As an engine that hangs leaves it: docker waits for its plugin, and that waits for ever.
+# Like an engine that hangs: docker waits for its plugin, which waits forever.
 HANGS = 'sleep 600 & echo $! >"$0.pid"; wait'
-# Fakes that nobody can ask, each with what a person reads.
+# Fakes that do not answer, each with the message for the user.
 SILENT = {
     f"echo '{DENIED}' >&2; exit 1": "permission denied: /var/run/docker.sock",
     HANGS: "did not answer within",
@@ -48,7 +48,7 @@ STOPPED[
 # An engine that answers, with a compose that will not do.
 UNFIT = {
     "[ $1 = ps ] || { echo \"docker: 'compose' is not a docker command.\" >&2; exit 1; }": (
-        "not its plugin compose"
+        "plugin compose is not installed"
     ),
     "[ $1 = ps ] || echo 1.29.2": "is 1.29.2",
     "[ $1 = ps ] || echo v2.19.1": "is v2.19.1",
@@ -84,7 +84,7 @@ def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Fake:
 
 
 @pytest.mark.parametrize("script", SILENT | STOPPED | UNFIT)
-def test_up_in_containers_says_what_keeps_it_from_that(
+def test_up_in_containers_says_why_it_is_impossible(
     fake: Fake, settings: Settings, script: str
 ) -> None:
     fake(script)
@@ -112,7 +112,7 @@ def test_up_says_why_it_starts_local_processes(
 
 @pytest.mark.parametrize("script", SILENT)
 @pytest.mark.parametrize("command", [modes.down, modes.ps])
-def test_what_runs_is_not_guessed(
+def test_running_containers_are_not_guessed(
     fake: Fake,
     settings: Settings,
     command: Callable[[Settings, list[str]], int],
@@ -121,9 +121,12 @@ def test_what_runs_is_not_guessed(
 ) -> None:
     fake(script)
 
-    with pytest.raises(CommandError, match=f"can't be found out: .*{SILENT[script]}"):
+    with pytest.raises(
+        CommandError,
+        match=f"Can't check whether containers of this project run: .*{SILENT[script]}",
+    ):
         command(settings, [])
-    assert "Nothing runs" not in capsys.readouterr().out
+    assert "Nothing is running" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("script", STOPPED)
@@ -133,7 +136,7 @@ def test_on_an_engine_that_is_stopped_nothing_runs(
     fake(script)
 
     assert modes.down(settings, []) == 0
-    assert "Nothing runs" in capsys.readouterr().out
+    assert "Nothing is running" in capsys.readouterr().out
 
 
 def test_without_docker_up_starts_local_processes_without_a_word(
@@ -193,7 +196,7 @@ def test_containers_of_this_folder_without_compose_are_seen(
     project = compose.folder_name(ROOT)
     fake(f"[ $1 = ps ] || exit 1; printf '%s\\t%s\\n' '{project}' '{ROOT}'")
 
-    with pytest.raises(CommandError, match="not its plugin compose"):
+    with pytest.raises(CommandError, match="plugin compose is not installed"):
         modes.down(settings, [])
 
 

@@ -47,13 +47,13 @@ def test_nginx_on_path_comes_first(folders: Path) -> None:
 @pytest.mark.parametrize(
     ("script", "reason"),
     [
-        (None, "nginx is not installed: there is none on PATH or in the usual folders. "),
+        (None, "nginx is not installed: it is not on PATH or in the usual folders. "),
         ("echo 'nginx version: nginx/1.16.1' >&2", "is nginx 1.16.1; nginx 1.18.0 or later"),
         ("echo 'nginx: error while loading libssl' >&2; exit 127", "while loading libssl. The"),
-        ("exit 1", "it does not say why. The"),
+        ("exit 1", "it prints no reason. The"),
         (
             REFUSING,
-            'refuses its configuration: nginx: [emerg] unknown directive "limit_req" in x. ',
+            'rejects its configuration: nginx: [emerg] unknown directive "limit_req" in x. ',
         ),
     ],
 )
@@ -68,7 +68,7 @@ def test_without_a_usable_nginx_the_service_is_the_front_and_says_why(
 
     assert reason in choice.note
     assert choice.note.endswith(programs.WITHOUT_NGINX)
-    assert [program.name for program in choice.programs] == ["postgres", "api", "chores"]
+    assert [program.name for program in choice.programs] == ["postgres", "api", "maintenance"]
     assert api.environment == {"BIND": f"127.0.0.2:{settings.http_port}"}
 
 
@@ -85,7 +85,7 @@ def test_a_file_that_is_no_program_is_a_reason(folders: Path) -> None:
     ("version", "options", "newer"),
     [((1, 18, 0), 0, ""), ((1, 22, 1), 2, ""), ((1, 30, 6), 2, nginx.KEEPALIVE_MINIMUM[1])],
 )
-def test_each_version_gets_what_it_knows(
+def test_each_version_gets_directives_that_it_knows(
     tmp_path: Path, version: tuple[int, ...], options: int, newer: str
 ) -> None:
     found = nginx.Nginx("nginx", version)
@@ -144,14 +144,14 @@ def test_an_address_of_another_machine_is_one_sentence() -> None:
 
 
 @pytest.mark.parametrize("bind", ["127.0.0.1:5000", "unix:/somewhere/it"])
-def test_an_address_that_a_person_set_stays_beside_the_front(folders: Path, bind: str) -> None:
+def test_a_configured_address_is_kept_in_addition_to_the_front(folders: Path, bind: str) -> None:
     settings = Settings(bind=(bind,), http_host="127.0.0.2", http_port=81)
     [api] = [it for it in programs.choose(settings, folders).programs if it.name == "api"]
 
     assert api.environment == {"BIND": f"127.0.0.2:81,{bind}"}
 
 
-def test_an_address_of_the_front_is_not_used_twice(folders: Path) -> None:
+def test_an_address_of_the_front_is_not_duplicated(folders: Path) -> None:
     settings = Settings(bind=("127.0.0.2:81",), http_host="127.0.0.2", http_port=81)
     [api] = [it for it in programs.choose(settings, folders).programs if it.name == "api"]
 

@@ -1,4 +1,4 @@
-"""The package index: what pip and uv are told of on this machine, for uv and for the build."""
+"""The package index: the configuration of pip and uv, for uv and for the build."""
 
 import os
 import subprocess
@@ -82,7 +82,7 @@ def test_without_a_configuration_nothing_is_said(
     assert indexes.for_build(environment)["BUILD_NETWORK"] == "default"
 
 
-def test_what_is_beside_the_index_comes_along(home: dict[str, str], tmp_path: Path) -> None:
+def test_files_next_to_the_index_are_included(home: dict[str, str], tmp_path: Path) -> None:
     write(
         home,
         "own.conf",
@@ -123,7 +123,7 @@ def test_logins_of_netrc_and_uv_are_those_of_their_host(home: dict[str, str]) ->
         ({"PIP_INDEX_URL": "http://[no-address"}, "default"),
     ],
 )
-def test_what_listens_here_alone_is_within_reach_of_the_build(
+def test_an_index_on_loopback_can_be_reached_from_the_build(
     home: dict[str, str], environment: dict[str, str], network: str
 ) -> None:
     assert indexes.for_build(home | environment)["BUILD_NETWORK"] == network

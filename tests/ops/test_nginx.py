@@ -100,7 +100,7 @@ class Replica:
 
 
 def read_head(connection: socket.socket) -> bytes:
-    """Return a request with what is read of its body; nothing where the connection is closed."""
+    """Return a request with what is read of its body; nothing if the connection is closed."""
     data = b""
     while b"\r\n\r\n" not in data:
         part = connection.recv(65536)
@@ -200,7 +200,7 @@ def wait_until_listening(
         time.sleep(0.01)  # Between two looks, not instead of one.
 
 
-# For a fake of the service, whose answers are not those of the contract.
+# For a fake of the service, whose responses do not follow the contract.
 FAKE = {"Host": ELSEWHERE}
 
 
@@ -244,7 +244,9 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_only_the_service_refuses_has_the_envelope_too(front: "Proxy", name: str) -> None:
+def test_requests_that_only_the_service_rejects_have_the_envelope_too(
+    front: "Proxy", name: str
+) -> None:
     more, status = REFUSED[name]
     headers = check_error(
         front.raw(head(b"GET /livez HTTP/1.1", *more)), status, "InvalidAPIRequest"
@@ -313,7 +315,7 @@ ERRORS = {
 }
 
 
-# What nginx refuses since that version.
+# What nginx rejects since that version.
 LENIENT, STRICT = {"no version", "a length and chunks"}, (1, 21, 1)
 
 
@@ -610,7 +612,7 @@ def test_the_container_works_out_the_values_of_the_local_stack(
         "REQUEST_TIMEOUT": "37.5",
         "TRUSTED_PROXIES": "10.0.0.0/8, ::1/128",
     }
-    # In place of the two commands that the image has, and of its folder.
+    # Instead of the image's two commands and its folder.
     for name, command in {"envsubst": "exec env -0", "nginx": "exit 0"}.items():
         (tmp_path / name).write_text(f"#!/bin/sh\n{command}\n")
         (tmp_path / name).chmod(0o755)
@@ -696,7 +698,7 @@ def test_no_log_has_a_value_of_a_query_string(tmp_path: Path, name: str) -> None
             NGINX_TIMEOUT="1",
         ) as front,
     ):
-        # The replica closes its connection with the request, and nginx tells of the next one too.
+        # The replica closes its connection with the request, and nginx logs the next one too.
         sent = head(line % SECRET, b"Referer: http://a.example/?b=" + SECRET, b"X-Request-ID: mine")
         answer = front.raw(sent)
         logged = front.wait_for_log(parse(answer)[1].get("X-Request-ID", "mine"))
@@ -721,7 +723,7 @@ def test_the_log_has_the_beginning_of_a_long_path(
     assert front.wait_for_log(request_id)["uri"] == path[:logged].decode()
 
 
-# What was sent, and what is logged of it.
+# What was sent, and what is logged.
 AGENTS = {
     "none": (b"", ""),
     "ASCII": (b'curl/8 "a\\b"', 'curl/8 "a\\b"'),
@@ -803,7 +805,7 @@ def breaking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Proxy, 
 
 
 @pytest.mark.parametrize(("method", "condition"), REACHED)
-def test_only_what_may_be_repeated_is_sent_again(
+def test_only_repeatable_requests_are_sent_again(
     breaking: tuple[Proxy, list[bytes]], method: bytes, condition: bytes
 ) -> None:
     front, reached = breaking
@@ -825,7 +827,7 @@ def failing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Proxy, R
 
 
 @pytest.mark.parametrize(("method", "condition"), REACHED)
-def test_what_was_never_sent_goes_to_another_replica(
+def test_a_request_that_was_never_sent_is_retried_on_another_replica(
     failing: tuple[Proxy, Replica], method: bytes, condition: bytes
 ) -> None:
     front, upstream = failing
@@ -1003,7 +1005,7 @@ def test_a_chunked_body_under_a_condition_is_sent_once_too(
     assert len(reached) == 1
 
 
-def test_large_bodies_that_nobody_reads_harm_no_other_request(
+def test_large_bodies_that_are_not_read_harm_no_other_request(
     front: Proxy, http: httpx.Client
 ) -> None:
     body = b" " * 1_000_000
@@ -1064,7 +1066,7 @@ def test_the_settings_reach_the_configuration(tmp_path: Path) -> None:
     assert str(tmp_path) not in text
 
 
-# As a process of its own, which can't raise its limit again unless it is root's.
+# As a separate process, which can't raise its limit again unless it is root's.
 START = """
 import os, sys
 from pathlib import Path
@@ -1126,7 +1128,7 @@ def test_a_file_goes_in_and_comes_out_as_it_was(http: httpx.Client) -> None:
 
 @pytest.mark.parametrize("media_type", ["application/x-ndjson", "text/csv"])
 def test_an_export_is_not_compressed(http: httpx.Client, media_type: str) -> None:
-    """To compress it takes the one worker of nginx from every other request."""
+    """Compression blocks the only worker of nginx for every other request."""
     for number in range(20):
         http.post("/foss", json=foss() | {"email": f"a{number}@example.org"})
     found = http.get("/foss", headers={"Accept": media_type})
@@ -1227,7 +1229,7 @@ def test_clients_behind_a_trusted_proxy_have_limits_of_their_own(tmp_path: Path)
         sent_from(front, TRUSTED, "192.0.2.1"),
     ):
         wait_for_requests(upstream, 1)
-        # What stands before the address that the proxy saw is the client's own invention.
+        # Entries before the address that the proxy saw may be forged by the client.
         with sent_from(front, TRUSTED, "192.0.2.9, 192.0.2.1") as again:
             refused = again.recv(65536)
         with sent_from(front, TRUSTED, "192.0.2.2"):
@@ -1257,7 +1259,7 @@ def test_the_addresses_of_an_ipv6_network_are_one_client(tmp_path: Path) -> None
 
 
 @needs_another_loopback
-def test_nobody_else_can_choose_an_address(tmp_path: Path) -> None:
+def test_other_clients_cannot_choose_an_address(tmp_path: Path) -> None:
     with (
         replica("hang") as upstream,
         proxy(tmp_path / "state", [upstream.address], **TRUSTING) as front,

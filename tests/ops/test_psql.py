@@ -1,4 +1,4 @@
-"""What libpq's programs are told of a database URL."""
+"""The arguments of libpq's programs for a database URL."""
 
 import pytest
 
@@ -44,7 +44,7 @@ SOCKETS = "%2Frun%2Fpostgresql%2C%2Ftmp"
         ),
     ],
 )
-def test_the_programs_get_what_the_url_says_and_the_password_apart(
+def test_the_programs_get_the_parameters_of_the_url_and_the_password_separately(
     url: str, address: str, password: str | None
 ) -> None:
     told, environment = connection(url)

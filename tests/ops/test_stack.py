@@ -190,7 +190,7 @@ def test_a_killed_database_server_is_started_again(running: Project) -> None:
     assert eventually(lambda: is_ready(running))
 
 
-def test_what_a_killed_supervisor_leaves_is_ended(project: Project) -> None:
+def test_processes_of_a_killed_supervisor_are_stopped(project: Project) -> None:
     for end in ("down", "up"):
         assert project.just("up", "local").returncode == 0
         supervisor = int((project.directory / ".local" / "supervisor.pid").read_text())
@@ -198,7 +198,7 @@ def test_what_a_killed_supervisor_leaves_is_ended(project: Project) -> None:
         again = project.just(*(["down"] if end == "down" else ["up", "local"]))
 
         assert again.returncode == 0, again.stderr
-        assert end != "down" or "Stopped what an earlier start had left." in again.stdout
+        assert end != "down" or "Stopped processes of an earlier start." in again.stdout
         assert end != "down" or project.processes() == []
         assert end != "up" or is_ready(project)
 
@@ -210,7 +210,7 @@ def test_a_folder_of_other_things_is_no_state_directory(project: Project, tmp_pa
     refused = project.just("ps", STATE_DIR=str(other))
 
     assert refused.returncode == 1
-    assert "holds other things" in refused.stderr
+    assert "has other content" in refused.stderr
     assert (other.stat().st_mode & 0o777, [*other.iterdir()]) == (0o755, [other / "file"])
 
 
@@ -221,7 +221,7 @@ def test_the_folder_of_a_service_without_a_stack_is_a_state_directory(
     start_server(state / "postgres").close()
     listed = project.just("ps", STATE_DIR=str(state))
 
-    assert "holds other things" not in listed.stderr
+    assert "has other content" not in listed.stderr
 
 
 def test_data_survive_down_and_up_and_nothing_is_left_between(running: Project) -> None:
@@ -235,8 +235,8 @@ def test_data_survive_down_and_up_and_nothing_is_left_between(running: Project) 
 
     assert stopped.returncode == 0, stopped.stderr
     assert (left, listening) == ([], False)
-    assert (idle.returncode, idle.stdout) == (0, "Nothing runs.\n")
-    assert "Nothing runs." in nothing.stdout
+    assert (idle.returncode, idle.stdout) == (0, "Nothing is running.\n")
+    assert "Nothing is running." in nothing.stdout
     assert started.returncode == 0, started.stderr
     assert "ada@example.org" in found.stdout
 
@@ -302,10 +302,10 @@ def test_a_wrong_setting_is_one_line(project: Project) -> None:
     ("where", "sentence"),
     [
         ("docker", "Docker engine"),
-        ("elsewhere", "does not know 'elsewhere'"),
+        ("elsewhere", "Unknown argument 'elsewhere'"),
     ],
 )
-def test_a_place_that_is_not_there_is_told(project: Project, where: str, sentence: str) -> None:
+def test_an_unresolved_reference_is_reported(project: Project, where: str, sentence: str) -> None:
     refused = project.just("up", where, DOCKER_HOST="unix:///nowhere")
 
     assert refused.returncode == 1

@@ -15,9 +15,7 @@ def write(path: Path, rows: list[list[str]]) -> None:
 
 
 @pytest.mark.parametrize("kind", ["csv", "ndjson"])
-def test_what_is_exported_can_be_imported_elsewhere(
-    running: Project, tmp_path: Path, kind: str
-) -> None:
+def test_an_export_can_be_imported_elsewhere(running: Project, tmp_path: Path, kind: str) -> None:
     sql = ("psql", "-qc", "TRUNCATE foss RESTART IDENTITY")
     rows = [[record["name"], record["email"]] for record in (foss() for _ in range(3000))]
     write(tmp_path / "first.csv", rows)
@@ -51,7 +49,9 @@ def test_parameters_arrive_as_they_were_written(running: Project, tmp_path: Path
     assert [*csv.reader(path.read_text("utf-8").splitlines())] == [["name"], [f"It has {q} in it"]]
 
 
-def test_faults_are_told_by_line_and_nothing_is_stored(running: Project, tmp_path: Path) -> None:
+def test_faults_are_reported_by_line_and_nothing_is_stored(
+    running: Project, tmp_path: Path
+) -> None:
     path = tmp_path / "faulty.csv"
     write(path, [["Fine", "f@example.org"], ["A", "a@example.org"], ["Ada", "no address"]])
     refused = running.just("import", str(path))
@@ -75,7 +75,7 @@ def test_faults_are_told_by_line_and_nothing_is_stored(running: Project, tmp_pat
         (["export", "records.csv", "colour"], "colour: write NAME=VALUE, such as q=sql."),
     ],
 )
-def test_what_can_not_be_done_is_told(
+def test_unsupported_operations_are_reported(
     running: Project, arguments: list[str], sentence: str
 ) -> None:
     refused = running.just(*arguments)
@@ -86,8 +86,8 @@ def test_what_can_not_be_done_is_told(
     assert not list(running.directory.glob("*.csv*"))
 
 
-def test_without_a_stack_the_way_to_one_is_told(project: Project) -> None:
+def test_without_a_stack_the_message_says_how_to_start_one(project: Project) -> None:
     refused = project.just("export", "records.csv")
 
     assert refused.returncode == 1
-    assert "The stack does not run: `./just up` first." in refused.stderr
+    assert "The stack does not run: run `./just up` first." in refused.stderr

@@ -19,9 +19,9 @@ def test_it_works_from_elsewhere_and_in_a_path_with_a_space(tmp_path: Path) -> N
         check=False,
     )
 
-    assert f"Nothing runs. Start it with `'{project.directory}/just' up`." in done.stdout, (
-        done.stderr
-    )
+    assert (
+        f"Nothing is running. Start the stack with `'{project.directory}/just' up`." in done.stdout
+    ), done.stderr
 
 
 def test_without_a_command_it_lists_the_commands_in_groups() -> None:

@@ -1,6 +1,6 @@
-"""A service that waits so many seconds for a client whose place another needs.
+"""A service that ends a slow transfer after SECONDS if another one waits.
 
-`python -m tests.socket.contended SECONDS`. Its sockets buffer little.
+`python -m tests.socket.contended SECONDS`. Its sockets have small buffers.
 """
 
 import sys
@@ -8,11 +8,11 @@ from functools import partial
 
 from service.common.database import transfers
 from service.server import run as program
-from tests.socket.impatient import open_sockets
+from tests.socket.short_timeouts import open_sockets
 
 
 def main() -> int:
-    """Serve, with this patience."""
+    """Serve with this time-out."""
     vars(transfers)["SECONDS_FOR_OTHERS"] = float(sys.argv.pop())
     vars(program)["open_sockets"] = partial(open_sockets, program.open_sockets)
     return program.main()

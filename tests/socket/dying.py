@@ -14,7 +14,7 @@ STATUS = 9
 
 
 async def die(response: Response) -> Response:
-    """End the process where a record was created."""
+    """Exit when a record was created."""
     if response.status_code == 201:
         os._exit(STATUS)
     return response

@@ -20,7 +20,7 @@ JSON = b"Content-Type: application/json"
 class Row:
     """Hostile bytes, and what is answered to them.
 
-    Without a type the answer has no envelope: it is a success, or hypercorn's own and empty.
+    Without a type the response has no envelope: it is a success, or hypercorn's empty one.
     """
 
     sent: bytes
@@ -67,7 +67,7 @@ def exchange(port: int, row: Row) -> None:
             second = read_answer(reader)
 
             assert (second.status, second.body) == (200, b'{"status":"alive"}')
-            # Nothing of the first request was taken for one of its own.
+            # No part of the first request was parsed as another request.
             assert second.headers["X-Request-ID"] == "the-second"
         assert is_closed(reader)
 

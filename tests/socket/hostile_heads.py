@@ -6,7 +6,7 @@ KIBIBYTES_8 = 8 * 1024
 KIBIBYTES_16 = 16 * 1024
 POST = b"POST /foss"
 CHUNKED = b"Transfer-Encoding: chunked"
-# What would be a request of its own to a server that takes the other length.
+# A separate request for a server that uses the other length.
 SMUGGLED = request(b"DELETE /foss/1")
 
 
@@ -75,7 +75,7 @@ def in_chunks(framing: bytes, status: int = 400, type_: str | None = None) -> Ro
     return Row(request(POST, JSON, CHUNKED) + framing + SMUGGLED, status, type_, closes=True)
 
 
-# What an expression that backtracks takes quadratic time for.
+# Inputs for which a backtracking expression takes quadratic time.
 COSTLY = {
     "spaces and a NUL": refused(b"X:" + SPACES + b"\0"),
     "spaces, a letter and a NUL": refused(b"X:" + SPACES + b"a\0"),
@@ -213,7 +213,7 @@ LONG = {
     ),
 }
 
-# None of them is kept.
+# None of them is stored.
 REQUEST_IDS = {
     "over two lines": b"abc\r\n def",
     "over two lines, with a header": b"abc\r\n\tX-Evil: yes",

@@ -168,7 +168,7 @@ RECORD_QUERIES = [
     b"%00",
 ]
 
-# 422 where there are no parameters at all.
+# 422 if the URL has no parameters.
 NO_PARAMETERS: dict[bytes, bytes | None] = {
     b"POST /foss": b'{"name": "Ada", "email": "ada@example.org"}',
     b"PUT /foss/1": b'{"name": "Zed"}',

@@ -1,4 +1,4 @@
-"""What only a real connection shows of the page at `/docs`."""
+"""The page at `/docs` over a real connection."""
 
 import httpx
 

@@ -12,7 +12,7 @@ from tests.socket.conftest import KEY, Service
 
 TEXT = (ROOT / "docs" / "collection.md").read_text()
 EXAMPLES = re.findall(r"^(curl .+?)  # (\d{3})$", TEXT, re.MULTILINE)
-# What makes the files that examples send.
+# The commands that create the files of the examples.
 PREPARATIONS = re.findall(r"^printf .+$", TEXT, re.MULTILINE)
 
 

@@ -125,16 +125,16 @@ async def test_a_client_that_leaves_with_a_request_behind_its_export_leaves_no_t
 async def test_the_query_ends_when_the_client_stops_reading(
     tmp_path: Path, database_url: str, engine: AsyncEngine, many: None
 ) -> None:
-    with running(tmp_path, database_url, ("-m", "tests.socket.impatient")) as impatient:
-        with socket.create_connection(("127.0.0.1", impatient.port)) as connection:
+    with running(tmp_path, database_url, ("-m", "tests.socket.short_timeouts")) as service:
+        with socket.create_connection(("127.0.0.1", service.port)) as connection:
             connection.sendall(REQUEST)
             await until(engine, COUNT, 1)
             await until(engine, COUNT, 0)
             rest = b"".join(iter(lambda: connection.recv(1 << 20), b""))
-        impatient.wait_for("transfer ended")
+        service.wait_for("transfer ended")
 
         assert not rest.endswith(b"0\r\n\r\n")
-        assert "Traceback" not in impatient.log.read_text()
+        assert "Traceback" not in service.log.read_text()
 
 
 def ends_whole(connection: socket.socket) -> bool:
@@ -188,7 +188,7 @@ async def test_a_failure_midway_is_no_whole_file(
 
 
 def test_an_export_outlives_the_deadline(tmp_path: Path, database_url: str, many: None) -> None:
-    """Whoever reads on gets all of it, however long that takes."""
+    """A client that keeps reading gets all of it, however long that takes."""
     with (
         running(tmp_path, database_url, REQUEST_TIMEOUT="0.5") as service,
         socket.create_connection(("127.0.0.1", service.port)) as connection,

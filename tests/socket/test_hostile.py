@@ -136,7 +136,7 @@ async def test_a_client_that_leaves_half_way_stores_nothing(
         connection.shutdown(socket.SHUT_WR)
         answer = reader.read()
 
-    # To answer first is up to the server (RFC 9112, section 8).
+    # A server may answer first (RFC 9112, section 8).
     assert answer == b"" or answer.startswith(b"HTTP/1.1 400 ")
     assert await rows(table) == before
 
@@ -181,7 +181,7 @@ def test_a_head_is_as_large_as_the_limit(service: Service, more: int, status: in
 
 @pytest.mark.limit("HEADER_FIELDS")
 def test_a_request_has_as_many_header_fields_as_the_limit(service: Service) -> None:
-    # With those that every request here has.
+    # Including those of every request here.
     own = request(b"GET /foss").count(b": ")
     fields = [b"a: 1"] * (HEADER_FIELDS.value - own)
     exchange(service.port, Row(request(b"GET /foss", *fields), 200, None))

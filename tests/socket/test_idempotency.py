@@ -47,7 +47,7 @@ async def test_of_two_writers_with_the_same_tag_one_wins(
             )
             winner, loser = sorted(answers, key=lambda answer: answer.status_code)
             assert (winner.status_code, loser.status_code) == (200, 412)
-            # The loser is told which version there is now.
+            # The loser gets the current version.
             tag = winner.headers["ETag"]
             assert loser.headers["ETag"] == tag
         last = await client.get(url)

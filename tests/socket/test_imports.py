@@ -37,7 +37,7 @@ SELECT count(*) FROM pg_stat_activity
 WHERE pid <> pg_backend_pid() AND xact_start IS NOT NULL AND query LIKE '%foss_lines%'
 """
 RESTING = f"{OPEN} AND state = 'idle in transaction' AND query LIKE 'COPY%'"
-# Before it answers whether a key is new, an import waits for this, and nobody reads its body.
+# An import waits for this look-up of its key, and its body is not read meanwhile.
 LOCK = text("LOCK TABLE idempotencykey")
 LOCKED = "SELECT count(*) FROM pg_locks WHERE NOT granted"
 WRITERS = """
@@ -79,7 +79,7 @@ async def test_a_large_file_that_is_read_slowly_takes_no_memory(
                 httpx.post, f"{service.url}/foss", headers=headers, content=body(), timeout=120
             )
             await until(engine, LOCKED, 1)
-            await asyncio.sleep(0.5)  # As long as that, the client could send all of it.
+            await asyncio.sleep(0.5)  # Long enough for the client to send all of it.
             taken, grown = sent, process.memory_info().rss - before
             await connection.rollback()
         response = answer.result()
@@ -108,7 +108,7 @@ def test_a_line_may_be_a_chunk(service: Service, empty_database: None, together:
     assert answered.endswith(b'{"created":6000}')
 
 
-async def test_what_a_client_did_not_finish_is_not_stored(
+async def test_an_unfinished_request_is_not_stored(
     service: Service, engine: AsyncEngine, empty_database: None
 ) -> None:
     with socket.create_connection(("127.0.0.1", service.port)) as connection:
@@ -119,7 +119,7 @@ async def test_what_a_client_did_not_finish_is_not_stored(
     await until(engine, STORED, 0)
 
 
-async def test_an_import_ends_when_its_client_leaves_although_nobody_reads_its_body(
+async def test_an_import_ends_when_its_client_disconnects_while_its_body_is_not_read(
     tmp_path: Path, database_url: str, engine: AsyncEngine, empty_database: None
 ) -> None:
     """Unread data precedes the end of the connection, so reading would not notice it."""
@@ -128,7 +128,7 @@ async def test_an_import_ends_when_its_client_leaves_although_nobody_reads_its_b
             await other.execute(LOCK)
             with socket.create_connection(("127.0.0.1", left.port)) as connection:
                 key = b"\r\nIdempotency-Key: left\r\n\r\n"
-                # What the service reads before it looks the key up.
+                # The part that the service reads before it looks up the key.
                 body = lines(6000)
                 first = body[: body.index(b"\n", STAGED_BYTES) + 1]
                 connection.sendall(HEAD.replace(b"\r\n\r\n", key) + chunk(first))
@@ -161,7 +161,7 @@ async def test_an_import_ends_when_its_client_leaves_while_its_records_are_store
 
 
 def check_left(service: Service) -> None:
-    # Not a time-out, and no answer that nobody reads.
+    # Not a time-out, and no response to a disconnected client.
     service.wait_for("status=499")
 
     assert "status=50" not in service.log.read_text()
@@ -208,7 +208,7 @@ async def test_an_import_whose_client_rests_ends_only_if_another_waits_for_too_l
         for _ in range(BULK_CONNECTIONS):
             connection = socket.create_connection(("127.0.0.1", contended.port), timeout=30)
             connections.append(stack.enter_context(connection))
-            # As many as are sent to the database at once.
+            # As many as are sent to the database together.
             connection.sendall(HEAD + chunk(lines(5000)))
         await until(engine, RESTING, BULK_CONNECTIONS)
         async with httpx.AsyncClient(base_url=contended.url, headers=HEADERS) as client:
@@ -224,7 +224,7 @@ async def test_an_import_whose_client_rests_ends_only_if_another_waits_for_too_l
     await until(engine, STORED, 5000 * (BULK_CONNECTIONS - ended) + ended)
 
 
-async def test_what_a_killed_service_did_not_finish_is_not_stored(
+async def test_an_unfinished_write_of_a_killed_service_is_not_stored(
     tmp_path: Path, database_url: str, engine: AsyncEngine, empty_database: None
 ) -> None:
     with (
@@ -243,8 +243,8 @@ async def test_what_a_killed_service_did_not_finish_is_not_stored(
 async def test_a_body_that_rests_is_a_408(
     tmp_path: Path, database_url: str, engine: AsyncEngine, empty_database: None
 ) -> None:
-    with running(tmp_path, database_url, ("-m", "tests.socket.impatient")) as impatient:
-        answered = impatient.raw(HEAD + chunk(lines(6000)))
+    with running(tmp_path, database_url, ("-m", "tests.socket.short_timeouts")) as service:
+        answered = service.raw(HEAD + chunk(lines(6000)))
 
     assert answered.startswith(b"HTTP/1.1 408 ")
     assert b"connection: close" in answered.lower()
@@ -252,7 +252,7 @@ async def test_a_body_that_rests_is_a_408(
     await until(engine, STORED, 0)
 
 
-async def test_nobody_waits_for_a_client_that_has_not_sent_its_records(
+async def test_no_request_waits_for_a_client_that_has_not_sent_its_records(
     service: Service, engine: AsyncEngine, empty_database: None
 ) -> None:
     with ExitStack() as stack:
@@ -272,8 +272,8 @@ async def test_nobody_waits_for_a_client_that_has_not_sent_its_records(
 @pytest.mark.limit("PROGRESS_SECONDS", "TRANSFER_BYTES")
 def test_a_trickle_is_no_progress(tmp_path: Path, database_url: str, empty_database: None) -> None:
     with (
-        running(tmp_path, database_url, ("-m", "tests.socket.impatient")) as impatient,
-        socket.create_connection(("127.0.0.1", impatient.port)) as connection,
+        running(tmp_path, database_url, ("-m", "tests.socket.short_timeouts")) as service,
+        socket.create_connection(("127.0.0.1", service.port)) as connection,
     ):
         connection.settimeout(0.1)
         connection.sendall(HEAD)

@@ -16,7 +16,7 @@ LONG = {"REQUEST_TIMEOUT": "120", "DATABASE_STATEMENT_TIMEOUT": "100"}
 
 
 @pytest.fixture(scope="module")
-def patient(tmp_path_factory: pytest.TempPathFactory, database_url: str) -> Iterator[Service]:
+def service(tmp_path_factory: pytest.TempPathFactory, database_url: str) -> Iterator[Service]:
     """Return a service that ends no statement by itself while a test runs."""
     with running(tmp_path_factory.mktemp("leaving"), database_url, **LONG) as service:
         yield service
@@ -65,9 +65,9 @@ REQUESTS = {
 @pytest.mark.limit("HALF_CLOSED_MILLISECONDS")
 @pytest.mark.parametrize("sent", REQUESTS.values(), ids=REQUESTS)
 async def test_the_statement_of_a_client_that_leaves_ends(
-    patient: Service, engine: AsyncEngine, locked: None, sent: bytes
+    service: Service, engine: AsyncEngine, locked: None, sent: bytes
 ) -> None:
-    with socket.create_connection(("127.0.0.1", patient.port)) as connection:
+    with socket.create_connection(("127.0.0.1", service.port)) as connection:
         connection.sendall(sent)
         await until(engine, WAITING, 1)
     await until(engine, WAITING, 0)

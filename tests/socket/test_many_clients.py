@@ -74,7 +74,7 @@ def test_a_connection_that_sends_nothing_makes_room(small: Service) -> None:
         one.close()
 
 
-def test_the_service_starts_where_few_open_files_are_allowed(
+def test_the_service_starts_if_few_open_files_are_allowed(
     tmp_path: Path, database_url: str
 ) -> None:
     start = (
@@ -108,7 +108,7 @@ def test_with_enough_open_files_as_many_connections_can_wait_as_the_limit_says(
 def test_with_fewer_open_files_fewer_connections_can_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     allowed = allow(monkeypatch, 256, 1024)
     waiting = reserve_descriptors(500, 10)
-    # So many less, and the fewest can wait.
+    # With so many fewer, the minimum can wait.
     spare = waiting - FEWEST_WAITING
     allow(monkeypatch, 256, 1024 - spare)
     fewest = reserve_descriptors(500, 10)

@@ -39,7 +39,7 @@ MISSING = (
     " SECURE_API_KEY, or DATABASE_URL_FILE and SECURE_API_KEY_FILE."
 )
 OPEN = (
-    "SECURE_API_KEY: is missing, and BIND=0.0.0.0:5000 is open to others."
+    "SECURE_API_KEY: is missing, and BIND=0.0.0.0:5000 is open to other machines."
     " Set a key, or use 127.0.0.1."
 )
 SHORT = {"APP_ENV": "production", "DATABASE_URL": "postgresql://x", "SECURE_API_KEY": "short"}

@@ -19,10 +19,10 @@ CONTENT = (FOLDER / ASSETS["swagger-ui-bundle.js"]).read_bytes()
 
 
 @pytest.fixture(scope="module")
-def impatient(tmp_path_factory: pytest.TempPathFactory, database_url: str) -> Iterator[Service]:
+def service(tmp_path_factory: pytest.TempPathFactory, database_url: str) -> Iterator[Service]:
     """Return a service that waits a second for progress, and less than that for a view."""
     directory = tmp_path_factory.mktemp("slow")
-    program = ("-m", "tests.socket.impatient")
+    program = ("-m", "tests.socket.short_timeouts")
     with running(directory, database_url, program, REQUEST_TIMEOUT="0.5") as service:
         yield service
 
@@ -46,27 +46,27 @@ def is_open(service: Service, connection: socket.socket) -> bool:
 
 
 @pytest.mark.limit("PROGRESS_SECONDS")
-def test_a_slow_client_gets_all_of_a_large_answer(impatient: Service) -> None:
-    with connect(impatient, BUNDLE) as connection:
+def test_a_slow_client_gets_all_of_a_large_answer(service: Service) -> None:
+    with connect(service, BUNDLE) as connection:
         found = bytearray()
         while data := connection.recv(1 << 16):
             found += data
             time.sleep(len(data) / 500_000)  # A slow reader is what is tested.
 
     assert bytes(found).partition(b"\r\n\r\n")[2] == CONTENT
-    assert "answer ended" not in impatient.log.read_text()
+    assert "response aborted" not in service.log.read_text()
 
 
 @pytest.mark.limit("PROGRESS_SECONDS")
-def test_a_client_that_does_not_read_is_cut(impatient: Service) -> None:
-    with connect(impatient, BUNDLE) as connection:
-        impatient.wait_for("nobody read from it for 1 s")
+def test_a_client_that_does_not_read_is_cut(service: Service) -> None:
+    with connect(service, BUNDLE) as connection:
+        service.wait_for("the client did not read for 1 s")
         deadline = time.monotonic() + 30
-        while is_open(impatient, connection):
+        while is_open(service, connection):
             assert time.monotonic() < deadline
             time.sleep(0.05)  # Between two looks, not instead of one.
 
-    assert "Traceback" not in impatient.log.read_text()
+    assert "Traceback" not in service.log.read_text()
 
 
 def test_clients_that_do_not_read_cost_no_copy_of_the_answer(service: Service) -> None:
@@ -99,7 +99,7 @@ def test_a_client_that_goes_unread_has_one_access_line(tmp_path: Path, database_
 
 
 @pytest.mark.limit("SEND_BUFFER_BYTES")
-def test_the_kernel_takes_a_bounded_part_of_what_is_not_read() -> None:
+def test_the_kernel_buffers_a_limited_part_of_unread_data() -> None:
     [listening] = open_sockets(["127.0.0.1:0"]).insecure_sockets
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

@@ -1,4 +1,4 @@
-"""What only a real connection shows."""
+"""The wire format over a real connection."""
 
 import asyncio
 import json
@@ -153,7 +153,7 @@ def test_an_early_answer_to_half_a_body_says_that_the_connection_closes(
 @pytest.mark.parametrize(
     "tail", [b"", b"\r\n", b"POST /foss HTTP/1.1\r\nHost: x\r\n\r\n", b"\0" * 99]
 )
-def test_what_follows_the_last_request_of_a_connection_is_ignored(
+def test_data_after_the_last_request_of_a_connection_are_ignored(
     service: Service, http: httpx.Client, tail: bytes
 ) -> None:
     body = json.dumps(foss()).encode()

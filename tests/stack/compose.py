@@ -26,7 +26,7 @@ class Stack:
 
     @property
     def url(self) -> str:
-        """Where nginx answers."""
+        """The URL of nginx."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
@@ -37,7 +37,7 @@ class Stack:
         return next(value for name, _, value in pairs if name == "SECURE_API_KEY")
 
     async def run(self, *command: str, check: bool = True) -> str:
-        """Run a command and return what it printed; raise a RuntimeError where it fails."""
+        """Run a command and return what it printed; raise a RuntimeError if it fails."""
         names = {"COMPOSE_PROJECT_NAME": self.project} if self.project else {}
         # The environment of the tests names no file for settings; this project has one of its own.
         others = {name: value for name, value in os.environ.items() if name != "ENV_FILE"}
@@ -82,8 +82,7 @@ class Stack:
     async def kill(self, container: str) -> None:
         """Kill a container's first process, as a crash would.
 
-        After `docker kill` the engine takes the container for stopped by a person, and its
-        restart policy does not hold.
+        For the engine, `docker kill` is a manual stop, to which no restart policy applies.
         """
         pid = (await self.run("docker", "inspect", "--format={{.State.Pid}}", container)).strip()
         options = ["--rm", "--network=none", "--pid=host", "--user=0", "--cap-drop=ALL"]
@@ -105,7 +104,7 @@ class Stack:
 async def eventually(
     condition: Callable[[], Awaitable[Any]], what: str, seconds: float = 60
 ) -> None:
-    """Wait until a condition holds; raise a TimeoutError where it does not in time."""
+    """Wait until a condition holds; raise a TimeoutError if it does not in time."""
     deadline = monotonic() + seconds
     while not await condition():
         if monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""What the tests of one file share: a stack of containers of their own."""
+"""The stack of containers that the tests of a file share."""
 
 from collections.abc import Iterator
 

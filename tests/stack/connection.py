@@ -19,7 +19,7 @@ class Answer:
     body: bytes
 
     def json(self) -> Any:
-        """Return the body as data; None where it is no JSON."""
+        """Return the body as data; None if it is not JSON."""
         try:
             return json.loads(self.body)
         except ValueError:
@@ -27,9 +27,9 @@ class Answer:
 
 
 class Connection:
-    """One request at a time; connects anew where the server has closed.
+    """One request at a time; reconnects if the server has closed.
 
-    Nothing is ever sent twice: a repetition would hide what is measured here.
+    No request is repeated: a repetition would hide what is measured here.
     """
 
     def __init__(self, host: str, port: int, headers: dict[str, str], timeout: float) -> None:
@@ -78,7 +78,7 @@ class Connection:
 
 
 async def read_answer(reader: asyncio.StreamReader, method: str) -> Answer:
-    """Read one response; raise an EOFError or a ValueError where it is cut or malformed."""
+    """Read one response; raise an EOFError or a ValueError if it is truncated or malformed."""
     status, headers = await read_head(reader)
     if method == "HEAD" or status in {204, 304}:
         body = b""

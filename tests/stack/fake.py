@@ -1,4 +1,4 @@
-"""A service in memory that can be told to lie about a write."""
+"""A service in memory that can be configured to lie about a write."""
 
 import asyncio
 import json

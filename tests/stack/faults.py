@@ -1,8 +1,7 @@
-"""What clients notice while the stack is deployed or reloaded, or parts of it are killed.
+"""The effects on clients when the stack is deployed or reloaded, or parts of it are killed.
 
-`python -m tests.stack.faults [--long] [FAULT ...]` strikes the stack that `just up` has started
-here and prints a table; it ends with 1 if
-something did not hold.
+`python -m tests.stack.faults [--long] [FAULT ...]` injects faults into the stack that `just up` has
+started here and prints a table; it exits with 1 if a guarantee did not hold.
 """
 
 import argparse
@@ -21,7 +20,7 @@ COLUMNS = ["requests", "failed", "acknowledged", "lost", "ghosts", "longest gap"
 
 @dataclass
 class Outcome:
-    """What came of one fault under load; no problems: everything held that must."""
+    """The result of one fault under load; no problems means that all guarantees held."""
 
     fault: Fault
     times: int
@@ -119,7 +118,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("faults", nargs="*", help=f"which of {', '.join(FAULTS)}; default: all")
     parser.add_argument("--long", action="store_true", help="as often as the issue asks for")
-    parser.add_argument("--rate", type=int, default=300, help="requests a second")
+    parser.add_argument("--rate", type=int, default=300, help="requests per second")
     asked = parser.parse_args()
     if unknown := set(asked.faults) - set(FAULTS):
         parser.error(f"no such fault: {', '.join(unknown)}")

@@ -1,4 +1,4 @@
-"""What must be stored after a load: every record, with each state that its answers allow."""
+"""What must be stored after a load: every record, in a state that its responses allow."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -32,8 +32,8 @@ class Record:
     def settle(self, state: str | None, status: int | None) -> None:
         """Note how a write was answered that would leave the record in a state; None: not at all.
 
-        After an answer of 5xx, or none, the record is left as it is: the next write would hide
-        what became of this one, and the server may still be at it.
+        After a 5xx, or no response, the record is not written again: the next write would hide
+        the outcome of this one, which the server may still be executing.
         """
         if status is None or status in UNKNOWN:
             self.allowed.add(state)
@@ -47,10 +47,10 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Differences:
-    """Where the database differs from what was answered; a sentence each.
+    """The differences between the database and the responses, a message each.
 
-    Lost: acknowledged, but missing or with other content. A ghost: refused, but stored. That one
-    is honest after a 503 where the server died between the commit and its answer.
+    Lost: acknowledged, but missing or with other content. A ghost: refused, but stored, which is
+    correct after a 503 if the server died between the commit and its response.
     """
 
     records: int = 0
@@ -60,7 +60,7 @@ class Differences:
 
 
 class Journal:
-    """The records of one run; their e-mail addresses tell them from those of others."""
+    """The records of one run; distinguished from others by their e-mail addresses."""
 
     def __init__(self, run: str) -> None:
         self.run = run
@@ -69,7 +69,7 @@ class Journal:
 
     @property
     def domain(self) -> str:
-        """What every e-mail address of the run ends with."""
+        """The suffix of every e-mail address of the run."""
         return f"@{self.run}.example.org"
 
     def new_record(self) -> Record:

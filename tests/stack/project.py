@@ -1,4 +1,4 @@
-"""A stack of its own: a copy of the project under another name, gone afterwards."""
+"""A separate stack: a copy of the project under another name, removed afterwards."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from ops.containers.engine import EngineError
 from service.settings import ROOT
 from tests.ops.project import copy_project
 
-# What a shell may have set for another project.
+# Variables that a shell may have set for another project.
 ELSEWHERE = {
     "COMPOSE_FILE": "/elsewhere/compose.yaml",
     "COMPOSE_PROFILES": "elsewhere",

@@ -1,4 +1,4 @@
-"""What the requests of a load were answered, and whether each refusal has the contract's form."""
+"""The responses to the requests of a load, and whether each error follows the contract."""
 
 from collections import Counter
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""The build of the image: from the package index of whoever builds, with nothing of it kept."""
+"""The build of the image: from the user's package index, of which nothing is stored."""
 
 import base64
 import os

@@ -21,7 +21,7 @@ from tests.stack.project import Stack
 
 pytestmark = pytest.mark.stack
 
-CONTAINERS = ["postgres", "api", "chores", "nginx"]
+CONTAINERS = ["postgres", "api", "maintenance", "nginx"]
 CONFIGURATION = "/tmp/nginx.conf"  # noqa: S108
 
 
@@ -31,7 +31,7 @@ def http(stack: Stack) -> Iterator[httpx.Client]:
         yield client
 
 
-def test_the_first_up_writes_secrets_that_nobody_else_reads(stack: Stack) -> None:
+def test_the_first_up_writes_secrets_that_only_the_owner_can_read(stack: Stack) -> None:
     lines = (stack.directory / ".env").read_text().splitlines()
     values = dict(line.split("=", 1) for line in lines)
 
@@ -103,7 +103,7 @@ def test_nginx_alone_is_reachable_from_the_host(stack: Stack) -> None:
     ports = {name: stack.inspect(name)["NetworkSettings"]["Ports"] for name in CONTAINERS}
     published = {name: [port for port, to in found.items() if to] for name, found in ports.items()}
 
-    assert published == {"postgres": [], "api": [], "chores": [], "nginx": ["8080/tcp"]}
+    assert published == {"postgres": [], "api": [], "maintenance": [], "nginx": ["8080/tcp"]}
 
 
 @pytest.mark.parametrize("network", ["database", "backend"])
@@ -239,12 +239,12 @@ def test_the_commands_work_against_the_running_stack(stack: Stack, http: httpx.C
     assert (back.returncode, unready, forth.returncode) == (0, 503, 0)
     assert "ALTER INDEX ix_foss_name_email_trigrams" in pending.stdout
     assert http.get("/readyz").status_code == 200
-    # What the replicas run, and would run if there were more, is a matter of `deploy`.
+    # Only `deploy` changes what the replicas run.
     latest = stack.docker("image", "inspect", "--format", "{{.Id}}", f"{stack.name}-api:latest")
     assert latest.stdout.strip() == before
 
 
-def test_ps_tells_of_a_replica_that_ended(stack: Stack) -> None:
+def test_ps_shows_a_replica_that_ended(stack: Stack) -> None:
     stack.compose("up", "--detach", "--wait", "--no-recreate")
     well = stack.just("ps")
     stack.docker("stop", stack.ids("api")[0])
@@ -368,7 +368,7 @@ def test_a_replica_that_had_ended_does_not_come_back_by_a_deploy(
     image = stack.inspect("api")["Image"]
     ended = stack.ids("api")[0]
     stack.docker("stop", "--time", "30", ended)
-    # What was built last is not always what runs.
+    # The last build is not always the running one.
     stack.docker("tag", "postgres:18", f"{stack.name}-api:latest")
     deployed = stack.just("deploy")
 

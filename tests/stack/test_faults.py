@@ -1,4 +1,4 @@
-"""What clients may notice of a deployment, a reload and a crash (the short form; see faults.py)."""
+"""The effects of a deployment, a reload and a crash on clients (short form; see faults.py)."""
 
 from collections.abc import Iterator
 

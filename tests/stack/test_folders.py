@@ -1,4 +1,4 @@
-"""Folders of any name: the stack in containers starts there, and is nobody else's."""
+"""Folders with any name: the stack in containers starts, and is separate from others."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ def test_the_stack_runs_in_a_folder_of_any_name(tmp_path: Path, folder: str) -> 
         assert started.returncode == 0, started.stdout + started.stderr
         ready = httpx.get(f"{stack.url}/readyz").status_code
         listed = stack.just("ps")
-        # As a person asks compose, without `just`.
+        # As a user calls compose, without `just`.
         asked = stack.compose("ps", "--quiet", "api").stdout.split()
         (stack.directory / ".env").rename(stack.directory / "lost")
         again = stack.just("up")
@@ -30,4 +30,4 @@ def test_the_stack_runs_in_a_folder_of_any_name(tmp_path: Path, folder: str) -> 
     # The name follows from the folder, so the data are found without `.env` too.
     assert again.returncode == 0, again.stdout + again.stderr
     assert names.split().count(stack.name) >= 5
-    assert (down.returncode, down.stdout) == (0, "Stopped. The data stay.\n")
+    assert (down.returncode, down.stdout) == (0, "Stopped. The data are kept.\n")

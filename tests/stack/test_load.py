@@ -19,7 +19,7 @@ async def run_against(lie: str, method: str = "POST") -> tuple[Tally, Difference
     return load.tally, load.journal.compare(rows)
 
 
-async def test_nothing_is_found_where_nothing_is_wrong() -> None:
+async def test_nothing_is_found_in_a_valid_document() -> None:
     tally, differences = await run_against("")
 
     assert tally.requests == 120
@@ -80,7 +80,7 @@ async def test_a_safe_request_without_an_answer_failed(method: str) -> None:
     assert (tally.failed, tally.failed_safe) == (1, 1)
 
 
-async def test_where_nobody_listens_every_request_failed_and_the_load_ends() -> None:
+async def test_without_a_server_every_request_fails_and_the_load_ends() -> None:
     async with serving() as fake:
         plan = Plan(fake.url, requests=50, rate=10_000)
     load = Load(plan)
@@ -108,7 +108,7 @@ def test_a_record_that_was_a_conflict_and_is_stored_is_a_ghost_without_an_excuse
     assert differences.ghosts_of_503 == []
 
 
-def test_a_record_that_nobody_sent_is_a_ghost_and_those_of_others_are_left_alone() -> None:
+def test_a_record_that_was_not_sent_is_a_ghost_and_others_are_ignored() -> None:
     journal = Journal("mine")
     rows = [Row(1, "r9@mine.example.org", "Nobody"), Row(2, "ada@example.org", "Ada")]
 

@@ -39,10 +39,10 @@ def refused_beside_a_slow_request(stack: Stack) -> bytes:
     deadline = time.monotonic() + 30
     while True:
         with socket.create_connection(("127.0.0.1", int(stack.environment["HTTP_PORT"]))) as slow:
-            # Half a body: the request is there for as long as nobody sends the rest.
+            # Half a body: the request lasts until the rest is sent.
             slow.sendall(head(b"POST /foss HTTP/1.1", b"Content-Length: 200000", *headers))
             slow.sendall(b" " * 150_000)
-            # nginx counts it once it has read its headers, and that is not at once.
+            # nginx counts it after it has read its headers, with a delay.
             answers = [send(stack, head(b"GET /livez HTTP/1.1")) for _ in range(20)]
         if answers[-1].startswith(b"HTTP/1.1 429 "):
             return answers[-1]
@@ -165,7 +165,7 @@ def test_nginx_opens_as_many_files_as_the_container_allows(stack: Stack) -> None
 def test_a_template_with_a_fault_changes_nothing(stack: Stack) -> None:
     template = stack.directory / "nginx" / "nginx.conf.template"
     text = template.read_text()
-    # As git does it: another file under the name.
+    # Like git: another file under the same name.
     template.unlink()
     template.write_text(text.replace("http {", "http { nonsense;", 1))
     try:

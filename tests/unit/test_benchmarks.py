@@ -1,4 +1,4 @@
-"""What the benchmarks conclude from what they measure."""
+"""The conclusions of the benchmarks from their measurements."""
 
 import random
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The set-up: where it refuses to work, where packages come from, and that it is all or nothing."""
+"""The set-up: unsupported machines, package indexes, and atomicity."""
 
 import os
 import platform
@@ -14,7 +14,7 @@ from ops.console import CommandError
 
 
 @pytest.mark.parametrize("name", ["a:b", "a\nb", "a\tb", "a\x1bb", "a\udcffb"])
-def test_a_path_that_can_not_work_is_told(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_an_unsupported_path_is_reported(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setattr(bootstrap, "ROOT", Path("/x") / name)
 
     with pytest.raises(CommandError, match="Move the folder") as caught:
@@ -34,7 +34,7 @@ def test_every_other_printable_character_is_fine(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(
     ("libc", "machine"), [("x86_64-pc-linux-musl", "x86_64"), ("riscv64-unknown-gnu", "riscv64")]
 )
-def test_a_machine_without_wheels_is_told_of_database_url(
+def test_the_message_on_a_machine_without_wheels_names_database_url(
     monkeypatch: pytest.MonkeyPatch, libc: str, machine: str
 ) -> None:
     monkeypatch.setattr(sysconfig, "get_config_var", lambda _name: libc)
@@ -45,7 +45,7 @@ def test_a_machine_without_wheels_is_told_of_database_url(
 
 
 @pytest.mark.parametrize("home", ["", "/nonexistent", "/proc/self"])
-def test_who_has_no_home_gets_one_in_the_folder(
+def test_a_user_without_a_home_gets_one_in_the_folder(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, home: str
 ) -> None:
     monkeypatch.setattr(bootstrap, "ROOT", tmp_path)
@@ -66,7 +66,7 @@ def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
         (fresh / "file").write_text("old")
     (tmp_path / "folder.killed.part").mkdir()
     with pytest.raises(FileNotFoundError), bootstrap.replacing(folder, lock):
-        pass  # As if the install had failed: there is nothing to put in place.
+        pass  # Like a failed installation: nothing is moved into place.
 
     assert (folder / "file").read_text() == "old"
     assert bootstrap.is_current(folder, lock)

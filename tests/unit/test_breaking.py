@@ -1,4 +1,4 @@
-"""What of a contract breaks its clients when it changes."""
+"""Breaking changes of the contract."""
 
 import json
 from copy import deepcopy
@@ -235,14 +235,14 @@ KEPT = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_change_that_breaks_clients_is_told(old: Document, name: str) -> None:
+def test_a_breaking_change_is_reported(old: Document, name: str) -> None:
     path, value, expected = BROKEN[name]
 
     assert breaks(old, changed(old, path, value)) == expected
 
 
 @pytest.mark.parametrize("name", KEPT)
-def test_a_change_that_breaks_nobody_is_not(old: Document, name: str) -> None:
+def test_a_compatible_change_is_not_reported(old: Document, name: str) -> None:
     path, value = KEPT[name]
     new = changed(old, path, value)
 
@@ -250,7 +250,7 @@ def test_a_change_that_breaks_nobody_is_not(old: Document, name: str) -> None:
     assert breaks(old, new) == []
 
 
-def test_a_body_that_must_be_sent_now_is_told(old: Document) -> None:
+def test_a_body_that_becomes_required_is_a_breaking_change(old: Document) -> None:
     body = {"required": True, "content": {}}
 
     assert breaks(old, changed(old, f"{GET} requestBody", body)) == ["GET /things body"]

@@ -131,11 +131,11 @@ def test_any_other_answer_does_not(name: str) -> None:
         check(*BAD[name])
 
 
-def test_the_committed_contract_is_what_is_served() -> None:
+def test_the_committed_contract_is_the_served_one() -> None:
     assert committed.check(Settings(), []) == 0
 
 
-def test_another_contract_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stale_contract_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     other = tmp_path / "openapi.json"
     other.write_text(committed.DOCUMENT.read_text().replace("A layered", "Another"))
     monkeypatch.setattr(committed, "DOCUMENT", other)
@@ -186,7 +186,7 @@ def not_installed() -> None:
     raise CommandError("No network.")
 
 
-def test_what_breaks_clients_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_breaking_changes_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     released = committed.served()
     released["paths"]["/gone"] = {"get": released["paths"]["/livez"]["get"]}
     path = tmp_path / "released.json"

@@ -1,4 +1,4 @@
-"""What of a person's shell reaches the programs that the commands start."""
+"""The user's environment variables that are passed to programs."""
 
 import os
 
@@ -14,7 +14,7 @@ from ops import environment
         *("PIP_USER", "PYTHONHOME", "PYTHONPATH", "PYTHONSTARTUP", "UV_PYTHON", "VIRTUAL_ENV"),
     ],
 )
-def test_what_is_for_other_programs_does_not_pass(
+def test_variables_of_other_programs_are_not_passed_on(
     monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setattr(os, "environ", {name: "x", "PATH": "/bin"})

@@ -20,7 +20,10 @@ from service.failures import OperatorError, explain, guarded, report
     [
         (OSError(errno.ENOSPC, "no space", "/x/y"), "The disk is full. Make room"),
         (OSError(errno.EDQUOT, "quota"), "The disk is full. Make room"),
-        (OSError(errno.EROFS, "read-only", "/x/y"), "/x/y can't be used: read-only. Name another"),
+        (
+            OSError(errno.EROFS, "read-only", "/x/y"),
+            "/x/y can't be used: read-only. Choose another",
+        ),
         (OSError(errno.ENOTDIR, "not a directory", "/x/y"), "/x/y can't be used: not a directory."),
         (OSError(errno.EMFILE, "too many"), "Too many files are open"),
         (OSError(errno.EAGAIN, "again"), "The machine has no memory or no process left"),
@@ -35,7 +38,7 @@ def denied(path: Path) -> str:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
-def test_a_file_of_another_user_in_the_project_is_told_with_what_to_do(
+def test_the_message_for_another_users_file_in_the_project_has_a_remedy(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(failures, "ROOT", tmp_path)
@@ -49,19 +52,19 @@ def test_a_file_of_another_user_in_the_project_is_told_with_what_to_do(
     assert f"`sudo chown -R root {quote(str(path))}`" in told
 
 
-def test_nobody_is_told_to_take_what_is_not_of_the_project(
+def test_chown_is_suggested_only_for_files_of_the_project(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 65534)
     for path in (Path("/etc/passwd"), Path("/root/x/y"), Path("/usr"), Path("/nowhere")):
         told = denied(path)
 
-        assert "belongs to root, and you are nobody. Name another place" in told
+        assert "belongs to root, and you are nobody. Choose another path" in told
         assert "chown" not in told
         assert "remove" not in told
 
 
-def test_a_file_that_is_not_there_is_told_by_the_folder_that_is(tmp_path: Path) -> None:
+def test_the_message_for_a_missing_file_names_the_nearest_folder(tmp_path: Path) -> None:
     path = tmp_path / "a" / "b"
 
     assert denied(path) == (
@@ -91,7 +94,7 @@ def test_a_command_ends_with_a_sentence(
     assert "Traceback" not in told
 
 
-def test_what_nobody_foresaw_goes_to_a_file() -> None:
+def test_an_unexpected_error_is_written_to_a_file() -> None:
     with pytest.raises(ZeroDivisionError) as caught:
         _ = 1 // 0
     told = str(report(caught.value))
@@ -112,7 +115,7 @@ def test_an_interrupt_at_any_time_is_no_traceback(
     tmp_path: Path, command: list[str], seconds: float
 ) -> None:
     url = "postgresql://nobody@127.0.0.1:1/nothing"
-    # Nothing of a run under coverage, which writes its data after the program has ended.
+    # Without coverage, which writes its data after the program has ended.
     environment = {key: value for key, value in os.environ.items() if not key.startswith("COV")}
     added = {"DATABASE_URL": url, "STATE_DIR": str(tmp_path), "BIND": "127.0.0.1:0"}
     process = subprocess.Popen(

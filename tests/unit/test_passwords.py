@@ -16,7 +16,7 @@ def add_missing(path: Path) -> list[str]:
     return names
 
 
-def test_missing_secrets_are_added_and_what_is_there_stays(tmp_path: Path) -> None:
+def test_missing_secrets_are_added_and_existing_ones_are_kept(tmp_path: Path) -> None:
     path = tmp_path / ".env"
     path.write_text("HTTP_PORT=80\nSECURE_API_KEY=mine\nAPI_PASSWORD=")
     added = add_missing(path)
@@ -67,7 +67,7 @@ def test_quotes_and_export_are_no_part_of_a_secret(tmp_path: Path, line: str) ->
     assert read_env_file(path)["API_PASSWORD"] == "secret"
 
 
-def test_what_cannot_be_written_stays_whole(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_written_is_unchanged(tmp_path: Path) -> None:
     path = tmp_path / ".env"
     path.write_text("HTTP_PORT=80\n")
     # A folder in the way, as a full disk would be.
@@ -82,7 +82,7 @@ def test_a_device_in_place_of_the_file_stays(tmp_path: Path) -> None:
     path = tmp_path / ".env"
     path.symlink_to(os.devnull)
 
-    with pytest.raises(CommandError, match="not an ordinary file"):
+    with pytest.raises(CommandError, match="not a regular file"):
         add_missing(path)
     assert Path(os.devnull).is_char_device()
 

@@ -1,4 +1,4 @@
-"""The end of a run says how to have what was skipped."""
+"""The summary of a run says how to run what was skipped."""
 
 import pytest
 

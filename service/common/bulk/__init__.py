@@ -1,4 +1,4 @@
-"""Bulk import and export: many records in a body of lines."""
+"""Bulk import and export of records as NDJSON or CSV."""
 
 from service.common.bulk.export_hook import exports
 from service.common.bulk.forms import LineForm, stream_records

@@ -1,4 +1,4 @@
-"""The media types of bulk import and export, and what an import answers."""
+"""The media types of bulk import and export, and the response to an import."""
 
 from service.common.contract import Document, Payload, load_schemas
 
@@ -7,7 +7,7 @@ CSV = "text/csv"
 
 
 class CreatedCount(Payload, schema="common/created_count.json"):
-    """How many records were stored."""
+    """The number of records that were stored."""
 
 
 def lines_content() -> Document:

@@ -1,7 +1,7 @@
-"""CSV as RFC 4180 has it, in UTF-8, with the names of the fields in the first line.
+"""CSV (RFC 4180) in UTF-8, with the names of the fields in the first line.
 
-A line feed alone ends a line too. Passed over is what spreadsheets add: a byte order mark, lines of
-nothing but commas, and empty fields behind the last name.
+A line feed alone ends a line too. What spreadsheets add is ignored: a byte order mark, lines of
+only commas, and empty fields after the last name.
 """
 
 import csv
@@ -18,28 +18,28 @@ from service.common.errors import Fault, InvalidAPIRequest, quote
 
 MAX_FIELDS = limits.CSV_FIELDS.value
 TEXT = "string"
-# The keywords of a schema that are about the names of properties.
+# The keywords of a schema that concern the names of properties.
 OF_NAMES = frozenset({"required", "additionalProperties"})
 # Lines that consist of commas.
 BLANK = re.compile(rb"(?:,*+\r?\n)++")
-# The grammar of a record, as far as it has no more fields than it may, and of one whose last field
-# goes on behind the line. Nothing in them is tried twice, however long a line is.
+# The grammar of a record with at most MAX_FIELDS fields, and of one whose last field is continued
+# in the next line. Without backtracking, so that a long line takes linear time.
 QUOTED = rb'"[^"]*+(?:""[^"]*+)*+'
 FIELD = rb"(?:" + QUOTED + rb'"|[^",\r\n]*+)'
 FEW = re.compile(FIELD + rb"(?:," + FIELD + rb"){0,%d}+" % (MAX_FIELDS - 1))
 OPEN = re.compile(rb"(?:" + FIELD + rb",)*+" + QUOTED)
-# What spreadsheets write in place of a comma, by their language or by choice.
+# What spreadsheets write instead of a comma, by language or settings.
 OTHER_SEPARATOR = re.compile("[;\t|]")
-NOT_CSV = "Not CSV as RFC 4180 has it: a {} is where none may be"
+NOT_CSV = "Not valid CSV (RFC 4180): a {} is not allowed here"
 TOO_MANY = f"More than {MAX_FIELDS} fields"
 
 
 def grammar_fault(record: bytes) -> tuple[str, str] | None:
-    """Return keyword and sentence of what is wrong with a record before it is split into fields.
+    """Return keyword and message of a fault in the grammar of a record, without splitting it.
 
     The fields would take memory before they could be counted.
     """
-    # It matches the beginning of any record, if only by an empty field.
+    # It matches the beginning of any record, at least an empty field.
     rest = FEW.sub(b"", record, count=1)
     if rest in {b"", b"\r"}:
         return None
@@ -50,38 +50,38 @@ def grammar_fault(record: bytes) -> tuple[str, str] | None:
 
 
 class CsvReader:
-    """Reads bytes, as they come, to values with the numbers of their lines and their faults.
+    """Reads bytes, as they arrive, to values with their line numbers and faults.
 
-    `model` says which fields there are, and `ignored` which others are passed over. Whatever is
-    wrong with the names of the fields raises InvalidAPIRequest (422): nothing can be read then.
+    `model` has the fields; those in `ignored` are accepted and ignored. A fault in the names of the
+    fields raises InvalidAPIRequest (422), because nothing can be read then.
     """
 
     def __init__(self, limit: int, model: type[Payload], ignored: Collection[str] = ()) -> None:
-        # Python's own limit is smaller, and one for all readers.
+        # Python's default limit is smaller, and global.
         csv.field_size_limit(max(limit, csv.field_size_limit()))
         self._limit = limit
         self._lines = Splitter(limit, BLANK)
         self._model = model
         self._ignored = ignored
         self._names: list[str] = []
-        # The JSON types of the fields that are no text.
+        # The JSON types of the fields that are not strings.
         self._types: dict[str, str] = {}
-        # The text of an incomplete record, and the number of its first line. It grows in place: a
-        # record may have very many lines.
+        # The text of an incomplete record, and the number of its first line. Extended in place,
+        # because a record may have very many lines.
         self._begun = bytearray()
         self._start = 1
 
     def feed(self, data: bytes) -> Iterator[ReadRecord]:
-        """Yield what `data` completes."""
+        """Yield the records that `data` completes."""
         return self._read(self._lines.feed(data))
 
     def close(self) -> Iterator[ReadRecord]:
-        """Yield what is left."""
+        """Yield the last record."""
         yield from self._read(self._lines.close())
         if self._begun:
             yield self._faulty("format", "A quotation mark is not closed")
         elif not self._names:
-            self._faulty("minItems", "There is no line with the names of the fields")
+            self._faulty("minItems", "The line with the names of the fields is missing")
 
     def _read(self, lines: Iterable[Line]) -> Iterator[ReadRecord]:
         for number, text in lines:
@@ -101,7 +101,7 @@ class CsvReader:
             self._lines.quoted = bool(self._begun)
 
     def _goes_on(self, text: bytes) -> bool:
-        """Return whether a text has a line feed behind this line."""
+        """Return whether a quoted field continues after this line."""
         odd = text.count(b'"') % 2 == 1
         return not odd if self._begun else odd and OPEN.fullmatch(text) is not None
 
@@ -123,7 +123,7 @@ class CsvReader:
                 yield self._start, self._convert(value), faults
             else:
                 keyword = "minItems" if len(cells) < count else "maxItems"
-                sentence = f"{len(cells)} fields, where the first line has {count}"
+                sentence = f"The line has {len(cells)} fields, the first line has {count}"
                 yield self._faulty(keyword, sentence)
 
     def _read_names(self, cells: list[str]) -> None:
@@ -134,7 +134,7 @@ class CsvReader:
             self._faulty("format", f"The fields are separated by {name}: separate them by commas")
         [(name, count)] = Counter(cells).most_common(1)
         if count > 1:
-            self._faulty("uniqueItems", f"The name {quote(name)} is there twice")
+            self._faulty("uniqueItems", f"The name {quote(name)} is duplicated")
         schema = self._model.contract()
         faults = schema.faults({name: None for name in cells if name not in self._ignored})
         if wrong := [fault for fault in faults if fault.keyword in OF_NAMES]:
@@ -148,7 +148,7 @@ class CsvReader:
         return value | others
 
     def _faulty(self, keyword: str, sentence: str) -> ReadRecord:
-        """Return a record that is nothing but a fault, or raise it where it hides the names."""
+        """Return a record with a fault; raise the fault if the names are not known yet."""
         fault = Fault("", keyword, sentence)
         if not self._names:
             raise self._refuse(fault)

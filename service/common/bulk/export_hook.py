@@ -1,8 +1,8 @@
-"""Exports: a collection as a stream of lines, where `Accept` prefers NDJSON or CSV to JSON.
+"""Exports: a collection as a stream of lines, if `Accept` prefers NDJSON or CSV to JSON.
 
-A view declares it with `@exports(domain.export_foss)`. What fails before the first line is
-answered as every error. What fails later closes the connection without the end of the message
-(RFC 9112, section 8), so that nobody takes a part of the file for all of it.
+A view declares it with `@exports(domain.export_foss)`. A failure before the first line is an
+ordinary error response. A later one closes the connection without the end of the message (RFC 9112,
+section 8), so that a client detects that the export is incomplete.
 """
 
 import asyncio
@@ -32,13 +32,13 @@ PIECE = BYTES_FOR_OTHERS
 
 log = structlog.get_logger("service")
 FORMS: Mapping[str, LineForm | None] = {
-    # The first is what a client gets that has no preference.
+    # The first is the default.
     JSON: None,
     NDJSON: Ndjson(),
     CSV: Csv(),
     f"{CSV};escape=formula": Csv(escape_formulas=True),
 }
-# What is always so (RFC 4180, section 3), and may be asked for.
+# Parameters that always hold (RFC 4180, section 3).
 PARAMETERS = re.compile(r";\s*(charset=\"?utf-8\"?|header=\"?present\"?)", re.IGNORECASE)
 
 View = Callable[..., Awaitable[ResponseReturnValue]]
@@ -46,18 +46,18 @@ Export = Callable[[AsyncSession, Any, LineForm], AsyncIterator[str]]
 
 
 def register(app: Quart) -> None:
-    """Close the lines of an answer that is never sent."""
+    """Close the lines of a response that is never sent."""
     app.teardown_request(close_unsent)
 
 
 async def close_unsent(error: BaseException | None) -> None:
-    """Close the lines where the request ended before its answer began: the client has gone."""
+    """Close the lines if the request ended before its response began."""
     if error is not None and "lines" in g:
         await g.pop("lines").aclose()
 
 
 def exports(export: Export) -> Callable[[View], View]:
-    """Have a view's collection also as lines, from `export(session, query, form)`."""
+    """Let a view also respond with lines, from `export(session, query, form)`."""
 
     def declare(view: View) -> View:
         @wraps(view)
@@ -80,26 +80,26 @@ def preferred_form() -> LineForm | None:
     """Return the form that the client prefers (RFC 9110, section 12.5.1), or None for JSON."""
     text = ", ".join(current_request().headers.getlist("Accept"))
     if "text/" not in text.lower() and NDJSON not in text.lower():
-        return None  # As most: to weigh them all takes longer.
+        return None  # The usual case, without parsing.
     accepted = parse_accept_header(PARAMETERS.sub("", text), MIMEAccept)
     return FORMS[accepted.best_match(FORMS, default=JSON)]
 
 
 async def answer_lines(export: Export, query: Any, form: LineForm) -> Response:
-    """Return the lines as they come; the first of them are there already."""
+    """Return a response that streams the lines, after fetching the first."""
     database = current_application().database
     session, transfer = database.bulk(), Transfer()
-    # This checks the query, and asks the database for nothing yet.
+    # This validates the query; no statement is sent yet.
     exported = export(session, query, form)
     if request.method == "HEAD":
         response = Response("", content_type=form.media_type)
-        # A length here would be that of the lines.
+        # A length would be that of the lines.
         del response.headers["Content-Length"]
         return response
     lift_deadline()
     lines = g.lines = until_closed(database, transfer, session, exported)
     first = await anext(lines, "")
-    return Response(whole_or_torn(first, lines, transfer), content_type=form.media_type)
+    return Response(body_or_abort(first, lines, transfer), content_type=form.media_type)
 
 
 async def until_closed(
@@ -111,7 +111,7 @@ async def until_closed(
         async for some in lines:
             yield some
     finally:
-        # Whole, though the client may go at this moment.
+        # Shielded, because the client may disconnect at this moment.
         await asyncio.shield(_release(database, transfer, session))
 
 
@@ -122,10 +122,10 @@ async def _release(database: Database, transfer: Transfer, session: AsyncSession
         del database.transfers[transfer]
 
 
-async def whole_or_torn(
+async def body_or_abort(
     first: str, rest: AsyncGenerator[str], transfer: Transfer
 ) -> AsyncGenerator[bytes]:
-    """Yield the body; if it can't go on, end the request without the end of the message."""
+    """Yield the body; on a failure end the request without the end of the message."""
     some: str | None = first
     # The server's task, which also sends each piece.
     task = cast("asyncio.Task[None]", asyncio.current_task())
@@ -141,5 +141,5 @@ async def whole_or_torn(
                 some = await anext(rest, None)
         except Exception as error:
             log.warning("export ended", cause=cause_of(error))
-            # What Quart and hypercorn take as the end of a request that has no answer any more.
+            # Quart and hypercorn then close the connection.
             raise asyncio.CancelledError from error

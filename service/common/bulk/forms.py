@@ -1,4 +1,4 @@
-"""A record as a line of text, written by PostgreSQL: NDJSON, and CSV as RFC 4180 has it."""
+"""A record as a line of text, written by PostgreSQL: NDJSON or CSV (RFC 4180)."""
 
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Protocol
@@ -20,27 +20,27 @@ from service.common.resource import (
     order_by,
 )
 
-# How many lines come from the database at once.
+# The number of lines that are fetched together.
 FETCHED_RECORDS = 1000
-# With what a cell begins that a spreadsheet runs (OWASP, "CSV Injection"), full-width forms too.
+# The beginning of a cell that a spreadsheet executes (OWASP, "CSV Injection"), also full-width.
 FORMULA = "^[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]"
 BYTE_ORDER_MARK = "\ufeff"
 
 
 class LineForm(Protocol):
-    """A way to write records as lines."""
+    """A format of records as lines."""
 
     media_type: str
 
     def head(self, names: Sequence[str]) -> str:
-        """Return what comes before the first record."""
+        """Return the text before the first record."""
 
     def line(self, columns: Sequence[Any]) -> Expression:
-        """Return the expression of a record's line, with its end."""
+        """Return the expression of a record's line, including its end."""
 
 
 class Ndjson:
-    """One JSON object a line, as a record is written in a page (ndjson.org)."""
+    """One JSON object per line (ndjson.org), the same as in a page."""
 
     media_type = NDJSON
 
@@ -55,11 +55,11 @@ class Ndjson:
 
 
 class Csv:
-    """Comma-separated values, as RFC 4180 has them: each text in quotation marks.
+    """Comma-separated values (RFC 4180), each text in quotation marks.
 
-    `escape_formulas` is the form for spreadsheets. It begins with a byte order mark, without which
-    Excel takes the text for another encoding than UTF-8, and puts an apostrophe before a cell that
-    a spreadsheet would run; what was changed so can't be told from what was like that before.
+    `escape_formulas` is for spreadsheets: a byte order mark, without which Excel does not read
+    UTF-8, and an apostrophe before a cell that a spreadsheet would execute. The latter can't be
+    reversed, because a value may begin with an apostrophe.
     """
 
     media_type = f"{CSV}; charset=utf-8"
@@ -73,7 +73,7 @@ class Csv:
         return mark + ",".join(names) + "\r\n"
 
     def line(self, columns: Sequence[Any]) -> Expression:
-        """Return the cells and their end."""
+        """Return the cells and the line end."""
         parts: list[Expression] = []
         for column in columns:
             parts += [*([literal_text(",")] if parts else []), self._cell(column)]
@@ -98,7 +98,7 @@ def stream_records(
 ) -> AsyncIterator[str]:
     """Yield the lines of every record, or of `limit` records, many at a time.
 
-    Raises InvalidAPIRequest (422), as `Resource.page` does, before the first of them is asked for.
+    Raises InvalidAPIRequest (422) like `Resource.page`, before iteration.
     """
     limit = query.limit if "limit" in query.model_fields_set else None
     return _stream(session, resource, resource.selection(query, limit), form)
@@ -124,8 +124,8 @@ async def _stream(
 async def stream_lines(
     session: AsyncSession, statement: Select[Any], head: str
 ) -> AsyncIterator[str]:
-    """Yield the texts of a statement, many at a time, from a cursor of the server."""
-    # Not by the session, which would look through every row for models.
+    """Yield the lines of a statement, many at a time, from a server-side cursor."""
+    # Not by the session, which would inspect every row for models.
     connection = await session.connection()
     result = await connection.stream(statement, execution_options={"yield_per": FETCHED_RECORDS})
     async for lines in result.scalars().partitions():

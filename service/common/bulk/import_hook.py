@@ -1,8 +1,8 @@
 """Imports: a body of NDJSON or CSV stores all of its records, or none.
 
-A view declares it with `@imports(domain.import_foss)`. Each line is checked by the schema file
-that the view declares for one record. What the view answers with, and only the service can set
-(`readOnly`), is passed over: what was exported can be imported.
+A view declares it with `@imports(domain.import_foss)`. Each line is validated by the schema file
+that the view declares for one record. Fields that only the service can set (`readOnly` in the
+view's response) are ignored, so that an export can be imported.
 """
 
 import asyncio
@@ -35,9 +35,9 @@ Import = Callable[[AsyncSession, Lines], Awaitable[int]]
 
 
 def register(app: App, max_bytes: int, max_line_bytes: int) -> None:
-    """Read bodies of lines while they come, up to `max_bytes`."""
+    """Stream bodies of lines, up to `max_bytes`."""
     app.streamed_bodies |= {NDJSON: max_bytes, CSV: max_bytes}
-    # Imports take turns, so that all together delay other requests no more than one does.
+    # Imports take turns: together they delay other requests no more than one does.
     turn = asyncio.Lock()
     transfers: set[Transfer] = set()
     room = Room(lambda: transfers)
@@ -62,7 +62,7 @@ def register(app: App, max_bytes: int, max_line_bytes: int) -> None:
             use_bulk_session(transfer)
 
     def leave() -> None:
-        """Let another import in."""
+        """Admit another import."""
         if "import_transfer" in g:
             transfers.remove(g.pop("import_transfer"))
             admission.leave()
@@ -77,12 +77,12 @@ def register(app: App, max_bytes: int, max_line_bytes: int) -> None:
         return Lines(body.pieces(transfer, turn), reader, model, ignored)
 
     app.before_request(open_lines)
-    # The answer may wait for the rest of the body.
+    # Before the response waits for the rest of the body.
     app.when_answered(leave)
 
 
 def imports(store: Import) -> Callable[[View], View]:
-    """Have a view that creates a record also create many, by `store(session, lines)`."""
+    """Let a view that creates a record also create many, by `store(session, lines)`."""
 
     def declare(view: View) -> View:
         @wraps(view)

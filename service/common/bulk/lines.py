@@ -1,4 +1,4 @@
-"""The lines of a body: each checked by the schema file of a record, while they come."""
+"""The lines of a body, each validated by the schema file of a record as it arrives."""
 
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator
 from dataclasses import replace
@@ -11,8 +11,8 @@ from service.common.bulk.ndjson import ReadRecord
 from service.common.contract import Payload, StreamedPayload
 from service.common.errors import MAX_FAULTS, Fault, InvalidAPIRequest
 
-# How many records are sent to the database at once, and stored by one statement, and from how many
-# bytes of the body. About as many are in memory.
+# The number of records, and the bytes of the body, that are copied to the database together. About
+# as many are in memory. One statement stores them.
 STAGED_RECORDS = 5000
 STAGED_BYTES = 1 << 18
 
@@ -20,32 +20,32 @@ Rows = list[tuple[int, dict[str, Any]]]
 
 
 class Reader(Protocol):
-    """A way to read bytes, as they come, to values with their lines and faults."""
+    """A parser of bytes, as they arrive, to values with their line numbers and faults."""
 
     def feed(self, data: bytes) -> Iterator[ReadRecord]:
-        """Yield what `data` completes."""
+        """Yield the records that `data` completes."""
 
     def close(self) -> Iterator[ReadRecord]:
-        """Yield what is left."""
+        """Yield the last record."""
 
 
 class Staged(Protocol):
-    """Where records wait until all are there, and then are stored."""
+    """A store for records until the body is complete."""
 
     async def stage(self, rows: Rows) -> None:
-        """Keep some records."""
+        """Add records."""
 
     async def check(self, first: int, last: int) -> list[Fault]:
-        """Return the faults of some lines that only the database can find."""
+        """Return the faults of these lines that only the database can find."""
 
     async def insert(self, first: int, last: int) -> list[Fault]:
-        """Store those of some lines; return the faults that came up since they were checked."""
+        """Store the records of these lines; return the faults since `check`."""
 
 
 class Lines(StreamedPayload):
     """The records of a body, which is read once.
 
-    `ignored` are the properties that a record has, but no client can set: what was exported can be
+    Properties in `ignored`, which clients can't set, are accepted, so that an export can be
     imported.
     """
 
@@ -66,15 +66,15 @@ class Lines(StreamedPayload):
         self._first: Rows | None = None
 
     async def read_first(self) -> None:
-        """Read the first of the records, for which nobody need wait who has something to lose."""
+        """Read the first records, before the caller takes a connection or a lock."""
         self._first = await anext(self._batches, None)
 
     async def store(self, staged: Staged) -> int:
-        """Store all records and return how many there are.
+        """Store all records and return their number.
 
-        While the client sends, they are only staged: how long it takes must delay nobody else.
-        Raises InvalidAPIRequest (422): the first 100 faults by line; then nothing of this may stay
-        stored.
+        While the client sends, they are only staged: a slow client must not delay others. Raises
+        InvalidAPIRequest (422) with the first 100 faults by line; then the transaction must be
+        rolled back.
         """
         count = 0
         ends = [0]
@@ -86,8 +86,7 @@ class Lines(StreamedPayload):
             count += len(rows)
             ends.append(rows[-1][0])
             rows = None if self._is_hopeless() else await anext(self._batches, None)
-        # All are checked before the first is stored: others read past uncommitted records, and of
-        # a file with a fault none is stored.
+        # All are checked before the first is stored: uncommitted records slow down reads of others.
         for step in (staged.check, staged.insert):
             for before, last in pairwise(ends):
                 self._faults += await step(before + 1, last)
@@ -101,23 +100,23 @@ class Lines(StreamedPayload):
         return count
 
     async def fingerprint(self) -> bytes:
-        """Read the rest of the body, and return a short name for all of it."""
+        """Read the rest of the body, and return a hash of all of it."""
         async for data in self._data:
             self._digest.update(data)
         return self._digest.digest()
 
     def _is_hopeless(self, last: float = inf) -> bool:
-        """Return whether up to this line there are as many faults as are told."""
+        """Return whether there are as many faults up to this line as are reported."""
         return sum((fault.line or 0) <= last for fault in self._faults) >= MAX_FAULTS
 
     async def _read(self) -> AsyncIterator[Rows]:
-        """Yield the records without a fault, up to that line by which there are too many faults."""
+        """Yield the records without a fault, until there are too many faults."""
         rows: Rows = []
         size = 0
         async for data in self._data:
             self._digest.update(data)
             rows += self._check(self._reader.feed(data))
-            # Lines that store nothing take no memory.
+            # Only lines with records take memory.
             size = size + len(data) if rows else 0
             if len(rows) >= STAGED_RECORDS or size >= STAGED_BYTES:
                 yield rows

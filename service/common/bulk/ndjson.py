@@ -1,4 +1,4 @@
-"""NDJSON (ndjson.org): a JSON text a line. A line without any is passed over."""
+"""NDJSON (ndjson.org): a JSON text per line. Blank lines are ignored."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -10,23 +10,23 @@ from service.common.errors import Fault, InvalidAPIRequest
 ReadRecord = tuple[int, object, list[Fault]]
 # Lines of white space.
 BLANK = re.compile(rb"(?:[ \t\r\v\f]*+\n)++")
-# What the decoder says of the place, on the first and only line that it sees.
+# The place in a message of the decoder, which sees only one line.
 PLACE = re.compile(r": line 1 (column \d+) \(char \d+\)")
 
 
 class NdjsonReader:
-    """Reads bytes, as they come, to values with the numbers of their lines and their faults."""
+    """Reads bytes, as they arrive, to values with their line numbers and faults."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._lines = Splitter(limit, BLANK)
 
     def feed(self, data: bytes) -> Iterator[ReadRecord]:
-        """Yield what `data` completes."""
+        """Yield the records that `data` completes."""
         return self._read(self._lines.feed(data))
 
     def close(self) -> Iterator[ReadRecord]:
-        """Yield what is left."""
+        """Yield the last record."""
         return self._read(self._lines.close())
 
     def _read(self, lines: Iterable[Line]) -> Iterator[ReadRecord]:
@@ -41,5 +41,5 @@ class NdjsonReader:
                     sentence = PLACE.sub(r", at \1", error.message).rstrip(".")
                     yield number, None, [Fault("", "format", sentence)]
                 else:
-                    # Only an escape can bring a character that PostgreSQL does not have.
+                    # Only an escape sequence can contain a character that PostgreSQL can't store.
                     yield number, value, text_faults(value) if b"\\u" in text else []

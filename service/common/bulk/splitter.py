@@ -1,4 +1,4 @@
-"""Bytes to lines, as they arrive: none is kept longer than necessary."""
+"""Splits bytes into lines as they arrive."""
 
 import codecs
 import re
@@ -8,10 +8,10 @@ Line = tuple[int, bytes | None]
 
 
 class Splitter:
-    """Cuts bytes at each line feed, and numbers the lines from 1. Drops a byte order mark.
+    """Splits bytes at line feeds, and numbers the lines from 1. Removes a byte order mark.
 
-    A line of more than `limit` bytes is yielded as None, and its text is dropped. Lines that
-    `blank` matches are skipped, many at once, unless they arrive in several pieces. While `quoted`
+    A line of more than `limit` bytes is yielded as None, and its text is discarded. Lines that
+    `blank` matches are skipped together, unless they arrive in several pieces. While `quoted`
     is set, no line is skipped, and the lines before the next quotation mark may be yielded as one,
     with the number of the last.
     """
@@ -21,7 +21,7 @@ class Splitter:
         self._limit = limit
         self._blank = blank
         self._number = 0
-        # Grown in place: a long line may arrive in very small pieces.
+        # Extended in place: a long line may arrive in very small pieces.
         self._rest = bytearray()
         self._too_long = False
 
@@ -29,7 +29,7 @@ class Splitter:
         """Yield the lines that end in `data`."""
         start = self._skip(data, 0)
         while (end := data.find(b"\n", start)) >= 0:
-            # A mark that has arrived already may end the text within this line.
+            # A quotation mark that has already arrived may end the quoted field in this line.
             if self.quoted and b'"' not in self._rest:
                 mark = data.find(b'"', start)
                 end = max(end, data.rfind(b"\n", start, len(data) if mark < 0 else mark))
@@ -40,7 +40,7 @@ class Splitter:
         self._keep(data[start:])
 
     def close(self) -> Iterator[Line]:
-        """Yield the last line if no line feed ends it."""
+        """Yield the last line if it has no line feed."""
         if self._rest or self._too_long:
             yield self._line()
 

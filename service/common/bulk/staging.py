@@ -1,4 +1,4 @@
-"""Many records into a table, by COPY through a temporary one."""
+"""Inserting many records by COPY through a temporary table."""
 
 from collections.abc import Mapping, Sequence
 from functools import cache, partial
@@ -32,23 +32,25 @@ FIRST, LAST = "first", "last"
 
 
 class StagedLines:
-    """Records of a model in a temporary table, from where they go into the model's table.
+    """Records in a temporary table, from where they are inserted into the model's table.
 
-    Until then nobody has to wait for them, and no index has to be read past them. The model has one
-    column beside `id` that is unique.
+    Until then they lock nothing, and slow down no reads. The model must have exactly one unique
+    column in addition to `id`.
     """
 
     def __init__(self, session: AsyncSession, resource: Resource) -> None:
         self._session = session
         self._model = resource.model
         if len(resource.unique) != 1:
-            raise RuntimeError(f"{self._model.__name__} needs one unique column for imports.")
+            raise RuntimeError(
+                f"{self._model.__name__} needs exactly one unique column for imports."
+            )
         [self._unique] = resource.unique
         self._taken = partial(resource.taken, self._unique)
         self._table: Table | None = None
 
     async def stage(self, rows: Sequence[tuple[int, Mapping[str, Any]]]) -> None:
-        """Keep records, each with the number of its line; all name the same columns."""
+        """Add records, each with its line number; all have the same columns."""
         names = tuple(rows[0][1])
         if self._table is None:
             self._table = _temporary(self._model, names, self._unique)
@@ -64,16 +66,13 @@ class StagedLines:
             )
 
     async def check(self, first: int, last: int) -> list[Fault]:
-        """Return a fault for each of these lines whose value is taken, the first 100.
-
-        Another record may have the value, or an earlier line.
-        """
+        """Return the first 100 faults of these lines: values of other records or earlier lines."""
         return await self._faults(_taken(self._model, self._table, self._unique), first, last)
 
     async def insert(self, first: int, last: int) -> list[Fault]:
-        """Store the records of these lines, but for those whose value was taken meanwhile.
+        """Store the records of these lines, except those whose value was taken meanwhile.
 
-        Return a fault for each of these, the first 100.
+        Return the first 100 faults for the latter.
         """
         return await self._faults(_insert(self._model, self._table, self._unique), first, last)
 
@@ -101,7 +100,7 @@ def _between(line: Any) -> Any:
 
 @cache
 def _taken(model: type[Base], table: Table, unique: str) -> Select[Any]:
-    """Return what finds the lines whose value another record has, or an earlier line."""
+    """Return the statement that finds the lines whose value another record or line has."""
     line, value, earlier = table.columns[LINE], table.columns[unique], table.alias().columns
     in_file = exists().where(earlier[unique] == value, earlier[LINE] < line)
     in_table = exists().where(getattr(model, unique) == value)
@@ -111,7 +110,7 @@ def _taken(model: type[Base], table: Table, unique: str) -> Select[Any]:
 
 @cache
 def _insert(model: type[Base], table: Table, unique: str) -> Select[Any]:
-    """Return what stores some lines, and finds those that were not stored."""
+    """Return the statement that stores lines, and finds those that were not stored."""
     line, value = table.columns[LINE], table.columns[unique]
     columns = [column for column in table.columns if column is not line]
     some = _between(line)
@@ -124,8 +123,8 @@ def _insert(model: type[Base], table: Table, unique: str) -> Select[Any]:
         .returning(getattr(model, unique))
         .cte("stored")
     )
-    # A record that was stored is line 0 here, before the one line that it comes from. A join would
-    # depend on estimates of how many there are, and PostgreSQL has none for a temporary table.
+    # A stored record is line 0 here, before the line that it comes from. A join would depend on
+    # statistics, which PostgreSQL lacks for a temporary table.
     both = (
         select(line, value)
         .where(some)

@@ -1,4 +1,4 @@
-"""The contract: schema files to validators, strict parsing, and the parts of OpenAPI."""
+"""The contract: validators from schema files, strict parsing, and the parts of OpenAPI."""
 
 from service.common.contract.content import MORE_CONTENT, REQUEST, add_content
 from service.common.contract.parsing import (

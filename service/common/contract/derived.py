@@ -1,13 +1,13 @@
-"""The schemas of a collection that follow from that of its record.
+"""The schemas of a collection, derived from the schema of its record.
 
-The file of a record, such as `foss/foss.json`, has under `x-collection` what a client may ask for:
+The file of a record, such as `foss/foss.json`, declares filters and search under `x-collection`:
 
     "x-collection": {
         "equal": {"name": "Only records with exactly this name."},
         "part": "Only records whose name contains this text."
     }
 
-From it come the query strings of a page and of a record, and what `only` and `exclude` leave.
+The query strings of a page and of a record, a page, and a record's subset are derived from it.
 """
 
 from collections.abc import Iterator
@@ -21,9 +21,9 @@ Document = dict[str, Any]
 
 
 def derived(name: str, record: Document, base: str) -> Iterator[tuple[str, Document]]:
-    """Yield the derived schemas by their names, of the record's file `name` at the address `base`.
+    """Yield the names and schemas derived from the record's file `name`; `base` is their base URI.
 
-    They are named as the files that a person would write: `foss/list_foss.json`.
+    The names are those of schema files written by hand: `foss/list_foss.json`.
     """
     folder, _, file = name.rpartition("/")
     stem = file.removesuffix(".json")
@@ -40,7 +40,7 @@ def derived(name: str, record: Document, base: str) -> Iterator[tuple[str, Docum
 
 
 def without_collection(document: Document) -> Document:
-    """Return the schema of a record without what clients may ask for."""
+    """Return the schema of a record without `x-collection`."""
     return {name: value for name, value in document.items() if name != COLLECTION}
 
 
@@ -53,16 +53,15 @@ def _list(record: Document) -> Document:
         filters["q"] = _text(collection["part"], {"maxLength": 200, "examples": ["post"]})
     under = ", ".join(f"`{name}`" for name in ("sort", *filters))
     return {
-        "description": "Which records of the collection, in which order, and which of their "
-        "fields.",
+        "description": "The selection of records, their order, and the fields to return.",
         "examples": [{"limit": 50}, {"sort": [f"-{names[-1]}"], "only": names[:2]}],
         "type": "object",
         "additionalProperties": False,
         "not": {"required": ["only", "exclude"]},
         "properties": {
             "limit": {
-                "description": "How many records at most. A page has 50 unless it is asked for, "
-                f"and never more than {PAGE_RECORDS}; lines have no end of their own.",
+                "description": "The maximum number of records. A page has 50 by default and at "
+                f"most {PAGE_RECORDS}; an export has no limit by default.",
                 "type": "integer",
                 "minimum": 1,
                 "maximum": 999_999_999,
@@ -71,7 +70,7 @@ def _list(record: Document) -> Document:
             },
             "after": {
                 "description": "The cursor at which the page begins, from a `Link` header; it is "
-                f"valid for the {under} that it was made under.",
+                f"valid only with the {under} that it was created with.",
                 "type": "string",
                 "minLength": 1,
                 "maxLength": 3000,
@@ -79,8 +78,8 @@ def _list(record: Document) -> Document:
                 "examples": ["WyI1ZmVjZWI2NmZmYzg2ZjM4IixbN10sMF0"],
             },
             "sort": {
-                "description": "The order: fields with commas between them, each with a `-` before "
-                "it if the largest comes first. Records that are equal in all of them are in the "
+                "description": "The order: a comma-separated list of fields, each with a `-` "
+                "before it for descending order. Records that are equal in all of them are in the "
                 "order of `id`, in the direction of the last field. The default is `id`.",
                 "type": "array",
                 "minItems": 1,
@@ -101,8 +100,8 @@ def _list(record: Document) -> Document:
 def _get(record: Document) -> Document:
     names = list(record["properties"])
     return {
-        "description": "Which fields of the record; all without `only` and `exclude`, which can't "
-        "be used together.",
+        "description": "The fields to return: all without `only` and `exclude`, which can't be "
+        "used together.",
         "examples": [{"only": names[:2]}],
         "type": "object",
         "additionalProperties": False,
@@ -116,12 +115,12 @@ def _fields(record: Document) -> Document:
     [example, *_] = record["examples"]
     part = {name: example[name] for name in list(properties)[:2]}
     return {
-        "description": f"A {record['title']}: all of its fields, or those that `only` and "
-        "`exclude` left.",
+        "description": f"A {record['title']}: all of its fields, or those selected by `only` or "
+        "`exclude`.",
         "examples": [example, part],
         "type": "object",
         "additionalProperties": False,
-        # Copies: many generators of clients can't follow a reference into another schema.
+        # Copies: many client generators can't follow a reference into another schema.
         "properties": properties,
     }
 
@@ -150,8 +149,8 @@ def _text(sentence: str, like: Document) -> Document:
 
 def _choice(names: list[str]) -> Document:
     sentences = {
-        "only": "The fields to return, with commas between them.",
-        "exclude": "The fields to leave out, with commas between them.",
+        "only": "The fields to return, separated by commas.",
+        "exclude": "The fields to omit, separated by commas.",
     }
     return {
         name: {

@@ -1,6 +1,6 @@
-"""What every operation of the published contract shares: schemas, headers, errors.
+"""The shared parts of the published contract: schemas, headers, errors.
 
-The document is OpenAPI 3.1; the schema files are its components, word for word but for `$id`,
+The document is OpenAPI 3.1; the schema files are its components, verbatim except for `$id`,
 `$schema` and references.
 """
 
@@ -28,7 +28,7 @@ from service.common.contract.validation import BASE, load_schemas
 
 
 def components() -> Document:
-    """Return the schema files, and what all operations refer to."""
+    """Return the components: the schema files and what all operations refer to."""
     files = load_schemas()
     titles = {BASE + name: file.document["title"] for name, file in files.items()}
     return {
@@ -42,16 +42,19 @@ def components() -> Document:
 
 
 def responses(operation: Document, method: str, *, guarded: bool, of_one: bool) -> Document:
-    """Return every answer of an operation: what its view declares, and what middleware adds."""
+    """Return every response of an operation: those that its view declares or middleware adds."""
     declared = {int(status): answer for status, answer in operation["responses"].items()}
     found = {str(status): declared[status] for status in declared if status < FIRST_ERROR}
     names = {parameter["name"] for parameter in operation["parameters"]}
     if method == "get" and "ETag" in found.get("200", {}).get("headers", {}):
         headers = header_references([*ALWAYS, "ETag"])
-        found["304"] = {"description": "The record still has such a tag.", "headers": headers}
+        found["304"] = {
+            "description": "The record still has one of these entity tags.",
+            "headers": headers,
+        }
     statuses = {
         *EVERYWHERE,
-        # The others ignore the query string, and have no body.
+        # Public paths ignore the query string, and have no body.
         *((401, 422) if guarded else ()),
         *(status for status in declared if status >= FIRST_ERROR),
         *((404,) if of_one else ()),
@@ -65,14 +68,14 @@ def responses(operation: Document, method: str, *, guarded: bool, of_one: bool) 
 
 
 def content(title: str) -> Document:
-    """Return a body of one schema."""
+    """Return a body with this schema."""
     return {JSON: {"schema": {"$ref": f"#/components/schemas/{title}"}}}
 
 
 def parameters(document: Document, place: str) -> Iterator[Document]:
     """Yield each property of a schema file as a parameter in `query` or `header`."""
     for name, schema in document["properties"].items():
-        # In a query, a list is one text with commas.
+        # In a query, a list is one string, separated by commas.
         style = {"style": "form", "explode": False} if schema["type"] == "array" else {}
         yield {
             "name": name,
@@ -85,7 +88,7 @@ def parameters(document: Document, place: str) -> Iterator[Document]:
 
 
 def headers(document: Document | None = None) -> Document:
-    """Return the headers of an answer: those of all, and each property of a schema file."""
+    """Return the headers of a response: the common ones, and each property of a schema file."""
     found = {} if document is None else {one["name"]: one for one in parameters(document, "")}
     own = {
         name: {key: one[key] for key in ("description", "required", "schema")}
@@ -95,7 +98,7 @@ def headers(document: Document | None = None) -> Document:
 
 
 def link(paths: Document) -> None:
-    """Say how a new record is read, changed and deleted: its id is in the answer."""
+    """Link the creation of a record to the operations on it, by the id in the response."""
     for path, operations in paths.items():
         of_one = paths.get(f"{path}/{{id}}", {})
         if "201" in operations.get("post", {}).get("responses", {}):
@@ -109,7 +112,7 @@ def link(paths: Document) -> None:
 
 
 def below(prefix: str, document: Any) -> Any:
-    """Return the document of a service whose URLs, as their patterns have them, have a prefix."""
+    """Return the document with `prefix` in the patterns of URLs."""
     if isinstance(document, list):
         return [below(prefix, item) for item in document]
     if not isinstance(document, dict):

@@ -1,4 +1,4 @@
-"""Bytes from a client to plain values, strictly."""
+"""Strict parsing of bytes from a client to plain values."""
 
 import codecs
 import re
@@ -13,7 +13,7 @@ from service import limits
 from service.common.contract.strict_json import decode, excess_of
 from service.common.errors import MAX_FAULTS, Fault, InvalidAPIRequest, pointer, quote
 
-# Up to nine digits as they come, more only without leading zeros: no number is read two ways.
+# Up to nine digits in any form, more only without leading zeros.
 INTEGER = re.compile(r"-?(?:[0-9]{1,9}|[1-9][0-9]{9,17})")
 NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,17})?")
 MAX_ITEMS = limits.LIST_ITEMS.value
@@ -24,24 +24,24 @@ CONTAINERS = frozenset({dict, list})
 
 
 def parse_json(body: bytes, what: str = "The request body") -> object:
-    """Read a JSON text (RFC 8259), and refuse what readers of JSON disagree about.
+    """Parse a JSON text (RFC 8259), and reject what JSON parsers disagree about.
 
-    `what` it is, for the sentence of an error.
+    `what` is the subject of error messages.
 
-    Raises InvalidAPIRequest (400): the body is empty, no UTF-8, begins with a byte order
-    mark, breaks the syntax, has NaN, an infinity or a number that overflows to it, names a
-    property twice, nests deeper than 64, or has more than 5000 values.
+    Raises InvalidAPIRequest (400) if the body is empty or not UTF-8, begins with a byte order
+    mark, has a syntax error, NaN, an infinity or a number that overflows to it, has duplicate
+    properties, nests deeper than 64, or has more than 5000 values.
     """
     if not body:
         raise InvalidAPIRequest(f"{what} is empty: send a JSON value.")
     if body.startswith(codecs.BOM_UTF8):
-        raise InvalidAPIRequest(f"{what} begins with a byte order mark: leave it out.")
+        raise InvalidAPIRequest(f"{what} begins with a byte order mark: remove it.")
     if excess := excess_of(body):
         raise InvalidAPIRequest(f"{what} {excess}.")
     try:
         value = decode(body)
     except UnicodeDecodeError as error:
-        raise InvalidAPIRequest(f"{what} is not UTF-8: byte {error.start} is wrong.") from error
+        raise InvalidAPIRequest(f"{what} is not UTF-8: byte {error.start} is invalid.") from error
     except ValueError as error:
         sentence = f"{what} is not valid JSON: {_clean(str(error))}."
         raise InvalidAPIRequest(sentence) from error
@@ -49,10 +49,10 @@ def parse_json(body: bytes, what: str = "The request body") -> object:
 
 
 def parse_query(query: bytes, types: dict[str, str]) -> tuple[dict[str, Any], list[Fault]]:
-    """Read a query string's raw bytes: the values by name, and the faults.
+    """Parse the raw bytes of a query string; return the values by name, and the faults.
 
     `types` has the JSON type of each parameter; a text that is not of its type stays a text,
-    for the schema to refuse.
+    which the schema rejects.
     """
     if len(query) > MAX_QUERY:
         sentence = f"The query string is longer than {MAX_QUERY} bytes"
@@ -80,14 +80,14 @@ def parse_query(query: bytes, types: dict[str, str]) -> tuple[dict[str, Any], li
 
 
 def text_faults(value: object) -> list[Fault]:
-    """Return a fault for each text, in values and in names, that PostgreSQL can't hold."""
+    """Return a fault for each text, in values and in names, that PostgreSQL can't store."""
     if not isinstance(value, str | list | dict) or _is_storable(value):
         return []
     return [*islice(_unstorable(value), MAX_FAULTS)]
 
 
 def _is_storable(value: object) -> bool:
-    """Return quickly whether all texts can be stored; False also where it is not sure."""
+    """Return quickly whether all texts can be stored; False also if that is uncertain."""
     try:
         return b"\\u0000" not in orjson.dumps(value)
     except orjson.JSONEncodeError:
@@ -95,7 +95,7 @@ def _is_storable(value: object) -> bool:
 
 
 def _unstorable(value: object) -> Iterator[Fault]:
-    # A place is its parent's place and a name or number, for most places are never told.
+    # A place is a pair of its parent's place and a name or index.
     stack: list[tuple[Any, Any]] = [((), value)]
     search = UNSTORABLE.search
     while stack:
@@ -103,7 +103,9 @@ def _unstorable(value: object) -> Iterator[Fault]:
         if isinstance(item, str):
             if found := search(item):
                 code = f"U+{ord(found[0]):04X}"
-                yield Fault(_clean(_pointer(place)), "pattern", f"A text can't hold {code}")
+                yield Fault(
+                    _clean(_pointer(place)), "pattern", f"The character {code} can't be stored"
+                )
             continue
         if isinstance(item, dict):
             stack.extend((place, name) for name in item if search(name))
@@ -126,7 +128,7 @@ def _clean(text: str) -> str:
 
 
 def convert(text: str, type_: str | None) -> object:
-    """Return a text as a value of a JSON type, or as it is where it is none."""
+    """Return a text as a value of a JSON type, or unchanged if it is not of this type."""
     match type_:
         case "integer" if INTEGER.fullmatch(text):
             return int(text)

@@ -1,4 +1,4 @@
-"""What routes of every blueprint answer, each described by a file in `schemas/common/`."""
+"""Responses of every blueprint, each described by a file in `schemas/common/`."""
 
 from service.common.contract.validation import Payload
 
@@ -8,4 +8,4 @@ class Error(Payload, schema="common/error.json"):
 
 
 class Message(Payload, schema="common/message.json"):
-    """A sentence about what was done."""
+    """A message about what was done."""

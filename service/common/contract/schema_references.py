@@ -1,4 +1,4 @@
-"""What a schema file must hold before the validator reads it: its address, and no dead end."""
+"""Checks of a schema file before it is compiled: its `$id`, and no broken references."""
 
 from collections.abc import Collection, Iterator
 from urllib.parse import urljoin
@@ -7,7 +7,7 @@ Place = tuple[str | int, ...]
 
 
 def broken(document: object, address: str, known: Collection[str]) -> Iterator[tuple[Place, str]]:
-    """Yield each place of a file that is wrong, and why; `known` are the addresses of all files."""
+    """Yield each wrong place of a file, and why; `known` are the URIs of all files."""
     if not isinstance(document, dict):
         yield (), "must be an object"
         return

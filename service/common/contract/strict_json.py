@@ -1,4 +1,4 @@
-"""The decoder: JSON texts (RFC 8259) without what readers of JSON disagree about."""
+"""A decoder of JSON texts (RFC 8259) that rejects what parsers disagree about."""
 
 import json
 from collections import Counter
@@ -22,16 +22,16 @@ OTHERS = bytes(set(range(256)) - set(b"[{]},"))
 def decode(body: bytes) -> object:
     """Return the value of a JSON text.
 
-    Raises ValueError: no UTF-8, wrong syntax, NaN, an infinity or a number that overflows to it,
-    or a property that is given twice.
+    Raises ValueError if it is not UTF-8, or has a syntax error, NaN, an infinity or a number that
+    overflows to it, or duplicate properties.
     """
     return _decoder.decode(body.decode())
 
 
 def excess_of(body: bytes) -> str | None:
-    """Return what is wrong with the size of a JSON text: its depth, or the number of its values.
+    """Return the end of a sentence if a JSON text nests too deep or has too many values.
 
-    It looks at brackets and commas alone, which takes a fraction of the time of reading the text.
+    Only brackets and commas are counted, which takes a fraction of the time of parsing.
     """
     brackets = body.count(b"[") + body.count(b"{")
     # A value and its comma take at least two bytes.
@@ -51,8 +51,8 @@ def excess_of(body: bytes) -> str | None:
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     value = dict(pairs)
     if len(value) != len(pairs):
-        [(twice, _)] = Counter(name for name, _ in pairs).most_common(1)
-        raise ValueError(f"the property {quote(twice)} is there twice")
+        [(duplicate, _)] = Counter(name for name, _ in pairs).most_common(1)
+        raise ValueError(f"the property {quote(duplicate)} is duplicated")
     return value
 
 
@@ -68,7 +68,7 @@ def _constant(name: str) -> NoReturn:
 
 
 def _int(text: str) -> int:
-    # Python refuses more digits, with advice for the programmer.
+    # Python rejects more digits with a message for programmers.
     if len(text) > MAX_DIGITS:
         raise ValueError(f"the number {quote(text)[1:-1]} is out of range")
     return int(text)

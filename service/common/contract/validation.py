@@ -1,4 +1,4 @@
-"""JSON Schema files (draft 2020-12) to compiled validators, and a value to its faults."""
+"""JSON Schema files (draft 2020-12), compiled to validators, and the faults of a value."""
 
 import json
 from abc import ABC, abstractmethod
@@ -36,7 +36,7 @@ BASE = "https://flusk.example/schemas/"
 
 
 class SchemaError(Exception):
-    """A schema file is broken: the text names the file and the place in it."""
+    """A schema file is invalid: the message names the file and the place in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Schema:
     validator: Draft202012Validator
 
     def faults(self, value: object) -> list[Fault]:
-        """Return what is wrong with `value`, at most 100 faults."""
+        """Return the faults of `value`, at most 100."""
         if self.validator.is_valid(value):
             return []
         # The validator copies the value into each fault, however large it is.
@@ -62,9 +62,9 @@ class Schema:
 
 @cache
 def load_schemas(directory: Path = DIRECTORY) -> dict[str, Schema]:
-    """Read and compile every file, by its path such as `foss/create_foss.json`, and what follows.
+    """Compile every file, by its path such as `foss/create_foss.json`, and derived schemas.
 
-    Raises SchemaError: a file is not JSON, not a schema, or refers to what is not there.
+    Raises SchemaError if a file is not JSON, not a schema, or has a broken reference.
     """
     documents = {
         path.relative_to(directory).as_posix(): _read(path)
@@ -94,7 +94,7 @@ def _derived(name: str, document: dict[str, Any], files: Collection[str]) -> dic
         raise SchemaError(f"{sentence} See service/common/contract/derived.py.") from error
     if taken := sorted(found.keys() & set(files)):
         raise SchemaError(
-            f"schemas/{taken[0]}: it follows from `{COLLECTION}` of schemas/{name}: delete one."
+            f"schemas/{taken[0]}: also derived from `{COLLECTION}` of schemas/{name}: delete one."
         )
     return found
 
@@ -113,7 +113,7 @@ def _compile(name: str, document: dict[str, Any], registry: Registry) -> Schema:
             document,
             registry=registry,
             validate_formats=True,
-            # `Ada <ada@example.org>` is how a letter is headed, and no address.
+            # `Ada <ada@example.org>` is a mailbox with a display name, not an address.
             email_options=EmailOptions(allow_display_text=False),
             mask=VALUE,
             base_uri=BASE + name,
@@ -149,7 +149,7 @@ class Payload(BaseModel):
 
     def __init_subclass__(cls, *, schema: str | None = None, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        # A class without one is a base of others.
+        # A class without a schema is a base class.
         if schema is not None:
             cls.schema_file = schema
 
@@ -166,14 +166,14 @@ class Payload(BaseModel):
         return load_schemas()[cls.schema_file]
 
     async def fingerprint(self) -> bytes:
-        """Return a short name for the values: the same however they were written."""
+        """Return a hash of the values, which does not depend on how they were written."""
         return sha256(orjson.dumps(self.model_dump(), option=orjson.OPT_SORT_KEYS)).digest()
 
     @classmethod
     def check(cls, value: object, faults: Iterable[Fault] = ()) -> Self:
-        """Turn a checked value into the payload; `faults` are those already found.
+        """Validate a value and return the payload; `faults` are those already found.
 
-        Raises InvalidAPIRequest: the value is not as the file says (422), with all faults.
+        Raises InvalidAPIRequest (422) with all faults if there are any.
         """
         found = [*faults] or cls.contract().faults(value)
         if found:

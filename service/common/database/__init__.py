@@ -1,4 +1,4 @@
-"""The database: connections, sessions, transactions, and what its errors mean."""
+"""The database: connections, sessions, transactions, and the meaning of its errors."""
 
 from service.common.database.batching import (
     batched,

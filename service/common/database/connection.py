@@ -1,4 +1,4 @@
-"""A connection to the database: its hosts in turn, TLS, the socket, the session."""
+"""Connecting to the database: hosts in turn, TLS, the socket, the session."""
 
 import asyncio
 import random
@@ -16,16 +16,16 @@ from service.common.errors import DatabaseError
 from service.settings import Address, Host, password_for, tls_attempts
 
 CANT_REACH = "The database can't be reached: try again soon."
-# The driver gives up a statement so long after the server should have.
+# The driver cancels a statement this long after the server's own time-out.
 COMMAND_GRACE_SECONDS = 5
-# Settings of the session, and whether it can write. Not in the start-up packet, which PgBouncer
-# takes only some settings in.
+# Settings of the session, and whether it is read-only. Not in the start-up packet, in which
+# PgBouncer accepts only some settings.
 START_SESSION = """
 SELECT count(set_config(name, value, false)), current_setting('transaction_read_only') = 'on'
 FROM unnest($1::text[], $2::text[]) AS given (name, value)
 """
-# A host that is gone, or a firewall that forgot the connection, is noticed within a minute when
-# idle, and after five seconds when something was sent; seconds, the last one milliseconds.
+# A lost host, or a connection dropped by a firewall, is detected within a minute if idle, and five
+# seconds after something was sent. In seconds; USER_TIMEOUT in milliseconds.
 KEEPALIVE = {
     "keepalives_idle": (30, "TCP_KEEPIDLE"),
     "keepalives_interval": (10, "TCP_KEEPINTVL"),
@@ -39,12 +39,12 @@ UNREACHABLE = (
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
 )
-# As libpq does, go on to the next host only if there is no server, or none of the wanted kind.
+# Like libpq, try the next host only if there is no server, or not one of the wanted kind.
 NEXT_HOST = (OSError, asyncpg.CannotConnectNowError, asyncpg.TargetServerAttributeNotMatched)
 
 
 class Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg has no types.
-    """A connection that can tell, without a round trip, whether it is of use."""
+    """A connection that knows, without a round trip, whether it is usable."""
 
     def __init__(self, protocol: Any, transport: asyncio.Transport, *rest: Any) -> None:
         super().__init__(protocol, transport, *rest)
@@ -55,10 +55,10 @@ class Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg has no ty
         self._poll = poll.poll
 
     def is_fit(self) -> bool:
-        """Return whether a session that is idle may be used.
+        """Return whether an idle session is usable.
 
-        It may not be if the server took no changes when it began, or has closed it, or has sent
-        what the event loop has not read yet: without being asked, it says only that it ends.
+        It is not if the server was read-only when it began, has closed it, or has sent data that
+        the event loop has not read yet: to an idle session it only sends that it ends.
         """
         return not (self.read_only or self.is_closed() or self._poll(0))
 
@@ -92,7 +92,7 @@ async def connect(
             reasons.append(explain(error, host, address))
             if not isinstance(error, NEXT_HOST):
                 break
-    # Of prefer-standby's two rounds, each reason once.
+    # Without duplicates: prefer-standby tries each host twice.
     reason = f"DATABASE_URL: {'; '.join(dict.fromkeys(reasons))}"
     raise DatabaseError(CANT_REACH, reason=reason) from last
 
@@ -111,7 +111,7 @@ async def _connect_to(address: Address, host: Host, **options: Any) -> Connectio
     if host.is_socket:
         attempts: list[ssl.SSLContext | bool] = [False]
     else:
-        # In a thread, for it reads files: those that are there now.
+        # In a thread, because it reads files; at each connection, because they may change.
         attempts = await asyncio.to_thread(tls_attempts, parameters)
     names = [host.name, "localhost"] if host.is_socket else [host.name]
     password = address.password or await asyncio.to_thread(
@@ -123,7 +123,7 @@ async def _connect_to(address: Address, host: Host, **options: Any) -> Connectio
     while True:
         attempt = attempts.pop(0)
         try:
-            # Whatever is left out here asyncpg would read from `PG*` variables.
+            # asyncpg reads omitted arguments from `PG*` variables.
             connection: Connection = await asyncpg.connect(
                 host=[host.address],
                 port=[host.port],
@@ -147,7 +147,7 @@ async def _connect_to(address: Address, host: Host, **options: Any) -> Connectio
 
 
 def _may_depend_on_tls(error: Exception) -> bool:
-    """Return whether `allow` and `prefer` try again, with TLS or without."""
+    """Return whether `allow` and `prefer` must retry, with or without TLS."""
     return isinstance(error, ssl.SSLError) or type(error) in {
         ConnectionError,
         ConnectionResetError,
@@ -172,7 +172,7 @@ async def _start_session(
 
 
 def _keep_alive(socket_: Any, parameters: Mapping[str, str]) -> None:
-    """Set the options of the socket. Those that a platform lacks are left out, as by libpq."""
+    """Set the socket's options. Like libpq, ignore those that the platform lacks."""
     if int(parameters.get("keepalives", 1)):
         socket_.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for name, (default, option) in KEEPALIVE.items():

@@ -1,4 +1,4 @@
-"""The connections of an application, its sessions and the unit of work."""
+"""The connections of an application, and its sessions."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -21,39 +21,38 @@ from service.common.database.work_pool import WorkPool
 from service.settings import Settings
 
 POOL_WAIT_SECONDS = limits.POOL_WAIT_SECONDS.value
-# What moves a file's worth of records has longer statements: it ends where one makes no progress
-# for so long.
+# Imports and exports have longer statements; their time-out is that of progress.
 BULK_CONNECTIONS = limits.BULK_TRANSFERS.value
 CHEAP_READ_SECONDS = limits.CHEAP_READ_MILLISECONDS.value / 1000
 BULK_SECONDS = limits.PROGRESS_SECONDS.value
-# A statement that stands alone does not wait for a lock on a connection that others need.
+# How long a single statement waits for a lock on a connection that others need.
 LOCK_WAIT = "10ms"
 NOT_OPEN = "The database is not open: it opens with the application."
 
 
 class Work(StrEnum):
-    """The kinds of work that have connections of their own: none of them takes another's."""
+    """The kinds of work, each with connections of its own."""
 
     READS = "reads"
-    # Searches: what they cost is an estimate, so reads by id don't wait for them.
+    # Separate from other reads, because their cost is only estimated.
     SEARCHES = "searches"
     # Single statements that don't wait for locks.
     WRITES = "writes"
-    # Several statements each, which may wait for another's lock.
+    # Several statements each, which may wait for locks of other transactions.
     TRANSACTIONS = "transactions"
-    # Single statements that have met another's lock, and are done again, to wait for it.
+    # Single statements that are repeated to wait for a lock of another transaction.
     BLOCKED = "blocked writes"
     # Reads whose cost grows with the table.
     COSTLY = "costly reads"
     # `/readyz`.
     HEALTH = "health"
-    # Files in and out.
+    # Imports and exports.
     BULK = "bulk"
 
 
-# A statement has one processor: parallel workers would take those of cheap requests.
+# No parallel workers: they would take processor time from cheap requests.
 SESSION_SETTINGS = {"max_parallel_workers_per_gather": "0"}
-# These kinds may take long: what waits for their connections holds up nobody else.
+# Kinds that may take long: requests that wait for their connections don't count as in progress.
 SLOW = frozenset({Work.WRITES, Work.TRANSACTIONS, Work.BLOCKED, Work.BULK})
 LOCK_TIMEOUTS = {
     Work.WRITES: LOCK_WAIT,
@@ -79,18 +78,20 @@ def pool_sizes(connections: int) -> dict[Work, int]:
 
 
 class Database:
-    """The connections of one application, from `open` to `close`."""
+    """The connections of an application, from `open` to `close`."""
 
     def __init__(
-        self, settings: Settings, lent: Callable[[], AbstractContextManager[None]] = nullcontext
+        self,
+        settings: Settings,
+        suspended: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
-        """Prepare the connections; requests wait for slow kinds of work within `lent`."""
+        """Prepare the connections; requests wait for slow kinds of work within `suspended`."""
         self._settings = settings
-        self._lent = lent
+        self._suspended = suspended
         self._engines: dict[Work, AsyncEngine] = {}
         self._alone_engines: dict[Work, AsyncEngine] = {}
-        costly = Autocommit(replace(self._connections(Work.COSTLY), waiting=lent))
-        connections = replace(self._connections(Work.SEARCHES), waiting=lent)
+        costly = Autocommit(replace(self._connections(Work.COSTLY), waiting=suspended))
+        connections = replace(self._connections(Work.SEARCHES), waiting=suspended)
         searches = Autocommit(connections, costly=costly)
         self._reader = Autocommit(
             self._connections(Work.READS),
@@ -100,7 +101,7 @@ class Database:
         )
         self._writes = Autocommit(
             self._connections(Work.WRITES),
-            patient=partial(self._alone, Work.BLOCKED),
+            blocked=partial(self._alone, Work.BLOCKED),
             costly=costly,
         )
         self._health = Autocommit(self._connections(Work.HEALTH))
@@ -109,7 +110,7 @@ class Database:
         self._room = Room(self._transfers_with_connection)
 
     async def open(self) -> None:
-        """Make the pools; no connection is made before the first is needed."""
+        """Create the pools; connections are opened when they are needed."""
         url = await asyncio.to_thread(database_url, self._settings)
         sizes = pool_sizes(self._settings.database_pool_size)
         fitness = Fitness()
@@ -130,14 +131,16 @@ class Database:
             pool = cast("WorkPool", engine.pool)
             pool.name = work
             if work in SLOW:
-                pool.while_waiting = self._wait_for_transfer if work is Work.BULK else self._lent
+                pool.while_waiting = (
+                    self._wait_for_transfer if work is Work.BULK else self._suspended
+                )
             self._engines[work] = engine
-            # The same pool.
+            # Shares the pool.
             self._alone_engines[work] = engine.execution_options(isolation_level="AUTOCOMMIT")
 
     @contextmanager
     def _wait_for_transfer(self) -> Iterator[None]:
-        with self._lent(), self._room.wanted():
+        with self._suspended(), self._room.wanted():
             yield
 
     def _transfers_with_connection(self) -> Iterator[Transfer]:
@@ -164,23 +167,23 @@ class Database:
         return _opened(self._engines, Work.READS)
 
     def writer(self) -> AsyncSession:
-        """Return a session whose work is rolled back unless `commit` is called for it."""
+        """Return a session that is rolled back unless `commit` is called for it."""
         return AsyncSession(_opened(self._engines, Work.TRANSACTIONS), expire_on_commit=False)
 
     def bulk(self) -> AsyncSession:
-        """Return a session as a writer's, for many records at once."""
+        """Return a session like `writer`, for an import or export."""
         return AsyncSession(_opened(self._engines, Work.BULK), expire_on_commit=False)
 
     def reader(self) -> Autocommit:
-        """Return what runs reads that stand alone."""
+        """Return the session in autocommit for reads."""
         return self._reader
 
     def single_write(self) -> SingleWrite:
-        """Return what runs one write that stands alone, durable when it returns."""
+        """Return a session in autocommit for one write, durable when it returns."""
         return SingleWrite(self._writes)
 
     def health(self) -> Autocommit:
-        """Return what asks the database how it is, on a connection that nobody else uses."""
+        """Return the session in autocommit for health checks, with a connection of its own."""
         return self._health
 
     def _connections(self, work: Work) -> Connections:
@@ -199,7 +202,7 @@ class Database:
             await release(session)
 
     def _has_room(self, work: Work) -> bool:
-        """Return whether nobody waits for a connection: some are left, or not yet made."""
+        """Return whether a connection is idle, or may be opened."""
         pool: Any = _opened(self._engines, work).pool
         return bool(pool.checkedout() < pool.size())
 
@@ -216,17 +219,17 @@ def _session_settings(work: Work) -> Mapping[str, str]:
 
 
 async def commit(session: AsyncSession) -> None:
-    """Make a request's work durable: the one commit of the code base."""
+    """Commit a request's transaction: the only commit of the code base."""
     if session.in_transaction():
         await session.commit()
 
 
 async def release(session: AsyncSession) -> None:
-    """Give the connection back, rolled back unless it was committed."""
+    """Release the connection; roll back unless it was committed."""
     if not session.in_transaction():
         return
     try:
         await session.close()
     except (DBAPIError, OSError):
-        # The connection is dead, and with it what there was to roll back.
+        # The connection is lost, and with it the transaction.
         await session.invalidate()

@@ -1,4 +1,4 @@
-"""From the settings to an engine."""
+"""Engines from settings."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -12,14 +12,14 @@ from service.common.database.pool_events import Fitness
 from service.common.database.work_pool import watch_waits
 from service.settings import Settings, parse_address
 
-# Compiled statements that an engine keeps.
+# The number of compiled statements that an engine caches.
 STATEMENTS = 100
 
 __all__ = ["COMMAND_GRACE_SECONDS", "create_engine", "database_url"]
 
 
 def database_url(settings: Settings) -> str:
-    """Return the configured URL, or that of the embedded PostgreSQL, which is then started."""
+    """Return the configured URL, or start the embedded PostgreSQL and return its URL."""
     if settings.database_url is not None:
         return settings.database_url.get_secret_value()
     return embedded.start(settings.state_dir / "postgres")
@@ -33,10 +33,10 @@ def create_engine(
     fitness: Fitness | None = None,
     **options: object,
 ) -> AsyncEngine:
-    """Return an engine for a URL as libpq reads it; the timeout in seconds, 0 is none.
+    """Return an engine for a libpq URL; the time-out in seconds, 0 is none.
 
-    `session_settings` win over those that the URL has. Engines with the same `fitness` drop their
-    idle connections together when one of them loses a connection.
+    `session_settings` take precedence over those of the URL. Engines with the same `fitness`
+    discard their idle connections together when one of them loses a connection.
     """
     address = parse_address(url)
     engine = create_async_engine(
@@ -47,13 +47,13 @@ def create_engine(
             statement_timeout=statement_timeout,
             session_settings=session_settings,
         ),
-        # An error's text goes to the log, where values of records have no place.
+        # Messages of errors are logged, and must not contain values of records.
         hide_parameters=True,
-        # There is a cache for each kind of work, and clients can ask for many statements.
+        # There is a cache per kind of work, and clients can cause many distinct statements.
         query_cache_size=STATEMENTS,
         **options,
     )
-    # First, for `Fitness` may close the connection.
+    # First, because `Fitness` may close the connection.
     watch_waits(engine)
     (fitness or Fitness()).watch(engine)
     return engine

@@ -10,12 +10,12 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column
 from service.common.database.serializers import Serializable
 
 MAX_BIGINT = 2**63 - 1
-# Where a word begins in the name of a class.
+# The beginning of a word in the name of a class.
 WORD = re.compile("(?<=[a-z0-9])(?=[A-Z])")
 
 
 class Base(DeclarativeBase, Serializable):
-    """The base of every model: its table has the name of the class, as `OrderItem` `order_item`."""
+    """The base of every model; the table of `OrderItem` is named `order_item`."""
 
     metadata = MetaData(
         naming_convention={
@@ -33,7 +33,7 @@ class Base(DeclarativeBase, Serializable):
 
 
 class RecordColumns:
-    """The columns of what clients read and change: `id`, times, and a version for entity tags."""
+    """The columns of every resource: `id`, timestamps, and a version for entity tags."""
 
     id: Mapped[int] = mapped_column(
         BigInteger, Identity(always=True), primary_key=True, sort_order=-1
@@ -49,11 +49,11 @@ class RecordColumns:
 
     @declared_attr
     def version(cls) -> Mapped[int]:  # noqa: N805  # A class attribute, computed.
-        """Return the number that each change raises by one."""
+        """Return the column that each update increments."""
         return mapped_column(
             BigInteger,
             server_default=text("1"),
-            # The name of the table tells it from that of a subquery.
+            # Qualified by the table, to distinguish it from a column of a subquery.
             onupdate=text(f'"{cls.__tablename__}".version + 1'),
             info={"private": True},
             sort_order=3,

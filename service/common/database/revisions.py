@@ -8,7 +8,7 @@ from service.settings import ROOT
 @cache
 def known_revisions() -> tuple[frozenset[str], frozenset[str]]:
     """Return the revisions of the folder `migrations`, and the heads among them."""
-    # Imported at the first readiness check, for the service starts faster without it.
+    # Imported at the first readiness check: the service starts faster.
     from alembic.script import ScriptDirectory  # noqa: PLC0415
 
     scripts = ScriptDirectory(str(ROOT / "migrations"))

@@ -1,4 +1,4 @@
-"""Models to plain values."""
+"""Serialization of models to plain values."""
 
 from collections.abc import Collection
 from datetime import UTC, datetime
@@ -9,14 +9,14 @@ from sqlalchemy import inspect
 
 
 class Serializable:
-    """Give a model `to_dict`. A column with `info={"private": True}` never shows."""
+    """Adds `to_dict` to a model, without columns that have `info={"private": True}`."""
 
     __serialized_fields__: ClassVar[tuple[str, ...] | None] = None
 
     @classmethod
     def fields(cls) -> tuple[str, ...]:
-        """Return the names of the columns that clients see, in their order."""
-        # Looked up on the class itself: a child has more fields than its parent.
+        """Return the names of the public columns, in order."""
+        # Looked up on the class itself: a subclass has more fields than its parent.
         fields: tuple[str, ...] | None = cls.__dict__.get("__serialized_fields__")
         if fields is None:
             fields = cls.__serialized_fields__ = tuple(
@@ -29,9 +29,9 @@ class Serializable:
     def to_dict(
         self, *, only: Collection[str] | None = None, exclude: Collection[str] | None = None
     ) -> dict[str, Any]:
-        """Return the record as plain values, with `only` these fields or all but `exclude`.
+        """Return the record as plain values, with `only` these fields or all except `exclude`.
 
-        Raises ValueError: both are given, or one of them names an unknown field.
+        Raises ValueError if both are given, or if a field is unknown.
         """
         return {
             name: serialize(getattr(self, name))
@@ -42,7 +42,7 @@ class Serializable:
 def select_fields(
     fields: Collection[str], only: Collection[str] | None, exclude: Collection[str] | None
 ) -> list[str]:
-    """Return the fields that are left; see `Serializable.to_dict`."""
+    """Return the selected fields; see `Serializable.to_dict`."""
     if only is not None and exclude is not None:
         raise ValueError("Use either only or exclude, not both.")
     named = only if only is not None else (exclude or ())

@@ -1,4 +1,4 @@
-"""What an error of the database means for a client."""
+"""The translation of database errors for clients."""
 
 from collections.abc import Callable
 from functools import partial
@@ -19,7 +19,7 @@ from service.common.errors import (
 CONFLICT = "The change conflicts with another record."
 GONE = "The database is not available: try again soon."
 READ_ONLY_STATE = "25006"
-READ_ONLY = "The database takes no changes at the moment: try again soon."
+READ_ONLY = "The database is read-only at the moment: try again soon."
 LOCKED_STATE = "55P03"  # lock_not_available
 CANCELED_STATE = "57014"  # query_canceled
 AGAIN = "Try again after the time in `Retry-After`."
@@ -27,17 +27,17 @@ LOCKED = f"Another transaction holds a lock that this change needs. {AGAIN}"
 CONCURRENT = f"The change conflicts with a concurrent one. {AGAIN}"
 ENDED = f"The database ended the transaction because it took too long. {AGAIN}"
 MIGRATED = f"The database was migrated during the request. {AGAIN}"
-BEHIND = "The database is not migrated to what this build needs: run `just migrate`."
+BEHIND = "The database schema is older than this build: run `just migrate`."
 SLOW = "The database took too long to answer."
-BEYOND = "A value is beyond what the database can hold."
+BEYOND = "A value is out of range or has a character that the database can't store."
 UNFIT = partial(InvalidAPIRequest, status_code=422)
-# SQLSTATE, or how it begins (PostgreSQL's manual, appendix A), and what it means.
+# SQLSTATE or its beginning (PostgreSQL's manual, appendix A), exception and message.
 MEANINGS: tuple[tuple[str, Callable[[str], JSONException], str], ...] = (
     ("22003", UNFIT, BEYOND),  # numeric_value_out_of_range
     ("22021", UNFIT, BEYOND),  # character_not_in_repertoire, as NUL in a text
     ("23503", RecordAlreadyExists, CONFLICT),  # foreign_key_violation
     ("23505", RecordAlreadyExists, CONFLICT),  # unique_violation
-    ("42501", DatabaseError, "The database refuses the service a right that it needs."),
+    ("42501", DatabaseError, "The service lacks a privilege on the database."),
     ("42703", DatabaseError, BEHIND),  # undefined_column
     ("42P01", DatabaseError, BEHIND),  # undefined_table
     (CANCELED_STATE, DeadlineExceeded, SLOW),
@@ -51,13 +51,13 @@ MEANINGS: tuple[tuple[str, Callable[[str], JSONException], str], ...] = (
     ("40", Unavailable, CONCURRENT),  # serialization_failure, deadlock_detected
     (LOCKED_STATE, Unavailable, LOCKED),
 )
-# Beginnings of the states after which a statement has changed nothing: values, constraints,
-# concurrent transactions, locks and timeouts.
+# Beginnings of the SQLSTATEs of statements that changed nothing: values, constraints, concurrent
+# transactions, locks and time-outs.
 REFUSALS = ("22", "23", "40", LOCKED_STATE, CANCELED_STATE)
 
 
 def translate(error: BaseException) -> JSONException | None:
-    """Return what a client is told of an error; None if it is not an error of the database."""
+    """Return the error for the client; None if it is not an error of the database."""
     match error:
         case PoolTimeoutError():
             return Unavailable(
@@ -69,7 +69,7 @@ def translate(error: BaseException) -> JSONException | None:
             return DatabaseError(GONE)
         case DBAPIError():
             return _by_state(error)
-        # COPY raises it without SQLAlchemy.
+        # Raised by COPY, which bypasses SQLAlchemy.
         case asyncpg.PostgresError():
             return _meaning(error.sqlstate or "")
     return None
@@ -91,7 +91,7 @@ def is_canceled(error: DBAPIError) -> bool:
 
 
 def is_refused(error: BaseException) -> bool:
-    """Return whether a statement changed nothing because it was refused."""
+    """Return whether a statement failed without changing anything."""
     return isinstance(error, DBAPIError) and (
         is_stale_plan(error) or sqlstate_of(error).startswith(REFUSALS)
     )
@@ -103,7 +103,7 @@ def constraint_of(error: DBAPIError) -> str | None:
 
 
 def sqlstate_of(error: DBAPIError) -> str:
-    """Return the SQLSTATE of an error; empty where the server gave none."""
+    """Return the SQLSTATE of an error; empty if the server sent none."""
     return getattr(error.orig, "sqlstate", None) or ""
 
 

@@ -1,8 +1,7 @@
-"""Transfers: imports and exports, and how slow their clients may be.
+"""Transfers: imports and exports, and the minimum speed of their clients.
 
-A transfer holds a connection to the database and a snapshot until its end, and its client decides
-how long that takes. So it is ended if its client is too slow, and sooner if another request waits
-for what it holds.
+A transfer holds a database connection and a snapshot until its end, which depends on its client. So
+it is ended if its client is too slow, and sooner if another request waits for a connection.
 """
 
 import asyncio
@@ -19,14 +18,14 @@ SECONDS: float = limits.PROGRESS_SECONDS.value
 BYTES_FOR_OTHERS = limits.TRANSFER_BYTES_FOR_OTHERS.value
 SECONDS_FOR_OTHERS = limits.TRANSFER_MILLISECONDS_FOR_OTHERS.value / 1000
 CAUSE = "its client moved fewer than {} bytes in {} s"
-# How often slow transfers are looked for while another request waits.
+# The interval of checks for slow transfers while another request waits.
 LOOK_SECONDS = 0.1
 
 log = structlog.get_logger("service")
 
 
 class Pace:
-    """For how long a client has been waited for since it last moved `size` bytes."""
+    """The time spent waiting for a client since it last moved `size` bytes."""
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -34,17 +33,14 @@ class Pace:
         self.waited = 0.0
 
     def move(self, size: int) -> None:
-        """Note that the client has moved so many bytes more."""
+        """Count bytes that the client has moved."""
         self._moved += size
         if self._moved >= self._size:
             self._moved, self.waited = 0, 0.0
 
 
 class Transfer:
-    """How fast the client of an import or export sends or reads.
-
-    The time of the database does not count.
-    """
+    """The speed of the client of an import or export, without the time of the database."""
 
     def __init__(self) -> None:
         self._pace, self._pace_for_others = Pace(BYTES), Pace(BYTES_FOR_OTHERS)
@@ -56,7 +52,7 @@ class Transfer:
 
     @contextmanager
     def waiting(self, end: Callable[[], object]) -> Iterator[None]:
-        """Wait for the client; `end` ends the transfer if that takes too long."""
+        """Measure the wait for the client; call `end` if it takes too long."""
         loop = asyncio.get_running_loop()
         self._waiting_since, self._end = loop.time(), end
         deadline = self._waiting_since + SECONDS - self._pace.waited
@@ -71,12 +67,12 @@ class Transfer:
             self._end = None
 
     def move(self, size: int) -> None:
-        """Note that the client has sent, or read, so many bytes more."""
+        """Count bytes that the client has sent or read."""
         self._pace.move(size)
         self._pace_for_others.move(size)
 
     def seconds_for_others(self, now: float) -> float:
-        """Return for how long others wait for its client; 0 while they wait for the database."""
+        """Return how long it has waited for its client; 0 while it waits for the database."""
         if self._end is None:
             return 0
         return self._pace_for_others.waited + now - self._waiting_since
@@ -91,7 +87,7 @@ class Transfer:
 
 
 class Room:
-    """What transfers hold: while others wait for it, the slowest transfers are ended."""
+    """The connections of transfers: while others wait for one, the slowest transfers are ended."""
 
     def __init__(self, transfers: Callable[[], Iterable[Transfer]]) -> None:
         self._transfers = transfers
@@ -100,7 +96,7 @@ class Room:
 
     @contextmanager
     def wanted(self) -> Iterator[None]:
-        """Wait for room; meanwhile as many transfers are ended as there are requests that wait."""
+        """End as many slow transfers as there are requests inside this context."""
         self._waiting += 1
         self._look()
         try:
@@ -117,7 +113,7 @@ class Room:
         loop = asyncio.get_running_loop()
         now = loop.time()
         transfers = list(self._transfers())
-        # What has been ended holds its place for a moment yet.
+        # An ended transfer still holds its connection for a moment.
         wanted = max(0, self._waiting - sum(one.ended for one in transfers))
         transfers.sort(key=lambda one: one.seconds_for_others(now), reverse=True)
         for one in transfers[:wanted]:

@@ -1,4 +1,4 @@
-"""Why a connection to the database failed: a sentence for the log and for the operator."""
+"""Messages for the log and the operator: why a connection to the database failed."""
 
 import ssl
 from socket import gaierror
@@ -7,7 +7,7 @@ import asyncpg
 
 from service.settings import Address, Host
 
-# The first that fits. `said` is the error's own text, which has no secret.
+# The first match counts. `said` is the error's own message, which has no secret.
 REASONS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...] = (
     (gaierror, "the host name {name} can't be resolved ({said}): correct it, or the name service"),
     (TimeoutError, "{host} did not answer within {seconds}: check host, port, network, firewalls"),
@@ -20,7 +20,7 @@ REASONS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...] =
         (FileNotFoundError, ConnectionRefusedError, NotADirectoryError),
         "no server listens at {host} ({said}): start it, or correct host and port",
     ),
-    (PermissionError, "{host} can't be opened ({said}): run as a user who may open the socket"),
+    (PermissionError, "{host} can't be opened ({said}): run as a user with access to the socket"),
     (OSError, "{host} can't be reached ({said}): check host, port, sslmode and the network"),
     (
         asyncpg.InvalidPasswordError,
@@ -38,10 +38,13 @@ REASONS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...] =
         asyncpg.TooManyConnectionsError,
         "{host} has no connection left ({said}): raise its limit, or lower DATABASE_POOL_SIZE",
     ),
-    (asyncpg.CannotConnectNowError, "{host} takes no connections now ({said}): wait, or start it"),
+    (
+        asyncpg.CannotConnectNowError,
+        "{host} accepts no connections now ({said}): wait, or start it",
+    ),
     (
         asyncpg.TargetServerAttributeNotMatched,
-        "{host} is not what target_session_attrs={wanted} asks for: add the host that is",
+        "{host} does not match target_session_attrs={wanted}: add the host that does",
     ),
     (ValueError, "{said}"),
     (Exception, "{host} refuses the connection ({said}): see its log"),
@@ -49,7 +52,7 @@ REASONS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...] =
 
 
 def explain(error: Exception, host: Host, address: Address) -> str:
-    """Return which host, what is wrong with it, and what to do; never the password."""
+    """Return the host, what is wrong with it, and what to do; never the password."""
     reason = next(reason for kind, reason in REASONS if isinstance(error, kind))
     seconds = address.connect_seconds
     return reason.format(

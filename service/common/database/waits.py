@@ -1,4 +1,4 @@
-"""What was waited for, and how long: notes of an error that ends a wait, for the log."""
+"""Notes for the log on an error that ends a wait: what for, and how long."""
 
 from asyncio import CancelledError
 from collections.abc import Iterator
@@ -7,13 +7,13 @@ from time import monotonic
 
 
 def note(error: BaseException, awaited: str, since: float) -> None:
-    """Add to an error what was awaited; `since` is by the clock `monotonic`."""
+    """Add a note about a wait to an error; `since` is a time of `monotonic`."""
     error.add_note(f"waited {monotonic() - since:.1f} s for {awaited}")
 
 
 @contextmanager
 def waiting_for(awaited: str) -> Iterator[None]:
-    """Add a note to the timeout or the cancellation that ends what is done meanwhile."""
+    """Add a note about the wait to a time-out or cancellation inside this context."""
     since = monotonic()
     try:
         yield

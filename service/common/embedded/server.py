@@ -37,17 +37,17 @@ GONE_SECONDS = 5
 # Without details, which quote the values of records; as in compose.yaml.
 PRIVATE_LOG = ("-c", "log_error_verbosity=terse")
 STILL_RUNS = (
-    "a server still runs on its data, but not at its socket: it was started in another container, "
-    "or its socket was removed. Stop it there, or end that process"
+    "a server is still running on its data, but not on its socket: it was started in another "
+    "container, or its socket was removed. Stop it there, or end that process"
 )
 
 
 def start(directory: Path) -> str:
     """Start the server of `directory`, or share the running one, and return its URL.
 
-    The server stops with the last process that uses it; its data stay.
+    The server stops with the last process that uses it; its data are kept.
 
-    Raises EmbeddedPostgresError: the wheel is missing, or the server does not start.
+    Raises EmbeddedPostgresError if the wheel is missing, or if the server does not start.
     """
     return start_server(directory).url()
 
@@ -61,8 +61,8 @@ def start_server(directory: Path, **settings: str) -> "Server":
         except (EmbeddedPostgresError, DirectoryError) as error:
             raise failure(directory, str(error)) from error
         except OSError as error:
-            told = explain(error)
-            raise (told or failure(directory, f"{error.strerror}: {error.filename}")) from error
+            known = explain(error)
+            raise (known or failure(directory, f"{error.strerror}: {error.filename}")) from error
     return _servers[directory]
 
 
@@ -77,7 +77,7 @@ class Server:
         self._uid = os.geteuid() if self._account is None else self._account.pw_uid
         if (directory / "PG_VERSION").exists():
             require_owner(directory, self._uid)
-        # Every process that uses the server holds this lock, as long as it lives.
+        # Every process that uses the server holds this lock until it ends.
         self._users = _lock_file(directory, "users")
         try:
             with self._turn():
@@ -94,7 +94,7 @@ class Server:
         return f"postgresql://postgres@/{database}?host={quote(str(self._socket().parent))}"
 
     def is_running(self) -> bool:
-        """Return whether the server accepts connections. Raises DirectoryError: somebody else's."""
+        """Return whether the server accepts connections. Raises DirectoryError: wrong owner."""
         folder = self._socket().parent
         if not folder.exists():
             return False
@@ -117,7 +117,7 @@ class Server:
                 if self.is_running():
                     self._stop()
         except (OSError, DirectoryError):
-            pass  # Another process uses it, or somebody took the folder away.
+            pass  # Another process uses it, or the folder was removed.
         finally:
             self._users.close()
 
@@ -147,16 +147,16 @@ class Server:
         log = self.directory / "log"
         options = [f"--{name}={value}" for name, value in settings.items()]
         begin = log.stat().st_size if log.exists() else 0
-        # The shell starts it in the background, so that it is nobody's child; it gets the paths as
-        # arguments, which it does not read.
+        # The shell starts it in the background, so that it is not a child of this process. Paths
+        # are arguments, which the shell does not interpret.
         command = [
             *("sh", "-c", 'log=$1; shift; "$@" </dev/null >>"$log" 2>&1 & echo $!', "sh", str(log)),
             *(str(program("postgres")), "-D", str(self.directory)),
             *("-k", str(self._socket().parent), "-c", "listen_addresses=", *PRIVATE_LOG, *options),
         ]
         with self._held() as held:
-            # The process that wrote these has ended. The process id in them may be another
-            # program's by now, for which PostgreSQL would refuse to start.
+            # The process that wrote these has ended. If its process id is now that of another
+            # program, PostgreSQL would refuse to start.
             lock = self._socket().with_suffix(".5432.lock")
             for left in (self.directory / "postmaster.pid", lock):
                 left.unlink(missing_ok=True)
@@ -172,9 +172,9 @@ class Server:
 
     @contextmanager
     def _held(self) -> Iterator[IO[str]]:
-        """Hold the lock that the processes of a server inherit, and so keep to their end.
+        """Hold the lock that the processes of a server inherit, and so hold until they end.
 
-        It tells, also between containers, that one still has the data although its socket is gone.
+        It shows, also between containers, that a process still uses the data without a socket.
         """
         with _lock_file(self.directory, "server") as held:
             deadline = time.monotonic() + GONE_SECONDS
@@ -183,7 +183,7 @@ class Server:
                     fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     break
                 except BlockingIOError:
-                    # After `kill -9` of the first process the others take a moment to end.
+                    # After `kill -9` of the main process the others take a moment to end.
                     if time.monotonic() > deadline:
                         raise EmbeddedPostgresError(STILL_RUNS) from None
                     time.sleep(INTERVAL)
@@ -206,7 +206,7 @@ class Server:
         return "".join(self._pid_file()[7:]).strip()
 
     def _pid_file(self) -> list[str]:
-        """Return the lines of `postmaster.pid`: the process, and in the eighth its status."""
+        """Return the lines of `postmaster.pid`: first the process id, eighth the status."""
         try:
             text = (self.directory / "postmaster.pid").read_text(encoding="utf-8")
         except FileNotFoundError:

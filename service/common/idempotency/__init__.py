@@ -1,4 +1,4 @@
-"""Answers that are kept, so that a request can be repeated without being done twice."""
+"""Idempotency keys: stored responses, so that a request can be repeated safely."""
 
 from service.common.idempotency.backend import delete_expired
 from service.common.idempotency.payloads import IdempotencyKeyHeader

@@ -1,4 +1,4 @@
-"""The statements behind idempotency keys."""
+"""The statements of idempotency keys."""
 
 from datetime import timedelta
 from hashlib import sha256
@@ -17,10 +17,9 @@ DELETED_KEYS = 10_000
 
 
 async def lock_key(session: AsyncSession, key: str, lock_milliseconds: int | None = None) -> bool:
-    """Take the key until the transaction ends; return False if another transaction has it.
+    """Lock the key until the transaction ends; return False if another transaction holds it.
 
-    From then on a statement of this transaction waits so long for the locks of others (None: as
-    long as before).
+    `lock_milliseconds` becomes the transaction's `lock_timeout` (None: unchanged).
     """
     number = int.from_bytes(sha256(key.encode()).digest()[:8], signed=True)
     statement = select(func.pg_try_advisory_xact_lock(number))
@@ -31,7 +30,7 @@ async def lock_key(session: AsyncSession, key: str, lock_milliseconds: int | Non
 
 
 async def select_key(session: AsyncSession, key: str) -> IdempotencyKey | None:
-    """Return the answer that is kept under the key, or None."""
+    """Return the response stored under the key, or None."""
     statement = select(IdempotencyKey).where(
         IdempotencyKey.key == key, IdempotencyKey.created_at > func.now() - KEPT
     )
@@ -39,7 +38,7 @@ async def select_key(session: AsyncSession, key: str) -> IdempotencyKey | None:
 
 
 async def insert_key(session: AsyncSession, values: dict[str, Any]) -> None:
-    """Keep an answer; one under the same key has expired."""
+    """Store a response; it replaces an expired one under the same key."""
     statement = insert(IdempotencyKey).values(values)
     changes = {name: statement.excluded[name] for name in values if name != "key"}
     await session.execute(
@@ -50,7 +49,7 @@ async def insert_key(session: AsyncSession, values: dict[str, Any]) -> None:
 
 
 async def delete_expired(session: AsyncSession) -> int:
-    """Delete some of the answers that are kept no longer; return how many."""
+    """Delete a batch of expired responses; return their number."""
     expired = (
         select(IdempotencyKey.key)
         .where(IdempotencyKey.created_at <= func.now() - KEPT)

@@ -1,6 +1,6 @@
-"""Idempotency keys: a request that is repeated gets the answer of the first, and is not done twice.
+"""Idempotency keys: a repeated request gets the response of the first, and is not executed again.
 
-A view declares them with `document_headers(IdempotencyKeyHeader)`. The answer is kept in the
+A view declares them with `document_headers(IdempotencyKeyHeader)`. The response is stored in the
 transaction of the record: either both are stored, or neither.
 """
 
@@ -23,7 +23,7 @@ IN_PROGRESS = "The first request with this key is still running: try again soon.
 
 
 def register(app: Quart) -> None:
-    """Answer from what is kept before the view, and keep the answer before the commit."""
+    """Replay a stored response before the view, and store a new one before the commit."""
     # The keys of this process's requests in progress. Further requests with one of these need no
     # connection to the database, so they can't keep requests with other keys from getting one.
     app.extensions["idempotency_keys"] = set()
@@ -33,10 +33,10 @@ def register(app: Quart) -> None:
 
 
 async def replay() -> Response | None:
-    """Return the answer that is kept, if there is one.
+    """Return the stored response, if there is one.
 
-    Raises RequestInProgress: the first is still running. Raises InvalidAPIRequest (422): the
-    payload is another one.
+    Raises RequestInProgress if the first request is still running, and InvalidAPIRequest (422) if
+    its payload was another one.
     """
     asked = current_request()
     headers, payload = asked.declared_headers, asked.payload
@@ -46,7 +46,7 @@ async def replay() -> Response | None:
     if key is None:
         return None
     if isinstance(payload, StreamedPayload):
-        # No connection waits for a client that has only begun to send.
+        # So that no connection is held while the client begins to send.
         await payload.read_first()
     keys: set[str] = current_app.extensions["idempotency_keys"]
     if key in keys:
@@ -57,7 +57,7 @@ async def replay() -> Response | None:
 
 
 async def _replay(key: str, payload: Payload | StreamedPayload) -> Response | None:
-    # Another process may have the key.
+    # Another process may hold the key.
     if not await backend.lock_key(session(), key, _lock_milliseconds(payload)):
         raise RequestInProgress(IN_PROGRESS)
     kept = await backend.select_key(session(), key)
@@ -65,7 +65,7 @@ async def _replay(key: str, payload: Payload | StreamedPayload) -> Response | No
         g.idempotency = key, payload
         return None
     if kept.fingerprint != await _fingerprint(payload):
-        sentence = "This key was given to another request: use a new one"
+        sentence = "This key was used for another request: use a new one"
         fault = Fault("/Idempotency-Key", "const", sentence)
         raise InvalidAPIRequest(status_code=422, faults=[fault])
     response = Response(kept.body, status=kept.status, headers=kept.headers)
@@ -74,12 +74,12 @@ async def _replay(key: str, payload: Payload | StreamedPayload) -> Response | No
 
 
 def _lock_milliseconds(payload: Payload | StreamedPayload) -> int | None:
-    # An import waits as long as its statements may run, with a key or without.
+    # An import waits for locks as long as its statements may run, with or without a key.
     return None if isinstance(payload, StreamedPayload) else limits.KEYED_LOCK_MILLISECONDS.value
 
 
 async def keep(response: Response) -> Response:
-    """Keep the answer with the record; an error is not kept, for it may pass."""
+    """Store the response with the record; errors are not stored, because they may be temporary."""
     if response.status_code != CREATED or "idempotency" not in g:
         return response
     key, payload = g.pop("idempotency")
@@ -88,15 +88,15 @@ async def keep(response: Response) -> Response:
     request_ = {"key": key, "fingerprint": await _fingerprint(payload)}
     try:
         await in_time(backend.insert_key(session(), request_ | facts))
-    except Exception as error:  # noqa: BLE001  # Whatever it is, it is the answer now.
+    except Exception as error:  # noqa: BLE001  # Rendered as the response.
         return await answer(error)
     return response
 
 
 async def forget(error: BaseException | None) -> None:
-    """Let another request have the key.
+    """Release the key for other requests.
 
-    A request that is cancelled may not be rolled back yet; then the database's lock decides.
+    A cancelled request may not be rolled back yet; then the database's lock decides.
     """
     del error
     if "idempotency_key" in g:
@@ -104,6 +104,6 @@ async def forget(error: BaseException | None) -> None:
 
 
 async def _fingerprint(payload: Payload | StreamedPayload) -> bytes:
-    """Return a short name for what is asked."""
+    """Return a hash of the request."""
     target = f"{request.method} {request.path} {request.mimetype} ".encode()
     return sha256(target + await payload.fingerprint()).digest()

@@ -1,4 +1,4 @@
-"""The table of the answers that are kept."""
+"""The table of stored responses."""
 
 from datetime import datetime
 
@@ -10,9 +10,9 @@ from service.common.database import Base
 
 
 class IdempotencyKey(Base):
-    """A key that a client gave to a request, and the answer that it got."""
+    """A client's idempotency key, and the response to its request."""
 
-    # As earlier releases named it: theirs run beside this one while it is deployed.
+    # The name in earlier releases, which run at the same time during a deployment.
     __tablename__ = "idempotencykey"
     __table_args__ = (Index(None, "created_at"),)
 

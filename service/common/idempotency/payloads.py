@@ -1,4 +1,4 @@
-"""The header that names a request."""
+"""The header `Idempotency-Key`."""
 
 from pydantic import Field
 
@@ -6,6 +6,6 @@ from service.common.contract import Payload
 
 
 class IdempotencyKeyHeader(Payload, schema="common/idempotency_key.json"):
-    """A name for a request; a hook keeps the answer under it."""
+    """A key for a request; a hook stores the response under it."""
 
     idempotency_key: str | None = Field(None, alias="Idempotency-Key")

@@ -1,4 +1,4 @@
-"""Hooks that belong to no feature, one a file."""
+"""Hooks that belong to no feature, one per file."""
 
 from service.common.middleware.content_type import more_media_types
 from service.common.middleware.unit_of_work import (

@@ -1,7 +1,7 @@
-"""Admission: a bound on the requests in progress; the others wait for a short time, then get 503.
+"""Admission: a limit of requests in progress; others wait for a short time, then get 503.
 
-Each step of a request runs after a step of all the others that can run. So with a thousand requests
-in progress every answer takes as long as all of them together, and health checks fail.
+The event loop runs a step of every ready request in turn. With a thousand requests in progress each
+response takes as long as all of them together, and health checks fail.
 """
 
 from collections.abc import Iterator
@@ -14,26 +14,25 @@ from service.common.web import Admission, App, current_request
 
 HEALTH = frozenset({"/livez", "/readyz"})
 WAIT_SECONDS = limits.QUEUE_SECONDS.value
-BUSY = "The service has more requests than it can answer. Try again shortly."
+BUSY = "The service is overloaded. Try again shortly."
 
 
 def register(app: App, pool_size: int) -> None:
-    """Bound the requests in progress of a service with so many connections to its database."""
+    """Limit the requests in progress; `pool_size` is the number of database connections."""
     app.extensions["admission"] = Admission(requests_in_progress(pool_size))
     # What follows the answer waits for the client alone.
     app.when_answered(leave)
 
 
 def requests_in_progress(pool_size: int) -> int:
-    """Return how many requests are in progress at most."""
+    """Return the maximum number of requests in progress."""
     return max(limits.REQUESTS_IN_PROGRESS.value, 2 * pool_size)
 
 
 async def admit() -> None:
-    """Wait until the request may be in progress. Raises Unavailable: that takes too long.
+    """Wait for admission of the request. Raises Unavailable if that takes too long.
 
-    The `schemas` hook calls it, when the body has arrived: a client that is slow to send holds up
-    nobody.
+    The `schemas` hook calls it when the body has arrived: a slow sender delays no other client.
     """
     if current_request().path in HEALTH:
         return
@@ -43,14 +42,14 @@ async def admit() -> None:
 
 
 @contextmanager
-def lent() -> Iterator[None]:
-    """Wait for something else; meanwhile another request is in progress, if this one was."""
+def suspended() -> Iterator[None]:
+    """Leave while the request waits for something else, so that another one is admitted."""
     admission: Admission | None = g.get("admission") if has_request_context() else None
-    with nullcontext() if admission is None else admission.lent():
+    with nullcontext() if admission is None else admission.suspended():
         yield
 
 
 def leave() -> None:
-    """Let another request in."""
+    """Admit another request."""
     if "admission" in g:
         g.pop("admission").leave()

@@ -1,4 +1,4 @@
-"""The content type: a body is JSON, or what else a view reads, or is answered 415."""
+"""The content type: a body is JSON, or another media type that the view reads; else 415."""
 
 from typing import cast
 
@@ -21,7 +21,7 @@ def register(app: Quart) -> None:
 
 
 async def check_content_type() -> None:
-    """Raise InvalidContentType where the body is not JSON."""
+    """Raise InvalidContentType if the view does not read the body's media type."""
     asked = current_request()
     if not has_body(asked):
         return
@@ -30,7 +30,7 @@ async def check_content_type() -> None:
     given = asked.mimetype
     allowed: tuple[str, ...] = (JSON, MERGE_PATCH) if asked.method == "PATCH" else (JSON,)
     if given not in allowed:
-        # Only here, for most bodies are JSON.
+        # Only here, because most bodies are JSON.
         allowed += more_media_types()
     if given not in allowed or len(asked.headers.getlist("Content-Type")) > 1:
         names = f"`{'`, `'.join(allowed)}` {'is' if len(allowed) == 1 else 'are'} allowed."
@@ -41,7 +41,7 @@ async def check_content_type() -> None:
 
 
 def more_media_types() -> tuple[str, ...]:
-    """Return the media types that the view reads beside JSON."""
+    """Return the media types that the view reads in addition to JSON."""
     view = current_app.view_functions[cast("str", request.endpoint)]
     return tuple(getattr(view, MORE_CONTENT, {}).get(REQUEST, ()))
 
@@ -52,5 +52,5 @@ def has_body(asked: Request) -> bool:
         return False
     if "Content-Length" in asked.headers or "Transfer-Encoding" in asked.headers:
         return asked.content_length != 0 or "Transfer-Encoding" in asked.headers
-    # HTTP/2 need not say before the end.
+    # HTTP/2 need not announce a body.
     return asked.method in {"POST", "PUT", "PATCH"}

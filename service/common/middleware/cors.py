@@ -8,7 +8,7 @@ from quart.wrappers import Response
 
 from service.common.web import current_request
 
-# A name of a header (RFC 9110, section 5.6.2).
+# A header name (RFC 9110, section 5.6.2).
 TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 REQUEST_HEADERS = (
@@ -24,7 +24,7 @@ PREFLIGHT_SECONDS = "600"
 
 
 def register(app: Quart, origins: Collection[str]) -> None:
-    """Let the pages of these origins, or of all where `*` is among them, call the service."""
+    """Allow pages of these origins to call the service; `*` allows all origins."""
     everyone = "*" in origins
 
     async def answer_preflight() -> Response | None:
@@ -55,9 +55,9 @@ def register(app: Quart, origins: Collection[str]) -> None:
 
 
 def allowed_headers(asked: str) -> str:
-    """Return the headers that a request may have: the service's own, and any that is asked for.
+    """Return the allowed request headers: the service's own, and those of the preflight.
 
-    Tracing adds some to each request of a page. What is not a name is left out.
+    Tracing adds headers to each request of a page. Invalid names are omitted.
     """
     names = [name.strip() for name in asked.split(",")]
     more = [name for name in names if TOKEN.fullmatch(name) and name.lower() not in OWN_HEADERS]

@@ -1,4 +1,4 @@
-"""The guard: a request carries the key, or is answered 401."""
+"""The guard: a request without the key is answered 401."""
 
 from hmac import compare_digest
 
@@ -12,7 +12,7 @@ from service.common.web import current_request
 PUBLIC_PATHS = frozenset(
     {
         *("/livez", "/readyz", "/openapi.json", "/docs", "/docs/errors"),
-        # What these pages load: a browser sends no key on its own.
+        # The assets of these pages: a browser sends no key for them.
         "/docs/arrow-down.svg",
         "/docs/check.svg",
         "/docs/chevron-right.svg",
@@ -27,7 +27,7 @@ PUBLIC_PATHS = frozenset(
 
 
 def register(app: Quart, key: SecretStr | None) -> None:
-    """Guard every route but the public ones; without a key, as in development, none."""
+    """Guard every route except the public ones; without a key, as in development, none."""
     if key is None:
         return
     expected = key.get_secret_value().encode()

@@ -1,4 +1,4 @@
-"""OpenAPI: the contract at `/openapi.json`, from what the views declare."""
+"""OpenAPI: the contract at `/openapi.json`, generated from the views' declarations."""
 
 import inspect
 import sys
@@ -22,7 +22,7 @@ Operation = dict[str, Any]
 
 
 def register(app: Quart, prefix: str) -> None:
-    """Serve the contract of a service that is published below a path prefix, or at the root."""
+    """Serve the contract of a service that is published below `prefix`; empty is the root."""
 
     class PrefixedProvider(Provider):
         path_prefix = prefix
@@ -48,7 +48,7 @@ def register(app: Quart, prefix: str) -> None:
         },
         security=[{"bearer": []}, {"key": []}, {"flusk": []}],
     )
-    # quart-schema would send each answer through pydantic; they are plain values already.
+    # quart-schema would validate each response with pydantic; they are plain values already.
     app.json = json
     app.__dict__.pop("make_response", None)
 
@@ -59,7 +59,7 @@ class Provider(OpenAPIProvider):
     path_prefix: ClassVar[str]
 
     def schema(self) -> dict[str, Any]:
-        """Return the document, made once: everybody may ask for it, and routes do not change."""
+        """Return the document, built once: it is public, and routes do not change."""
         return self._document
 
     @cached_property
@@ -68,7 +68,7 @@ class Provider(OpenAPIProvider):
         document["paths"] = dict(sorted(document["paths"].items()))
         document["components"] |= contract.components()
         document["tags"] = list(self._tags(document["paths"]))
-        # Relative to the document, and so below whatever prefix it was found.
+        # Relative to the document's URL, and so below any prefix.
         document["servers"] = [{"url": "."}]
         for scheme in document["components"]["securitySchemes"].values():
             scheme["description"] = "The key; one of these headers is enough."
@@ -82,11 +82,11 @@ class Provider(OpenAPIProvider):
             yield {"name": name, "description": inspect.getdoc(package) or name}
 
     def generate_methods(self, rule: Rule) -> list[str]:
-        """Return the methods in an order of their own, for a set has another every time."""
+        """Return the methods sorted: the order of a set varies."""
         return sorted(super().generate_methods(rule))
 
     def operation_id(self, method: str, path: str, func: Callable[..., Any]) -> str:
-        """Return the names of blueprint and view, and of the method where a view has several."""
+        """Return the names of blueprint and view, and of the method if the view has several."""
         del path
         [endpoint] = [name for name, view in self._app.view_functions.items() if view is func]
         name = endpoint.replace(".", "_")
@@ -94,30 +94,30 @@ class Provider(OpenAPIProvider):
         return f"{name}_{method.lower()}" if several else name
 
     def build_path_parameter(self, name: str, converter: BaseConverter) -> dict[str, Any]:
-        """Describe an id as what it is: a number from 0."""
+        """Describe an id as an integer from 0."""
         parameter = super().build_path_parameter(name, converter)
         if isinstance(converter, RecordId):
-            parameter["description"] = "The number of the record."
+            parameter["description"] = "The id of the record."
             parameter["schema"] = {"type": "integer", "minimum": 0, "examples": [7]}
         return parameter
 
     def build_querystring_parameters(self, model: Model) -> tuple[list[Operation], Operation]:
-        """Describe each property of the file as a parameter."""
+        """Describe each property of the schema file as a parameter."""
         return list(contract.parameters(model.contract().document, "query")), {}
 
     def build_headers_parameters(self, model: Model) -> tuple[list[Operation], Operation]:
-        """Describe each property of the file as a parameter."""
+        """Describe each property of the schema file as a parameter."""
         return list(contract.parameters(model.contract().document, "header")), {}
 
     def build_request_body(self, model: Model, source: object) -> tuple[Operation, Operation]:
-        """Refer to the file."""
+        """Return a reference to the schema file."""
         del source
         return {"required": True, "content": contract.content(_title(model))}, {}
 
     def build_response_object(
         self, model: Model, headers_model: Model | None
     ) -> tuple[Operation, Operation]:
-        """Refer to the file."""
+        """Return a reference to the schema file."""
         return {
             "description": model.contract().document["description"],
             "headers": contract.headers(headers_model and headers_model.contract().document),
@@ -125,7 +125,7 @@ class Provider(OpenAPIProvider):
         }, {}
 
     def build_paths(self, rule: Rule) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Complete quart-schema's operations by what the middleware does with each."""
+        """Add the effects of middleware to quart-schema's operations."""
         paths, components = super().build_paths(rule)
         [(path, operations)] = paths.items()
         for method, operation in operations.items():

@@ -1,4 +1,4 @@
-"""Schema validation: what a view declares of body, headers and query string is enforced here.
+"""Schema validation: enforce what a view declares of body, headers and query string.
 
 A view declares with quart-schema's `document_request`, `document_headers` and
 `document_querystring`, and gets the values as its arguments `payload`, `headers` and `query`.
@@ -19,18 +19,18 @@ from werkzeug.datastructures import Headers
 
 from service.common.contract import Payload, load_schemas, parse_json, parse_query, text_faults
 from service.common.errors import MAX_NAMES, Fault, InvalidAPIRequest, quote
-from service.common.middleware.admission import admit, lent
+from service.common.middleware.admission import admit, suspended
 from service.common.middleware.guard import PUBLIC_PATHS
 from service.common.web import body_size, current_request, take_body
 
-# What is longer is hardly asked again, and is not kept.
+# Longer query strings are rarely repeated, and not cached.
 SHORT = 100
 # Parsing more bytes than this may take several milliseconds.
 LARGE = 1 << 14
 
 
 def register(app: Quart) -> None:
-    """Compile the schema files, and check every request against what its view declares."""
+    """Compile the schema files, and validate every request by what its view declares."""
     load_schemas()
     app.extensions["large_body"] = asyncio.Lock()
     app.before_request(check_schemas)
@@ -39,11 +39,11 @@ def register(app: Quart) -> None:
 async def check_schemas() -> None:
     """Read body, headers and query string, and give them to the view.
 
-    Raises InvalidAPIRequest: malformed (400), or not as the schema file says (422).
+    Raises InvalidAPIRequest if the body is malformed (400) or violates the schema (422).
     """
     asked = current_request()
     view = current_app.view_functions[cast("str", asked.endpoint)]
-    # A bulk import has set its payload, which is read later; it has a limit of its own.
+    # An import already has its payload, which is read later: imports have a limit of their own.
     if asked.payload is None:
         declared = getattr(view, REQUEST, None)
         size = await body_size() if declared else 0
@@ -60,16 +60,16 @@ async def check_schemas() -> None:
     if model := getattr(view, QUERY, None):
         arguments["query"] = _read_query(model, asked.query_string)
     elif asked.query_string.strip(b"&") and asked.path not in PUBLIC_PATHS:
-        # Monitors and links add parameters of their own to the addresses of these.
+        # Monitors and links add parameters of their own to the public URLs.
         raise _unexpected(parse_query(asked.query_string, {})[0])
 
 
 async def _read_payload(model: type[Payload], size: int) -> Payload:
     if size <= LARGE:
         return _parse(model, await take_body())
-    # One after another, and others run in between: many may arrive in the same moment.
+    # One after another, with other requests in between: many may arrive at the same time.
     turn: asyncio.Lock = current_app.extensions["large_body"]
-    with lent():
+    with suspended():
         await turn.acquire()
     try:
         await asyncio.sleep(0)
@@ -80,7 +80,7 @@ async def _read_payload(model: type[Payload], size: int) -> Payload:
 
 def _parse(model: type[Payload], body: bytes) -> Payload:
     value = parse_json(body)
-    # Only an escape can bring a character that UTF-8 or PostgreSQL does not have.
+    # Only an escape sequence can contain a character that UTF-8 or PostgreSQL lacks.
     faults = text_faults(value) if b"\\u" in body else []
     return model.check(value, faults)
 
@@ -94,19 +94,19 @@ def _read_parameters(model: type[Payload], query: bytes) -> Payload:
     return model.check(values, faults or text_faults(values))
 
 
-# The same few are asked again and again; the value can't be changed.
+# Few distinct query strings are repeated often; the value is immutable.
 _read_short = lru_cache(_read_parameters)
 
 
 def _read_headers(model: type[Payload], headers: Headers) -> Payload:
-    # Several lines are one list (RFC 9110, section 5.3); all other headers are nobody's fault.
+    # Several field lines are one list (RFC 9110, section 5.3); other headers are not validated.
     lines = {name: headers.getlist(name) for name in _parameter_types(model)}
     return model.check({name: ", ".join(found) for name, found in lines.items() if found})
 
 
 def _unexpected(names: Iterable[str]) -> InvalidAPIRequest:
     quoted = ", ".join(map(quote, islice(names, MAX_NAMES)))
-    sentence = f"There are no parameters here, but {quoted or 'some'} came"
+    sentence = f"This URL takes no query parameters: remove {quoted or 'them'}"
     fault = Fault("", "additionalProperties", sentence)
     return InvalidAPIRequest(status_code=422, faults=[fault])
 

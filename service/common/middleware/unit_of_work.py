@@ -1,4 +1,4 @@
-"""The unit of work: one request, one session, durable before the first byte of a 2xx leaves."""
+"""The unit of work: one session per request, committed before the first byte of a 2xx is sent."""
 
 from collections.abc import AsyncGenerator
 
@@ -16,7 +16,7 @@ from service.common.database import (
     commit,
     release,
 )
-from service.common.middleware.admission import lent
+from service.common.middleware.admission import suspended
 from service.common.web import App, answer, current_application
 from service.settings import Settings
 
@@ -26,9 +26,9 @@ FIRST_ERROR = 400
 def register(app: App, settings: Settings) -> None:
     """Commit after a view that succeeded; roll back in every other case.
 
-    The connections are opened with the application, and closed with it.
+    The connections are opened and closed with the application.
     """
-    database = app.database = Database(settings, lent)
+    database = app.database = Database(settings, suspended)
 
     @app.while_serving
     async def connections() -> AsyncGenerator[None, None]:
@@ -41,9 +41,9 @@ def register(app: App, settings: Settings) -> None:
 
 
 def session() -> AsyncSession:
-    """Return the request's transaction: committed if the view succeeds, or else rolled back.
+    """Return the request's transaction: committed if the view succeeds, else rolled back.
 
-    Raises RuntimeError: the view has written without it already.
+    Raises RuntimeError if the view has already written outside of it.
     """
     if "session" not in g:
         if "single_write" in g and g.single_write.has_written:
@@ -54,15 +54,15 @@ def session() -> AsyncSession:
 
 
 def reader() -> Autocommit:
-    """Return what runs reads that need no transaction: each statement sees what is committed."""
+    """Return a session in autocommit for reads: each statement sees what is committed."""
     return current_application().database.reader()
 
 
 def single_write() -> Session:
-    """Return what runs the only write of a view, in one round trip instead of three.
+    """Return a session in autocommit for the only write of a view: one round trip, not three.
 
-    A second write raises RuntimeError. If the request has a transaction already, as for an
-    idempotency key, that is returned: the view takes part in it.
+    A second write raises RuntimeError. If the request already has a transaction, as for an
+    idempotency key, this is returned: the write is part of it.
     """
     if "session" in g:
         transaction: AsyncSession = g.session
@@ -74,32 +74,32 @@ def single_write() -> Session:
 
 
 def health() -> Autocommit:
-    """Return the session of a health check: no other request can take its connection."""
+    """Return the session of a health check, which has a connection of its own."""
     return current_application().database.health()
 
 
 def use_bulk_session(transfer: Transfer) -> None:
-    """Give the request a session for many records, before it has another."""
+    """Give the request a session for an import or export, before it has another."""
     database = current_application().database
     g.transfer, g.session = transfer, database.bulk()
     database.transfers[transfer] = g.session
 
 
 async def finish(response: Response) -> Response:
-    """Commit where the answer is a success; an error of the commit becomes the answer."""
+    """Commit if the response is a success; a failed commit becomes an error response."""
     if "session" not in g:
         return response
     try:
         if response.status_code < FIRST_ERROR:
             await commit(g.session)
-    except Exception as error:  # noqa: BLE001  # Whatever it is, it is the answer now.
+    except Exception as error:  # noqa: BLE001  # Rendered as the response.
         response = await answer(error)
     await close(None)
     return response
 
 
 async def close(error: BaseException | None) -> None:
-    """Give the connection back, rolled back unless it was committed."""
+    """Release the connection; roll back unless it was committed."""
     del error
     if "session" not in g:
         return

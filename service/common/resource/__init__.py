@@ -1,4 +1,4 @@
-"""What a blueprint composes: pages, cursors, fields, entity tags, search."""
+"""The parts of a blueprint's resource: pages, cursors, fields, entity tags, search."""
 
 from service.common.resource.collection import in_order
 from service.common.resource.conditional import etag

@@ -1,6 +1,6 @@
-"""The statements of batches: many records at once, none of which fails because of another.
+"""The statements of batches: many records in one statement, none of which fails because of another.
 
-A write leaves out a record that conflicts or is locked; its request then writes it alone.
+A write skips a record that conflicts or is locked; its request then writes it alone.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -20,7 +20,7 @@ Batch = Callable[[Session, Any, Values], Awaitable[Record | None]]
 
 
 def any_of(attribute: Any) -> ColumnElement[bool]:
-    """Return the condition that a column has one of the `keys`, however many they are."""
+    """Return the condition that a column has one of the `keys`, a single array parameter."""
     keys = bindparam("keys", type_=ARRAY(attribute.type))
     condition: ColumnElement[bool] = attribute == func.any(keys)
     return condition
@@ -29,7 +29,7 @@ def any_of(attribute: Any) -> ColumnElement[bool]:
 def insert_batch(model: type[Base], unique: str) -> Batch:
     """Return `insert(session, key, values)`, batched; the key is the value of the column `unique`.
 
-    It returns the new record, or None where somebody has the key, or is about to.
+    It returns the new record, or None if the key is taken, or being taken by another transaction.
     """
 
     @batched_write
@@ -48,7 +48,7 @@ def insert_batch(model: type[Base], unique: str) -> Batch:
 def update_batch(model: type[Base]) -> Batch:
     """Return `update(session, id, values)`, batched, for columns that are not unique.
 
-    It returns the changed record, or None where there is none, or somebody else is changing it.
+    It returns the changed record, or None if it does not exist or is locked.
     """
 
     @batched_write
@@ -66,12 +66,12 @@ def update_batch(model: type[Base]) -> Batch:
 
 
 def _arrays(rows: Collection[Values]) -> dict[str, list[Any]]:
-    # SQLAlchemy keeps the names of columns for itself.
+    # SQLAlchemy reserves the names of columns for its own parameters.
     return {f"{name}s": [values[name] for values in rows] for name in next(iter(rows))}
 
 
 def _given(model: type[Base], names: Sequence[str]) -> Any:
-    """Return the values as a table of one row a record."""
+    """Return the values as a table with one row per record."""
     types = {name: getattr(model, name).type for name in names}
     arrays = [bindparam(f"{name}s", type_=ARRAY(type_)) for name, type_ in types.items()]
     columns = [column(name, type_) for name, type_ in types.items()]
@@ -94,7 +94,7 @@ def _insert(model: Any, unique: str, names: tuple[str, ...]) -> Any:
 def _update(model: Any, names: tuple[str, ...]) -> Any:
     given = _given(model, ("id", *names))
     table = model.__table__
-    # Who holds a lock is not waited for.
+    # Locked records are skipped.
     free = (
         select(table.c.id)
         .where(table.c.id == given.c.id)

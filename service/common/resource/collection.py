@@ -33,19 +33,18 @@ Conditions = Collection[ColumnElement[bool]]
 
 @cache
 def record_columns(model: Any, fields: tuple[str, ...] | None = None) -> list[ColumnElement[Any]]:
-    """Return the expressions of a `Record` that has these fields (None: all)."""
+    """Return the expressions of a `Record` with these fields (None: all)."""
     columns = model.__table__.columns
     record = json_object([columns[name] for name in fields or model.fields()])
     return [columns.id, columns.version, record.label("json")]
 
 
 def of_versions(model: Any, versions: Versions | None) -> list[ColumnElement[bool]]:
-    """Return the conditions that a record has one of `versions` (None: any)."""
+    """Return the conditions for a record with one of `versions` (None: any)."""
     if versions is None:
         return []
     version, conditions = model.__table__.columns.version, []
-    # An array is one parameter, so the statement is the same for any number of values; with `IN` it
-    # is not.
+    # An array is one parameter, so the statement is the same for any number of values, unlike `IN`.
     if versions.accepted is not None:
         conditions.append(version == any_(_array(version, versions.accepted)))
     if versions.refused is None:
@@ -62,8 +61,8 @@ def _array(column: Any, values: Collection[Any]) -> ColumnElement[Any]:
 def is_costly(model: type[Base], selection: Selection) -> bool:
     """Return whether PostgreSQL may have to read every record to find a page.
 
-    No index serves a text without a trigram, nor most orders of several columns, nor an order of
-    what is equal in another column. A repetitive text takes long in each record.
+    No index serves a text without a trigram, most orders of several columns, or an order of records
+    that are filtered by another column. A repetitive text takes long in each record.
     """
     order, _ = reading(model, selection)
     equal = [name for name, _ in selection.filters if name != "q"]
@@ -75,9 +74,9 @@ def is_costly(model: type[Base], selection: Selection) -> bool:
 
 
 def reading(model: type[Base], selection: Selection) -> tuple[Order, Sequence[Value] | None]:
-    """Return the order to read a page in, and the keys to begin behind.
+    """Return the order to read a page in, and the keys after which it begins.
 
-    The columns that are equal in all records come first, if an index has them so.
+    The columns of equality filters come first, if an index has this order.
     """
     equal = tuple(name for name, _ in selection.filters if name != "q")
     order, start = _led(model, equal, selection.way), selection.beyond
@@ -100,8 +99,8 @@ def _led(model: type[Base], equal: tuple[str, ...], order: Order) -> Order:
 def equals(model: type[Base], name: str, value: Any) -> ColumnElement[bool]:
     """Return the condition that a column has a value.
 
-    Unless it is unique, it is a range: of what is equal, PostgreSQL takes every index for one that
-    begins with it, and may read the whole table in an order that has these records last.
+    Unless it is unique, it is a range: PostgreSQL drops a column that is equal to a constant from
+    the order, and may then read the whole table in an order that has these records last.
     """
     column: Any = model.__table__.columns[name]
     condition: ColumnElement[bool] = (
@@ -112,20 +111,20 @@ def equals(model: type[Base], name: str, value: Any) -> ColumnElement[bool]:
 
 @cache
 def unique_columns(model: type[Base]) -> Mapping[str, str]:
-    """Return each column in which no two records have the same value, by its constraint's name."""
+    """Return the unique columns by the names of their constraints."""
     names = {str(each.name): [one.name for one in each.columns] for each in _unique(model)}
     return {constraint: columns[0] for constraint, columns in names.items() if len(columns) == 1}
 
 
 def is_unique(model: type[Base], name: str) -> bool:
-    """Return whether no two records have the same value of a column."""
+    """Return whether a column is unique."""
     return name in unique_columns(model).values()
 
 
-# Clients can ask for many orders.
+# Bounded, because clients can send many orders.
 @lru_cache
 def is_indexed(model: type[Base], order: Order) -> bool:
-    """Return whether an index has this order, so that the next record is found at once."""
+    """Return whether an index has this order, so that no sort is needed."""
     table: Any = model.__table__
     trees = [one for one in table.indexes if not one.dialect_options["postgresql"]["using"]]
     names = [key.name for key in order]
@@ -144,7 +143,7 @@ def _unique(model: type[Base]) -> list[Any]:
 async def select_page(
     session: AsyncSession, model: type[Base], selection: Selection, conditions: Conditions
 ) -> Page:
-    """Return the page that a selection names."""
+    """Return the page of a selection."""
     statement = _page(model, selection)
     if conditions:
         statement = statement.where(*conditions)
@@ -152,13 +151,13 @@ async def select_page(
     return selection.page(rows.all())
 
 
-# A statement takes longer to put together than to look up.
+# Cached, because building a statement takes longer than a look-up.
 @lru_cache
 def _page(model: type[Base], selection: Selection) -> Select[Any]:
     columns = model.__table__.columns
     record = json_object([columns[name] for name in selection.fields]).label("record")
     keys = [columns[key.name] for key in selection.order]
-    # One more than fits tells whether there are more.
+    # One more record shows whether there is a next page.
     limit = None if selection.limit is None else selection.limit + 1
     return in_order(select(record, *keys), model, selection).limit(limit)
 

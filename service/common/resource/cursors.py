@@ -1,7 +1,7 @@
-"""Cursors: where a page of a collection ended, as an opaque text.
+"""Cursors: the end of a page of a collection, as an opaque text.
 
-A cursor goes with the order and the filters that it was made under, and with no others. It needs
-no signature: a made-up cursor shows a page that a filter could show as well.
+A cursor is valid only with the order and the filters that it was created with. It needs no
+signature: a forged cursor shows nothing that a filter could not show.
 """
 
 import json
@@ -19,20 +19,20 @@ from service.common.resource.ordering import Order
 SCOPE_DIGITS = 16
 
 Value = int | str | datetime
-# Names and texts. Not a mapping: what is asked for in equal terms may be answered together.
+# Names and texts. Hashable, not a mapping: equal requests share a statement.
 Filters = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """The values of a record's keys; the page lies beyond it, or before it."""
+    """The values of a record's keys; the page is after it, or before it if `backward`."""
 
     values: tuple[Value, ...]
     backward: bool = False
 
 
 def scope_of(order: Order, filters: Filters) -> str:
-    """Return a short name for an order and filters."""
+    """Return a hash of an order and filters."""
     facts = [[(key.name, key.descending) for key in order], sorted(filters)]
     return sha256(json.dumps(facts).encode()).hexdigest()[:SCOPE_DIGITS]
 
@@ -45,9 +45,9 @@ def encode_cursor(cursor: Cursor, scope: str) -> str:
 
 
 def decode_cursor(text: str, scope: str, types: Sequence[type[Value]]) -> Cursor:
-    """Return the cursor, whose values are of these types.
+    """Return the cursor, whose values have these types.
 
-    Raises InvalidAPIRequest (422): it is not, to the letter, one that was given out under `scope`.
+    Raises InvalidAPIRequest (422) if it is not exactly one that was encoded with `scope`.
     """
     try:
         _, values, backward = json.loads(urlsafe_b64decode(text + "=" * (-len(text) % 4)))
@@ -56,7 +56,7 @@ def decode_cursor(text: str, scope: str, types: Sequence[type[Value]]) -> Cursor
         if encode_cursor(cursor, scope) == text:
             return cursor
     except (ValueError, TypeError, RecursionError):
-        pass  # It is told below, whatever is wrong with it.
+        pass  # Any malformed cursor gets the same error.
     sentence = (
         f"{quote(text)} is not a cursor of this collection, in this order, with these filters"
     )

@@ -1,4 +1,4 @@
-"""Entity tags (RFC 9110, section 8.8.3): a record's version, as HTTP writes it."""
+"""Entity tags (RFC 9110, section 8.8.3): the version of a record in HTTP."""
 
 import re
 from collections.abc import Iterable
@@ -18,20 +18,20 @@ def entity_tag(version: int) -> str:
 
 
 def matches(tag: str, condition: str) -> bool:
-    """Return whether `If-None-Match` names the tag, by weak comparison."""
+    """Return whether `If-None-Match` contains the tag, by weak comparison."""
     if condition.strip() == "*":
         return True
     return tag.strip('"') in {opaque for _, opaque in ENTITY_TAG.findall(condition)}
 
 
 def has_too_many_tags(condition: str) -> bool:
-    """Return whether a precondition names more tags than are compared."""
+    """Return whether a precondition has more than MAX_TAGS tags."""
     return any(islice(ENTITY_TAG.finditer(condition), MAX_TAGS, None))
 
 
 @dataclass(frozen=True, slots=True)
 class Versions:
-    """The versions of a record that may be changed: those `accepted`, but for those `refused`.
+    """The versions of a record that may be changed: those `accepted`, except those `refused`.
 
     None is every version.
     """
@@ -43,7 +43,7 @@ class Versions:
         return self.accepts(version) and self.refused is not None and version not in self.refused
 
     def accepts(self, version: int) -> bool:
-        """Return whether the version is accepted, whether it is refused or not."""
+        """Return whether the version is accepted, without regard to `refused`."""
         return self.accepted is None or version in self.accepted
 
 
@@ -51,10 +51,10 @@ EVERY_VERSION = Versions()
 
 
 def versions_of(if_match: str | None, if_none_match: str | None) -> Versions | None:
-    """Return the versions that the preconditions of a change admit, or None: every version.
+    """Return the versions that the preconditions of a change allow; None is every version.
 
     Both conditions must hold (RFC 9110, section 13.2.2). `If-Match` compares strongly: a weak tag,
-    and one that no version has, accepts nothing. `If-None-Match` compares weakly.
+    or one that is not a version, accepts nothing. `If-None-Match` compares weakly.
     """
     versions = Versions(_accepted(if_match), _refused(if_none_match))
     return None if versions == EVERY_VERSION else versions

@@ -1,4 +1,4 @@
-"""Keyset pagination in SQL: the records beyond one of them, whatever was deleted meanwhile."""
+"""Keyset pagination in SQL: the records after a given one, which may be deleted meanwhile."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,10 +19,10 @@ def order_by(columns: Columns, order: Order) -> list[ColumnElement[Any]]:
 
 
 def beyond(named: Columns, order: Order, values: Sequence[Any]) -> ColumnElement[bool]:
-    """Return the condition that a record comes behind the one with these values."""
+    """Return the condition that a record comes after the one with these values."""
     columns = [named[key.name] for key in order]
     if len({key.descending for key in order}) == 1:
-        # One comparison of rows, which is one range of an index.
+        # One row comparison, which is one range of an index.
         left, right = tuple_(*columns), tuple_(*values)
         return left < right if order[0].descending else left > right
     steps = []
@@ -31,6 +31,6 @@ def beyond(named: Columns, order: Order, values: Sequence[Any]) -> ColumnElement
         equal = [columns[before] == values[before] for before in range(position)]
         steps.append(and_(*equal, further))
     first, value = columns[0], values[0]
-    # Implied by the rest, but this is where an index can begin.
+    # Redundant, but it gives an index a start.
     start = first <= value if order[0].descending else first >= value
     return and_(start, or_(*steps))

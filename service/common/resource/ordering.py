@@ -1,4 +1,4 @@
-"""The order of a collection: what a client may sort by, to keys that leave no two records equal."""
+"""The order of a collection: from `sort` to keys that make a total order."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ Order = tuple["Key", ...]
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A column, and whether its largest value comes first."""
+    """A column and its direction."""
 
     name: str
     descending: bool = False
@@ -23,18 +23,18 @@ class Key:
 def order_of(sort: Sequence[str] | None, unique: Collection[str]) -> Order:
     """Return the keys of `sort`, such as `("-name",)`, up to the first that is `unique`.
 
-    Where none is, `id` follows in the direction of the last: one index serves both directions.
-    Raises InvalidAPIRequest (422): a field is there twice.
+    If none is, `id` follows in the direction of the last: one index serves both directions.
+    Raises InvalidAPIRequest (422) if a field is duplicated.
     """
     keys: list[Key] = []
     for name in sort or ("id",):
         key = Key(name.removeprefix("-"), name.startswith("-"))
         if key.name in {known.name for known in keys}:
-            fault = Fault("/sort", "uniqueItems", f"{quote(key.name)} is there more than once")
+            fault = Fault("/sort", "uniqueItems", f"{quote(key.name)} is given more than once")
             raise InvalidAPIRequest(status_code=422, faults=[fault])
         keys.append(key)
     for position, key in enumerate(keys):
         if key.name in unique:
-            # Whatever follows decides nothing any more.
+            # Further keys have no effect.
             return tuple(keys[: position + 1])
     return (*keys, Key("id", keys[-1].descending))

@@ -1,4 +1,4 @@
-"""Pages of a collection: what a client asked for, and what it gets."""
+"""Pages of a collection: the client's selection and the resulting page."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which records of a collection, in which order, how many, and which of their fields."""
+    """The records of a collection to return, their order, number and fields."""
 
     order: Order
     filters: Filters
@@ -47,28 +47,28 @@ class Selection:
 
     @property
     def backward(self) -> bool:
-        """Whether the page lies before its cursor."""
+        """Whether the page is before its cursor."""
         return self.after is not None and self.after.backward
 
     @property
     def way(self) -> Order:
-        """The order to read in: for a page before a cursor, the other way round."""
+        """The order to read in: reversed for a page before a cursor."""
         return tuple(key.reversed() for key in self.order) if self.backward else self.order
 
     @property
     def kind(self) -> tuple[object, ...]:
-        """What is expected to cost the same: the order to read in, and what is filtered by."""
+        """The key of selections of similar cost: the order to read in and the filtered columns."""
         return self.way, tuple(name for name, _ in self.filters)
 
     @property
     def beyond(self) -> tuple[Value, ...] | None:
-        """The keys of the record behind which the page begins, on this way."""
+        """The keys of the record after which the page begins, in the order of `way`."""
         return None if self.after is None else self.after.values
 
     def page(self, found: Sequence[Any]) -> Page:
-        """Return the page of rows that were found on the `way`, one more than `limit` if any.
+        """Return the page of rows in the order of `way`, one more than `limit` if there are more.
 
-        Each has the `record` as JSON, and the keys of the order.
+        Each row has the `record` as JSON, and the keys of the order.
         """
         rows = found[: self.limit]
         is_more = len(rows) < len(found)
@@ -92,9 +92,9 @@ class Selection:
 def read_cursor(
     text: str | None, order: Order, filters: Filters, model: type[Any]
 ) -> Cursor | None:
-    """Return the cursor that a client sent, if any; its values are like the model's columns.
+    """Return the cursor that a client sent, if any; its values have the types of the columns.
 
-    Raises InvalidAPIRequest (422): it was not given out under this order and these filters.
+    Raises InvalidAPIRequest (422) if it was not created with this order and these filters.
     """
     if text is None:
         return None

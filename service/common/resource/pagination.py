@@ -1,4 +1,4 @@
-"""Pagination: the `Link` header (RFC 8288) of a collection, and how many records there are."""
+"""Pagination: the `Link` header (RFC 8288) of a collection, and the number of records."""
 
 from urllib.parse import parse_qsl, urlencode
 
@@ -10,7 +10,7 @@ from service.common.web import public_path
 
 
 def page_headers(page: Page) -> dict[str, str]:
-    """Return the headers of a page; its links keep all parameters but the cursor."""
+    """Return the headers of a page; its links keep all parameters except the cursor."""
     pairs = [pair for pair in parse_qsl(request.query_string.decode()) if pair[0] != "after"]
     links = [_link(pairs, cursor, relation) for relation, cursor in page.links()]
     headers = {"Link": ", ".join(links)} if links else {}

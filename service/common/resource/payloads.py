@@ -1,4 +1,4 @@
-"""What routes of every blueprint take and answer, each described by a file in `schemas/common/`."""
+"""Requests and responses of every resource, each described by a file in `schemas/common/`."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -10,14 +10,14 @@ from service.common.resource.entity_tags import Versions, versions_of
 
 
 class FieldsQuery(Payload):
-    """Which fields of a record; all of them without `only` and `exclude`."""
+    """The fields of a record to return; all of them without `only` and `exclude`."""
 
     only: tuple[str, ...] | None = None
     exclude: tuple[str, ...] | None = None
 
 
 class ListQuery(FieldsQuery):
-    """Which records, in which order, and which of their fields.
+    """The selection of records, their order, and the fields to return.
 
     The other fields of a subclass are filters: columns that must be equal, and `q`.
     """
@@ -27,7 +27,7 @@ class ListQuery(FieldsQuery):
     sort: tuple[str, ...] | None = None
 
     def filters(self) -> Iterator[tuple[str, str]]:
-        """Yield the names and the texts of the filters that are given."""
+        """Yield the names and values of the given filters."""
         for name in _filters_of(type(self)):
             if (text := getattr(self, name)) is not None:
                 yield name, text
@@ -39,7 +39,7 @@ def _filters_of(query: type[ListQuery]) -> tuple[str, ...]:
 
 
 class Preconditions(Payload, schema="common/preconditions.json"):
-    """The conditions of a change."""
+    """The preconditions of a change."""
 
     if_match: str | None = Field(None, alias="If-Match")
     if_none_match: str | None = Field(None, alias="If-None-Match")
@@ -51,21 +51,21 @@ class Preconditions(Payload, schema="common/preconditions.json"):
 
 
 class Prefer(Payload, schema="common/prefer.json"):
-    """What the client would like."""
+    """The preferences of the client."""
 
     prefer: str | None = Field(None, alias="Prefer")
 
 
 class CreatedHeaders(Payload, schema="common/created_headers.json"):
-    """The headers of an answer with a new record."""
+    """The headers of a response with a new record."""
 
 
 class RecordHeaders(Payload, schema="common/record_headers.json"):
-    """The headers of an answer with a whole record."""
+    """The headers of a response with a complete record."""
 
 
 class FieldsHeaders(Payload, schema="common/fields_headers.json"):
-    """The headers of an answer with a record, or a part of it."""
+    """The headers of a response with a record, or some of its fields."""
 
 
 class PageHeaders(Payload, schema="common/page_headers.json"):

@@ -1,10 +1,10 @@
-"""A record as it is answered."""
+"""A record in a response."""
 
 from typing import NamedTuple
 
 
 class Record(NamedTuple):
-    """What an answer about one record takes: `json` has the fields that were asked for."""
+    """A record with its version; `json` has the requested fields."""
 
     id: int
     version: int

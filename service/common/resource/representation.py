@@ -1,7 +1,4 @@
-"""The representation of a record, as text that PostgreSQL writes.
-
-That takes a fraction of the time that Python would need.
-"""
+"""The representation of a record, written by PostgreSQL in a fraction of the time of Python."""
 
 from collections.abc import Sequence
 from functools import reduce
@@ -9,14 +6,14 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, DateTime, Integer, Text, cast, func, literal
 
-# How a datetime is written everywhere: see `serializers`.
+# The format of datetimes: see `serializers`.
 INSTANT = 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'
 
 Expression = ColumnElement[str]
 
 
 def json_object(columns: Sequence[Any]) -> Expression:
-    """Return the expression of a record's JSON object, the same text as `serializers` makes."""
+    """Return the expression of a record's JSON object, the same text as that of `serializers`."""
     parts: list[Expression] = []
     for column in columns:
         parts += [literal_text(f'{"," if parts else "{"}"{column.key}":'), _json(column)]
@@ -39,10 +36,10 @@ def instant(column: Any) -> Expression:
 
 
 def literal_text(text: str) -> Expression:
-    """Return a text that stands in a representation as it is."""
+    """Return the expression of a constant text."""
     return literal(text, Text)
 
 
 def join(parts: Sequence[Expression]) -> Expression:
-    """Return the parts of a text as one."""
+    """Return the concatenation of the parts."""
     return reduce(lambda line, part: line + part, parts)

@@ -1,7 +1,6 @@
-"""A resource: what every collection of records can do, composed by the blueprints.
+"""A resource: the operations of every collection of records.
 
-A blueprint declares one for its model. Whatever differs from it is a plain function of the
-blueprint.
+A blueprint declares one for its model; plain functions of the blueprint replace what differs.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -54,15 +53,15 @@ Values = Mapping[str, Any]
 
 
 class Resource:
-    """The records of a model: their statements, and what goes wrong with them.
+    """The records of a model: their statements and errors.
 
-    `searched` are the columns that `q` is looked for in.
+    `q` searches the columns `searched`.
     """
 
     def __init__(self, model: type[Base], *, searched: tuple[str, ...] = ()) -> None:
         self.model = model
         self.searched = searched
-        # The columns that tell each record from all others, and those of them that clients give.
+        # The unique columns, and those of them that clients set.
         self.keys = frozenset(unique_columns(model).values())
         self.unique = tuple(sorted(self.keys - {"id"}))
         self._name = model.__name__
@@ -72,9 +71,9 @@ class Resource:
         self._count_shared = shared(self._count_alone)
 
     async def insert(self, session: Session, values: Values) -> Record:
-        """Store a record and return it as the database completed it.
+        """Insert a record and return it with the database's defaults.
 
-        Raises RecordAlreadyExists: a unique value is taken.
+        Raises RecordAlreadyExists if a unique value is taken.
         """
         record: Record | None = None
         if self._insert_batch:
@@ -92,11 +91,11 @@ class Resource:
         only: Collection[str] | None = None,
         exclude: Collection[str] | None = None,
     ) -> Record:
-        """Return a record that has `only` these fields, or all but `exclude`.
+        """Return a record with `only` these fields, or all except `exclude`.
 
         Raises RecordNotFound.
         """
-        # A whole record needs no list of its columns, and most requests ask for one.
+        # Most requests ask for a complete record, which needs no list of columns.
         partly = only is not None or exclude is not None
         fields = tuple(select_fields(self.model.fields(), only, exclude)) if partly else None
         record = None if id > MAX_BIGINT else await self._select_batch(session, id, fields)
@@ -105,10 +104,9 @@ class Resource:
         return record
 
     async def page(self, session: Session, query: ListQuery, *, count: bool = False) -> Page:
-        """Return a page of the collection, and with `count` how many records there are.
+        """Return a page of the collection, with `count` also the number of records.
 
-        Raises InvalidAPIRequest (422): a field is in `sort` twice, or the cursor is not of this
-        collection.
+        Raises InvalidAPIRequest (422) if `sort` has a duplicate field, or if the cursor is invalid.
         """
         selection = self.selection(query, min(query.limit, limits.PAGE_RECORDS.value))
         is_search = PART in dict(selection.filters)
@@ -127,7 +125,7 @@ class Resource:
         return page
 
     def selection(self, query: ListQuery, limit: int | None) -> Selection:
-        """Return what a query string asks for. Raises InvalidAPIRequest (422)."""
+        """Return the selection of a query string. Raises InvalidAPIRequest (422)."""
         order = order_of(query.sort, self.keys)
         filters = tuple(query.filters())
         return Selection(
@@ -139,7 +137,7 @@ class Resource:
         )
 
     async def conditions(self, session: Session, filters: Filters) -> list[ColumnElement[bool]]:
-        """Return the conditions that a record passes the filters."""
+        """Return the conditions of the filters."""
         columns = self.model.__table__.columns
         return [
             condition_of(await weigh(session, self.model, self.searched, text), columns)
@@ -151,7 +149,7 @@ class Resource:
     async def update(
         self, session: Session, id: int, values: Values, versions: Versions | None = None
     ) -> Record:
-        """Change a record that has one of `versions` (None: any) and return it.
+        """Update a record that has one of `versions` (None: any) and return it.
 
         Raises RecordNotFound, PreconditionFailed, RecordAlreadyExists.
         """
@@ -164,7 +162,7 @@ class Resource:
         return record or await self._missed(session, id, versions)
 
     async def delete(self, session: Session, id: int, versions: Versions | None = None) -> str:
-        """Delete a record that has one of `versions` (None: any), and return a sentence about it.
+        """Delete a record that has one of `versions` (None: any), and return a message.
 
         Raises RecordNotFound, PreconditionFailed.
         """
@@ -173,12 +171,12 @@ class Resource:
         return f"{self._name} with `id: {id}` has been deleted."
 
     def taken(self, name: str, value: Any) -> str:
-        """Return what is wrong with a value that another record has."""
+        """Return the message for a unique value that another record has."""
         return f"{name.capitalize().replace('_', ' ')} `{cut(str(value))}` has already been taken"
 
     @cached_property
     def _insert_batch(self) -> Any:
-        # Several unique values can't be told apart in one statement: such records go alone.
+        # A batch can't tell which of several unique columns conflicts: such records go alone.
         return insert_batch(self.model, self.unique[0]) if len(self.unique) == 1 else None
 
     async def _select_many(
@@ -199,7 +197,7 @@ class Resource:
     async def _update(
         self, session: Session, id: int, values: Values, versions: Versions | None
     ) -> Record | None:
-        # A value that is unique may conflict with another record's.
+        # A unique value may conflict with that of another record.
         if versions is None and values.keys().isdisjoint(self.unique):
             record: Record | None = await self._update_batch(session, id, values)
             if record:
@@ -219,7 +217,7 @@ class Resource:
 
     @contextmanager
     def _conflicts(self, values: Values) -> Iterator[None]:
-        """Raise RecordAlreadyExists if a statement violates that a value is unique."""
+        """Raise RecordAlreadyExists if a statement violates a unique constraint."""
         try:
             yield
         except IntegrityError as error:
@@ -237,7 +235,7 @@ class Resource:
     def _refuse(self, record: Record, versions: Versions) -> NoReturn:
         name = f"{self._name} with `id: {record.id}`"
         if versions.accepts(record.version):
-            sentence = f"`If-None-Match` excludes the present version of {name}."
+            sentence = f"`If-None-Match` excludes the current version of {name}."
         else:
             sentence = f"{name} has changed: read it again."
         raise PreconditionFailed(sentence, tag=entity_tag(record.version))
@@ -246,7 +244,7 @@ class Resource:
         return RecordNotFound(f"There is no {self._name} with `id: {cut(str(id))}`")
 
 
-# A statement takes longer to put together than to look up.
+# Cached, because building a statement takes longer than a look-up.
 @cache
 def _by_ids(model: type[Base], fields: tuple[str, ...] | None) -> Select[Any]:
     return select(*record_columns(model, fields)).where(any_of(model.__table__.columns.id))

@@ -1,4 +1,4 @@
-"""The application, a request, its body and its answer."""
+"""The application, requests, bodies and responses."""
 
 from service.common.web.admission import Admission
 from service.common.web.app import App, current_application

@@ -1,4 +1,4 @@
-"""Admission: how many may do something at once; others wait for a while, in order, or get a 503."""
+"""Admission: a limit of concurrent work; others wait for a time, in order, or get a 503."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -8,9 +8,9 @@ from service.common.errors import Unavailable
 
 
 class Admission:
-    """Let so many in at once, and keep so many waiting (None: any number), each for a while.
+    """Admit `running` tasks concurrently, and let `waiting` others wait (None: any number).
 
-    Each that has to wait does so within `make_room`.
+    A task waits inside the context of `make_room`.
     """
 
     def __init__(
@@ -23,11 +23,11 @@ class Admission:
         self._waiting = 0
         self._most_waiting = waiting
         self._make_room = make_room
-        # How many are in beyond those that may be.
+        # The number of admitted tasks above the limit.
         self._beyond = 0
 
     async def enter(self, message: str, seconds: float) -> None:
-        """Return when there is room; call `leave` later. Raises Unavailable: there is none."""
+        """Wait for admission; call `leave` afterwards. Raises Unavailable after `seconds`."""
         if not self._slots.locked():
             await self._slots.acquire()
             return
@@ -45,17 +45,17 @@ class Admission:
             self._waiting -= 1
 
     def leave(self) -> None:
-        """Make room for another."""
+        """Admit another task."""
         if self._beyond:
             self._beyond -= 1
         else:
             self._slots.release()
 
     @contextmanager
-    def lent(self) -> Iterator[None]:
-        """Wait for something else; meanwhile another is let in.
+    def suspended(self) -> Iterator[None]:
+        """Leave while waiting for something else, so that another task is admitted.
 
-        Afterwards any number may be in beyond those that may be, until as many leave.
+        Afterwards the limit may be exceeded, until as many tasks leave.
         """
         self.leave()
         try:

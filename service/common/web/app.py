@@ -1,4 +1,4 @@
-"""The application: where it differs from Quart's own, in the order of a request."""
+"""The application: what it overrides of Quart, in the order of a request."""
 
 import asyncio
 from collections.abc import Callable
@@ -26,12 +26,12 @@ SAFE_METHODS = frozenset({"GET", "HEAD"})
 
 
 class App(Quart):
-    """Quart for a JSON API: one task a request, no cookies, bounded bodies, a deadline."""
+    """Quart for a JSON API: one task per request, no cookies, limits of bodies, a deadline."""
 
     asgi_http_class = OneTaskConnection
     request_class = JSONRequest
     json_provider_class = OrjsonProvider
-    session_interface = NoSessions()  # type: ignore[assignment]  # Quart means any interface.
+    session_interface = NoSessions()  # type: ignore[assignment]  # Quart accepts any interface.
     # Set by the unit of work.
     database: Database
 
@@ -41,14 +41,14 @@ class App(Quart):
         self.config["BODY_TIMEOUT"] = settings.request_timeout
         self.config["REQUEST_TIMEOUT"] = settings.request_timeout
         self.config["PATH_PREFIX"] = settings.path_prefix
-        # Tests see what clients see: Quart would raise through the test client instead.
+        # Tests see the same responses as clients: Quart would raise in the test client instead.
         self.config["PROPAGATE_EXCEPTIONS"] = False
         self.register_error_handler(Exception, json_exceptions.answer)
         self.url_map.converters["id"] = RecordId
         self.url_map.merge_slashes = False
-        # What all bodies together may hold in memory.
+        # The memory for all bodies.
         self.body_budget = Budget(settings.max_bodies_bytes)
-        # Media types of bodies that are read as they arrive, and their limits in bytes.
+        # The media types of streamed bodies, and their limits in bytes.
         self.streamed_bodies: dict[str, int] = {}
         self._coroutine_of = lru_cache(super().ensure_async)
 
@@ -67,7 +67,7 @@ class App(Quart):
         self.teardown_request(teardown)
 
     async def asgi_app(self, scope: Any, receive: Any, send: Any) -> None:
-        """Answer what the server received; `OneTaskConnection` makes the request of it."""
+        """Answer a request of the server; `OneTaskConnection` creates it from the scope."""
         if scope["type"] == "websocket":
             scope, receive, send = as_http(scope, receive, send)
         if scope["type"] == "http":
@@ -75,10 +75,10 @@ class App(Quart):
         await super().asgi_app(scope, receive, send)
 
     def create_url_adapter(self, request: BaseRequestWebsocket | None) -> MapAdapter | None:
-        """Return what finds the route: it does not depend on the host, which may be any bytes."""
+        """Return an adapter that ignores the host, which may be any bytes."""
         if request is None:
             return None
-        # As `Map.bind` makes it, which encodes the name of the host each time.
+        # `Map.bind` would encode the host name each time.
         path = path_to_route(request)
         return MapAdapter(self.url_map, "", "/", "", request.scheme, path, request.method)
 
@@ -91,8 +91,8 @@ class App(Quart):
         """Call the view, until the deadline.
 
         A read that fails because a migration has changed its table is repeated once: PostgreSQL
-        refuses a statement that was prepared before the type of a column changed, and SQLAlchemy
-        then prepares all of them anew.
+        rejects a statement that was prepared before the type of a column changed, and SQLAlchemy
+        then prepares all of them again.
         """
         try:
             return await in_time(super().dispatch_request(request_context))
@@ -103,7 +103,7 @@ class App(Quart):
         return await in_time(super().dispatch_request(request_context))
 
     def ensure_async(self, func: Any) -> Callable[..., Any]:
-        """Return a coroutine function; Quart looks at each hook at each request."""
+        """Return a coroutine function, cached: Quart inspects each hook at each request."""
         return self._coroutine_of(func)
 
 

@@ -1,4 +1,4 @@
-"""The body of a request: kept up to a limit, or read as it arrives, with back-pressure."""
+"""The body of a request: buffered up to a limit, or streamed with back-pressure."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -11,16 +11,16 @@ from service import limits
 from service.common.database import Transfer
 from service.common.web.body_budget import Budget
 
-# How much of a streamed body is kept unread, and how much is read at once: some 40 of the shortest
-# lines take a millisecond, and other requests run in between.
+# The size of the buffer of a streamed body, and of a piece: some 40 of the shortest lines take a
+# millisecond; other requests run between pieces.
 HIGH_WATER = 1 << 16
 PIECE = 1 << 9
-# Bytes that may be sent without end and store nothing.
+# Bytes that can be sent without end and store nothing.
 BLANK = b" \t\r\n\v\f,"
 
 
 class MeasuredBody(Body):
-    """A body that knows when the client has sent all of it, and counts what it keeps."""
+    """A body that knows when the client has sent all of it, and counts its memory."""
 
     def __init__(
         self, expected: int | None, limit: int | None, budget: Budget | None = None
@@ -32,7 +32,7 @@ class MeasuredBody(Body):
         self._dropping = self._must_raise is not None
 
     def append(self, data: bytes) -> None:
-        """Keep a part of the body, up to the limit."""
+        """Buffer a part of the body, up to the limit."""
         if self._dropping or not data:
             return
         self._data.extend(data)
@@ -43,18 +43,18 @@ class MeasuredBody(Body):
             self._budget.hold(self, len(data))
 
     def set_complete(self) -> None:
-        """Take the body for complete: the client has sent all of it."""
+        """Mark the body as complete: the client has sent all of it."""
         super().set_complete()
         self.received.set()
 
     def give_up(self, error: Exception) -> None:
-        """Drop the body, and raise `error` when it is read."""
+        """Discard the body, and raise `error` when it is read."""
         self.clear()
         self._must_raise = error
         super().set_complete()
 
     def clear(self) -> None:
-        """Drop what was received, and what is still to be received: it is not read."""
+        """Discard the body, including what is still to be received."""
         if not self._dropping:
             self._dropping = True
             self._data.clear()
@@ -62,7 +62,7 @@ class MeasuredBody(Body):
 
 
 class StreamedBody(MeasuredBody):
-    """A body of at most `limit` bytes, of which at most the buffers are in memory."""
+    """A body of at most `limit` bytes, of which only the buffers are in memory."""
 
     def __init__(self, expected: int | None, limit: int | None) -> None:
         super().__init__(expected, limit)
@@ -72,7 +72,7 @@ class StreamedBody(MeasuredBody):
             self._room.set()
 
     def append(self, data: bytes) -> None:
-        """Keep a part of the body until it is read."""
+        """Buffer a part of the body until it is read."""
         if self._dropping:
             return
         self._length += len(data)
@@ -90,16 +90,16 @@ class StreamedBody(MeasuredBody):
         return await super().__anext__()
 
     async def room(self) -> None:
-        """Wait until more may be received."""
+        """Wait until the buffer has room."""
         await self._room.wait()
 
     def clear(self) -> None:
-        """Drop the body, and receive the rest without keeping it."""
+        """Discard the body, including what is still to be received."""
         super().clear()
         self._room.set()
 
     async def pieces(self, transfer: Transfer, turn: asyncio.Lock) -> AsyncIterator[bytes]:
-        """Yield the body in pieces; of those that share `turn`, one goes on in each iteration.
+        """Yield the body in pieces; in each iteration of the loop one body of those with `turn`.
 
         Raises RequestTimeout (408) if the transfer is ended, and RequestEntityTooLarge (413).
         """
@@ -111,10 +111,10 @@ class StreamedBody(MeasuredBody):
             except TimeoutError as error:
                 raise RequestTimeout from error
             if transfer.ended:
-                # At the moment when more arrived.
+                # It was ended just when more data arrived.
                 raise RequestTimeout
             if data is None:
-                # It may have been given up meanwhile.
+                # The body may have been rejected meanwhile.
                 if self._must_raise is not None:
                     raise self._must_raise
                 return

@@ -1,10 +1,10 @@
-"""Body limits: 413 if a body is too large, 408 if it is too slow, 503 if all hold too much.
+"""Body limits: 413 if a body is too large, 408 if it is too slow, 503 if all use too much memory.
 
 A request with both `Content-Length` and `Transfer-Encoding` is a 400.
 
-If a connection is closed while its client still sends, the client loses the answer, and a proxy
-loses the requests of others. So an answer waits for the rest of the body for a short time, and then
-says that the connection closes (RFC 9112, section 9.6).
+If a connection is closed while its client is still sending, the client loses the response, and a
+proxy loses the requests of other clients. So a response waits for the rest of the body for a short
+time, and then has `Connection: close` (RFC 9112, section 9.6).
 """
 
 import asyncio
@@ -24,16 +24,16 @@ LINGER_SECONDS = limits.LINGER_SECONDS.value
 
 
 def register(app: Quart) -> None:
-    """Refuse a body that is too large, and one that could be two."""
+    """Reject a body that is too large, or whose length is ambiguous."""
     app.before_request(check_framing)
     app.after_request(finish_body)
 
 
 async def body_size() -> int:
-    """Return the size of the body, once all of it is there. Raises what is answered 408 or 413."""
+    """Return the size of the complete body. Raises the exceptions for 408 and 413."""
     asked = current_request()
     try:
-        # Quart's own way takes a task.
+        # Quart's own time-out needs a task.
         async with asyncio.timeout(asked.body_timeout):
             return len(await asked.body)
     except TimeoutError as error:
@@ -41,7 +41,7 @@ async def body_size() -> int:
 
 
 async def take_body() -> bytes:
-    """Return the body, and keep no copy of it. Raises Unavailable: it has been given up."""
+    """Return the body without keeping a copy. Raises Unavailable if it has been rejected."""
     received = current_request().body
     body: bytes = await received
     received.clear()
@@ -49,9 +49,9 @@ async def take_body() -> bytes:
 
 
 async def check_framing() -> None:
-    """Raise InvalidAPIRequest if the request has two lengths, or announces a body that is too long.
+    """Raise InvalidAPIRequest if the body's length is ambiguous or too large.
 
-    A view that reads no body would not notice.
+    This also applies to views that read no body.
     """
     asked = current_request()
     if "Content-Length" not in asked.headers:
@@ -68,15 +68,15 @@ async def check_framing() -> None:
 def has_two_lengths(asked: Request) -> bool:
     """Return whether the request has both `Content-Length` and `Transfer-Encoding`.
 
-    A server in front may have used the other, and so another end of the body: request smuggling.
-    Such a connection is to be closed (RFC 9112, section 6.1).
+    A server in front may use the other one, and so see another end of the body: request smuggling.
+    Such a connection must be closed (RFC 9112, section 6.1).
     """
-    # werkzeug gives no length if the body is chunked.
+    # werkzeug returns no length if the body is chunked.
     return "Content-Length" in asked.headers and asked.content_length is None
 
 
 async def finish_body(response: Response) -> Response:
-    """Wait for the rest of the body for a short time, then have the connection closed."""
+    """Wait for the rest of the body for a short time, then close the connection."""
     asked = current_request()
     body = cast("MeasuredBody", asked.body)
     if has_two_lengths(asked):

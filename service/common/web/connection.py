@@ -1,7 +1,7 @@
-"""Connection: a request and its answer in the one task that the server made for them.
+"""Connection: a request and its response in the server's own task.
 
-Quart makes a task to read, one to answer and one to bound the time of the answer. A request whose
-body has come with it needs no reader if the server itself tells that the client goes.
+Quart creates tasks to read, to respond and for the time-out of the response. A request that arrives
+with its complete body needs no reading task if the server reports that the client disconnects.
 """
 
 import asyncio
@@ -23,39 +23,39 @@ from service.common.web.peer import on_client_close
 from service.common.web.request import announces_body
 from service.common.web.request_headers import RequestHeaders
 
-# The name in the state of a request of the callback that the server calls when the client leaves. A
-# server without it sends only ASGI's `http.disconnect`, which the reader receives.
+# The key, in the state of a request, of the callback for the server to call when the client
+# disconnects. Other servers only send ASGI's `http.disconnect`, which the reading task receives.
 GIVE_UP = "give_up"
 MAX_TYPE_BYTES = limits.CONTENT_TYPE_BYTES.value
 
 
 class NoSessions(SessionInterface):
-    """No cookies: Quart makes an object for them at each request."""
+    """No cookies: Quart would create a session object at each request."""
 
     _nothing = NullSession()
 
     async def open_session(self, *_: Any) -> NullSession:
-        """Return nothing, always the same."""
+        """Return the same empty session."""
         return self._nothing
 
 
 class OneTaskConnection(ASGIHTTPConnection):
-    """The way of one request from ASGI to Quart, and of its answer back."""
+    """One request from ASGI to Quart, and its response back."""
 
     _reader: asyncio.Task[None] | None = None
-    # The task of the server, as long as it makes the answer.
+    # The server's task, while it computes the response.
     _answering: asyncio.Task[Any] | None = None
     _client_has_gone = False
 
     async def __call__(self, receive: Any, send: Any) -> None:
-        """Answer the request, or give it up if its client goes."""
+        """Answer the request; cancel it if its client disconnects."""
         request = self._create_request_from_scope(send)
         complete, has_body = False, announces_body(request)
         while not complete and (not has_body or _is_waiting(receive)):
             message = await receive()
             if message["type"] != "http.request":
                 request.body.clear()
-                return  # The client has gone.
+                return  # The client has disconnected.
             request.body.append(message.get("body", b""))
             complete = not message.get("more_body", False)
         self._answering = asyncio.current_task()
@@ -78,16 +78,16 @@ class OneTaskConnection(ASGIHTTPConnection):
             body.clear()
             if self._reader is not None and (complete or body.received.is_set()):
                 self._reader.cancel()
-            # Else it reads to the end: hypercorn waits until all that it received is taken.
+            # Otherwise it reads to the end: hypercorn waits until all messages are received.
 
     def give_up(self) -> None:
-        """Cancel the answer: its client has gone."""
+        """Cancel the response: its client has disconnected."""
         if self._answering is not None and not self._client_has_gone:
             self._client_has_gone = True
             self._answering.cancel()
 
     async def _read(self, request: Request, receive: Any) -> None:
-        """Take what else the client sends, and cancel the answer if it goes."""
+        """Receive the rest of the request, and cancel the response if the client disconnects."""
         await self.handle_messages(request, receive)
         self.give_up()
 
@@ -95,7 +95,7 @@ class OneTaskConnection(ASGIHTTPConnection):
         scope: Any = self.scope
         root, path = scope.get("root_path", ""), scope["path"]
         if root:
-            # As Quart has it: a path from elsewhere is one that no route has.
+            # As in Quart: a path outside of the root matches no route.
             inside = path.startswith(root) and path != root
             path = path.removeprefix(root) if inside else " "
         request = self.app.request_class(
@@ -117,7 +117,7 @@ class OneTaskConnection(ASGIHTTPConnection):
     def _body_of(self, request: Request) -> MeasuredBody:
         length, app = request.content_length, cast("App", self.app)
         media_type = request.headers.get("Content-Type", "")
-        # A longer one is refused before its parameters are read.
+        # A longer one is rejected before its parameters are parsed.
         if request.method == "POST" and len(media_type) <= MAX_TYPE_BYTES:
             limit = app.streamed_bodies.get(media_type.partition(";")[0].strip().lower())
             if limit is not None:
@@ -126,7 +126,7 @@ class OneTaskConnection(ASGIHTTPConnection):
         return MeasuredBody(length, app.config["MAX_CONTENT_LENGTH"], app.body_budget)
 
     async def handle_messages(self, request: Request, receive: Any) -> None:
-        """Receive the body; one that is streamed, while it has room for more."""
+        """Receive the body; a streamed one only while its buffer has room."""
         body: object = request.body
         if not isinstance(body, StreamedBody):
             await super().handle_messages(request, receive)
@@ -140,14 +140,14 @@ class OneTaskConnection(ASGIHTTPConnection):
             await super().handle_messages(request, take)
 
     async def handle_request(self, request: Request, send: Any) -> None:
-        """Answer the request; `send` returns as soon as the client has taken so much."""
+        """Send the response; `send` returns when the client has read enough."""
         response: Any = await self.app.handle_request(request)
         body, headers = response.response, encode_headers(response.headers)
         await send(
             {"type": "http.response.start", "status": response.status_code, "headers": headers}
         )
         if isinstance(body, DataBody):
-            # As a whole: a slice would be a copy for as long as the client reads.
+            # In one message: slices would be copies for as long as the client reads.
             data = body.data[body.begin : body.end]
             await send({"type": "http.response.body", "body": data})
             return
@@ -158,6 +158,6 @@ class OneTaskConnection(ASGIHTTPConnection):
 
 
 def _is_waiting(receive: Any) -> bool:
-    """Return whether a message has come already: hypercorn's `receive` is that of a queue."""
+    """Return whether a message has arrived: hypercorn's `receive` is a method of a queue."""
     queue = getattr(receive, "__self__", None)
     return isinstance(queue, asyncio.Queue) and not queue.empty()

@@ -28,7 +28,7 @@ async def in_time(work: Awaitable[Result]) -> Result:
 
 
 def lift_deadline() -> None:
-    """Let this request take as long as it makes progress: it moves a file's worth of records."""
+    """Remove the deadline of an import or export, which may take as long as it makes progress."""
     g.deadline = None
     if "limit" in g:
         g.limit.reschedule(None)

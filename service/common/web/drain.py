@@ -1,6 +1,6 @@
-"""The drain: before it stops, the service answers as always, but closes each connection.
+"""The drain: before it stops, the service answers as usual but closes each connection.
 
-A proxy that reuses a connection which is just being closed loses a request; so it is told.
+Without it, a proxy that reuses a connection which is being closed loses a request.
 """
 
 from quart import Quart, current_app
@@ -8,15 +8,15 @@ from quart.wrappers import Response
 
 
 def begin_drain(app: Quart) -> None:
-    """Fail `/readyz`, and close every connection after its next answer."""
+    """Fail `/readyz`, and close every connection after its next response."""
     if not app.extensions.get("draining"):
         app.extensions["draining"] = True
-        # Registered only now, it costs nothing before; the decorator is for the set-up alone.
+        # Registered only now, so it costs nothing before; Quart's decorator works only at set-up.
         app.after_request_funcs[None].append(close_connection)
 
 
 async def close_connection(response: Response) -> Response:
-    """Say that no further request is read from this connection."""
+    """Announce that the connection is closed after this response."""
     response.headers["Connection"] = "close"
     return response
 

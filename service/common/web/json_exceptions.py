@@ -1,4 +1,4 @@
-"""JSON exceptions: every error leaves in the one envelope, whatever its cause."""
+"""JSON exceptions: every error response has the same envelope, whatever its cause."""
 
 from typing import cast
 
@@ -27,15 +27,15 @@ SERVER_ERROR = 500
 
 
 async def answer(error: Exception) -> Response:
-    """Return the envelope for an exception, and log what is the service's own fault."""
+    """Return the response for an exception, and log server errors."""
     if isinstance(error, InternalServerError) and isinstance(error.original_exception, Exception):
-        # Quart's wrapper around what a hook behind the view raised.
+        # Quart's wrapper around an exception of an after-request hook.
         error = error.original_exception
     exception = envelope_of(error)
     if exception.code == SERVER_ERROR:
         log.error("InternalError", method=request.method, path=request.path, exc_info=error)
     elif exception.code > SERVER_ERROR:
-        # Expected now and then: a line with the cause, not a page.
+        # Expected occasionally: log a line with the cause, not a traceback.
         log.warning(type(exception).__name__, status=exception.code, cause=cause_of(error))
     facts = exception.to_dict() | {"request_id": current_request_id()}
     body, media_type = (
@@ -50,7 +50,7 @@ async def answer(error: Exception) -> Response:
 
 
 def envelope_of(error: Exception) -> JSONException:
-    """Return the error that a client is told of."""
+    """Return the error for the client."""
     if isinstance(error, JSONException):
         return error
     if isinstance(error, HTTPException):

@@ -1,4 +1,4 @@
-"""JSON responses: what a view returns leaves as `application/json`, written by orjson."""
+"""JSON responses: what a view returns is sent as `application/json`, written by orjson."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ MEDIA_TYPE = "application/json"
 
 
 class OrjsonProvider(JSONProvider):
-    """Quart's way to and from JSON, by orjson."""
+    """Quart's JSON provider with orjson."""
 
     def dumps(self, obj: Any, **kwargs: Any) -> str:
         """Return the JSON text of plain values."""
@@ -18,16 +18,16 @@ class OrjsonProvider(JSONProvider):
         return orjson.dumps(obj).decode()
 
     def loads(self, s: str | bytes, **kwargs: Any) -> Any:
-        """Read a JSON text; request bodies go through `parsing.parse_json` instead."""
+        """Parse a JSON text; request bodies are parsed by `parsing.parse_json` instead."""
         del kwargs
         return orjson.loads(s)
 
     def response(self, *args: Any, **kwargs: Any) -> Response:
-        """Return a response that holds one value as JSON."""
+        """Return a response with one value as JSON."""
         value = self._prepare_response_obj(args, kwargs)
         return Response(orjson.dumps(value), content_type=MEDIA_TYPE)
 
 
 def json_text(text: str) -> Response:
-    """Return a response of what is JSON already."""
+    """Return a response with a text that is already JSON."""
     return Response(text.encode(), content_type=MEDIA_TYPE)

@@ -1,7 +1,7 @@
-"""The peer of a connection: notice that it closes, even if nothing is read from the connection.
+"""Detect that the peer closes a connection, even if nothing is read from it.
 
-A reader notices the end of a connection only after all data that precedes it. Linux reports the end
-by itself; on other systems it is noticed when the data is read.
+A reader detects the end of a connection only after all data before it. Linux reports the end
+immediately; other systems report it when the data has been read.
 """
 
 import asyncio
@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
-# Under this name the state of a request has what the server can do: see `on_client_close`.
+# The key of the server's watch function in the state of a request: see `on_client_close`.
 WATCH = "watch_client"
 LOOK_SECONDS = 0.1
-# Other systems report only that both sides are closed, which needs no flag.
+# Other systems only report that both sides are closed, which needs no flag.
 CLOSED = getattr(select, "POLLRDHUP", 0)
 
 
@@ -36,7 +36,7 @@ def has_left(client: Any) -> bool:
 def on_close(socket: Any, call: Callable[[], object]) -> Iterator[None]:
     """Call `call` once, up to 0.1 s after the peer of a socket closes the connection.
 
-    It takes no file descriptor: any number of clients may be watched.
+    It needs no file descriptor: any number of clients can be watched.
     """
     loop = asyncio.get_running_loop()
     timer: asyncio.TimerHandle

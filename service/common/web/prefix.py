@@ -1,8 +1,7 @@
-"""The path prefix below which a proxy publishes the service: the URLs that it hands out have it.
+"""The path prefix below which a proxy publishes the service: part of the URLs in responses.
 
-It comes from the settings alone: a header could be any client's. Requests are answered with and
-without it, so that such a URL works too if the service is asked directly, or by a proxy that does
-not strip the prefix.
+It is a setting, never taken from a header, which any client could send. Requests are answered with
+and without it, so that such URLs also work directly, or through a proxy that does not strip it.
 """
 
 from typing import Any
@@ -16,7 +15,7 @@ def without_prefix(scope: Any, prefix: str, routes: Map) -> Any:
     path = scope["path"]
     if not prefix or not path.startswith(f"{prefix}/"):
         return scope
-    # If the prefix is the name of a route too, the proxy has stripped it.
+    # If the path is that of a route too, the proxy has stripped the prefix.
     if MapAdapter(routes, "", "/", "", "http", "/", "GET").allowed_methods(path):
         return scope
     raw_path = scope["raw_path"].removeprefix(prefix.encode())

@@ -15,7 +15,7 @@ from service.common.web.prefix import public_path
 
 def prefers_problem() -> bool:
     """Return whether the client prefers problem details (RFC 9110, section 12.5.1)."""
-    # Several lines are one list (section 5.3).
+    # Several field lines are one list (section 5.3).
     text = ", ".join(request.headers.getlist("Accept"))
     if PROBLEM not in text.lower():
         return False
@@ -25,7 +25,7 @@ def prefers_problem() -> bool:
 
 def problem_of(exception: JSONException, facts: dict[str, Any]) -> tuple[dict[str, Any], str]:
     """Return the same facts as problem details, and their media type."""
-    # As it was sent, but for what no URL may hold.
+    # The raw path, with characters escaped that no URL may contain.
     instance = quote(request.scope["raw_path"], safe="/%~:@!$&'()*+,;=")
     problem = {
         "type": f"{public_path(TYPES)}{facts['type']}",
@@ -39,5 +39,5 @@ def problem_of(exception: JSONException, facts: dict[str, Any]) -> tuple[dict[st
 
 
 def title_of(kind: type[JSONException]) -> str:
-    """Return what an error means, in a sentence."""
+    """Return the title of a type of errors."""
     return (inspect.getdoc(kind) or kind.__name__).splitlines()[0].rstrip(".")

@@ -24,13 +24,13 @@ class JSONRequest(Request):
 
 
 def current_request() -> JSONRequest:
-    """Return the request itself: `quart.request` looks for it again at each use."""
+    """Return the request itself: the proxy `quart.request` looks it up at each use."""
     current: JSONRequest = request_proxy._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001  # werkzeug's name for it.
     return current
 
 
 def announces_body(request: Request) -> bool:
-    """Return whether a body may come (RFC 9112, section 6.3); HTTP/2 need not say so."""
+    """Return whether a body may follow (RFC 9112, section 6.3); HTTP/2 need not announce it."""
     headers = request.headers
     return (
         "Content-Length" in headers

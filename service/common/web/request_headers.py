@@ -1,6 +1,6 @@
-"""The headers of a request, found by an index: the middleware looks for some twenty of them.
+"""The headers of a request, with an index: middleware looks up some twenty of them.
 
-werkzeug compares each name in turn, and raises an exception for each that is not there.
+werkzeug compares each name in turn, and raises an exception for each missing one.
 """
 
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from service import limits
 
 MAX_ITEMS = limits.HEADER_ITEMS.value
 MAX_BYTES = limits.HEADER_LIST_BYTES.value
-# Lists of what a client prefers. Only their first items are kept.
+# Lists of preferences, of which only the first items are kept.
 PREFERENCE_LISTS = frozenset(
     {
         *("accept", "accept-charset", "accept-encoding", "accept-language"),
@@ -23,10 +23,10 @@ PREFERENCE_LISTS = frozenset(
 
 
 class RequestHeaders(ImmutableHeadersMixin, Headers):  # type: ignore[misc]  # As werkzeug's own.
-    """werkzeug's headers, which nobody changes.
+    """werkzeug's headers, immutable.
 
-    `Remote-Addr` comes first, as in Quart's, which knows the client's address by it: one that the
-    client sends itself is never the first.
+    `Remote-Addr`, from which Quart takes the client's address, comes first, before one that the
+    client may send.
     """
 
     def __init__(self, pairs: Iterable[tuple[bytes, bytes]] = (), client: str = "") -> None:
@@ -42,8 +42,8 @@ class RequestHeaders(ImmutableHeadersMixin, Headers):  # type: ignore[misc]  # A
                 self._keep_first_items(name)
 
     def _keep_first_items(self, name: str) -> None:
-        """Drop the items of a list that are too many, and all of its lines but one."""
-        # Several lines are one list (RFC 9110, section 5.3).
+        """Join the lines of a list to one, and discard excess items."""
+        # Several field lines are one list (RFC 9110, section 5.3).
         text = ", ".join(self._index[name])
         if len(text) <= MAX_BYTES and text.count(",") < MAX_ITEMS:
             return
@@ -68,7 +68,7 @@ class RequestHeaders(ImmutableHeadersMixin, Headers):  # type: ignore[misc]  # A
         return found[0] if found else default
 
     def getlist(self, key: str, type: Any = None) -> list[Any]:
-        """Return every value, in their order."""
+        """Return every value, in order."""
         if type is not None:
             return super().getlist(key, type)
         return [*self._index.get(key.lower(), ())]

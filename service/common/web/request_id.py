@@ -1,4 +1,4 @@
-"""Request ids: a client's own where it is well-formed, else a new one, on answer and logs."""
+"""Request ids: the client's, if it is well-formed, else a new one, in the response and the logs."""
 
 import re
 from secrets import token_hex
@@ -15,28 +15,28 @@ WELL_FORMED = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 def register(app: Quart) -> None:
-    """Name every request, in its answer and in every line that it logs."""
+    """Add the request id to every response and log line."""
     app.before_request(name_request)
     app.after_request(send_name)
 
 
 async def name_request() -> None:
-    """Keep the inbound id or make one."""
+    """Keep the inbound id or create one."""
     asked = current_request()
     name = choose_request_id(asked.headers.get(HEADER, ""))
-    # The server's access log finds it here.
+    # The server's access log reads it here.
     cast("dict[str, Any]", asked.scope).setdefault("state", {})["request_id"] = name
     bind_contextvars(request_id=name)
 
 
 async def send_name(response: Response) -> Response:
-    """Put the id on the answer."""
+    """Add the id to the response."""
     response.headers[HEADER] = current_request_id()
     return response
 
 
 def current_request_id() -> str:
-    """Return the id of the request that is being answered."""
+    """Return the id of the current request."""
     return str(request.scope["state"]["request_id"])
 
 

@@ -1,4 +1,4 @@
-"""Routing: an unknown URL or method is answered before anything of the request is read."""
+"""Routing: an unknown URL or method is answered before the request is read."""
 
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -19,7 +19,7 @@ class RecordId(BaseConverter):
     regex = "(?:0|[1-9][0-9]*)"
 
     def to_python(self, value: str) -> int:
-        """Return the number; one that no table holds stays as large as that."""
+        """Return the number, from the first digits: one beyond bigint stays beyond bigint."""
         return int(value[: limits.RECORD_ID_DIGITS.value])
 
 
@@ -30,13 +30,13 @@ def register(app: Quart) -> None:
 
 def path_to_route(asked: BaseRequestWebsocket) -> str:
     """Return the path that a route must match."""
-    # werkzeug takes `//foss` for `/foss`, and `%2F` is no `/`; no route is a space.
+    # werkzeug reads `//foss` as `/foss`, and `%2F` as `/`; a space matches no route.
     odd = asked.scope["path"].startswith("//") or b"%2F" in asked.scope["raw_path"].upper()
     return " " if odd else asked.path
 
 
 async def check_route() -> Response | None:
-    """Raise what routing found, or answer OPTIONS with the methods that the URL has."""
+    """Raise the routing error, or answer OPTIONS with the methods of the URL."""
     asked = current_request()
     if asked.routing_exception is not None:
         raise asked.routing_exception
@@ -51,9 +51,9 @@ async def check_route() -> Response | None:
 
 
 def origin_form(scope: Any) -> Any:
-    """Return the scope of a request whose target is a path (RFC 9112, section 3.2).
+    """Return the scope with the target in origin form (RFC 9112, section 3.2).
 
-    Where the target is no absolute URL, that is one which no route has.
+    A target that is neither a path nor an absolute URL becomes a path that matches no route.
     """
     target = scope["path"]
     return scope if target.startswith("/") else {**scope, "path": _path_of(target)}
@@ -64,5 +64,5 @@ def _path_of(target: str) -> str:
         try:
             return urlsplit(target).path or "/"
         except ValueError:
-            pass  # As `http://[`: no URL, and so no path that a route could have.
+            pass  # Not a URL, such as `http://[`: no route matches it.
     return f"//{target}"

@@ -1,14 +1,14 @@
-"""Upgrade: a request to become a WebSocket is answered as the plain GET that it also is.
+"""Upgrade: a WebSocket handshake is answered as the plain GET that it also is.
 
-RFC 9110, section 7.8, lets a server ignore `Upgrade`, as `python -m service` does. Other ASGI
-servers hand such a request over as a WebSocket, which would pass by every hook.
+A server may ignore `Upgrade` (RFC 9110, section 7.8), as `python -m service` does. Other ASGI
+servers pass such a request as a WebSocket, which would bypass every hook.
 """
 
 from typing import Any
 
 
 def as_http(scope: Any, receive: Any, send: Any) -> tuple[Any, Any, Any]:
-    """Return the handshake of a WebSocket as the request that it also is."""
+    """Return a WebSocket handshake as an HTTP request."""
 
     async def receive_http() -> dict[str, Any]:
         event = await receive()

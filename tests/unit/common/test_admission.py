@@ -1,4 +1,4 @@
-"""Who gets in, who waits, and who is refused."""
+"""Admission: immediate, after a wait, and refused."""
 
 import asyncio
 
@@ -8,7 +8,7 @@ from service.common.errors.exceptions import Unavailable
 from service.common.web.admission import Admission
 
 
-async def test_who_leaves_lets_in_who_waited_longest() -> None:
+async def test_a_task_that_leaves_admits_the_one_that_waited_longest() -> None:
     admission = Admission(running=1, waiting=2)
     await admission.enter("Busy.", 30)
     first, second = (asyncio.create_task(admission.enter("Busy.", 30)) for _ in range(2))
@@ -24,7 +24,7 @@ async def test_who_leaves_lets_in_who_waited_longest() -> None:
     await second
 
 
-async def test_who_waited_too_long_is_refused_and_takes_no_place() -> None:
+async def test_a_task_that_waited_too_long_is_refused_and_takes_no_place() -> None:
     admission = Admission(running=1, waiting=1)
     await admission.enter("Busy.", 0)
     for _ in range(3):
@@ -35,7 +35,7 @@ async def test_who_waited_too_long_is_refused_and_takes_no_place() -> None:
     await admission.enter("Busy.", 0)
 
 
-async def test_who_gives_up_waiting_takes_no_place() -> None:
+async def test_a_client_that_stops_waiting_takes_no_place() -> None:
     admission = Admission(running=1, waiting=1)
     await admission.enter("Busy.", 30)
     for _ in range(3):
@@ -48,10 +48,10 @@ async def test_who_gives_up_waiting_takes_no_place() -> None:
     await admission.enter("Busy.", 30)
 
 
-async def test_who_waits_for_something_else_lets_another_in_and_then_goes_on_at_once() -> None:
+async def test_a_suspended_task_admits_another_and_continues_immediately() -> None:
     admission = Admission(running=1)
     await admission.enter("Busy.", 0)
-    with admission.lent():
+    with admission.suspended():
         await admission.enter("Busy.", 0)
         with pytest.raises(Unavailable):
             await admission.enter("Busy.", 0)
@@ -64,12 +64,12 @@ async def test_who_waits_for_something_else_lets_another_in_and_then_goes_on_at_
     await admission.enter("Busy.", 0)
 
 
-async def test_who_waits_several_times_leaves_as_many_places_as_before() -> None:
+async def test_repeated_suspensions_leave_as_many_places_as_before() -> None:
     admission = Admission(running=1)
     for _ in range(3):
         await admission.enter("Busy.", 0)
         for _ in range(3):
-            with admission.lent():
+            with admission.suspended():
                 pass
         admission.leave()
     await admission.enter("Busy.", 0)

@@ -19,7 +19,7 @@ TRANSACTION = cast("AsyncSession", object())
 
 
 class Connection:
-    """A session that has its connection at once, or fails to get one."""
+    """A session that gets its connection immediately, or fails."""
 
     async def connection(self) -> None:
         pass
@@ -49,7 +49,7 @@ class Database:
 
     async def run(self, keys: Sequence[Any]) -> dict[Any, str]:
         self.sent.append([*keys])
-        # As PostgreSQL, which sees what was committed when the statement came.
+        # Like PostgreSQL, which sees what was committed when the statement arrived.
         seen = self.stored
         await self.may_return.acquire()
         if self.failure is not None:
@@ -120,7 +120,7 @@ async def release_one(database: Database) -> None:
     await settle()
 
 
-async def test_a_call_goes_out_at_once_where_nothing_is_in_flight(
+async def test_a_call_is_sent_immediately_if_nothing_is_in_flight(
     database: Database, session: Autocommit, read: Any
 ) -> None:
     [task] = await begin(read(session, 1))
@@ -168,9 +168,7 @@ async def test_no_call_joins_a_statement_that_was_sent_before_it_came(
     assert (await early, await late) == ("1: 0", "1: 1")
 
 
-async def test_what_is_not_found_is_none(
-    database: Database, session: Autocommit, read: Any
-) -> None:
+async def test_a_missing_record_is_none(database: Database, session: Autocommit, read: Any) -> None:
     tasks = await begin(read(session, "missing"), read(session, 1))
 
     assert await let(database, *tasks) == [None, "1: 0"]
@@ -209,7 +207,7 @@ async def test_a_result_is_shared_by_equal_calls_alone(
     assert await let(database, *tasks) == ["a: 0", "a: 0", "b: 0"]
 
 
-async def test_a_failure_is_told_to_those_it_concerns_and_the_next_goes_out(
+async def test_a_failure_reaches_its_calls_and_the_next_batch_is_sent(
     database: Database, session: Autocommit, read: Any
 ) -> None:
     failed = await begin(read(session, 1), read(session, 2))
@@ -221,7 +219,7 @@ async def test_a_failure_is_told_to_those_it_concerns_and_the_next_goes_out(
     assert await let(database, *failed, next_) == [failure, failure, "3: 0"]
 
 
-async def test_who_waits_for_a_connection_that_is_not_to_be_had_is_told(
+async def test_requests_that_wait_for_an_unavailable_connection_get_an_error(
     database: Database, session: Autocommit, read: Any
 ) -> None:
     database.unreachable = OSError("down")
@@ -246,7 +244,7 @@ async def test_a_client_that_goes_does_not_take_the_others_with_it(
     assert gone.cancelled()
 
 
-async def test_a_statement_ends_where_all_who_asked_have_gone(
+async def test_a_statement_ends_if_all_callers_are_cancelled(
     database: Database, session: Autocommit, read: Any
 ) -> None:
     tasks = await begin(read(session, 1), read(session, 2))
@@ -259,7 +257,7 @@ async def test_a_statement_ends_where_all_who_asked_have_gone(
     assert await let(database, next_) == ["3: 0"]
 
 
-async def test_who_has_gone_before_is_not_asked_for(
+async def test_a_cancelled_call_is_not_sent(
     database: Database, session: Autocommit, read: Any
 ) -> None:
     first, gone, stays = (
@@ -272,7 +270,7 @@ async def test_who_has_gone_before_is_not_asked_for(
     assert database.sent == [[1], [3]]
 
 
-async def test_nothing_is_kept_of_what_was_asked(
+async def test_nothing_of_the_request_is_stored(
     database: Database, session: Autocommit, read: Any
 ) -> None:
     await let(database, *await begin(*(read(session, 1, str(number)) for number in range(100))))
@@ -295,7 +293,7 @@ async def test_a_connection_is_kept_while_calls_wait_for_it_unless_others_need_i
     assert database.taken == taken
 
 
-async def test_who_waits_for_a_slow_statement_goes_out_beside_it(
+async def test_calls_that_wait_for_a_slow_statement_are_sent_concurrently(
     database: Database, session: Autocommit, read: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("service.common.database.batching.batches.SLOW_SECONDS", 0.01)
@@ -312,7 +310,7 @@ async def test_who_waits_for_a_slow_statement_goes_out_beside_it(
     assert vars(session.batches)["_batches"] == {}
 
 
-async def test_a_slow_statement_that_fails_fails_nobody_else(
+async def test_a_slow_statement_that_fails_fails_no_other_call(
     database: Database, session: Autocommit, read: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("service.common.database.batching.batches.SLOW_SECONDS", 0.01)
@@ -386,7 +384,7 @@ async def test_writes_whose_statement_is_refused_are_to_be_done_alone(
     "error",
     [asyncpg.AdminShutdownError, asyncpg.ConnectionFailureError],
 )
-async def test_a_write_of_which_nobody_knows_is_not_done_again(
+async def test_a_write_with_an_unknown_outcome_is_not_repeated(
     database: Database,
     writes: Callable[[], SingleWrite],
     write: Any,

@@ -77,7 +77,7 @@ async def test_a_body_over_its_own_limit_holds_nothing(budget: Budget) -> None:
     assert budget.held == 0
 
 
-async def test_what_is_cleared_is_released_once(budget: Budget) -> None:
+async def test_a_cleared_body_is_released_once(budget: Budget) -> None:
     one = body(10)
     one.clear()
     one.clear()

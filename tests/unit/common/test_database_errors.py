@@ -1,4 +1,4 @@
-"""What each SQLSTATE, and each error without one, means for a client."""
+"""The error for a client by SQLSTATE, and for errors without one."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ from service.common.errors.exceptions import (
 
 
 class DriverError(Exception):
-    """What SQLAlchemy's asyncpg dialect raises: the SQLSTATE, and asyncpg's error as its cause."""
+    """Like errors of SQLAlchemy's asyncpg dialect: the SQLSTATE, and asyncpg's error as cause."""
 
     def __init__(self, state: str | None, cause: BaseException | None = None) -> None:
         super().__init__("secret detail of the server")
@@ -85,7 +85,7 @@ def test_a_connection_that_was_lost_is_a_database_error() -> None:
     assert type(translate(error_of(None, InterfaceError))) is DatabaseError
 
 
-def test_a_sqlstate_is_told_even_where_the_connection_was_lost() -> None:
+def test_the_sqlstate_decides_even_if_the_connection_was_lost() -> None:
     meaning = translate(error_of("57014", connection_invalidated=True))
 
     assert type(meaning) is DeadlineExceeded

@@ -49,7 +49,7 @@ async def ask(server: Server, query: str) -> object:
         await connection.close()
 
 
-def test_a_missing_wheel_is_told_with_what_to_do(
+def test_the_message_for_a_missing_wheel_has_a_remedy(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(embedded.programs, "find_spec", lambda _name: None)
@@ -61,7 +61,7 @@ def test_a_missing_wheel_is_told_with_what_to_do(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_is_no_database_is_told_with_its_name(tmp_path: Path) -> None:
+def test_the_message_for_a_folder_that_is_not_a_database_names_it(tmp_path: Path) -> None:
     folder = tmp_path / "state" / "postgres"
     folder.mkdir(parents=True)
     (folder / "PG_VERSION").write_text("9\n", encoding="utf-8")
@@ -88,7 +88,7 @@ async def test_any_path_will_do(tmp_path: Path, name: str) -> None:
     assert not found.is_running()
 
 
-async def test_what_the_shell_has_set_for_other_programs_changes_nothing(tmp_path: Path) -> None:
+async def test_variables_for_other_programs_have_no_effect(tmp_path: Path) -> None:
     foreign = {
         **dict.fromkeys(("LC_ALL", "LC_MESSAGES", "LANG"), "de_DE.UTF-8"),
         "PGDATA": "/nowhere",
@@ -144,7 +144,7 @@ def test_it_starts_after_everything_was_killed(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder away")
-def test_a_folder_of_another_user_is_told_with_the_owner(tmp_path: Path) -> None:
+def test_the_message_for_another_users_folder_names_the_owner(tmp_path: Path) -> None:
     (tmp_path / "postgres").mkdir()
     (tmp_path / "postgres" / "PG_VERSION").write_text("18\n", encoding="utf-8")
     os.chown(tmp_path / "postgres", 1, -1)
@@ -161,7 +161,7 @@ def test_a_folder_of_another_user_is_told_with_the_owner(tmp_path: Path) -> None
 def test_a_second_server_never_starts_on_the_same_data(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """As if the socket were in another container's /tmp, or a cleaner had removed it."""
+    """Like a socket in another container's /tmp, or one that a cleaner removed."""
     monkeypatch.setattr(server, "GONE_SECONDS", 0)
     directory = tmp_path / "postgres"
     process = hold(directory)
@@ -169,7 +169,7 @@ def test_a_second_server_never_starts_on_the_same_data(
     door.rename(directory / "elsewhere")
     before = (directory / "postmaster.pid").read_text(encoding="utf-8")
 
-    with pytest.raises(EmbeddedPostgresError, match="a server still runs on its data"):
+    with pytest.raises(EmbeddedPostgresError, match="a server is still running on its data"):
         embedded.start_server(directory)
 
     assert (directory / "postmaster.pid").read_text(encoding="utf-8") == before

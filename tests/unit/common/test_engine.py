@@ -170,8 +170,8 @@ async def test_any_drivers_suffix_connects(postgres: str) -> None:
         assert await connection.scalar(text("SELECT 1")) == 1
 
 
-async def test_hostaddr_is_where_to_connect_when_there_is_no_host() -> None:
-    """Nobody listens on port 1: the error is that of the address, so the address was tried."""
+async def test_hostaddr_is_the_address_if_there_is_no_host() -> None:
+    """No server listens on port 1: the error names the address, so it was tried."""
     with pytest.raises(DatabaseError) as caught:
         async with connect("postgresql:///d?hostaddr=127.0.0.1&port=1"):
             pass

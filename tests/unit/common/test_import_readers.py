@@ -74,7 +74,7 @@ def test_any_bytes_are_cut_at_their_line_feeds(data: bytes, cuts: list[int]) -> 
 
 
 @given(st.binary(max_size=300), st.lists(st.integers(0, 300), max_size=9))
-def test_any_bytes_are_read_as_csv_or_told(data: bytes, cuts: list[int]) -> None:
+def test_any_bytes_are_valid_csv_or_a_fault(data: bytes, cuts: list[int]) -> None:
     found = read(CsvReader(LIMIT, CreateFoss), b"name,email\r\n" + data, cuts)
 
     for number, value, faults in found:
@@ -143,13 +143,13 @@ def test_the_fields_of_a_record_with_too_many_are_never_made(field: bytes) -> No
         (b"\r\r", "carriage return"),
     ],
 )
-def test_a_record_that_is_not_csv_is_told_with_its_cause(record: bytes, mark: str) -> None:
+def test_the_fault_of_a_record_that_is_not_csv_has_its_cause(record: bytes, mark: str) -> None:
     text = b"name,email\n" + record + b"\nAda,ada@example.org\n"
     (_, value, faults), good = read(CsvReader(LIMIT, CreateFoss), text, [])
 
     assert value is None
     assert faults == [
-        Fault("", "format", f"Not CSV as RFC 4180 has it: a {mark} is where none may be")
+        Fault("", "format", f"Not valid CSV (RFC 4180): a {mark} is not allowed here")
     ]
     assert good == (3, {"name": "Ada", "email": "ada@example.org"}, [])
 
@@ -164,7 +164,7 @@ def test_python_reads_each_record_that_the_grammar_allows(text: str) -> None:
 
 
 def test_a_line_of_carriage_returns_names_no_fields() -> None:
-    with pytest.raises(InvalidAPIRequest, match="a carriage return is where none may be"):
+    with pytest.raises(InvalidAPIRequest, match="a carriage return is not allowed here"):
         read(CsvReader(LIMIT, CreateFoss), b"\r\r\nname,email\n", [])
 
 
@@ -192,7 +192,7 @@ def test_blank_lines_of_csv_are_passed_over_many_at_once(blank: bytes) -> None:
 
 
 @given(st.text(' ,\n\r"ab', max_size=60), st.lists(st.integers(0, 60), max_size=9))
-def test_what_is_passed_over_does_not_depend_on_where_it_is_cut(text: str, cuts: list[int]) -> None:
+def test_ignored_lines_do_not_depend_on_how_the_data_are_split(text: str, cuts: list[int]) -> None:
     data = text.encode()
     for reader in (NdjsonReader, lambda limit: CsvReader(limit, CreateFoss)):
         head = b"name,email\n" if reader is not NdjsonReader else b""
@@ -243,7 +243,7 @@ def test_a_text_of_csv_may_end_at_the_end_of_a_piece() -> None:
 
 
 def count_lines(reader: Any) -> Callable[[], int]:
-    """Have a reader tell how many lines it looked at."""
+    """Count the lines that a reader inspects."""
     lines, count = reader._lines, 0
     line = lines._line
 

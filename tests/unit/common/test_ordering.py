@@ -32,7 +32,7 @@ def test_an_order_ends_with_what_is_unique(
 
 
 @pytest.mark.parametrize("sort", [("name", "-name"), ("id", "name", "-id")])
-def test_a_field_that_is_there_twice_is_a_422(sort: tuple[str, ...]) -> None:
+def test_a_duplicate_field_is_a_422(sort: tuple[str, ...]) -> None:
     with pytest.raises(InvalidAPIRequest) as caught:
         order_of(sort, UNIQUE)
 

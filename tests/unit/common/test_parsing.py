@@ -63,17 +63,17 @@ def test_malformed_json_is_a_400_with_a_sentence(body: bytes) -> None:
     ("body", "sentence"),
     [
         (b"", "The request body is empty: send a JSON value."),
-        (b'{"a": "\xff"}', "The request body is not UTF-8: byte 7 is wrong."),
+        (b'{"a": "\xff"}', "The request body is not UTF-8: byte 7 is invalid."),
         (b"[NaN]", "The request body is not valid JSON: NaN is not JSON."),
         (b"[-Infinity]", "The request body is not valid JSON: -Infinity is not JSON."),
         (b"1e400", "The request body is not valid JSON: the number '1e400' is out of range."),
-        (b'{"a":1,"a":2}', "The request body is not valid JSON: the property 'a' is there twice."),
+        (b'{"a":1,"a":2}', "The request body is not valid JSON: the property 'a' is duplicated."),
         (b"[" * 65 + b"]" * 65, "The request body nests deeper than 64."),
         (b"[" * 4000, "The request body nests deeper than 64."),
         (b"[" * 100_000, "The request body has more than 5000 values: send them in parts."),
     ],
 )
-def test_the_sentence_says_what_is_wrong(body: bytes, sentence: str) -> None:
+def test_the_message_says_what_is_wrong(body: bytes, sentence: str) -> None:
     with pytest.raises(InvalidAPIRequest) as caught:
         parse_json(body)
 
@@ -97,7 +97,7 @@ def test_a_long_duplicate_name_is_cut_in_the_sentence() -> None:
     assert "n" * 81 not in caught.value.message
 
 
-def test_a_duplicate_name_that_has_no_utf_8_can_still_be_told() -> None:
+def test_a_duplicate_name_with_a_lone_surrogate_is_reported() -> None:
     with pytest.raises(InvalidAPIRequest) as caught:
         parse_json(b'{"\\ud800": 1, "\\ud800": 2}')
 
@@ -238,7 +238,7 @@ def test_an_integer_is_read_from_ascii_digits(text: str, value: int) -> None:
         "null",
     ],
 )
-def test_what_is_no_integer_stays_a_text_for_the_schema_to_refuse(text: str) -> None:
+def test_a_text_that_is_not_an_integer_is_left_to_the_schema(text: str) -> None:
     values, faults = parse_query(f"limit={text}".encode(), TYPES)
 
     assert isinstance(values["limit"], str)
@@ -329,27 +329,27 @@ def test_a_query_string_that_is_no_utf_8_is_a_fault(query: bytes) -> None:
         (["\x00", "b", "\x00"], [("/0", "U+0000"), ("/2", "U+0000")]),
     ],
 )
-def test_a_text_that_postgresql_cant_hold_is_a_fault_where_it_is(
+def test_a_text_that_postgresql_cant_store_is_a_fault_at_its_place(
     value: object, found: list[tuple[str, str]]
 ) -> None:
     faults = text_faults(value)
 
     assert sorted((fault.pointer, fault.message) for fault in faults) == sorted(
-        (pointer, f"A text can't hold {code}") for pointer, code in found
+        (pointer, f"The character {code} can't be stored") for pointer, code in found
     )
     assert {fault.keyword for fault in faults} <= {"pattern"}
     for fault in faults:
         fault.pointer.encode()
 
 
-def test_at_most_100_texts_are_told() -> None:
+def test_at_most_100_texts_are_reported() -> None:
     assert len(text_faults(["\x00"] * 1000)) == 100
 
 
 @pytest.mark.parametrize(
     "value", [7, 10**30, 1.5, None, True, [10**30, "a"], "\\u0000", ["\\ud800"]]
 )
-def test_what_only_looks_like_such_a_text_is_none(value: object) -> None:
+def test_a_similar_text_is_not_matched(value: object) -> None:
     assert text_faults(value) == []
 
 
@@ -362,7 +362,7 @@ def test_a_list_in_a_query_string_has_at_most_100_items() -> None:
 
 
 @pytest.mark.parametrize("query", [b"q&" * 1000, b"%ff&" * 1000])
-def test_at_most_100_faults_of_a_query_string_are_told(query: bytes) -> None:
+def test_at_most_100_faults_of_a_query_string_are_reported(query: bytes) -> None:
     _, faults = parse_query(query, TYPES)
 
     assert len(faults) == 100

@@ -1,4 +1,4 @@
-"""What a service learns of a client that closes the connection."""
+"""Detection of a client that closes the connection."""
 
 import asyncio
 import socket
@@ -19,7 +19,7 @@ def ends() -> tuple[socket.socket, socket.socket]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
-async def test_the_end_is_noticed_once_although_nobody_reads_what_is_before_it(
+async def test_the_end_is_noticed_once_although_earlier_data_are_not_read(
     ends: tuple[socket.socket, socket.socket],
 ) -> None:
     client, service = ends

@@ -13,7 +13,7 @@ PAIRS = st.lists(st.tuples(st.sampled_from(NAMES[:-1]), st.text("ab1, é", max_s
 
 
 @given(PAIRS, st.sampled_from(NAMES))
-def test_what_is_looked_for_is_what_werkzeug_finds(pairs: list[tuple[str, str]], name: str) -> None:
+def test_look_ups_find_the_same_as_werkzeug(pairs: list[tuple[str, str]], name: str) -> None:
     known = Headers(pairs)
     sent = [(key.encode(), value.encode("latin-1")) for key, value in pairs]
     headers = RequestHeaders(sent, "127.0.0.1")
@@ -27,14 +27,14 @@ def test_what_is_looked_for_is_what_werkzeug_finds(pairs: list[tuple[str, str]],
     assert headers.getlist(name, type=int) == known.getlist(name, type=int)
 
 
-def test_the_address_of_a_client_is_never_what_it_says_itself() -> None:
+def test_the_address_of_a_client_is_never_taken_from_its_header() -> None:
     headers = RequestHeaders([(b"remote-addr", b"10.0.0.1")], "127.0.0.1")
 
     assert headers["Remote-Addr"] == "127.0.0.1"
     assert headers.get("remote-addr") == "127.0.0.1"
 
 
-def test_nobody_changes_them() -> None:
+def test_they_are_immutable() -> None:
     with pytest.raises(TypeError):
         RequestHeaders()["accept"] = "a"
 

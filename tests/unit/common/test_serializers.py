@@ -13,7 +13,7 @@ from service.common.database.serializers import Serializable, select_fields, ser
 from service.foss.models import Foss
 
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
-# A registry of its own: the tables of the service stay what they are.
+# A separate registry: the tables of the service are unchanged.
 other = registry(metadata=MetaData())
 
 
@@ -85,7 +85,7 @@ def test_only_and_exclude_together_are_an_error(only: list[str], exclude: list[s
 
 @pytest.mark.parametrize("argument", ["only", "exclude"])
 @pytest.mark.parametrize("name", ["nope", "", "ID", "to_dict", "version"])
-def test_an_unknown_name_is_an_error_that_names_what_there_is(argument: str, name: str) -> None:
+def test_an_unknown_name_is_an_error_that_lists_the_known_ones(argument: str, name: str) -> None:
     with pytest.raises(ValueError, match=f"Unknown fields: {name}") as caught:
         foss().to_dict(**{argument: ["id", name]})
 

@@ -11,7 +11,7 @@ from service.limits import PROGRESS_SECONDS, TRANSFER_BYTES
 
 
 async def settle() -> None:
-    """Let every task go on until it waits for somebody else."""
+    """Let every task run until it waits."""
     for _ in range(50):
         await asyncio.sleep(0)
 
@@ -39,7 +39,7 @@ async def test_a_body_is_waited_for_as_long_as_enough_bytes_of_records_arrive(
     await settle()
     now = begin + PROGRESS_SECONDS.value - 1
     body.append((data * size)[:size])
-    while len(read) < size:  # noqa: ASYNC110  # Nobody else is told.
+    while len(read) < size:  # noqa: ASYNC110  # Polling: there is no event.
         await asyncio.sleep(0)
     await settle()
     waiting = not reader.done()
@@ -56,7 +56,7 @@ async def test_a_body_is_waited_for_as_long_as_enough_bytes_of_records_arrive(
         await reader
 
 
-async def test_a_transfer_that_is_ended_as_more_arrives_does_not_go_on() -> None:
+async def test_a_transfer_that_is_ended_as_more_arrives_does_not_continue() -> None:
     transfer = Transfer()
     body = StreamedBody(None, None)
     first = asyncio.ensure_future(anext(body.pieces(transfer, asyncio.Lock())))

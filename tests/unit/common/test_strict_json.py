@@ -1,4 +1,4 @@
-"""The decoder: how large a value is, told from brackets and commas before the text is read."""
+"""The decoder: the size of a value, counted by brackets and commas before parsing."""
 
 import json
 
@@ -30,7 +30,7 @@ TEXTS = [
     [(b"[%b, ", b"]"), (b'{%b: 1, "next": ', b"}"), (b'{"a": [%b], "next": ', b"}")],
     ids=["lists", "names", "values"],
 )
-def test_what_stands_in_texts_is_no_nesting(
+def test_brackets_in_strings_are_not_nesting(
     text: bytes, depth: int, opening: bytes, closing: bytes
 ) -> None:
     body = opening % text * depth + b"[]" + closing * depth
@@ -58,7 +58,7 @@ def test_many_brackets_are_no_nesting(body: bytes) -> None:
     ],
     ids=["numbers", "lists", "texts", "properties"],
 )
-def test_values_are_counted_without_what_stands_in_texts(
+def test_values_are_counted_without_the_content_of_strings(
     text: bytes, more: int, first: bytes, other: bytes, last: bytes
 ) -> None:
     begin = first % text

@@ -45,7 +45,7 @@ def stack() -> Iterator[ExitStack]:
 
 
 def waiting(stack: ExitStack, count: int) -> tuple[list[Transfer], list[int]]:
-    """Return transfers that wait for their clients, and where the ended ones will be noted."""
+    """Return transfers that wait for their clients, and the list of ended ones."""
     ended: list[int] = []
     found = [Transfer() for _ in range(count)]
     for number, transfer in enumerate(found):
@@ -65,7 +65,7 @@ async def test_a_transfer_becomes_too_slow_while_another_waits(
         await pass_time(LOOK_SECONDS)
 
     assert (before, ended) == ([], [0])
-    # In time for whoever waits.
+    # In time for a waiting request.
     assert POOL_WAIT_SECONDS.value > SECONDS + 2 * LOOK_SECONDS
 
 
@@ -97,7 +97,7 @@ async def test_a_transfer_is_not_ended_while_its_client_moves_enough_bytes(
 
 @pytest.mark.limit("TRANSFER_BYTES", "PROGRESS_SECONDS")
 @pytest.mark.parametrize("missing", [0, 1])
-async def test_a_client_that_moves_too_little_is_not_waited_for_although_nobody_else_waits(
+async def test_a_slow_transfer_is_ended_even_if_no_other_waits(
     pass_time: Pass, stack: ExitStack, missing: int
 ) -> None:
     transfer, ended = Transfer(), list[str]()

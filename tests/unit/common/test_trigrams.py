@@ -25,14 +25,14 @@ SAMPLE = [(f"Project {number} of {number * 7919:x}", 0.01) for number in range(1
         ("", [], 1),
     ],
 )
-def test_the_index_is_asked_for_what_is_rare(text: str, parts: list[str], share: float) -> None:
+def test_the_index_is_used_for_rare_trigrams(text: str, parts: list[str], share: float) -> None:
     narrowed = narrow(text, SAMPLE)
 
     assert list(narrowed.parts) == parts
     assert narrowed.share == pytest.approx(share)
 
 
-def test_what_is_twice_as_common_as_the_rarest_narrows_nothing() -> None:
+def test_a_trigram_twice_as_common_as_the_rarest_is_not_used() -> None:
     sample = [("one", 0.3), ("one more", 0.1), ("others", 0.6)]
 
     assert narrow("one more", sample).parts == (" more",)
@@ -67,7 +67,7 @@ def test_of_many_trigrams_few_are_asked_for() -> None:
     assert narrowed.entries <= FEW * 11 / 36 + 1e-9
 
 
-def test_what_the_index_reads_is_the_sum_of_what_it_knows_about_each_trigram() -> None:
+def test_the_entries_that_the_index_reads_are_the_sum_over_the_trigrams() -> None:
     sample = [("one two", 0.02), ("one", 0.01), ("others", 0.97)]
 
     assert narrow("two", sample).entries == pytest.approx(0.02)

@@ -1,4 +1,4 @@
-"""Schema files to validators, and a value to its faults: all of them, each where it is."""
+"""Validators from schema files: all faults of a value, each with its place."""
 
 import gc
 import json
@@ -101,7 +101,7 @@ def test_each_keyword_has_its_sentence(
     assert compile_schema(tmp_path, **document).faults(value) == [fault]
 
 
-def test_flusks_two_faults_are_told_in_its_own_words() -> None:
+def test_flusks_two_faults_keep_its_messages() -> None:
     with pytest.raises(InvalidAPIRequest) as caught:
         CreateFoss.check({"name": "f"})
 
@@ -175,10 +175,10 @@ def test_a_quoted_value_is_cut_at_80_characters(value: object, quoted: str) -> N
 
 
 def test_a_quoted_value_is_freed_with_its_request() -> None:
-    """As garbage, the bodies of many requests would wait for their collection."""
+    """A reference cycle would keep the bodies of many requests until garbage collection."""
 
     class Watched(list[str]):
-        """A list that a weak reference can tell of."""
+        """A list that supports weak references."""
 
     value = Watched(["x" * 100] * 10)
     freed = weakref.ref(value)
@@ -210,16 +210,16 @@ def test_no_sentence_grows_with_the_value(value: object) -> None:
     assert max(len(fault.message) for fault in faults) < 1000
 
 
-def test_at_most_100_faults_are_told(tmp_path: Path) -> None:
+def test_at_most_100_faults_are_reported(tmp_path: Path) -> None:
     schema = compile_schema(tmp_path, items={"type": "string"})
 
     assert len(schema.faults(list(range(10_000)))) == 100
     assert len(schema.faults(list(range(99)))) == 99
 
 
-def test_of_many_strangers_the_first_ten_are_named_and_no_fault_is_lost() -> None:
-    strangers: dict[str, object] = {f"x{number}": [[]] for number in range(1000)}
-    faults = CreateFoss.contract().faults({"zip": 1, **strangers, "name": "f", "mail": 2})
+def test_ten_of_many_unknown_properties_are_named_and_no_fault_is_lost() -> None:
+    unknown: dict[str, object] = {f"x{number}": [[]] for number in range(1000)}
+    faults = CreateFoss.contract().faults({"zip": 1, **unknown, "name": "f", "mail": 2})
 
     assert {fault.keyword for fault in faults} == {"required", "minLength", "additionalProperties"}
     [message] = [fault.message for fault in faults if fault.keyword == "additionalProperties"]
@@ -256,7 +256,7 @@ def test_a_keyword_that_looks_at_every_property_sees_them_all(
         ({"type": "object", "enum": [{}]}, {"type", "enum"}),
     ],
 )
-def test_every_fault_of_what_is_no_object_is_told(
+def test_every_fault_of_a_value_that_is_not_an_object_is_reported(
     tmp_path: Path, keywords: dict[str, Any], found: set[str]
 ) -> None:
     schema = compile_schema(tmp_path, additionalProperties=False, properties={}, **keywords)
@@ -312,15 +312,15 @@ def test_a_name_beyond_2_to_200_characters_is_refused(length: int) -> None:
 
 
 @pytest.mark.parametrize("value", [None, [], "text", 7, True, 1.5])
-def test_what_is_no_object_is_refused(value: object) -> None:
+def test_a_value_that_is_not_an_object_is_rejected(value: object) -> None:
     with pytest.raises(InvalidAPIRequest) as caught:
         UpdateFoss.check(value)
 
     assert [(fault.pointer, fault.keyword) for fault in caught.value.faults] == [("", "type")]
 
 
-def test_faults_that_were_found_before_are_told_instead_of_the_schemas() -> None:
-    fault = Fault("/name", "pattern", "A text can't hold U+0000")
+def test_faults_found_before_are_reported_instead_of_the_schemas() -> None:
+    fault = Fault("/name", "pattern", "The character U+0000 can't be stored")
 
     with pytest.raises(InvalidAPIRequest) as caught:
         CreateFoss.check({"name": "\x00"}, [fault])
@@ -412,7 +412,7 @@ def test_there_are_schema_files() -> None:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_every_file_says_what_it_is(name: str) -> None:
+def test_every_file_has_a_title_and_description(name: str) -> None:
     assert unfinished(name, load_schemas()[name].document) == []
 
 
@@ -458,7 +458,7 @@ def test_no_two_files_have_the_same_title() -> None:
         ({"properties": {"a": {}}}, "a has no type"),
     ],
 )
-def test_an_unfinished_file_would_be_told(change: dict[str, Any], fault: str) -> None:
+def test_an_unfinished_file_would_be_reported(change: dict[str, Any], fault: str) -> None:
     document = deepcopy(load_schemas()["foss/create_foss.json"].document) | change
 
     assert unfinished("foss/create_foss.json", document) == [fault]
@@ -489,7 +489,7 @@ def test_a_file_that_follows_from_another_is_not_written_by_hand(tmp_path: Path)
     write(tmp_path, "foss/foss.json", RECORD)
     write(tmp_path, "foss/get_foss.json", {"title": "GetFoss"})
 
-    with pytest.raises(SchemaError, match=r"get_foss\.json: it follows from `x-collection`"):
+    with pytest.raises(SchemaError, match=r"get_foss\.json: also derived from `x-collection`"):
         load_schemas(tmp_path)
 
 

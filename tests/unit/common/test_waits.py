@@ -1,4 +1,4 @@
-"""What an error tells of the wait that it ended."""
+"""The notes of an error about the wait that it ended."""
 
 import asyncio
 
@@ -10,7 +10,7 @@ from service.common.errors.exceptions import DatabaseError, cause_of
 from service.settings.address import parse_address
 
 
-async def test_a_timeout_tells_what_was_waited_for_and_how_long() -> None:
+async def test_a_timeout_notes_what_was_waited_for_and_how_long() -> None:
     async def wait() -> None:
         with waiting_for("the kettle"):
             await asyncio.Event().wait()
@@ -21,7 +21,7 @@ async def test_a_timeout_tells_what_was_waited_for_and_how_long() -> None:
     assert cause_of(caught.value) == "waited 0.0 s for the kettle"
 
 
-def test_what_was_waited_for_follows_what_an_error_says() -> None:
+def test_the_note_of_a_wait_follows_the_message_of_an_error() -> None:
     with pytest.raises(TimeoutError) as caught, waiting_for("the kettle"):
         raise TimeoutError("too cold")
 
@@ -42,7 +42,7 @@ def test_a_reason_stands_for_what_lies_below_it() -> None:
     assert cause_of(error) == "nobody listens"
 
 
-async def test_a_deadline_while_connecting_tells_to_whom() -> None:
+async def test_a_deadline_while_connecting_names_the_host() -> None:
     async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
         writer.close()

@@ -74,7 +74,7 @@ def test_faults_stand_in_the_message_and_one_by_one() -> None:
     assert str(error) == "'f' is too short; 'email' is a required property"
 
 
-def test_an_error_tells_at_most_100_faults() -> None:
+def test_an_error_has_at_most_100_faults() -> None:
     facts: dict[str, Any] = JSONException(faults=[FAULT] * 101).to_dict()
 
     assert len(facts["message"]) == len(facts["errors"]) == 100

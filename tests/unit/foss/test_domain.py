@@ -125,7 +125,7 @@ async def test_a_created_foss_is_stored_as_it_came(backend: FakeBackend) -> None
     assert (foss.id, foss.name, foss.email) == (1, "Ada", "ada@example.org")
 
 
-async def test_an_email_that_is_taken_is_told_by_the_backend(backend: FakeBackend) -> None:
+async def test_a_taken_email_is_a_conflict_in_the_backend(backend: FakeBackend) -> None:
     await create(email="ada@example.org")
     with pytest.raises(RecordAlreadyExists):
         await create(email="ada@example.org")
@@ -243,7 +243,7 @@ async def test_an_update_of_nothing_changes_nothing(
 @pytest.mark.parametrize(
     "versions", [Versions(frozenset()), Versions(frozenset({2})), Versions(frozenset({7, 8}))]
 )
-async def test_an_update_of_another_version_fails_and_tells_the_current_one(
+async def test_an_update_of_another_version_fails_with_the_current_one(
     backend: FakeBackend, changes: dict[str, str], versions: Versions
 ) -> None:
     await create(name="Ada")
@@ -257,7 +257,7 @@ async def test_an_update_of_another_version_fails_and_tells_the_current_one(
 
 @pytest.mark.parametrize("changes", [{}, {"name": "Zed"}])
 @pytest.mark.parametrize("refused", [None, frozenset({1})])
-async def test_an_update_of_a_version_that_is_refused_fails_and_tells_it(
+async def test_an_update_of_an_excluded_version_fails_with_that_version(
     backend: FakeBackend, changes: dict[str, str], refused: frozenset[int] | None
 ) -> None:
     await create(name="Ada")
@@ -265,21 +265,21 @@ async def test_an_update_of_a_version_that_is_refused_fails_and_tells_it(
         await domain.update_foss(SESSION, 1, UpdateFoss(**changes), Versions(refused=refused))
 
     assert caught.value.response_headers == {"ETag": '"1"'}
-    assert caught.value.message.startswith("`If-None-Match` excludes the present version")
+    assert caught.value.message.startswith("`If-None-Match` excludes the current version")
     assert (backend.records[1].name, backend.changes) == ("Ada", 0)
 
 
 @pytest.mark.usefixtures("backend")
 @pytest.mark.parametrize("changes", [{}, {"name": "Zed"}])
 @pytest.mark.parametrize("versions", [None, Versions(frozenset({1})), Versions(frozenset())])
-async def test_an_update_of_what_is_not_there_finds_nothing(
+async def test_an_update_of_a_missing_record_finds_nothing(
     changes: dict[str, str], versions: Versions | None
 ) -> None:
     with pytest.raises(RecordNotFound):
         await domain.update_foss(SESSION, 7, UpdateFoss(**changes), versions)
 
 
-async def test_an_update_to_an_email_that_is_taken_is_told_by_the_backend(
+async def test_an_update_to_a_taken_email_is_a_conflict_in_the_backend(
     backend: FakeBackend,
 ) -> None:
     await create(email="ada@example.org")
@@ -300,7 +300,7 @@ async def test_a_deleted_foss_is_gone(backend: FakeBackend, versions: Versions |
     assert backend.records == {}
 
 
-async def test_a_delete_of_another_version_fails_and_tells_the_current_one(
+async def test_a_delete_of_another_version_fails_with_the_current_one(
     backend: FakeBackend,
 ) -> None:
     await create()
@@ -313,7 +313,7 @@ async def test_a_delete_of_another_version_fails_and_tells_the_current_one(
 
 @pytest.mark.usefixtures("backend")
 @pytest.mark.parametrize("versions", [None, Versions(frozenset({1})), Versions(frozenset())])
-async def test_a_delete_of_what_is_not_there_finds_nothing(
+async def test_a_delete_of_a_missing_record_finds_nothing(
     versions: Versions | None,
 ) -> None:
     with pytest.raises(RecordNotFound) as caught:

@@ -1,4 +1,4 @@
-"""When the service is ready, over a backend that says what the schema is at."""
+"""Readiness, with a fake backend that returns the schema's revisions."""
 
 from typing import cast
 
@@ -16,7 +16,7 @@ HEADS = frozenset({"left", "right"})
 
 
 class FakeBackend:
-    """A database whose schema is at these revisions."""
+    """A database with a schema at these revisions."""
 
     def __init__(self, revisions: frozenset[str] = frozenset()) -> None:
         self.revisions = revisions
@@ -69,7 +69,7 @@ async def test_at_the_head_or_newer_the_service_is_ready(
     ],
     ids=["never migrated", "behind", "one head of two", "behind on two branches"],
 )
-async def test_behind_the_head_the_service_is_not_ready_and_says_what_to_do(
+async def test_on_an_old_schema_the_service_is_not_ready_and_the_message_has_a_remedy(
     backend: FakeBackend, revisions: frozenset[str], found: str
 ) -> None:
     backend.revisions = revisions
@@ -78,7 +78,7 @@ async def test_behind_the_head_the_service_is_not_ready_and_says_what_to_do(
 
     assert caught.value.code == 503
     assert caught.value.message == (
-        f"The database's schema is at {found}, this build needs left, right: run `just migrate`."
+        f"The database schema is at {found}, this build needs left, right: run `just migrate`."
     )
 
 

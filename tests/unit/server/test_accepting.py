@@ -1,4 +1,4 @@
-"""What the service does if the system gives it no connection."""
+"""Failures of `accept`."""
 
 import asyncio
 import errno

@@ -1,4 +1,4 @@
-"""What h11 is given to parse, and what is refused before."""
+"""What h11 parses, and what is rejected before."""
 
 import re
 from typing import Any
@@ -14,7 +14,7 @@ from service.server.bounded_http1 import CHUNK_LINE, BoundedConnection
 
 HEAD = b"POST /foss HTTP/1.1\r\nHost: x\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
-# What ends a line, separates, fails or means something in one of h11's expressions.
+# Bytes with a meaning in h11's expressions.
 PIECES = [b" ", b"\t", b"\r", b"\n", b"\r\n", b"\0", b"\v", b"\f", b"\x85", b":", b";", b"a", b"1"]
 input_ = st.lists(st.sampled_from(PIECES), max_size=12).map(b"".join)
 # Chunks, some of them with an extension, spaces or a fault.
@@ -94,7 +94,7 @@ def test_chunks_are_taken_as_h11_takes_them_however_they_arrive(body: bytes, siz
 
 
 @given(st.sampled_from([b"", b"1", b"aF0", b"0" * 21]), input_)
-def test_the_line_before_a_chunk_is_what_it_is_for_h11(size: bytes, text: bytes) -> None:
+def test_a_chunk_header_is_parsed_as_by_h11(size: bytes, text: bytes) -> None:
     line = size + text.replace(b"\n", b"") + b"\r\n"
     expected = _readers.chunk_header_re.fullmatch(line)
     found = CHUNK_LINE.fullmatch(line)
@@ -104,7 +104,7 @@ def test_the_line_before_a_chunk_is_what_it_is_for_h11(size: bytes, text: bytes)
 
 @given(input_.map(lambda text: re.sub(rb"[\r\n\0\v\f]", b"", text)))
 def test_h11_s_expression_for_a_field_matches_every_value_that_is_left(value: bytes) -> None:
-    """So it never has to try another division of a run of spaces."""
+    """So it never has to backtrack over a run of spaces."""
     assert _readers.header_field_re.fullmatch(b"X:" + value)
 
 
@@ -145,7 +145,7 @@ FAILING = {
 
 @pytest.mark.parametrize("sent", FAILING.values(), ids=FAILING.keys())
 @pytest.mark.parametrize("size", [1, 7, 1 << 16])
-def test_no_expression_sees_what_it_needs_quadratic_time_for(
+def test_no_expression_gets_input_that_takes_quadratic_time(
     validated: list[bytes], sent: bytes, size: int
 ) -> None:
     pieces = [sent[start : start + size] for start in range(0, len(sent), size)]
@@ -187,7 +187,7 @@ def test_trailers_beyond_ascii_are_taken_as_h11_takes_them(trailers: bytes) -> N
 @pytest.mark.parametrize(
     "head", [HEAD + b"Connection: close\r\n", b"POST / HTTP/1.0\r\n"], ids=["close", "HTTP/1.0"]
 )
-def test_what_follows_the_last_request_is_dropped(head: bytes, tail: bytes, size: int) -> None:
+def test_data_after_the_last_request_are_discarded(head: bytes, tail: bytes, size: int) -> None:
     connection = BoundedConnection()
     sent = head + b"Content-Length: 1\r\n\r\nx" + tail
     pieces = [sent[start : start + size] for start in range(0, len(sent), size)]
@@ -199,7 +199,7 @@ def test_what_follows_the_last_request_is_dropped(head: bytes, tail: bytes, size
     assert connection.trailing_data == (b"", False)
 
 
-def test_what_arrives_after_the_head_of_the_last_answer_is_dropped() -> None:
+def test_data_after_the_head_of_the_last_response_are_discarded() -> None:
     connection = BoundedConnection()
     events(connection, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
     connection.send(h11.Response(status_code=200, headers=[("Connection", "close")]))
@@ -239,7 +239,7 @@ def test_the_size_of_a_head_is_bounded_however_it_arrives(more: int, pieces: int
         (b"X-Request-ID: abc\r\n" + b"X: 1\r\n" * 100, (431, "abc")),
     ],
 )
-def test_a_client_is_told_why_if_it_sent_http_or_a_proxy_passes_it_on(
+def test_a_rejected_head_gets_the_reason_if_it_is_http_or_from_a_proxy(
     lines: bytes, told: tuple[int, str] | None
 ) -> None:
     connection = BoundedConnection()
@@ -268,10 +268,10 @@ def test_so_many_chunks_that_arrive_together_are_one_part() -> None:
 @pytest.mark.parametrize("extension", [b"", b";", b";a=b", b";\r", b" "])
 @pytest.mark.parametrize("size", [1, 16, 100])
 def test_the_parts_of_a_body_of_short_chunks_are_few(size: int, extension: bytes) -> None:
-    """What comes after this, up to the view, takes time for each part."""
+    """The code after this, up to the view, takes time for each part."""
     chunk = b"%x%b\r\n%b\r\n" % (size, extension, b"x" * size)
     found = parts(chunk * MANY, pieces=4)
 
     assert b"".join(found) == b"x" * size * MANY
-    # In each piece there may be the end of a chunk, what is joined, and the beginning of another.
+    # Each piece may have the end of a chunk, joined chunks, and the beginning of another.
     assert len(found) <= MANY / JOINED_CHUNKS.value + 4 * 3

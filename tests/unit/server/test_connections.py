@@ -67,7 +67,7 @@ class Door:
             client.close()
         # Those that were refused are closed when it is noticed that their clients have gone.
         refused = vars(vars(self.connections)["_refused"])["_timers"]
-        while refused:  # noqa: ASYNC110  # Nobody else is told.
+        while refused:  # noqa: ASYNC110  # Polling: there is no event.
             await asyncio.sleep(0.001)
         for _, server in self._open:
             server.close()
@@ -94,7 +94,7 @@ async def test_beyond_the_limit_a_client_waits_until_one_leaves(door: Door) -> N
 
 
 async def test_a_client_that_has_left_meanwhile_gets_no_place(door: Door) -> None:
-    """Else clients that leave at once would have the service answer nobody else."""
+    """Otherwise clients that disconnect immediately would keep the service busy."""
     first = Served()
     number = door.begin(first)
     door.begin(Served())
@@ -127,7 +127,7 @@ async def test_a_client_that_has_waited_for_too_long_is_refused(
     assert len(door.served) == 2
 
 
-async def test_what_a_client_sends_after_its_refusal_does_not_take_the_answer_from_it(
+async def test_data_sent_after_a_refusal_do_not_lose_the_response(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "QUEUE_SECONDS", limits.QUEUE_SECONDS._replace(value=0))
@@ -226,7 +226,7 @@ async def test_a_place_is_for_a_network_that_has_fewer(door: Door) -> None:
 @pytest.mark.parametrize(
     ("hosts", "closed"),
     [
-        # Of two places each of two networks has one.
+        # Two networks have one of two places each.
         (["10.0.0.2"], 1),
         (["10.0.0.2", "10.0.0.2", "10.0.0.3"], 1),
         (["10.0.0.1"], 0),
@@ -424,7 +424,7 @@ async def test_a_client_that_leaves_while_it_waits_is_forgotten(door: Door) -> N
         (1, module.IDLE_SECONDS_FOR_OTHERS - 1, ""),
     ],
 )
-async def test_a_connection_makes_room_for_one_that_waits(
+async def test_a_connection_is_closed_for_a_waiting_one(
     door: Door, closable: int | None, opened: int, fate: str
 ) -> None:
     now = asyncio.get_running_loop().time()
@@ -446,7 +446,7 @@ async def test_an_idle_connection_goes_before_an_older_one_in_use(door: Door) ->
     assert (used.fate, idle.fate) == ("", "closed")
 
 
-async def test_a_connection_that_becomes_idle_makes_room_for_one_that_waits_already(
+async def test_a_connection_that_becomes_idle_is_closed_for_a_waiting_one(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "LOOK_SECONDS", 0.01)

@@ -1,4 +1,4 @@
-"""When a connection that nobody uses is closed, over sockets."""
+"""The closing of idle connections, over sockets."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -87,7 +87,7 @@ def serving(service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         config.keep_alive_timeout = seconds
         application: Any = service
         server = asyncio.create_task(serve(application, config, shutdown_trigger=service.stop.wait))
-        while not path.exists():  # noqa: ASYNC110  # hypercorn tells nobody when it listens.
+        while not path.exists():  # noqa: ASYNC110  # Polling: hypercorn has no event for this.
             await asyncio.sleep(0.01)
         writers = []
 
@@ -194,7 +194,7 @@ async def test_at_the_stop_an_idle_connection_is_closed_and_one_in_use_after_its
 async def until_closed(open_before: int) -> None:
     """Return once the server has no more tasks for connections than before."""
     async with asyncio.timeout(20):
-        while len(asyncio.all_tasks()) > open_before:  # noqa: ASYNC110  # Nobody else is told.
+        while len(asyncio.all_tasks()) > open_before:  # noqa: ASYNC110  # Polling: there is no event.
             await asyncio.sleep(0.01)
 
 
@@ -263,7 +263,7 @@ async def test_an_answer_may_take_its_time_between_two_parts(
         assert b"second" in await reader.readuntil(b"0\r\n\r\n")
 
 
-async def test_a_write_that_nobody_reads_ends_the_connection(
+async def test_a_write_that_the_client_does_not_read_ends_the_connection(
     service: Service, serving: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(idle_connections, "PROGRESS_SECONDS", 0.1)
@@ -288,7 +288,7 @@ def test_hypercorn_has_the_place_for_it(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 class Seen:
-    """What a server tells of its connections."""
+    """The calls of a server for its connections."""
 
     def __init__(self) -> None:
         self.entered: list[ConnectionServer] = []
@@ -353,7 +353,7 @@ async def test_one_whose_client_is_slow_to_read_or_to_send_a_body_may_much_later
         writer.write(request_)
         await service.asked.wait()
         [server] = seen.entered
-        while (at := server.closable_at()) is None:  # noqa: ASYNC110  # Nobody else is told.
+        while (at := server.closable_at()) is None:  # noqa: ASYNC110  # Polling: there is no event.
             await asyncio.sleep(0.01)
 
         assert at > asyncio.get_running_loop().time() + 500

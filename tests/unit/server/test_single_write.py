@@ -23,7 +23,7 @@ REQUEST = b"GET /foss HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
 class Wire:
-    """What a protocol sends."""
+    """The events that a protocol sends."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
@@ -123,10 +123,10 @@ async def test_no_request_is_served_after_the_client_has_gone(
     assert protocol.keep_alive_requests == 0
 
 
-async def test_nobody_waits_for_an_answer_after_the_client_has_gone(
+async def test_no_pipelined_request_waits_after_the_client_has_disconnected(
     protocol: SingleWriteProtocol,
 ) -> None:
-    """Else the connection would be kept for ever: it has a request behind the first."""
+    """Otherwise the connection would be kept forever: it has a second request."""
     reading = asyncio.create_task(protocol.handle(RawData(REQUEST)))
     await asyncio.sleep(0)
     waited = not reading.done()
@@ -136,7 +136,7 @@ async def test_nobody_waits_for_an_answer_after_the_client_has_gone(
     assert waited
 
 
-async def test_nobody_waits_for_a_request_after_the_service_has_stopped(
+async def test_no_request_waits_after_the_service_has_stopped(
     protocol: SingleWriteProtocol,
 ) -> None:
     reading = asyncio.create_task(protocol.handle(RawData(REQUEST)))

@@ -65,7 +65,7 @@ def test_the_user_the_password_and_the_database_of_a_url(
         ("postgresql://u:hidden@h/d?connect_timeout=soon", "connect_timeout"),
     ],
 )
-def test_a_malformed_url_is_told_in_a_sentence_without_it(url: str, sentence: str) -> None:
+def test_the_message_for_a_malformed_url_does_not_contain_it(url: str, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence) as caught:
         parse_address(url)
 
@@ -73,7 +73,7 @@ def test_a_malformed_url_is_told_in_a_sentence_without_it(url: str, sentence: st
     assert "\n" not in str(caught.value)
 
 
-def test_a_setting_of_the_server_is_told_from_libpqs_parameters() -> None:
+def test_settings_of_the_server_are_separated_from_libpqs_parameters() -> None:
     address = parse_address("postgresql://h/d?search_path=a&keepalives=0&pgbouncer=")
 
     assert address.settings == {"search_path": "a", "pgbouncer": ""}

@@ -378,7 +378,7 @@ def test_the_file_env_may_name_a_secrets_file(
 @pytest.mark.parametrize(
     "missing", [["DATABASE_URL"], ["SECURE_API_KEY"], ["DATABASE_URL", "SECURE_API_KEY"]]
 )
-def test_production_names_what_is_missing_in_one_line(
+def test_production_names_missing_settings_in_one_line(
     monkeypatch: pytest.MonkeyPatch, missing: list[str]
 ) -> None:
     given = {name: value for name, value in PRODUCTION.items() if name not in missing}
@@ -425,7 +425,9 @@ def test_beyond_loopback_a_missing_key_stops_the_start(
 ) -> None:
     line = refusal(monkeypatch, {"BIND": bind})
 
-    assert line.startswith(f"SECURE_API_KEY: is missing, and BIND={bind} is open to others.")
+    assert line.startswith(
+        f"SECURE_API_KEY: is missing, and BIND={bind} is open to other machines."
+    )
     assert "\n" not in line
 
 
@@ -438,7 +440,9 @@ def test_beyond_loopback_a_key_is_enough(monkeypatch: pytest.MonkeyPatch, bind: 
 def test_a_front_beyond_loopback_needs_a_key(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
     line = refusal(monkeypatch, {"HTTP_HOST": host})
 
-    assert line.startswith(f"SECURE_API_KEY: is missing, and HTTP_HOST={host} is open to others.")
+    assert line.startswith(
+        f"SECURE_API_KEY: is missing, and HTTP_HOST={host} is open to other machines."
+    )
     assert load(monkeypatch, {"HTTP_HOST": host, "SECURE_API_KEY": KEY}).http_host == host
 
 
@@ -447,7 +451,7 @@ def test_each_of_several_addresses_needs_a_key_beyond_loopback(
 ) -> None:
     line = refusal(monkeypatch, {"BIND": "127.0.0.1:5000,0.0.0.0:5001"})
 
-    assert "BIND=0.0.0.0:5001 is open to others" in line
+    assert "BIND=0.0.0.0:5001 is open to other machines" in line
 
 
 @pytest.mark.parametrize("suffix", ["", "+asyncpg", "+psycopg2"])

@@ -1,10 +1,10 @@
-"""Batching: calls that come while a statement is in flight go out together, in the next one.
+"""Batching: calls that arrive while a statement is in flight share the next statement.
 
-No call joins a statement that was sent before the call came: what was committed before a request
-is what the request sees. With nothing in flight a call goes out at once. In a transaction nothing
-is shared: each call runs alone, and sees what its transaction did.
+No call joins a statement that was sent before the call arrived: a request sees what was committed
+before it. If no statement is in flight, a call is sent immediately. In a transaction nothing is
+shared: each call runs alone, and sees its transaction's changes.
 
-What a client may see must be decided by the arguments, for the result goes to all who ask alike.
+What a client may see must depend only on the arguments: calls with equal arguments share a result.
 """
 
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
@@ -26,9 +26,9 @@ A = TypeVarTuple("A")
 def batched(
     run: Callable[[AsyncSession, Sequence[K], *A], Awaitable[Mapping[K, R]]],
 ) -> Callable[[Session, K, *A], Awaitable[R | None]]:
-    """Have a read of many keys called with one; it returns None where the read does not find it.
+    """Turn a read of many keys into one of a single key, which returns None if it is not found.
 
-    Calls whose other arguments are equal share a statement, and by the same key its result. Those
+    Calls whose other arguments are equal share a statement, and with the same key its result. Those
     whose other arguments have the same `kind`, if they have one, are expected to cost the same.
     """
 
@@ -52,7 +52,7 @@ def batched(
 def shared(
     run: Callable[[AsyncSession, *A], Awaitable[R]],
 ) -> Callable[[Session, *A], Awaitable[R]]:
-    """Have calls of a read with equal arguments share its result."""
+    """Share the result of a read among concurrent calls with equal arguments."""
 
     async def read_once(session: AsyncSession, keys: Sequence[None], *args: Any) -> dict[None, R]:
         return dict.fromkeys(keys, await run(session, *args))
@@ -70,7 +70,7 @@ def shared(
 def costly(session: Session) -> Session:
     """Return the session for a read whose cost grows with the table.
 
-    Such reads have connections of their own, so that they wait for each other alone. In a
+    Such reads have connections of their own, so that they delay only each other. In a
     transaction it is the transaction's session.
     """
     return session.costly if isinstance(session, Autocommit) else session
@@ -82,7 +82,7 @@ def searching(session: Session) -> Session:
 
 
 def hold_costly(session: Session) -> AbstractAsyncContextManager[AsyncSession]:
-    """Return a connection for several reads that belong together: they wait for it once."""
+    """Return a connection for several reads, which wait for it only once."""
     costly_session = costly(session)
     if isinstance(costly_session, Autocommit):
         return costly_session.hold()
@@ -92,10 +92,11 @@ def hold_costly(session: Session) -> AbstractAsyncContextManager[AsyncSession]:
 def batched_write(
     run: Callable[[AsyncSession, Mapping[K, V], *A], Awaitable[Mapping[K, R]]],
 ) -> Callable[[Session, K, V, *A], Awaitable[R | None]]:
-    """Have a write of many values, each under a key, called with one; None: do it alone.
+    """Turn a write of many values, each under a key, into one of a single value.
 
-    So it is in a transaction, where the write left this key out, and where the statement failed,
-    for nobody fails because of another's record. Of two calls with one key the second waits.
+    It returns None if the value must be written alone: in a transaction, if the write skipped the
+    key, or if the statement failed, because no call may fail because of another call's record. Of
+    two calls with one key the second waits.
     """
 
     @wraps(run)

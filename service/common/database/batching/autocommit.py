@@ -1,4 +1,4 @@
-"""Autocommit: statements that stand alone, each durable when it returns."""
+"""Autocommit: single statements, each durable when it returns."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -13,53 +13,52 @@ from service.common.database.sqlstates import is_canceled, is_locked
 
 R = TypeVar("R")
 
-NO_WRITE = "`reader()` is for reads: a view that writes asks for `session()`, a transaction."
+NO_WRITE = "`reader()` is for reads only: use `session()`, a transaction, in a view that writes."
 SECOND_WRITE = (
-    "A second write would not be rolled back with the first, nor the first with it: ask for"
-    " `session()`, a transaction, instead of `single_write()`."
+    "A second write would not be atomic with the first: use `session()`, a transaction, instead of"
+    " `single_write()`."
 )
 
-# For how long reads of a kind count as costly after one of them took too long.
+# How long reads of a kind count as costly after one of them took too long.
 SLOW_SECONDS = 5
 
 Sessions = Callable[[], AbstractAsyncContextManager[AsyncSession]]
 
 
 class Autocommit:
-    """What runs single statements, for all requests of an application at once.
+    """Runs single statements for all requests of an application.
 
-    Each has a connection of its own, in one round trip: no BEGIN, no COMMIT. Of writes, only a
-    `SingleWrite` can be asked for.
+    A statement takes one round trip: no BEGIN, no COMMIT. Only a `SingleWrite` accepts writes.
     """
 
     def __init__(
         self,
         connections: Connections,
         *,
-        patient: Sessions | None = None,
+        blocked: Sessions | None = None,
         costly: "Autocommit | None" = None,
         searches: "Autocommit | None" = None,
         is_cheap: bool = False,
     ) -> None:
-        """Take connections for statements, and those for statements that wait for locks.
+        """Create it with connections for statements.
 
-        A statement that fails because another transaction holds a lock is repeated by `patient`,
-        where it may wait for the lock. `costly` runs reads whose cost grows with the table, and
-        `searches` the other searches. If it `is_cheap`, reads that were canceled because they took
-        too long are repeated by `costly`.
+        A statement that fails because another transaction holds a lock is repeated on a connection
+        of `blocked`, where it waits for the lock. `costly` runs reads whose cost grows with the
+        table, and `searches` other searches. If it `is_cheap`, reads that were canceled because
+        they took too long are repeated by `costly`.
         """
         self._connections = connections
-        self._patient = patient
+        self._blocked = blocked
         self.costly = costly or self
         self.searches = searches or self
         self._is_cheap = is_cheap
         self.batches = Batches(connections)
-        # Kinds of reads that took too long, and until when they count as costly.
+        # The kinds of reads that took too long, with the time until which they are costly.
         self._slow: dict[Hashable, float] = {}
 
     @asynccontextmanager
     async def hold(self) -> AsyncIterator[AsyncSession]:
-        """Return a connection for several statements, each of which stands alone."""
+        """Return a connection for several statements, each in autocommit."""
         with self._connections.waiting():
             async with self._connections.session() as session:
                 yield session
@@ -67,8 +66,8 @@ class Autocommit:
     async def share(self, kind: Hashable, call: Callable[[Batches], Awaitable[R]]) -> R:
         """Return the result of a read that calls may share.
 
-        If it takes longer than a cheap read may, it is repeated as a costly one. For a while reads
-        of the same kind are costly from the start; None is no kind.
+        If it takes longer than a cheap read may, it is repeated as a costly one. For some seconds
+        reads of the same kind are then costly from the start; None is no kind.
         """
         now = monotonic()
         if self._slow.get(kind, 0) > now:
@@ -95,11 +94,11 @@ class Autocommit:
         return await self._run(AsyncSession.scalars, args, options)
 
     def begin_write(self) -> None:
-        """Raise RuntimeError: this is for reads."""
+        """Raise RuntimeError: this session is for reads."""
         raise RuntimeError(NO_WRITE)
 
     def forget_write(self) -> None:
-        """Let the write that was begun be done otherwise: it changed nothing."""
+        """Allow the write to be repeated in another way: it changed nothing."""
 
     async def _run(self, run: Any, args: Any, options: Any) -> Any:
         if not getattr(args[0], "is_dml", False):
@@ -114,33 +113,33 @@ class Autocommit:
         except DBAPIError as error:
             if self._is_cheap and is_canceled(error):
                 return await self.costly._run_alone(run, args, options)  # noqa: SLF001  # Of this class.
-            if self._patient is None or not is_locked(error):
+            if self._blocked is None or not is_locked(error):
                 raise
-        async with self._patient() as session:
+        async with self._blocked() as session:
             return await run(session, *args, **options)
 
 
 class SingleWrite(Autocommit):
-    """What runs the one write of a request, durable when it returns; and reads beside it.
+    """Runs the only write of a request, durable when it returns, and any reads.
 
-    What a text or a function of PostgreSQL writes is not noticed.
+    Writes by textual SQL or by functions of PostgreSQL are not detected.
     """
 
     def __init__(self, shared: Autocommit) -> None:
-        """Take the connections and batches of what all requests share."""
+        """Create it with the shared connections and batches."""
         vars(self).update(vars(shared))
         self.has_written = False
 
     def begin_write(self) -> None:
-        """Refuse any further write. Raises RuntimeError: this is one."""
+        """Count the write. Raises RuntimeError if it is the second."""
         if self.has_written:
             raise RuntimeError(SECOND_WRITE)
         self.has_written = True
 
     def forget_write(self) -> None:
-        """Let the write that was begun be done otherwise: it changed nothing."""
+        """Allow the write to be repeated in another way: it changed nothing."""
         self.has_written = False
 
 
-# What statements are sent to: a transaction, or what runs each of them alone.
+# What statements are sent to: a transaction, or autocommit.
 Session = AsyncSession | Autocommit

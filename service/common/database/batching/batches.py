@@ -1,4 +1,4 @@
-"""The batches of an application: what a connection is asked for, and who waits for the answer."""
+"""The batches of an application: statements in flight, and the calls that wait for them."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Mapping
@@ -13,11 +13,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.common.database.waits import note
 
-# How many keys share a statement at most.
+# The maximum number of keys that share a statement.
 MOST = 256
-# For how long calls wait for a statement before another one goes out beside it.
+# How long calls wait for a statement before another one is sent concurrently.
 SLOW_SECONDS = 1
-# The value of a call that shares its result with others of the same key.
+# The value of a call that shares its result with calls of the same key.
 SHARED = object()
 
 Run = Callable[[AsyncSession, Mapping[Any, Any]], Awaitable[Mapping[Any, Any]]]
@@ -25,9 +25,9 @@ Run = Callable[[AsyncSession, Mapping[Any, Any]], Awaitable[Mapping[Any, Any]]]
 
 @dataclass(frozen=True, slots=True)
 class Connections:
-    """Where a batch gets a session, whether others may still get one, and the state for the log.
+    """How to get a session, whether others can still get one, and the state for the log.
 
-    Callers wait for a result within `waiting`.
+    Callers wait for a result inside `waiting`.
     """
 
     session: Callable[[], AbstractAsyncContextManager[AsyncSession]]
@@ -37,105 +37,105 @@ class Connections:
 
 
 @dataclass(slots=True, eq=False)
-class Flight:
-    """A session on its way, and the calls that its statement was sent for."""
+class Execution:
+    """A session with a statement in flight, and the calls of that statement."""
 
-    aboard: list["Call"] = field(default_factory=list)
+    calls: list["Call"] = field(default_factory=list)
     task: asyncio.Task[None] | None = None
 
 
 @dataclass(slots=True, eq=False)
 class Call:
-    """Who asks for what, where the result goes, and what it is aboard of."""
+    """A call: its key and value, its result, and the execution that it is part of."""
 
     key: Any
     value: Any
     result: asyncio.Future[Any]
-    flight: Flight | None = None
+    execution: Execution | None = None
 
 
 class Batch:
-    """Calls that may share a statement: those that wait for the one in flight to return."""
+    """Calls that may share a statement, waiting for the one in flight to return."""
 
     def __init__(self, run: Run, connections: Connections, forget: Callable[[], object]) -> None:
         self._run, self._connections, self._forget = run, connections, forget
         self._waiting: list[Call] = []
-        self._flight: Flight | None = None
+        self._current: Execution | None = None
 
     async def call(self, key: Any, value: Any) -> Any:
         """Return the result of one call."""
         since = monotonic()
         call = Call(key, value, asyncio.get_running_loop().create_future())
         self._waiting.append(call)
-        if self._flight is None:
+        if self._current is None:
             self._start()
         try:
             with self._connections.waiting():
                 return await call.result
         except asyncio.CancelledError as error:
-            awaited = "a shared statement" + ("" if call.flight else " that was not sent yet")
+            awaited = "a shared statement" + ("" if call.execution else " that was not sent yet")
             note(error, f"{awaited}; {self._connections.state()}", since)
-            flight = call.flight or self._flight
-            if flight and all(one.result.done() for one in flight.aboard or self._waiting):
-                # All who asked have gone.
-                flight.task.cancel()  # type: ignore[union-attr]  # It has had one from its start.
+            execution = call.execution or self._current
+            if execution and all(one.result.done() for one in execution.calls or self._waiting):
+                # All callers were cancelled.
+                execution.task.cancel()  # type: ignore[union-attr]  # Set since its start.
             raise
 
     def _start(self) -> None:
-        flight = self._flight = Flight()
-        # In a context of its own, for it is no part of the request that comes first.
+        execution = self._current = Execution()
+        # In a context of its own, because it is not part of the first request.
         loop = asyncio.get_running_loop()
-        flight.task = loop.create_task(self._fly(flight), context=Context())
-        flight.task.add_done_callback(partial(self._land, flight))
+        execution.task = loop.create_task(self._execute(execution), context=Context())
+        execution.task.add_done_callback(partial(self._finish, execution))
 
-    async def _fly(self, flight: Flight) -> None:
+    async def _execute(self, execution: Execution) -> None:
         async with self._connections.session() as session:
-            # Until there is a connection, more may come.
+            # More calls may arrive until there is a connection.
             await session.connection()
             loop = asyncio.get_running_loop()
-            slow = loop.call_later(SLOW_SECONDS, self._go_on_without, flight)
+            slow = loop.call_later(SLOW_SECONDS, self._start_next, execution)
             try:
-                while values := self._board(flight):
+                while values := self._take_waiting(execution):
                     found = await self._run(session, values)
-                    for call in flight.aboard:
+                    for call in execution.calls:
                         if not call.result.done():
                             call.result.set_result(found.get(call.key))
-                    # What the next statement finds is not what this one found.
+                    # The next statement must not see cached records.
                     session.expunge_all()
-                    if self._flight is not flight or not self._connections.has_room():
-                        break  # Others go on, or wait for the connection.
+                    if self._current is not execution or not self._connections.has_room():
+                        break  # Another execution continues, or others wait for the connection.
             finally:
                 slow.cancel()
 
-    def _board(self, flight: Flight) -> dict[Any, Any]:
-        """Take those who wait, and return their values by key."""
+    def _take_waiting(self, execution: Execution) -> dict[Any, Any]:
+        """Take waiting calls into an execution, and return their values by key."""
         values: dict[Any, Any] = {}
-        flight.aboard, left = [], []
+        execution.calls, left = [], []
         for call in self._waiting:
             if len(values) == MOST or (call.key in values and call.value is not SHARED):
                 left.append(call)
             elif not call.result.done():
                 values[call.key] = call.value
-                flight.aboard.append(call)
-                call.flight = flight
+                execution.calls.append(call)
+                call.execution = execution
         self._waiting = left
         return values
 
-    def _land(self, flight: Flight, task: asyncio.Task[None]) -> None:
-        """Tell those who still wait for a flight what went wrong; let the next one go."""
+    def _finish(self, execution: Execution, task: asyncio.Task[None]) -> None:
+        """Pass an error to the calls of an execution, and start the next one."""
         error = None if task.cancelled() else task.exception()
-        # Where it did not get as far as boarding, all have waited for it.
-        waiting = self._waiting if self._flight is flight else []
-        for call in flight.aboard or waiting:
+        # If it failed before it took calls, all waiting calls fail.
+        waiting = self._waiting if self._current is execution else []
+        for call in execution.calls or waiting:
             if error is not None and not call.result.done():
                 call.result.set_exception(error)
-        self._go_on_without(flight)
+        self._start_next(execution)
 
-    def _go_on_without(self, flight: Flight) -> None:
-        """Let those who wait go by another flight, unless they do so already."""
-        if self._flight is not flight:
+    def _start_next(self, execution: Execution) -> None:
+        """Start another execution for the waiting calls, unless there is one already."""
+        if self._current is not execution:
             return
-        self._flight = None
+        self._current = None
         self._waiting = [call for call in self._waiting if not call.result.done()]
         if self._waiting:
             self._start()
@@ -144,7 +144,7 @@ class Batch:
 
 
 class Batches:
-    """The batches of one application, by what may share a statement."""
+    """The batches of an application; calls of the same `group` may share a statement."""
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
@@ -153,7 +153,7 @@ class Batches:
     def call(
         self, group: Hashable, run: Run, key: Any, value: Any = SHARED
     ) -> Coroutine[Any, Any, Any]:
-        """Return what `run` has under the key, or None; its sessions are for it alone."""
+        """Return the result of `run` for the key, or None; `run` has its session to itself."""
         batch = self._batches.get(group)
         if batch is None:
             forget = partial(self._batches.pop, group)

@@ -1,1 +1,1 @@
-"""Records by a part of a text."""
+"""Search of records by a part of a text."""

@@ -1,8 +1,8 @@
-"""The statements of a search for a part of a text, in capitals or not.
+"""The statements of a case-insensitive search for a part of a text.
 
-There are two ways to a page. `walk` reads records in the order of the page: cheap if matches are
-many. `look_up` sorts what the index on trigrams names: cheap if that is little. PostgreSQL can't
-know which is cheaper, and is not asked to choose: the subqueries are such that it has no choice.
+There are two plans for a page. `walk` reads records in the order of the page: cheap if there are
+many matches. `look_up` sorts what the trigram index finds: cheap if there are few. PostgreSQL can't
+estimate which is cheaper, so the subqueries leave it no choice.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,9 +34,9 @@ from service.common.resource.representation import json_object
 from service.common.resource.search.trigrams import Sample
 from service.common.resource.search.weights import Reading, Search, pattern
 
-# From this correlation on, neighbours in the order of a column are so in the table too.
+# From this correlation on, neighbours in the order of a column are neighbours in the table.
 CORRELATED = 0.7
-Start = Sequence[Any] | None  # The keys of a record that a page is behind, if any.
+Start = Sequence[Any] | None  # The keys of the record that a page begins after, if any.
 
 SAMPLES = text("""
 SELECT attname,
@@ -44,10 +44,10 @@ SELECT attname,
        most_common_freqs AS shares,
        histogram_bounds::text::text[] AS others,
        correlation,
-       -- As the planner does it: the density of the last time, and the size of now.
+       -- Like the planner: the density of the last ANALYZE and the current size.
        pg_relation_size(pg_class.oid) * coalesce(reltuples / nullif(relpages, 0) / 8192, 0.01)
        AS records,
-       -- So pg_trgm decides, whatever the locale of the builtin provider.
+       -- pg_trgm depends on it, whatever the locale of the builtin provider.
        (SELECT datctype IN ('C', 'POSIX') FROM pg_database WHERE datname = current_database()) AS c
 FROM pg_class
 LEFT JOIN pg_stats
@@ -58,9 +58,9 @@ WHERE relname = :table AND relnamespace = to_regnamespace(current_schema())
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a search is in: a table, the columns that may have the text, and what must be equal.
+    """The target of a search: a table, the columns to search, and those filtered by equality.
 
-    `order` is the order to read in, and `fields` are those of the records that are found.
+    `order` is the order to read in; `fields` are the fields to return.
     """
 
     model: type[Base]
@@ -73,14 +73,14 @@ class Target:
 async def weigh(
     session: Session, model: type[Base], names: tuple[str, ...], part: str, order: Order = ()
 ) -> Search:
-    """Return a search of records in an order, weighed by PostgreSQL's statistics."""
+    """Return a search in an order, with costs estimated from PostgreSQL's statistics."""
     keys = [key.name for key in order[:1]]
     values = {"table": model.__tablename__, "names": [*names, *keys]}
     rows = (await session.execute(SAMPLES, values)).all()
     records, is_ascii = (rows[0].records, rows[0].c) if rows else (0, True)
     known = {row.attname: row for row in rows if row.attname}
     samples = {name: _sample(known[name]) for name in names if name in known}
-    # What was never analyzed may be the same in every record.
+    # Without statistics, all records may have the same value.
     common, correlation = 1, None
     if keys and keys[0] in known:
         common = max(known[keys[0]].shares or (0,))
@@ -100,7 +100,7 @@ def _sample(row: Any) -> Sample:
 
 
 class Ways:
-    """Both ways to the records of a target that have a text."""
+    """Both plans for a search."""
 
     def __init__(
         self, session: Session, target: Target, part: str, equal: Mapping[str, Any]
@@ -110,16 +110,16 @@ class Ways:
         self._values["q"] = pattern([part])
 
     async def walk(self, start: Start, step: int, wanted: int) -> Sequence[Any]:
-        """Look through the `step` records behind `start`, in order, and return the matches.
+        """Read the `step` records after `start`, in order, and return up to `wanted` matches.
 
-        These are up to `wanted`. If they are fewer, and there may be more behind, a last row whose
-        `record` is NULL has the keys to start from.
+        If there are fewer, and more may follow, a last row whose `record` is NULL has the keys to
+        start from.
         """
         statement = _walk(self._target, step, start is not None)
         return await self._rows(statement, _starts(start), wanted)
 
     async def look_up(self, search: Search, start: Start, wanted: int) -> Sequence[Any]:
-        """Find all matches behind `start`, and return the first of them."""
+        """Find all matches after `start`, and return the first `wanted`."""
         form = (search.uses_index, search.is_exact)
         statement = _look_up(self._target, form, start is not None)
         return await self._rows(statement, {**_starts(start), **search.patterns}, wanted)
@@ -129,13 +129,13 @@ class Ways:
         return (await self.session.execute(statement, values)).all()
 
 
-# A statement takes longer to put together than to look up.
+# Cached, because building a statement takes longer than a look-up.
 @lru_cache
 def _walk(target: Target, step: int, is_started: bool) -> Any:
     order = target.order
     columns = target.model.__table__.columns
     readable = _readable(target, is_started)
-    # Limits are in the text: a plan for whatever number of records would sort all of them.
+    # Limits are constants: a plan for any number of records would sort all of them.
     walked = (
         readable.order_by(*order_by(columns, order))
         .limit(literal_column(str(step)))
@@ -148,7 +148,7 @@ def _walk(target: Target, step: int, is_started: bool) -> Any:
         .limit(bindparam("wanted", type_=BigInteger))
         .cte("found")
     )
-    # Not of `walked`, which would have to be stored to be read twice.
+    # Not from `walked`, which would be materialized to be read twice.
     end = (
         readable.with_only_columns(*_keys(columns, order))
         .order_by(*order_by(columns, order))
@@ -170,7 +170,7 @@ def _look_up(target: Target, form: tuple[bool, bool], is_started: bool) -> Any:
     hits = (
         _readable(target, is_started)
         .where(_condition(columns, target.names, form))
-        # Planned by itself: not as something of which the first rows are enough.
+        # Planned separately: not optimized for the first rows.
         .offset(literal_column("0"))
         .subquery("hits")
     )
@@ -184,7 +184,7 @@ def _look_up(target: Target, form: tuple[bool, bool], is_started: bool) -> Any:
 
 
 def _readable(target: Target, is_started: bool) -> Select[Any]:
-    """Return what a search needs of the records behind its start."""
+    """Return the columns that a search needs of the records after its start."""
     columns = target.model.__table__.columns
     keys = [key.name for key in target.order]
     needed = dict.fromkeys([*target.fields, *keys, *target.names])
@@ -211,7 +211,7 @@ def _starts(start: Start) -> dict[str, Any]:
 
 
 def condition_of(search: Search, columns: Columns) -> ColumnElement[bool]:
-    """Return the condition that a record has the text, for the index if it is of use."""
+    """Return the condition that a record has the text, for the index if that is useful."""
     form = (search.uses_index, search.is_exact)
     return _condition(columns, search.names, form, {**search.patterns, "q": pattern([search.part])})
 
@@ -232,7 +232,7 @@ def _condition(
 def _whole(
     columns: Columns, names: Sequence[str], values: Mapping[str, str] | None = None
 ) -> ColumnElement[bool]:
-    # In `coalesce` no index sees it, and the planner takes it for likely.
+    # `coalesce` prevents the use of an index, and the planner assumes many matches.
     return func.coalesce(_any(columns, dict.fromkeys(names, "q"), values), False)
 
 

@@ -1,9 +1,8 @@
-"""The page of a search, for about twice the work of the cheaper way to it.
+"""The page of a search, for about twice the work of the cheaper plan.
 
-Reading in the order of the page is cheap if matches are many, an index on trigrams if they are
-few; which of both holds depends on where in the order the matches are, and nobody knows that. So
-the search reads in order for as long as that costs less than the index is expected to, and then
-asks the index for the rest.
+Reading in the order of the page is cheap if there are many matches, a trigram index if there are
+few; this depends on the unknown positions of the matches in the order. So the search reads in order
+as long as that costs less than the index is estimated to, and then uses the index for the rest.
 """
 
 from contextlib import AsyncExitStack
@@ -18,22 +17,22 @@ from service.common.resource.search.weights import Search
 
 # The filter that is a part of a text.
 PART = "q"
-# Records that the first statement looks through, each that follows, and each of a long search.
+# The records that the first statement reads, a later one, and one of a long search.
 NEAR, STEP, FAR = 1000, 4000, 16_000
-# If the index is likely to read more entries, the search is one of the costly ones.
+# If the index is likely to read more entries, the search is a costly read.
 ENTRIES = 50_000
-# How many may be read for each record that the index is likely to name.
+# How many records may be read in order for each that the index is likely to find.
 NEIGHBOURS, SCATTERED = 2 / 3, 2 / 5
-# How many times as many if the page is full by then.
+# The factor by which this may be exceeded if the page is full by then.
 NEARLY = 3 / 2
 
 
 def affordable(search: Search, walked: int = 0, found: int = 0, missing: int = 0) -> float:
-    """Return how many records may be read in order before they are looked up.
+    """Return how many records may be read in order before the index is used.
 
-    A record that the index names costs from half to three times as much as one read in order, and
-    about half as much if the order is scattered. So many were `walked`, with so many matches
-    `found` and `missing`: the page may take more if it is full soon at that rate.
+    A record from the index costs from half to three times as much as one read in order, and about
+    half as much if the order is scattered. Of the `walked` records, `found` matched; `missing` more
+    are wanted. More may be read if the page will be full soon at that rate.
     """
     worth = SCATTERED if search.reading.is_scattered else NEIGHBOURS
     seen = found / walked if walked else 0
@@ -44,7 +43,7 @@ def affordable(search: Search, walked: int = 0, found: int = 0, missing: int = 0
 
 
 def step_of(left: float) -> int:
-    """Return how many records the next statement looks through if so many may be read; 0: none."""
+    """Return how many records the next statement reads if `left` may be read; 0 is none."""
     if left <= 0:
         return 0
     return FAR if left >= FAR else STEP
@@ -53,9 +52,9 @@ def step_of(left: float) -> int:
 async def search_page(
     session: Session, model: type[Base], selection: Selection, names: tuple[str, ...]
 ) -> Page:
-    """Return the page of a selection, one of whose filters is for a part of one of the columns.
+    """Return the page of a selection that has the filter `q`.
 
-    Its statements see several moments: a record that moves in the order meanwhile may be there
+    Its statements see different snapshots: a record that moves in the order meanwhile may appear
     twice, or not at all, as between two pages.
     """
     equal = dict(selection.filters)
@@ -82,7 +81,7 @@ async def search_page(
             search = search or await weigh(session, model, names, part, way)
             is_first, walked = walked == 0, walked + step
             left = affordable(search, walked, len(found), missing) - walked
-            # One connection for all that follows: a long search does not wait for each statement.
+            # One connection for the rest: a long search does not wait at each statement.
             if is_first and (left > STEP or search.entries > ENTRIES):
                 ways.session = await stack.enter_async_context(hold_costly(session))
             step = step_of(left) if search.reading.sorted_at_once <= NEAR else 0

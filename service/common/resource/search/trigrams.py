@@ -1,4 +1,4 @@
-"""What an index on trigrams is asked for, and how many records it is likely to name."""
+"""The trigrams of a search, and how many records an index is likely to find by them."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -6,30 +6,30 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 LENGTH = 3
-# A trigram that more than this share of the records have narrows the search too little,
+# A trigram in more than this share of the records is left out
 COMMON = 1 / 20
-# if another one of the text has less than half as many.
+# if another one of the text is in less than half as many.
 COMMONER = 2
-# How many trigrams the index is asked for, about: it reads what it knows about each of them.
+# About how many trigrams are used: the index reads all entries of each.
 FEW = 8
 # They are chosen from about this many trigrams of a text.
 CANDIDATES = 32
-# PostgreSQL's trigrams are of letters and digits; whatever else there is only separates words.
-# With LC_CTYPE `C` it knows those of ASCII alone. The letter `İ` is two in lower case.
+# PostgreSQL's trigrams consist of letters and digits; other characters separate words. With
+# LC_CTYPE `C` only ASCII letters count. The letter `İ` is two characters in lower case.
 OTHER_THAN_ASCII, OTHER = re.compile(r"[^0-9A-Za-z]"), re.compile(r"[\W_İ]")
-# Of fewer letters in a row there may be no trigram.
+# Fewer consecutive letters may have no trigram.
 WORD = re.compile(r"\S{2}")
 
-# Texts of a column, each with the share of the records that it stands for.
+# Texts of a column, each with the share of the records that it represents.
 Sample = Sequence[tuple[str, float]]
 
 
 @dataclass(frozen=True, slots=True)
 class Narrowed:
-    """The parts of a text, in their order, that an index on trigrams is asked for.
+    """The parts of a text, in order, that are searched in a trigram index.
 
-    `share` is the share of the records that the index is likely to name, and `entries` how many
-    entries it is likely to read for that, as a multiple of the records.
+    `share` is the share of the records that the index is likely to find, and `entries` the number
+    of entries that it is likely to read, as a multiple of the records.
     """
 
     parts: tuple[str, ...]
@@ -38,16 +38,16 @@ class Narrowed:
 
 
 def has_trigrams(text: str) -> bool:
-    """Return whether an index on trigrams is of use for a text in every database."""
+    """Return whether a trigram index is useful for a text in every database."""
     normal = _normal(text, OTHER_THAN_ASCII)
     return any(WORD.search(normal[at : at + LENGTH]) for at in range(len(normal) - LENGTH + 1))
 
 
 def narrow(text: str, sample: Sample, *, is_ascii: bool = False) -> Narrowed:
-    """Return the parts of `text` whose trigrams are the rare ones in the sample.
+    """Return the parts of `text` whose trigrams are rare in the sample.
 
-    A text without trigrams has no parts: the index names every record. `is_ascii` says that
-    PostgreSQL knows the letters of ASCII alone.
+    A text without trigrams has no parts: the index finds every record. `is_ascii` says that
+    PostgreSQL knows only ASCII letters.
     """
     other = OTHER_THAN_ASCII if is_ascii else OTHER
     lower = _normal(text, other)
@@ -58,7 +58,7 @@ def narrow(text: str, sample: Sample, *, is_ascii: bool = False) -> Narrowed:
     words = _words(tuple(one for one, _ in sample), other)
     texts = [(one, share) for one, (_, share) in zip(words, sample, strict=True)]
     joined = "\n".join(one for one, _ in texts)
-    # Which texts have a trigram: each trigram is looked for once, however often the text has it.
+    # The texts that have a trigram; each distinct trigram is searched once.
     candidates = usable[:: len(usable) // CANDIDATES + 1]
     having = {
         trigram: {at for at, (one, _) in enumerate(texts) if trigram in one}
@@ -83,9 +83,9 @@ def narrow(text: str, sample: Sample, *, is_ascii: bool = False) -> Narrowed:
 
 
 def _few(having: Mapping[int, set[int]]) -> list[int]:
-    """Return a few positions, of which none has more texts in common than need be.
+    """Return a few positions whose trigrams together occur in few texts.
 
-    Given are the texts that have the trigram at a position, the rarest trigram first.
+    `having` has the texts with the trigram at a position, the rarest trigram first.
     """
     few = [next(iter(having))]
     left = having[few[0]]
@@ -101,17 +101,17 @@ def _few(having: Mapping[int, set[int]]) -> list[int]:
 # PostgreSQL's statistics are the same for many searches.
 @lru_cache(maxsize=16)
 def _words(texts: tuple[str, ...], other: re.Pattern[str]) -> tuple[str, ...]:
-    # The beginning and the end of a text are also those of a word.
+    # The beginning and the end of a text are word boundaries.
     return tuple(f" {_normal(one, other)} " for one in texts)
 
 
 def _normal(text: str, other: re.Pattern[str]) -> str:
-    # Not in lower case first: some letters, such as the sign of kelvin, are ASCII only then.
+    # Not in lower case first: some letters, such as the kelvin sign, become ASCII.
     return other.sub(" ", text).lower()
 
 
 def _parts(text: str, positions: Sequence[int]) -> list[str]:
-    """Return what the trigrams at `positions` cover, as one part for each gap-free run."""
+    """Return the parts of the text that the trigrams at `positions` cover."""
     kept = {position + offset for position in positions for offset in range(LENGTH)}
     marked = "".join(letter if at in kept else "\0" for at, letter in enumerate(text))
     return [part for part in marked.split("\0") if part]

@@ -1,4 +1,4 @@
-"""What a search is likely to cost, by PostgreSQL's statistics."""
+"""The estimated cost of a search, by PostgreSQL's statistics."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -6,19 +6,19 @@ from dataclasses import dataclass
 
 from service.common.resource.search.trigrams import Sample, narrow
 
-# If the index names more than this share of the records, reading all of them is cheaper.
+# If the index finds more than this share of the records, reading all of them is cheaper.
 MOST = 2 / 3
-# A part that contains its first letters more often is slow to search for.
+# A part that contains its first letters more often is slow to search.
 BEGINNING, REPETITIONS = 3, 4
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What it takes to read records in an order.
+    """The cost of reading records in an order.
 
     `sorted_at_once` is how many records a step may have to sort: none if an index has the order,
-    else those that have the first key in common. `is_scattered` says that neighbours in the order
-    are apart in the table, so that reading one costs about three times as much.
+    else those with an equal first key. `is_scattered` says that neighbours in the order are not
+    neighbours in the table, so that reading one costs about three times as much.
     """
 
     sorted_at_once: float = 0
@@ -26,10 +26,10 @@ class Reading:
 
 
 def is_repetitive(text: str) -> bool:
-    """Return whether comparing a text with a part may take long for each letter of the text.
+    """Return whether searching a text for this part may take long for each letter of the text.
 
-    PostgreSQL compares the part anew at each letter. Two comparisons that go far overlap, so the
-    part has its own beginning there; it takes each letter about as often as it has that.
+    PostgreSQL compares the part again at each letter. Long comparisons overlap only if the part
+    contains its own beginning; each letter is compared about as often as the part contains it.
     """
     lower = text.lower()
     beginning = re.escape(lower[:BEGINNING])
@@ -37,7 +37,7 @@ def is_repetitive(text: str) -> bool:
 
 
 class Search:
-    """A text to look for in some columns, of which samples are known."""
+    """A text to search in columns with known samples."""
 
     def __init__(  # noqa: PLR0913  # All of it comes from one statement.
         self,
@@ -52,11 +52,11 @@ class Search:
         narrowed = {name: narrow(part, samples.get(name, ()), is_ascii=is_ascii) for name in names}
         self.names, self.part, self.records = names, part, records
         self.reading = reading
-        # The share of the records that the index is likely to name.
+        # The share of the records that the index is likely to find.
         self.share = min(1, sum(one.share for one in narrowed.values()))
-        # How many entries the index is likely to read, and of how many records everything is read.
+        # The number of entries that the index is likely to read.
         self.entries = sum(one.entries for one in narrowed.values()) * records
-        # Whether that takes the whole text, so that nothing has to be looked for once more.
+        # Whether the index searches the whole text, so that its result needs no recheck.
         self.is_exact = all(one.parts == (part,) for one in narrowed.values())
         self.patterns = {
             f"q_{name}": pattern(one.parts) for name, one in narrowed.items() if self.uses_index
@@ -64,12 +64,12 @@ class Search:
 
     @property
     def uses_index(self) -> bool:
-        """Whether the index is of use."""
+        """Whether the index is useful."""
         return self.share <= MOST
 
 
 def pattern(parts: Sequence[str]) -> str:
-    """Return the pattern, for ILIKE with `/` as the escape, of texts that have these parts."""
-    # `%`, `_` and the escape itself are plain characters.
+    """Return the pattern, for ILIKE with `/` as the escape, of texts with these parts."""
+    # `%`, `_` and the escape itself are literal characters.
     escaped = [re.sub(r"([%_/])", r"/\1", part) for part in parts]
     return f"%{'%'.join(escaped)}%"

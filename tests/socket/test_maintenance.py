@@ -1,4 +1,4 @@
-"""`python -m service.maintenance`, for real."""
+"""`python -m service.maintenance` as a process."""
 
 import json
 import os
@@ -16,7 +16,7 @@ SECONDS = 20
 
 
 def start(directory: Path, url: str, *arguments: str) -> tuple[subprocess.Popen[bytes], Path]:
-    log = directory / "chores.log"
+    log = directory / "maintenance.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "service.maintenance", *arguments],
@@ -28,21 +28,21 @@ def start(directory: Path, url: str, *arguments: str) -> tuple[subprocess.Popen[
     return process, log
 
 
-def test_the_chores_are_done_once_on_request(tmp_path: Path, database_url: str) -> None:
+def test_once_runs_the_jobs_one_time(tmp_path: Path, database_url: str) -> None:
     process, log = start(tmp_path, database_url, "--once")
 
     assert process.wait(SECONDS) == 0
     [line] = map(json.loads, log.read_text().splitlines())
-    assert (line["event"], line["deleted_idempotency_keys"]) == ("chores done", 0)
+    assert (line["event"], line["deleted_idempotency_keys"]) == ("maintenance done", 0)
 
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT])
-def test_the_chores_go_on_until_a_signal(
+def test_the_jobs_run_until_a_signal(
     tmp_path: Path, database_url: str, end: signal.Signals
 ) -> None:
     process, log = start(tmp_path, database_url)
     deadline = time.monotonic() + SECONDS
-    while "chores done" not in log.read_text():
+    while "maintenance done" not in log.read_text():
         assert process.poll() is None, log.read_text()
         assert time.monotonic() < deadline
         time.sleep(0.01)  # Between two looks, not instead of one.
@@ -51,12 +51,12 @@ def test_the_chores_go_on_until_a_signal(
     assert process.wait(SECONDS) == 0
 
 
-def test_chores_that_fail_are_told(tmp_path: Path) -> None:
+def test_a_failed_run_is_logged_and_is_the_exit_code(tmp_path: Path) -> None:
     process, log = start(tmp_path, f"postgresql://x@/x?host={tmp_path}", "--once")
 
     assert process.wait(SECONDS) == 1
     [line] = map(json.loads, log.read_text().splitlines())
-    assert (line["event"], line["level"]) == ("chores failed", "warning")
+    assert (line["event"], line["level"]) == ("maintenance failed", "warning")
 
 
 def test_a_wrong_setting_is_one_line(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
-"""A service that waits a second where others wait 30: `python -m tests.socket.impatient`.
+"""A service with time-outs of 1 s instead of 30 s: `python -m tests.socket.short_timeouts`.
 
-Its sockets buffer little, so that it soon notices how fast a client reads.
+Its sockets have small buffers, so that a slow reader is detected early.
 """
 
 import socket
@@ -19,7 +19,7 @@ SEND_BUFFER = 1 << 14
 
 
 def main() -> int:
-    """Serve, with less patience."""
+    """Serve with short time-outs."""
     vars(database)["BULK_SECONDS"] = SECONDS
     vars(idle_connections)["PROGRESS_SECONDS"] = SECONDS
     vars(transfers)["SECONDS"] = SECONDS
@@ -28,7 +28,7 @@ def main() -> int:
 
 
 def open_sockets(open_: Callable[[Sequence[str]], Sockets], binds: Sequence[str]) -> Sockets:
-    """Listen; each connection inherits the size of the buffer."""
+    """Listen with small buffers, which connections inherit."""
     sockets = open_(binds)
     for one in sockets.insecure_sockets:
         one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
