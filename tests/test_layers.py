@@ -629,6 +629,6 @@ def test_every_view_has_a_docstring_and_a_name_of_its_own() -> None:
 def test_applications_share_nothing_that_changes() -> None:
     first, second = assembled(), assembled()
 
-    assert first.extensions["database"] is not second.extensions["database"]
+    assert first.database is not second.database
     assert first.url_map is not second.url_map
     assert set(first.view_functions) == set(second.view_functions)

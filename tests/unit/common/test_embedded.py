@@ -150,7 +150,7 @@ def test_the_message_for_another_users_folder_names_the_owner(tmp_path: Path) ->
     os.chown(tmp_path / "postgres", 1, -1)
 
     with pytest.raises(
-        EmbeddedPostgresError, match=r"postgres belongs to daemon, and not to"
+        EmbeddedPostgresError, match=r"postgres belongs to daemon, not to"
     ) as caught:
         embedded.start(tmp_path / "postgres")
 
