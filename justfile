@@ -154,7 +154,7 @@ faults *ARGS: setup
 [group('develop')]
 [no-exit-message]
 check: check-fast
-    @.venv/bin/python -m local check-contract && .venv/bin/python -m local check-limits && .venv/bin/python -m local check-locks && .venv/bin/python -m local check-migrations
+    @.venv/bin/python -m local check-contract && .venv/bin/python -m local check-errors && .venv/bin/python -m local check-limits && .venv/bin/python -m local check-locks && .venv/bin/python -m local check-migrations
 
 # Checks format, lint, types and layers: what pre-commit runs at each commit.
 [group('develop')]
@@ -163,13 +163,14 @@ check-fast: setup
     @.venv/bin/ruff format --check && .venv/bin/ruff check && .venv/bin/mypy
     @.venv/bin/pytest --quiet --no-header tests/test_layers.py
 
-# Mends what `check` can mend by itself: format, lint, the documents of the contract and of the limits.
+# Mends what `check` can mend by itself: format, lint, the documents of the contract, the errors and the limits.
 [group('develop')]
 [no-exit-message]
 fix: setup
     @.venv/bin/ruff check --fix
     @.venv/bin/ruff format
     @.venv/bin/python -m local write-contract
+    @.venv/bin/python -m local write-errors
     @.venv/bin/python -m local write-limits
 
 # Recompiles the lock files; takes uv's options, such as --upgrade.

@@ -20,6 +20,7 @@ from service.settings import Settings, load_settings
 COMMANDS = {
     "backup": "backup:backup",
     "check-contract": "contract:check",
+    "check-errors": "errors:check",
     "check-limits": "limits:check",
     "check-locks": "locks:check",
     "check-migrations": "migrations:check",
@@ -38,6 +39,7 @@ COMMANDS = {
     "serve": "serve:run",
     "up": "modes:up",
     "write-contract": "contract:write",
+    "write-errors": "errors:write",
     "write-limits": "limits:write",
 }
 

@@ -13,7 +13,7 @@ from quart.wrappers import Response
 from service import limits
 from service.common.bulk.lines import Lines
 from service.common.contract.validation import Payload
-from service.common.errors import Fault, InvalidAPIRequest, RequestInProgress
+from service.common.errors import Fault, InvalidAPIRequest, JSONException, Row
 from service.common.idempotency import backend
 from service.common.idempotency.payloads import IdempotencyKeyHeader
 from service.common.middleware.unit_of_work import session
@@ -24,6 +24,21 @@ from service.common.web.request import current_request
 CREATED = 201
 HEADERS = ("Content-Type", "ETag", "Location")
 IN_PROGRESS = "The first request with this key is still running: try again soon."
+
+
+class RequestInProgress(JSONException):
+    """The first request with this key is still running."""
+
+    status_code = 409
+    headers = {"Retry-After": "1"}  # noqa: RUF012
+    rows = (
+        Row(
+            409,
+            "The first request with this `Idempotency-Key` is still running.",
+            "Try again after `Retry-After` seconds.",
+            response="Conflict",
+        ),
+    )
 
 
 def register(app: Quart) -> None:
