@@ -5,11 +5,9 @@ from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from html import escape
-from itertools import groupby
-from operator import attrgetter
 from pathlib import Path
 
-from service.common.errors import Row, error_rows
+from service.common.errors import Row, rows_by_type
 
 FOLDER = Path(__file__).parent
 PAGE = "page/index.html"
@@ -55,8 +53,7 @@ def get_page() -> File:
 @cache
 def get_errors() -> File:
     """Return the page of the catalogue of errors, with an anchor for each type."""
-    kinds = groupby(sorted(error_rows(), key=attrgetter("type")), attrgetter("type"))
-    text = "\n".join(_kind([*rows]) for _, rows in kinds)
+    text = "\n".join(map(_kind, rows_by_type().values()))
     page = (FOLDER / ERRORS).read_text(encoding="utf-8").replace("<!-- kinds -->", text)
     return _file(page.encode(), ERRORS)
 
@@ -79,7 +76,7 @@ def _file(content: bytes, path: str) -> File:
 
 def _kind(rows: list[Row]) -> str:
     first = rows[0]
-    lines = [f'<dt id="{first.type}">{first.type}: {escape(first.title)}</dt>']
+    lines = [f'<dt id="{first.type}">{first.type}: {_prose(first.title)}</dt>']
     for row in rows:
         headers = f" Headers: {', '.join(f'`{name}`' for name in row.headers)}." * bool(row.headers)
         lines.append(f"<dd><b>{row.status}</b> {_prose(f'{row.when} {row.action}{headers}')}</dd>")

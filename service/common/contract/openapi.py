@@ -25,7 +25,7 @@ from service.common.contract.parts import (
     header_references,
 )
 from service.common.contract.validation import BASE, load_schemas
-from service.common.errors import Row, error_rows
+from service.common.errors import Row, error_rows, rows_by_type
 
 
 def components() -> Document:
@@ -33,10 +33,12 @@ def components() -> Document:
     files = load_schemas()
     titles = {BASE + name: file.document["title"] for name, file in files.items()}
     schemas = {file.document["title"]: _component(file.document, titles) for file in files.values()}
-    types = _types()
-    schemas["Error"]["properties"]["error"]["properties"]["type"]["oneOf"] = types
-    pattern = f"^{TYPES}({'|'.join(kind['const'] for kind in types)})$"
-    schemas["Problem"]["properties"]["type"]["pattern"] = pattern
+    types = rows_by_type()
+    schemas["Error"]["properties"]["error"]["properties"]["type"]["oneOf"] = [
+        {"const": name, "description": " ".join(f"{r.status}: {r.when} {r.action}" for r in rows)}
+        for name, rows in types.items()
+    ]
+    schemas["Problem"]["properties"]["type"]["pattern"] = f"^{TYPES}({'|'.join(types)})$"
     rows = groupby((row for row in error_rows() if row.response), attrgetter("response"))
     return {
         "schemas": schemas,
@@ -125,14 +127,6 @@ def below(prefix: str, document: Any) -> Any:
     if isinstance(pattern, str) and pattern.startswith("^/"):
         found["pattern"] = "^" + prefix.replace(".", r"\.") + pattern.removeprefix("^")
     return found
-
-
-def _types() -> list[Document]:
-    """Return each type of error, with what it means under each status."""
-    return [
-        {"const": kind, "description": " ".join(f"{r.status}: {r.when} {r.action}" for r in rows)}
-        for kind, rows in groupby(sorted(error_rows(), key=attrgetter("type")), attrgetter("type"))
-    ]
 
 
 def _error(rows: Sequence[Row]) -> Document:

@@ -1,6 +1,6 @@
 """Errors: exceptions with a status, violations of a schema, and what a log may say of them."""
 
-from service.common.errors.catalogue import error_rows
+from service.common.errors.catalogue import error_rows, rows_by_type
 from service.common.errors.exceptions import (
     MAX_FAULTS,
     DatabaseError,
@@ -59,6 +59,7 @@ __all__ = [
     "pointer",
     "quote",
     "refusal",
+    "rows_by_type",
     "summary_of",
     "traceback_of",
     "without_strangers",

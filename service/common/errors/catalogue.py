@@ -1,6 +1,8 @@
 """The catalogue of errors: every status and type that the service, or nginx before it, answers."""
 
 from dataclasses import replace
+from itertools import groupby
+from operator import attrgetter
 
 from service.common.errors.exceptions import JSONException, Row
 
@@ -20,4 +22,10 @@ def error_rows() -> list[Row]:
         for kind in JSONException.__subclasses__()
         for row in kind.rows
     )
-    return sorted(rows, key=lambda row: (row.status, row.type))
+    return sorted(rows, key=attrgetter("status", "type"))
+
+
+def rows_by_type() -> dict[str, list[Row]]:
+    """Return the rows of each type, by its name."""
+    by_type = attrgetter("type")
+    return {name: [*rows] for name, rows in groupby(sorted(error_rows(), key=by_type), by_type)}

@@ -215,8 +215,9 @@ class InvalidContentType(JSONException):
 
 
 class TooManyRequests(JSONException):
-    """One client sends too many requests; only the proxy counts them."""
+    """Too many requests come from one client."""
 
+    # Nothing raises it: nginx counts requests, and answers by itself.
     status_code = 429
     headers = {"Retry-After": "1"}  # noqa: RUF012
     rows = (
