@@ -250,6 +250,14 @@ def test_a_change_that_breaks_nobody_is_not(old: Document, name: str) -> None:
     assert breaks(old, new) == []
 
 
+def test_other_words_of_an_option_break_nobody(old: Document) -> None:
+    path = "components schemas thing properties name oneOf"
+    old = changed(old, path, [{"const": "a", "description": "One."}])
+
+    assert breaks(old, changed(old, path, [{"const": "a", "description": "Another."}])) == []
+    assert breaks(old, changed(old, path, [{"const": "b", "description": "One."}])) != []
+
+
 def test_a_body_that_must_be_sent_now_is_told(old: Document) -> None:
     body = {"required": True, "content": {}}
 
