@@ -154,7 +154,7 @@ faults *ARGS: setup
 [group('develop')]
 [no-exit-message]
 check: check-fast
-    @.venv/bin/python -m ops check-contract && .venv/bin/python -m ops check-limits && .venv/bin/python -m ops check-locks && .venv/bin/python -m ops check-migrations
+    @.venv/bin/python -m ops check-contract && .venv/bin/python -m ops check-errors && .venv/bin/python -m ops check-limits && .venv/bin/python -m ops check-locks && .venv/bin/python -m ops check-migrations
 
 # Checks format, lint, types and layers, for a pre-commit hook.
 [group('develop')]
@@ -163,13 +163,14 @@ check-fast: setup
     @.venv/bin/ruff format --check && .venv/bin/ruff check && .venv/bin/mypy
     @.venv/bin/pytest --quiet --no-header tests/test_layers.py
 
-# Fixes format and lint, and regenerates docs/openapi.json and docs/limits.md.
+# Fixes format and lint, and regenerates docs/openapi.json, docs/limits.md and the errors.
 [group('develop')]
 [no-exit-message]
 fix: setup
     @.venv/bin/ruff check --fix
     @.venv/bin/ruff format
     @.venv/bin/python -m ops write-contract
+    @.venv/bin/python -m ops write-errors
     @.venv/bin/python -m ops write-limits
 
 # Recompiles the lock files; takes uv's options, such as --upgrade.

@@ -20,6 +20,7 @@ from service.settings import Settings, load_settings
 COMMANDS = {
     "backup": "data.backup:backup",
     "check-contract": "checks.contract:check",
+    "check-errors": "checks.errors:check",
     "check-limits": "checks.limits:check",
     "check-locks": "checks.locks:check",
     "check-migrations": "data.migrations:check",
@@ -38,6 +39,7 @@ COMMANDS = {
     "serve": "local.serve:run",
     "up": "modes:up",
     "write-contract": "checks.contract:write",
+    "write-errors": "checks.errors:write",
     "write-limits": "checks.limits:write",
 }
 

@@ -21,7 +21,7 @@ from service.common.web import App
 from service.settings import ROOT, Settings
 from tests import scheduling, summary, tracing
 from tests.client import Client
-from tests.contract import check_every_answer
+from tests.contract import check_every_answer, got
 
 # A developer's own configuration must not affect the tests.
 for name in Settings.model_fields:
@@ -37,6 +37,15 @@ def pytest_configure(config: pytest.Config) -> None:
     """Add what concerns the run as a whole."""
     for plugin in (tracing, scheduling, summary):
         config.pluginmanager.register(plugin)
+
+
+@pytest.fixture(autouse=True)
+def marked_error(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test that is marked with errors and gets none of them."""
+    got.clear()
+    yield
+    names = {name for mark in request.node.iter_markers("error") for name in mark.args}
+    assert not names or names & {f"{status} {kind}" for status, kind in got}
 
 
 @pytest.fixture(scope="session")

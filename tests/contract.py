@@ -27,6 +27,8 @@ ALWAYS = {
     *("Content-Encoding", "Content-Type", "Date", "Server", "Transfer-Encoding", "Vary"),
     *("Content-Security-Policy", "Referrer-Policy", "X-Content-Type-Options", "Keep-Alive"),
 }
+# The errors that the test of now has got, as status and type.
+got: set[tuple[int, str]] = set()
 # A request whose method and path are what they seem.
 TARGET = re.compile(rb"([A-Z]+) (/[^ ?#]*)[^ ]* HTTP/1\.1\r\n")
 # The host by which tests call what is not the service, such as a fake of it behind nginx.
@@ -41,6 +43,21 @@ def document() -> dict[str, Any]:
     """Return the contract that is committed; another test holds it against the code."""
     found: dict[str, Any] = json.loads((ROOT / "docs" / "openapi.json").read_bytes())
     return found
+
+
+@cache
+def known_errors() -> set[tuple[int, str]]:
+    """Return the status and type of each row of docs/errors.md."""
+    text = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
+    return {
+        (int(status), kind) for status, kind in re.findall(r"(?m)^\| (\d+) \| `(\w+)` \|", text)
+    }
+
+
+def check_type(status: int, kind: str) -> None:
+    """Fail if an error has no row in the catalogue; note that the test has got it."""
+    assert (status, kind) in known_errors(), f"{status} {kind} has no row in docs/errors.md"
+    got.add((status, kind))
 
 
 def check(method: str, path: str, status: int, headers: Mapping[str, str], body: bytes) -> None:
@@ -150,6 +167,7 @@ def _check_facts(what: str, status: int, headers: Mapping[str, str], body: Any) 
     facts = body.get("error", body)
     assert facts.get("code", facts.get("status")) == status, f"{what} says another status"
     assert facts["request_id"] == headers["X-Request-ID"], f"{what} says another request id"
+    check_type(status, facts["type"].rpartition("#")[2])
 
 
 def _operation(method: str, path: str) -> dict[str, Any] | None:

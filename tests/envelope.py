@@ -5,6 +5,7 @@ from typing import Any
 from quart.wrappers import Response
 
 from service.common.contract.validation import load_schemas
+from tests.contract import check_type
 
 
 def check_envelope(body: Any, headers: Any, status: int, type_: str) -> Any:
@@ -14,6 +15,7 @@ def check_envelope(body: Any, headers: Any, status: int, type_: str) -> Any:
     assert faults == []
     assert headers["Content-Type"] == "application/json"
     assert (body["error"]["code"], body["error"]["type"]) == (status, type_)
+    check_type(status, type_)
     assert body["error"]["request_id"] == headers["X-Request-ID"]
     return body["error"]
 

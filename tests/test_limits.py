@@ -1,28 +1,13 @@
 """Every limit has a test that shows that it holds."""
 
-import ast
-from collections.abc import Iterator
-
 from ops.checks import limits as pages
 from service.limits import limits
-from service.settings import ROOT, Settings
-
-MARK = "pytest.mark.limit"
-
-
-def marked_limits(text: str) -> Iterator[str]:
-    """Yield the names in the marks of the tests of a module."""
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name[:5] == "test_":
-            for decorator in node.decorator_list:
-                if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == MARK:
-                    yield from map(ast.literal_eval, decorator.args)
+from service.settings import Settings
+from tests.marks import marked, names_in
 
 
 def test_every_limit_has_a_test_and_every_marked_limit_exists() -> None:
-    tests = (path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
-
-    assert {name for text in tests for name in marked_limits(text)} == set(limits())
+    assert marked("limit") == set(limits())
 
 
 def test_only_the_mark_of_a_test_counts() -> None:
@@ -34,7 +19,7 @@ async def test_one(): ...
 def helper(): ...
 """
 
-    assert [*marked_limits(text)] == ["FIRST", "SECOND"]
+    assert [*names_in(text, "limit")] == ["FIRST", "SECOND"]
 
 
 def test_every_setting_of_a_limit_has_its_value_as_the_default() -> None:

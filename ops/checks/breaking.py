@@ -123,7 +123,7 @@ def _narrowed(pair: _Pair, place: str, old: Any, new: Any) -> Iterator[str]:
             yield f"{place} {bound}"
     # Any change of another restriction (`pattern`, `not`, `oneOf`, …) may reject more.
     for keyword in sorted(new.keys() - COMPARED):
-        if new[keyword] != old.get(keyword):
+        if _rule(new[keyword]) != _rule(old.get(keyword)):
             yield f"{place} {keyword}"
     for name in set(new.get("required", ())) - set(old.get("required", ())):
         yield f"{place} {name}"
@@ -136,7 +136,7 @@ def _widened(pair: _Pair, place: str, old: Any, new: Any) -> Iterator[str]:
     if not _types(new) <= _types(old) or _has_fewer_options(new, old):
         yield place
     for keyword in sorted(old.keys() - COMPARED):
-        if old[keyword] != new.get(keyword):
+        if _rule(old[keyword]) != _rule(new.get(keyword)):
             yield f"{place} {keyword}"
     for name in set(old.get("required", ())) - set(new.get("required", ())):
         yield f"{place} {name}"
@@ -151,6 +151,19 @@ def _children(pair: _Pair, place: str, old: Any, new: Any, compare: Any) -> Iter
             yield from compare(pair, f"{place} {name}", schema, new["properties"][name])
     if "items" in old and "items" in new:
         yield from compare(pair, f"{place} items", old["items"], new["items"])
+
+
+def _rule(value: Any) -> Any:
+    """Return the value of a keyword without its descriptions."""
+    if isinstance(value, list):
+        return [_rule(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    # A property of this name is an object.
+    is_text = isinstance(value.get("description"), str)
+    return {
+        name: _rule(item) for name, item in value.items() if name != "description" or not is_text
+    }
 
 
 def _types(schema: Any) -> set[str]:

@@ -7,7 +7,7 @@ from hashlib import sha256
 from html import escape
 from pathlib import Path
 
-from service.common.contract import load_schemas
+from service.common.errors import Row, rows_by_type
 
 FOLDER = Path(__file__).parent
 PAGE = "page/index.html"
@@ -52,14 +52,10 @@ def get_page() -> File:
 
 @cache
 def get_errors() -> File:
-    """Return the page that lists the types of errors, each at its name."""
-    error = load_schemas()["common/error.json"].document["properties"]["error"]
-    kinds = "\n".join(
-        f'<dt id="{kind["const"]}">{kind["const"]}</dt>\n<dd>{_prose(kind["description"])}</dd>'
-        for kind in error["properties"]["type"]["oneOf"]
-    )
-    text = (FOLDER / ERRORS).read_text(encoding="utf-8").replace("<!-- kinds -->", kinds)
-    return _file(text.encode(), ERRORS)
+    """Return the page of the catalogue of errors, with an anchor for each type."""
+    text = "\n".join(map(_kind, rows_by_type().values()))
+    page = (FOLDER / ERRORS).read_text(encoding="utf-8").replace("<!-- kinds -->", text)
+    return _file(page.encode(), ERRORS)
 
 
 def get_asset(name: str) -> File:
@@ -76,6 +72,15 @@ def _read(path: str) -> File:
 def _file(content: bytes, path: str) -> File:
     tag = f'"{sha256(content).hexdigest()[:32]}"'
     return File(content, CONTENT_TYPES[Path(path).suffix], tag)
+
+
+def _kind(rows: list[Row]) -> str:
+    first = rows[0]
+    lines = [f'<dt id="{first.type}">{first.type}: {_prose(first.title)}</dt>']
+    for row in rows:
+        headers = f" Headers: {', '.join(f'`{name}`' for name in row.headers)}." * bool(row.headers)
+        lines.append(f"<dd><b>{row.status}</b> {_prose(f'{row.when} {row.action}{headers}')}</dd>")
+    return "\n".join(lines)
 
 
 def _prose(text: str) -> str:

@@ -30,6 +30,7 @@ async def client_with(settings: Settings, **changes: object) -> AsyncIterator[Cl
         yield cast("Client", app.test_client())
 
 
+@pytest.mark.error("503 DatabaseError")
 @pytest.mark.parametrize("path", ["/foss", "/readyz", "/foss/1"])
 async def test_a_database_that_is_down_is_a_503(settings: Settings, path: str) -> None:
     nowhere = SecretStr("postgresql://nobody@127.0.0.1:1/nothing")
@@ -56,6 +57,7 @@ async def test_the_process_lives_without_a_database(settings: Settings) -> None:
     assert (response.status_code, await response.get_json()) == (200, {"status": "alive"})
 
 
+@pytest.mark.error("503 Unavailable")
 @pytest.mark.limit("POOL_WAIT_SECONDS")
 async def test_a_request_waits_for_a_connection_and_is_a_503_if_it_gets_none(
     settings: Settings,

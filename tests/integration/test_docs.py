@@ -3,6 +3,7 @@
 import re
 from collections.abc import AsyncIterator
 from hashlib import sha256
+from html import unescape
 from html.parser import HTMLParser
 from typing import cast
 
@@ -10,6 +11,7 @@ import pytest
 from pydantic import SecretStr
 
 from service import create_app
+from service.common.errors import error_rows
 from service.common.middleware.guard import PUBLIC_PATHS
 from service.docs.domain import ASSETS, FOLDER, PAGE
 from service.docs.views import POLICY
@@ -165,12 +167,18 @@ def test_the_parts_and_no_others_need_no_key() -> None:
     assert below == {*PARTS, "/docs/errors"}
 
 
-async def test_the_page_of_the_errors_has_the_words_of_the_schema_file(guarded: Client) -> None:
+async def test_the_page_of_the_errors_has_every_row_of_the_catalogue(guarded: Client) -> None:
     response = await guarded.get("/docs/errors")
-    page = (await response.get_data(as_text=True)).replace("\n", " ")
+    page = await response.get_data(as_text=True)
+    references, words = References(), unescape(re.sub(r"</?code>", "`", page))
+    references.feed(page)
 
+    assert references.inline == []
+    assert references.addresses == {"../docs", "favicon-32x32.png", "page.css"}
+    for row in error_rows():
+        assert f'<dt id="{row.type}">{row.type}: {row.title}</dt>' in words
+        assert f"<b>{row.status}</b> {row.when} {row.action}" in words
     assert response.headers["Content-Security-Policy"] == POLICY
-    assert '<dt id="TooManyRequests">TooManyRequests</dt> <dd>429: too many requests come' in page
     assert "<code>Retry-After</code>" in page
     assert "<!--" not in page
 

@@ -18,6 +18,7 @@ JSON = {"Content-Type": "application/json"}
 URLS = ["/", "/nope", "/foss/", "/foss/abc", "/foss/-1", "/foss/01", "/foss/1.0", "/foss/1/"]
 
 
+@pytest.mark.error("404 InvalidAPIRequest")
 @pytest.mark.parametrize(
     "url", [*URLS, "/foss//1", "/foss/%00", "/foss/%D9%A3", "/foss/../livez", "/foss/1%2F"]
 )
@@ -31,6 +32,7 @@ async def test_an_unknown_url_is_a_404_and_never_a_redirect(
     assert error["message"].endswith("` was not found on the server.")
 
 
+@pytest.mark.error("405 InvalidAPIRequest")
 @pytest.mark.parametrize(
     ("url", "method", "allow"),
     [
@@ -53,6 +55,7 @@ async def test_a_method_that_a_url_does_not_have_is_a_405(
     assert error["message"] == f"The method `{method}` is not allowed here: use {allow}."
 
 
+@pytest.mark.error("415 InvalidContentType")
 @pytest.mark.parametrize(
     "content_type",
     ["text/plain", "application/jsonx", "application/x-www-form-urlencoded", "json", "", None],
@@ -107,6 +110,7 @@ async def test_a_request_without_a_body_needs_no_content_type(client: Client) ->
     await error_of(await client.post("/foss"), 400, "InvalidAPIRequest")
 
 
+@pytest.mark.error("400 InvalidAPIRequest")
 @pytest.mark.parametrize(
     "body",
     [
@@ -135,6 +139,7 @@ async def test_malformed_json_is_a_400(client: Client, body: bytes) -> None:
     assert await (await client.get("/foss")).get_json() == []
 
 
+@pytest.mark.error("413 InvalidAPIRequest")
 async def test_a_body_over_the_limit_is_a_413(client: Client) -> None:
     response = await client.post("/foss", json=foss(name="x" * 20_000))
     error = await error_of(response, 413, "InvalidAPIRequest")
@@ -143,6 +148,7 @@ async def test_a_body_over_the_limit_is_a_413(client: Client) -> None:
     assert "Connection" not in response.headers
 
 
+@pytest.mark.error("500 InternalError")
 async def test_an_unexpected_error_has_no_details(
     settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -203,6 +209,7 @@ async def test_a_view_that_returns_in_time_is_answered(settings: Settings) -> No
     assert (exchange.status, exchange.body) == (200, b'{"deadline":true}')
 
 
+@pytest.mark.error("504 DeadlineExceeded")
 @pytest.mark.limit("REQUEST_SECONDS")
 async def test_a_view_that_never_returns_is_a_504(settings: Settings) -> None:
     app = create_app(settings.model_copy(update={"request_timeout": 0.05}))

@@ -144,6 +144,7 @@ async def test_delete_removes_the_record(client: Client, engine: AsyncEngine) ->
     assert await stored(engine) == []
 
 
+@pytest.mark.error("404 RecordNotFound")
 @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE"])
 @pytest.mark.parametrize("id", ["0", "99", "9223372036854775808", "9" * 5000])
 async def test_there_is_no_such_record(client: Client, method: str, id: str) -> None:
@@ -155,6 +156,7 @@ async def test_there_is_no_such_record(client: Client, method: str, id: str) -> 
     assert error["message"] == f"There is no Foss with `id: {shown}`"
 
 
+@pytest.mark.error("409 RecordAlreadyExists")
 async def test_an_email_that_is_taken_is_a_conflict_and_nothing_is_stored(
     client: Client, engine: AsyncEngine
 ) -> None:
@@ -196,6 +198,7 @@ async def test_white_space_next_to_other_characters_is_stored_unchanged(
     assert await stored(engine) == [(1, name, "ada@example.org")]
 
 
+@pytest.mark.error("422 InvalidAPIRequest")
 @pytest.mark.parametrize("method", ["PUT", "PATCH"])
 async def test_an_update_to_white_space_changes_nothing(
     client: Client, engine: AsyncEngine, method: str

@@ -36,6 +36,7 @@ async def test_the_key_opens(guarded: Client, headers: dict[str, str]) -> None:
     assert (await guarded.get("/foss", headers=headers)).status_code == 200
 
 
+@pytest.mark.error("401 InvalidPermissions")
 @pytest.mark.parametrize(
     "headers",
     [

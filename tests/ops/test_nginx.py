@@ -319,6 +319,16 @@ ERRORS = {
 LENIENT, STRICT = {"no version", "a length and chunks"}, (1, 21, 1)
 
 
+@pytest.mark.error(
+    "400 InvalidAPIRequest",
+    "404 InvalidAPIRequest",
+    "405 InvalidAPIRequest",
+    "413 InvalidAPIRequest",
+    "414 InvalidAPIRequest",
+    "431 InvalidAPIRequest",
+    "501 InternalError",
+    "505 InternalError",
+)
 @pytest.mark.parametrize("name", ERRORS)
 def test_an_error_of_nginx_has_the_envelope(answering: tuple[Proxy, Replica], name: str) -> None:
     front, upstream = answering
@@ -488,6 +498,7 @@ def test_a_body_that_nginx_cannot_store_is_a_500(tmp_path: Path) -> None:
         assert upstream.requests == []
 
 
+@pytest.mark.error("429 TooManyRequests")
 @pytest.mark.limit("RATE")
 def test_too_many_requests_of_a_client_are_a_429(tmp_path: Path) -> None:
     with (

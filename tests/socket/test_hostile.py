@@ -95,6 +95,7 @@ async def test_a_body_that_never_ends_has_its_answer_and_closes_the_connection(
     assert await rows(table) == before
 
 
+@pytest.mark.error("408 RequestTimeout")
 async def test_a_body_sent_a_byte_a_second_is_a_408(
     service: Service, table: AsyncConnection
 ) -> None:
@@ -179,6 +180,7 @@ def test_a_head_is_as_large_as_the_limit(service: Service, more: int, status: in
     assert len(sent) == HEAD_BYTES.value + more
 
 
+@pytest.mark.error("431 InvalidAPIRequest")
 @pytest.mark.limit("HEADER_FIELDS")
 def test_a_request_has_as_many_header_fields_as_the_limit(service: Service) -> None:
     # Including those of every request here.

@@ -250,6 +250,14 @@ def test_a_compatible_change_is_not_reported(old: Document, name: str) -> None:
     assert breaks(old, new) == []
 
 
+def test_other_words_of_an_option_break_nobody(old: Document) -> None:
+    path = "components schemas thing properties name oneOf"
+    old = changed(old, path, [{"const": "a", "description": "One."}])
+
+    assert breaks(old, changed(old, path, [{"const": "a", "description": "Another."}])) == []
+    assert breaks(old, changed(old, path, [{"const": "b", "description": "One."}])) != []
+
+
 def test_a_body_that_becomes_required_is_a_breaking_change(old: Document) -> None:
     body = {"required": True, "content": {}}
 

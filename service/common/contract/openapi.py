@@ -4,14 +4,15 @@ The document is OpenAPI 3.1; the schema files are its components, verbatim excep
 `$schema` and references.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 from urllib.parse import urljoin
 
 from service.common.contract.parts import (
     ALWAYS,
     BEFORE_THE_APPLICATION,
-    ERRORS,
     EVERYWHERE,
     FIRST_ERROR,
     HEADERS,
@@ -20,22 +21,28 @@ from service.common.contract.parts import (
     PROBLEM,
     TYPES,
     WITH_BODY,
-    Answer,
     Document,
     header_references,
 )
 from service.common.contract.validation import BASE, load_schemas
+from service.common.errors import Row, error_rows, rows_by_type
 
 
 def components() -> Document:
     """Return the components: the schema files and what all operations refer to."""
     files = load_schemas()
     titles = {BASE + name: file.document["title"] for name, file in files.items()}
+    schemas = {file.document["title"]: _component(file.document, titles) for file in files.values()}
+    types = rows_by_type()
+    schemas["Error"]["properties"]["error"]["properties"]["type"]["oneOf"] = [
+        {"const": name, "description": " ".join(f"{r.status}: {r.when} {r.action}" for r in rows)}
+        for name, rows in types.items()
+    ]
+    schemas["Problem"]["properties"]["type"]["pattern"] = f"^{TYPES}({'|'.join(types)})$"
+    rows = groupby((row for row in error_rows() if row.response), attrgetter("response"))
     return {
-        "schemas": {
-            file.document["title"]: _component(file.document, titles) for file in files.values()
-        },
-        "responses": {answer.name: _error(status, answer) for status, answer in ERRORS.items()},
+        "schemas": schemas,
+        "responses": {name: _error([*group]) for name, group in rows},
         "headers": HEADERS,
         "parameters": PARAMETERS,
     }
@@ -61,8 +68,9 @@ def responses(operation: Document, method: str, *, guarded: bool, of_one: bool) 
         *((412,) if "If-Match" in names else ()),
         *(WITH_BODY if "requestBody" in operation else ()),
     }
+    components = {row.status: row.response for row in error_rows() if row.response}
     return found | {
-        str(status): {"$ref": f"#/components/responses/{ERRORS[status].name}"}
+        str(status): {"$ref": f"#/components/responses/{components[status]}"}
         for status in sorted(statuses)
     }
 
@@ -124,25 +132,28 @@ def below(prefix: str, document: Any) -> Any:
     return found
 
 
-def _error(status: int, answer: Answer) -> Document:
+def _error(rows: Sequence[Row]) -> Document:
+    """Return the answer of one status; its examples are those of the first row."""
+    first = rows[0]
     facts = {"request_id": "5d1d9a4f0b5c4c5d8a8f6a6f3a1f0c11"}
-    envelope = {"code": status, "type": answer.type, "message": answer.description}
+    envelope = {"code": first.status, "type": first.type, "message": first.when}
     problem = {
-        "type": f"{TYPES}{answer.type}",
-        "title": answer.description.rstrip("."),
-        "status": status,
-        "detail": answer.description,
+        "type": f"{TYPES}{first.type}",
+        "title": first.title,
+        "status": first.status,
+        "detail": first.when,
         "instance": "/foss",
     }
     forms = {
         JSON: content("Error")[JSON] | {"example": {"error": envelope | facts}},
         PROBLEM: content("Problem")[JSON] | {"example": problem | facts},
     }
-    if status in BEFORE_THE_APPLICATION:
+    if first.status in BEFORE_THE_APPLICATION:
         del forms[PROBLEM]
+    names = [name for row in rows for name in row.headers if name in HEADERS]
     return {
-        "description": answer.description,
-        "headers": header_references([*ALWAYS, *answer.headers]),
+        "description": " ".join(row.when for row in rows),
+        "headers": header_references([*ALWAYS, *names]),
         "content": forms,
     }
 

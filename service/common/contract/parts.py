@@ -1,7 +1,7 @@
-"""The parts of the contract that are in no schema file: media types, headers, errors."""
+"""The parts of the contract that are in no schema file: media types, headers, where errors are."""
 
-from collections.abc import Collection, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Collection
+from typing import Any
 
 Document = dict[str, Any]
 
@@ -11,69 +11,6 @@ REQUEST_ID = "X-Request-ID"
 # The page that lists the types of errors, each at its name: see service/docs/.
 TYPES = "/docs/errors#"
 
-
-class Answer(NamedTuple):
-    """An error: its component, its type, when it is answered, and headers beside the request id."""
-
-    name: str
-    type: str
-    description: str
-    headers: tuple[str, ...] = ()
-
-
-INVALID = "InvalidAPIRequest"
-ERRORS: Mapping[int, Answer] = {
-    400: Answer(
-        "MalformedRequest",
-        INVALID,
-        "The body is not well-formed JSON, or the headers tell its length twice.",
-    ),
-    401: Answer(
-        "WrongKey", "InvalidPermissions", "The key is missing or wrong.", ("WWW-Authenticate",)
-    ),
-    404: Answer("RecordNotFound", "RecordNotFound", "There is no such record."),
-    408: Answer(
-        "BodyTooSlow", "RequestTimeout", "The body arrived too slowly; the connection closes."
-    ),
-    409: Answer(
-        "Conflict",
-        "RecordAlreadyExists",
-        "A unique value is taken, or the first request with this key is still running.",
-        ("Retry-After",),
-    ),
-    412: Answer(
-        "PreconditionFailed",
-        "PreconditionFailed",
-        "The present version of the record is not one that the conditions admit.",
-        ("ETag",),
-    ),
-    413: Answer("BodyTooLarge", INVALID, "The body is larger than the service takes."),
-    415: Answer(
-        "InvalidContentType",
-        "InvalidContentType",
-        "The body is of another media type or encoding.",
-    ),
-    422: Answer("InvalidRequest", INVALID, "The body or a parameter is not as its schema says."),
-    429: Answer(
-        "TooManyRequests",
-        "TooManyRequests",
-        "Too many requests come from this address.",
-        ("Retry-After",),
-    ),
-    431: Answer("HeadTooLarge", INVALID, "There are too many header fields, or they are too long."),
-    500: Answer(
-        "InternalError",
-        "InternalError",
-        "Something unforeseen; the log has it under the request id.",
-    ),
-    503: Answer(
-        "Unavailable",
-        "DatabaseError",
-        "The service or its database can't answer now.",
-        ("Retry-After",),
-    ),
-    504: Answer("DeadlineExceeded", "DeadlineExceeded", "The request took too long."),
-}
 FIRST_ERROR = 400
 # What the proxy or the server answers without the application has one form.
 BEFORE_THE_APPLICATION = (429, 431)

@@ -1,5 +1,6 @@
-"""The errors that are answered in the envelope: a status code and one sentence each."""
+"""The errors that are answered in the envelope, each with its rows of the catalogue."""
 
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from types import MappingProxyType
@@ -28,11 +29,31 @@ class Fault:
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of the catalogue: a status of an error, when it is answered, and what a client can do.
+
+    `error_rows` adds what the exception itself says: `type`, `title` and its headers.
+    """
+
+    status: int
+    when: str
+    action: str
+    headers: tuple[str, ...] = ()
+    # The component of OpenAPI; operations answer nothing else.
+    response: str = ""
+    # What nginx says if the error is its own.
+    proxy: str = ""
+    type: str = ""
+    title: str = ""
+
+
 class JSONException(Exception):  # noqa: N818  # Flusk's name, and its clients' `type`.
     """The base: an error with a status code, a sentence and, after a schema, its faults."""
 
     status_code: ClassVar[int] = 500
     headers: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    rows: ClassVar[Sequence[Row]] = ()
 
     def __init__(
         self,
@@ -47,6 +68,11 @@ class JSONException(Exception):  # noqa: N818  # Flusk's name, and its clients' 
         self.faults = faults[:MAX_FAULTS]
         self.code = status_code or self.status_code
         self.response_headers = {**self.headers, **(headers or {})}
+
+    @classmethod
+    def title(cls) -> str:
+        """Return what the error means, in a sentence."""
+        return (inspect.getdoc(cls) or cls.__name__).splitlines()[0].rstrip(".")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the facts of the error, as the envelope holds them."""
@@ -63,45 +89,110 @@ class InvalidAPIRequest(JSONException):
     """The request is malformed, faulty, or asks for what is not there."""
 
     status_code = 400
-
-
-class InvalidPermissions(JSONException):
-    """The key is missing or wrong."""
-
-    status_code = 401
-    headers = {"WWW-Authenticate": "Bearer"}  # noqa: RUF012  # Typed as a read-only Mapping above.
+    rows = (
+        Row(
+            400,
+            "The body is not well-formed JSON, the headers give its length twice, or the head "
+            "is not HTTP/1.1.",
+            "Correct it as the message says.",
+            response="MalformedRequest",
+            proxy="The request is not well-formed HTTP.",
+        ),
+        Row(
+            404,
+            "There is no such URL.",
+            "See `/openapi.json`.",
+            proxy="The requested URL was not found on the server.",
+        ),
+        Row(
+            405,
+            "The URL does not have this method.",
+            "Use a method that `Allow` names.",
+            headers=("Allow",),
+            proxy="The method is not allowed for the requested URL.",
+        ),
+        Row(
+            413,
+            "The body is larger than the service takes.",
+            "Send less, or have `MAX_BODY_BYTES` (for files: `MAX_IMPORT_BYTES`) raised.",
+            response="BodyTooLarge",
+            proxy="The body is larger than the service takes.",
+        ),
+        Row(414, "The URL is too long.", "Send a shorter one.", proxy="The URL is too long."),
+        Row(
+            422,
+            "The body, a parameter or a header is not as its schema says.",
+            "Correct each of `errors`; without it, what the message names.",
+            response="InvalidRequest",
+        ),
+        Row(
+            431,
+            "There are more than 100 header fields, each line of a continued one counted, or "
+            "they are too long.",
+            "Send fewer or shorter ones.",
+            response="HeadTooLarge",
+            proxy="A header is too long.",
+        ),
+    )
 
 
 class RecordNotFound(JSONException):
     """There is no such record."""
 
     status_code = 404
+    rows = (
+        Row(
+            404,
+            "There is no such record.",
+            "Check the `id`; the record may have been deleted.",
+            response="RecordNotFound",
+        ),
+    )
 
 
 class RequestTimeout(JSONException):
     """The body arrived too slowly."""
 
     status_code = 408
-    headers = {"Connection": "close"}  # noqa: RUF012
+    headers = {"Connection": "close"}  # noqa: RUF012  # Typed as a read-only Mapping above.
+    rows = (
+        Row(
+            408,
+            "The body arrived too slowly; the connection closes.",
+            "Send it again.",
+            response="BodyTooSlow",
+        ),
+    )
 
 
 class RecordAlreadyExists(JSONException):
     """A record with such a unique value exists."""
 
     status_code = 409
-
-
-class RequestInProgress(JSONException):
-    """The first request with this key is still running."""
-
-    status_code = 409
-    headers = {"Retry-After": "1"}  # noqa: RUF012
+    rows = (
+        Row(
+            409,
+            "A unique value is taken, or the change conflicts with another record.",
+            "Choose another value.",
+            response="Conflict",
+        ),
+    )
 
 
 class PreconditionFailed(JSONException):
     """The record is not at a version that the conditions admit; `tag` is the entity tag it has."""
 
     status_code = 412
+    rows = (
+        Row(
+            412,
+            "The current version of the record is not one that `If-Match` and `If-None-Match` "
+            "admit.",
+            "Read the record again, then decide.",
+            headers=("ETag",),
+            response="PreconditionFailed",
+        ),
+    )
 
     def __init__(self, message: str = "", *, tag: str | None = None, **options: Any) -> None:
         super().__init__(message, **options)
@@ -113,12 +204,58 @@ class InvalidContentType(JSONException):
     """The body is not of a media type that the route reads."""
 
     status_code = 415
+    rows = (
+        Row(
+            415,
+            "The body has a media type, a charset or an encoding that is not read here.",
+            "Send `Content-Type: application/json`, or another type that the message names.",
+            response="InvalidContentType",
+        ),
+    )
+
+
+class TooManyRequests(JSONException):
+    """Too many requests come from one client."""
+
+    # Nothing raises it: nginx counts requests, and answers by itself.
+    status_code = 429
+    headers = {"Retry-After": "1"}  # noqa: RUF012
+    rows = (
+        Row(
+            429,
+            "Too many requests come from this address.",
+            "Try again after `Retry-After` seconds.",
+            response="TooManyRequests",
+            proxy="There are too many requests from this address. Try again shortly.",
+        ),
+    )
 
 
 class InternalError(JSONException):
     """Something unforeseen: the log has it under the request id."""
 
     status_code = 500
+    rows = (
+        Row(
+            500,
+            "Something unforeseen happened.",
+            "Tell the operator the request id: the log has the cause under it.",
+            response="InternalError",
+            proxy="An unexpected error happened.",
+        ),
+        Row(
+            501,
+            "The transfer encoding is not supported.",
+            "Send a `Content-Length`, or `Transfer-Encoding: chunked`.",
+            proxy="The transfer encoding is not supported.",
+        ),
+        Row(
+            505,
+            "The version of HTTP is not supported.",
+            "Use HTTP/1.1.",
+            proxy="The version of HTTP is not supported.",
+        ),
+    )
 
 
 class DatabaseError(JSONException):
@@ -126,6 +263,15 @@ class DatabaseError(JSONException):
 
     status_code = 503
     headers = {"Retry-After": "1"}  # noqa: RUF012
+    rows = (
+        Row(
+            503,
+            "The database is down, refuses, or takes no changes at the moment. A change may "
+            "have been stored if the connection broke right after the commit.",
+            "Read the record; if the change is missing, try again after `Retry-After` seconds.",
+            response="Unavailable",
+        ),
+    )
 
     def __init__(self, message: str = "", *, reason: str | None = None, **options: Any) -> None:
         super().__init__(message, **options)
@@ -137,12 +283,32 @@ class Unavailable(JSONException):
 
     status_code = 503
     headers = {"Retry-After": "1"}  # noqa: RUF012
+    rows = (
+        Row(
+            503,
+            "There is no capacity at this moment: too many connections, requests in progress, "
+            "unfinished bodies (`MAX_BODIES_BYTES`) or imports; all database connections for such "
+            "requests are in use, or another transaction holds a lock that a write needs.",
+            "Try again after `Retry-After` seconds.",
+            response="Unavailable",
+            proxy="The service can't take the request at the moment. Try again shortly.",
+        ),
+    )
 
 
 class DeadlineExceeded(JSONException):
     """The request or one of its statements took too long."""
 
     status_code = 504
+    rows = (
+        Row(
+            504,
+            "It took too long. A change may have been stored if the deadline cut off its commit.",
+            "Read the record, then decide whether to send the change again.",
+            response="DeadlineExceeded",
+            proxy="The service did not answer in time.",
+        ),
+    )
 
 
 def cause_of(error: BaseException) -> str:

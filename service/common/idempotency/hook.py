@@ -11,7 +11,7 @@ from quart.wrappers import Response
 
 from service import limits
 from service.common.contract import Payload, StreamedPayload
-from service.common.errors import Fault, InvalidAPIRequest, RequestInProgress
+from service.common.errors import Fault, InvalidAPIRequest, JSONException, Row
 from service.common.idempotency import backend
 from service.common.idempotency.payloads import IdempotencyKeyHeader
 from service.common.middleware import session
@@ -20,6 +20,21 @@ from service.common.web import answer, current_request, in_time
 CREATED = 201
 HEADERS = ("Content-Type", "ETag", "Location")
 IN_PROGRESS = "The first request with this key is still running: try again soon."
+
+
+class RequestInProgress(JSONException):
+    """The first request with this key is still running."""
+
+    status_code = 409
+    headers = {"Retry-After": "1"}  # noqa: RUF012
+    rows = (
+        Row(
+            409,
+            "The first request with this `Idempotency-Key` is still running.",
+            "Try again after `Retry-After` seconds.",
+            response="Conflict",
+        ),
+    )
 
 
 def register(app: Quart) -> None:

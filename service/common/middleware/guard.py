@@ -6,7 +6,7 @@ from pydantic import SecretStr
 from quart import Quart
 from werkzeug.datastructures import Headers
 
-from service.common.errors import InvalidPermissions
+from service.common.errors import JSONException, Row
 from service.common.web import current_request
 
 PUBLIC_PATHS = frozenset(
@@ -24,6 +24,21 @@ PUBLIC_PATHS = frozenset(
         "/docs/swagger-ui.css",
     }
 )
+
+
+class InvalidPermissions(JSONException):
+    """The key is missing or wrong."""
+
+    status_code = 401
+    headers = {"WWW-Authenticate": "Bearer"}  # noqa: RUF012
+    rows = (
+        Row(
+            401,
+            "The key is missing or wrong.",
+            "Send `Authorization: Bearer KEY` or `X-API-Key: KEY`.",
+            response="WrongKey",
+        ),
+    )
 
 
 def register(app: Quart, key: SecretStr | None) -> None:

@@ -1,6 +1,5 @@
 """Problem details (RFC 9457), for clients whose `Accept` prefers them to the envelope."""
 
-import inspect
 from typing import Any
 from urllib.parse import quote
 
@@ -29,15 +28,10 @@ def problem_of(exception: JSONException, facts: dict[str, Any]) -> tuple[dict[st
     instance = quote(request.scope["raw_path"], safe="/%~:@!$&'()*+,;=")
     problem = {
         "type": f"{public_path(TYPES)}{facts['type']}",
-        "title": title_of(type(exception)),
+        "title": exception.title(),
         "status": facts["code"],
         "detail": str(exception),
         "instance": public_path(instance) if instance.startswith("/") else instance,
     }
     shared = {name: facts[name] for name in ("errors", "request_id") if name in facts}
     return problem | shared, PROBLEM
-
-
-def title_of(kind: type[JSONException]) -> str:
-    """Return the title of a type of errors."""
-    return (inspect.getdoc(kind) or kind.__name__).splitlines()[0].rstrip(".")

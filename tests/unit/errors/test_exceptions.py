@@ -7,8 +7,10 @@ import pytest
 
 from service.common.contract.validation import load_schemas
 from service.common.errors.exceptions import Fault, JSONException, cut
+from service.common.idempotency.hook import RequestInProgress
+from service.common.middleware.guard import InvalidPermissions
 
-# Name, status and headers of every error that the service raises.
+# Name, status and headers of every error.
 ERRORS: dict[str, tuple[int, dict[str, str]]] = {
     "InvalidAPIRequest": (400, {}),
     "InvalidPermissions": (401, {"WWW-Authenticate": "Bearer"}),
@@ -18,6 +20,7 @@ ERRORS: dict[str, tuple[int, dict[str, str]]] = {
     "RequestInProgress": (409, {"Retry-After": "1"}),
     "PreconditionFailed": (412, {}),
     "InvalidContentType": (415, {}),
+    "TooManyRequests": (429, {"Retry-After": "1"}),
     "InternalError": (500, {}),
     "DatabaseError": (503, {"Retry-After": "1"}),
     "Unavailable": (503, {"Retry-After": "1"}),
@@ -29,6 +32,8 @@ FAULT = Fault("/name", "minLength", "'f' is too short")
 
 def test_the_table_has_every_exception() -> None:
     assert set(ERRORS) == set(CLASSES)
+    # Features have theirs.
+    assert {InvalidPermissions, RequestInProgress} <= set(CLASSES.values())
 
 
 @pytest.mark.parametrize("name", ERRORS)

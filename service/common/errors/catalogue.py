@@ -1,0 +1,31 @@
+"""The catalogue of errors: every status and type that the service, or nginx before it, answers."""
+
+from dataclasses import replace
+from itertools import groupby
+from operator import attrgetter
+
+from service.common.errors.exceptions import JSONException, Row
+
+
+def error_rows() -> list[Row]:
+    """Return the rows by status and type, of the exceptions in all modules that are imported.
+
+    So a feature that is not part of the application has none.
+    """
+    rows = (
+        replace(
+            row,
+            headers=(*kind.headers, *row.headers),
+            type=kind.__name__,
+            title=kind.title(),
+        )
+        for kind in JSONException.__subclasses__()
+        for row in kind.rows
+    )
+    return sorted(rows, key=attrgetter("status", "type"))
+
+
+def rows_by_type() -> dict[str, list[Row]]:
+    """Return the rows of each type, by its name."""
+    by_type = attrgetter("type")
+    return {name: [*rows] for name, rows in groupby(sorted(error_rows(), key=by_type), by_type)}
