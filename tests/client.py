@@ -1,19 +1,24 @@
 """A client that sends `Content-Length`, as every client does, and checks every answer."""
 
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import httpx
 import orjson
 from quart.testing import QuartClient
 from quart.wrappers import Response
 
-from tests.contract import check
+from tests.contract import Document, check
 
 MISSING = object()
 
 
 class Client(QuartClient):
-    """Quart's client, with the length of each body; its own sends none."""
+    """Quart's client, with the length of each body; its own sends none.
+
+    `contract` is what answers are held against (None: the published contract).
+    """
+
+    contract: ClassVar[Document | None] = None
 
     async def open(self, path: str, *, json: Any = MISSING, **options: Any) -> Response:
         """Send a request and return its answer."""
@@ -28,5 +33,5 @@ class Client(QuartClient):
         # The server drops the body of an answer to HEAD, and there is none here.
         body = b"" if method == "HEAD" else cast("bytes", await response.get_data())
         answered = httpx.Headers(response.headers.to_wsgi_list())
-        check(method, target, response.status_code, answered, body)
+        check(method, target, response.status_code, answered, body, self.contract)
         return response

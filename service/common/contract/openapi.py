@@ -24,12 +24,11 @@ from service.common.contract.parts import (
     Document,
     header_references,
 )
-from service.common.contract.validation import BASE, load_schemas
+from service.common.contract.validation import BASE, Schema
 
 
-def components() -> Document:
+def components(files: Mapping[str, Schema]) -> Document:
     """Return the schema files, and what all operations refer to."""
-    files = load_schemas()
     titles = {BASE + name: file.document["title"] for name, file in files.items()}
     return {
         "schemas": {

@@ -10,17 +10,18 @@ from functools import cache, lru_cache
 from itertools import islice
 from typing import Any, cast
 
-from quart import Quart, current_app
+from quart import current_app
 from quart_schema.validation import QUART_SCHEMA_HEADERS_ATTRIBUTE as HEADERS
 from quart_schema.validation import QUART_SCHEMA_QUERYSTRING_ATTRIBUTE as QUERY
 from quart_schema.validation import QUART_SCHEMA_REQUEST_ATTRIBUTE as REQUEST
 from werkzeug.datastructures import Headers
 
 from service.common.contract.parsing import parse_json, parse_query, text_faults
-from service.common.contract.validation import Payload, load_schemas
+from service.common.contract.validation import DIRECTORY, Payload
 from service.common.errors import MAX_NAMES, Fault, InvalidAPIRequest, quote
 from service.common.middleware.admission import admit, lent
 from service.common.middleware.guard import PUBLIC_PATHS
+from service.common.web.app import App
 from service.common.web.body_limits import body_size, take_body
 from service.common.web.request import current_request
 
@@ -30,9 +31,9 @@ SHORT = 100
 LARGE = 1 << 14
 
 
-def register(app: Quart) -> None:
+def register(app: App) -> None:
     """Compile the schema files, and check every request against what its view declares."""
-    load_schemas()
+    app.add_schemas(DIRECTORY)
     app.extensions["large_body"] = asyncio.Lock()
     app.before_request(check_schemas)
 

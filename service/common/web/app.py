@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import Callable
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from quart import Quart, g
 from quart.wrappers.base import BaseRequestWebsocket
 from werkzeug.routing import MapAdapter
 
+from service.common.contract.validation import Schema, load_schemas
 from service.common.database.sqlstates import is_stale_plan
 from service.common.web import json_exceptions
 from service.common.web.body_budget import Budget
@@ -47,7 +49,13 @@ class App(Quart):
         self.body_budget = Budget(settings.max_bodies_bytes)
         # Media types of bodies that are read as they arrive, and their limits in bytes.
         self.streamed_bodies: dict[str, int] = {}
+        # The schema files that are published, by their paths.
+        self.schemas: dict[str, Schema] = {}
         self._coroutine_of = lru_cache(super().ensure_async)
+
+    def add_schemas(self, directory: Path) -> None:
+        """Publish the schema files of a folder. Raises SchemaError."""
+        self.schemas |= load_schemas(directory)
 
     async def asgi_app(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer what the server received; `OneTaskConnection` makes the request of it."""
