@@ -38,7 +38,8 @@ ERRORS: Mapping[int, Answer] = {
     409: Answer(
         "Conflict",
         "RecordAlreadyExists",
-        "A unique value is taken, or the first request with this key is still running.",
+        "A unique value is taken, a rule does not allow the change, or the first request with this "
+        "key is still running.",
         ("Retry-After",),
     ),
     412: Answer(

@@ -91,6 +91,12 @@ class RecordAlreadyExists(JSONException):
     status_code = 409
 
 
+class Conflict(JSONException):
+    """The present state of the record does not allow the change."""
+
+    status_code = 409
+
+
 class RequestInProgress(JSONException):
     """The first request with this key is still running."""
 
