@@ -39,7 +39,7 @@ class StagedLines:
     column beside `id` that is unique.
     """
 
-    def __init__(self, session: AsyncSession, resource: Resource) -> None:
+    def __init__(self, session: AsyncSession, resource: Resource[Any]) -> None:
         self._session = session
         self._model = resource.model
         if len(resource.unique) != 1:

@@ -31,7 +31,7 @@ SESSION = cast("AsyncSession", object())
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
-class FakeBackend(Resource):
+class FakeBackend(Resource[Foss]):
     """The statements of a resource over a dict, one e-mail to a record."""
 
     def __init__(self) -> None:
