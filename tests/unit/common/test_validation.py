@@ -12,8 +12,8 @@ import pytest
 from pydantic import ValidationError
 
 from service.common.contract.validation import (
-    DIRECTORY,
     BASE,
+    DIRECTORY,
     Payload,
     Schema,
     SchemaError,
