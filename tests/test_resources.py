@@ -59,7 +59,7 @@ def files_of(model: type[Base], directory: Path, *titles: str) -> dict[str, Docu
 
 def missing_indexes(resource: Resource[Any], query: Document) -> Iterator[str]:
     """Yield the columns that clients sort, filter or search by and no index has, with an index."""
-    model = resource.model
+    model: type[Base] = resource.model
     properties = query["properties"]
     tree = '{} by `{}` needs Index(None, "{}", "id")'
     sorts = [key for key in properties["sort"]["items"]["enum"] if not key.startswith("-")]
@@ -84,7 +84,7 @@ def indexes_of(model: type[Base]) -> set[Index]:
 
 def has_trigrams(index: Index, name: str) -> bool:
     options = index.dialect_options["postgresql"]
-    return options["using"] == "gin" and options["ops"].get(name) == "gin_trgm_ops"
+    return (options["using"], options["ops"].get(name)) == ("gin", "gin_trgm_ops")
 
 
 def wrong_lengths(model: type[Base], files: Mapping[str, Document]) -> Iterator[str]:
@@ -210,8 +210,8 @@ def test_a_missing_index_would_be_named() -> None:
             "code",
             {"minLength": 3},
             (
-                "`code` has 3 characters or more, ck_bounded_code and the type of bounded.code 3 to 8 "
-                "characters"
+                "`code` has 3 characters or more, ck_bounded_code and the type of bounded.code 3 to "
+                "8 characters"
             ),
         ),
         (
@@ -225,8 +225,8 @@ def test_a_missing_index_would_be_named() -> None:
             "title",
             {"minLength": 1, "maxLength": 50},
             (
-                "`title` has 1 to 50 characters, bare.title without a CHECK constraint 0 characters or "
-                "more"
+                "`title` has 1 to 50 characters, bare.title without a CHECK constraint 0 characters "
+                "or more"
             ),
         ),
         (Bounded, "title", {"minLength": 2, "maxLength": 50}, None),

@@ -43,7 +43,7 @@ class StagedLines:
     def __init__(self, session: AsyncSession, resource: Resource[Any]) -> None:
         self._session = session
         self._resource = resource
-        self._model = resource.model
+        self._model: type[Base] = resource.model
         # The unique columns that the lines have.
         self._unique: tuple[str, ...] = ()
         self._table: Table | None = None
