@@ -210,8 +210,8 @@ def test_a_missing_index_would_be_named() -> None:
             "code",
             {"minLength": 3},
             (
-                "`code` has 3 characters or more, ck_bounded_code and the type of bounded.code 3 to "
-                "8 characters"
+                "`code` has 3 characters or more, ck_bounded_code and the type of bounded.code 3 "
+                "to 8 characters"
             ),
         ),
         (
@@ -225,8 +225,8 @@ def test_a_missing_index_would_be_named() -> None:
             "title",
             {"minLength": 1, "maxLength": 50},
             (
-                "`title` has 1 to 50 characters, bare.title without a CHECK constraint 0 characters "
-                "or more"
+                "`title` has 1 to 50 characters, bare.title without a CHECK constraint 0 "
+                "characters or more"
             ),
         ),
         (Bounded, "title", {"minLength": 2, "maxLength": 50}, None),

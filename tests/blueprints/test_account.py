@@ -1,6 +1,7 @@
 """Rules that read typed, locked records, and answer with what PostgreSQL wrote."""
 
 import asyncio
+import inspect
 from collections import Counter
 from typing import Any
 
@@ -14,6 +15,8 @@ from service.common.middleware.unit_of_work import reader, single_write
 from service.common.resource.entity_tags import Versions
 from service.common.resource.records import Lock
 from service.common.web.app import App
+from service.settings import ROOT
+from tests.blueprints.account import domain
 from tests.blueprints.account.backend import ACCOUNT
 from tests.blueprints.account.models import Account
 from tests.client import Client
@@ -251,6 +254,13 @@ async def test_a_rule_reads_in_a_transaction_or_fails(client: Client, app: App) 
             await ACCOUNT.record(reader(), number)  # type: ignore[arg-type]
         with pytest.raises(TypeError, match=r"ask for `session\(\)`"):
             await ACCOUNT.record(single_write(), number, lock=Lock.UPDATE)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("function", [domain.update_account, domain.transfer])
+def test_the_documentation_quotes_the_rules(function: Any) -> None:
+    documentation = (ROOT / "docs" / "blueprint.md").read_text(encoding="utf-8")
+
+    assert f"```python\n{inspect.getsource(function)}```\n" in documentation
 
 
 async def test_the_contract_has_the_blueprint_beside_the_service(app: App) -> None:
