@@ -1,6 +1,6 @@
 """A client that sends `Content-Length`, as every client does, and checks every answer."""
 
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import httpx
 import orjson
@@ -8,14 +8,18 @@ from quart.testing import QuartClient
 from quart.wrappers import Response
 
 from service.common.web import App
-from tests.contract import check
+from tests.contract import Document, check
 
 MISSING = object()
 
 
 class Client(QuartClient):
-    """Quart's client, which sends the length of each body; the original sends none."""
+    """Quart's client, which sends the length of each body; the original sends none.
 
+    `contract` is what responses are validated against (None: the published contract).
+    """
+
+    contract: ClassVar[Document | None] = None
     app: App
 
     async def open(self, path: str, *, json: Any = MISSING, **options: Any) -> Response:
@@ -31,5 +35,5 @@ class Client(QuartClient):
         # The server drops the body of an answer to HEAD, and there is none here.
         body = b"" if method == "HEAD" else cast("bytes", await response.get_data())
         answered = httpx.Headers(response.headers.to_wsgi_list())
-        check(method, target, response.status_code, answered, body)
+        check(method, target, response.status_code, answered, body, self.contract)
         return response

@@ -1,4 +1,7 @@
-"""Every answer that a test gets, held against the published contract (docs/openapi.json)."""
+"""Every answer that a test gets, held against the published contract (docs/openapi.json).
+
+An application of the tests, with other blueprints, has another contract.
+"""
 
 import json
 import re
@@ -35,13 +38,16 @@ TARGET = re.compile(rb"([A-Z]+) (/[^ ?#]*)[^ ]* HTTP/1\.1\r\n")
 ELSEWHERE = "elsewhere.example"
 # Lines, and how each ends.
 LINES = {"application/x-ndjson": b"\n", "text/csv": b"\r\n"}
+Document = dict[str, Any]
 UNDESCRIBED = {"Error": "application/json", "Problem": "application/problem+json"}
+# By the contract, which is kept as long as the run, and the text of a schema.
+_validators: dict[tuple[int, str], Draft202012Validator] = {}
 
 
 @cache
-def document() -> dict[str, Any]:
+def document() -> Document:
     """Return the contract that is committed; another test holds it against the code."""
-    found: dict[str, Any] = json.loads((ROOT / "docs" / "openapi.json").read_bytes())
+    found: Document = json.loads((ROOT / "docs" / "openapi.json").read_bytes())
     return found
 
 
@@ -60,18 +66,26 @@ def check_type(status: int, kind: str) -> None:
     got.add((status, kind))
 
 
-def check(method: str, path: str, status: int, headers: Mapping[str, str], body: bytes) -> None:
+def check(
+    method: str,
+    path: str,
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    contract: Document | None = None,
+) -> None:
     """Fail where an answer is not one that the contract describes."""
+    contract = contract or document()
     what = f"{method} {path}: {status}"
-    operation = _operation("GET" if method == "HEAD" else method, path)
+    operation = _operation(contract, "GET" if method == "HEAD" else method, path)
     if operation is None:
         _check_beside(what, method, path, status, headers, body)
         return
     answer = operation["responses"].get(str(status))
     assert answer is not None, f"{what} is not in the contract"
-    answer = _resolve(answer)
+    answer = _resolve(contract, answer)
     for name, header in answer.get("headers", {}).items():
-        _check_header(what, name, _resolve(header), headers.get(name))
+        _check_header(contract, what, name, _resolve(contract, header), headers.get(name))
     unknown = {name.title() for name in headers} - {
         *ALWAYS,
         *(name.title() for name in answer.get("headers", {})),
@@ -88,7 +102,7 @@ def check(method: str, path: str, status: int, headers: Mapping[str, str], body:
     if media_type in LINES:
         assert body == b"" or body.endswith(LINES[media_type]), f"{what} ends within a line"
     value = body.decode() if media_type in LINES else json.loads(body)
-    _check_value(what, content[media_type]["schema"], value)
+    _check_value(contract, what, content[media_type]["schema"], value)
     if status >= FIRST_ERROR:
         _check_facts(what, status, headers, value)
 
@@ -158,7 +172,7 @@ def _check_beside(
     media_type = headers["Content-Type"]
     [title] = [name for name, known in UNDESCRIBED.items() if known == media_type]
     value = json.loads(body)
-    _check_value(what, {"$ref": f"#/components/schemas/{title}"}, value)
+    _check_value(document(), what, {"$ref": f"#/components/schemas/{title}"}, value)
     _check_facts(what, status, headers, value)
 
 
@@ -170,36 +184,36 @@ def _check_facts(what: str, status: int, headers: Mapping[str, str], body: Any) 
     check_type(status, facts["type"].rpartition("#")[2])
 
 
-def _operation(method: str, path: str) -> dict[str, Any] | None:
-    for template, operations in document()["paths"].items():
+def _operation(contract: Document, method: str, path: str) -> Document | None:
+    for template, operations in contract["paths"].items():
         if re.fullmatch(template.replace("{id}", "(0|[1-9][0-9]*)"), path):
-            found: dict[str, Any] | None = operations.get(method.lower())
+            found: Document | None = operations.get(method.lower())
             return found
     return None
 
 
-def _resolve(part: dict[str, Any]) -> dict[str, Any]:
+def _resolve(contract: Document, part: Document) -> Document:
     if "$ref" not in part:
         return part
-    target: Any = document()
+    target = contract
     for name in part["$ref"].removeprefix("#/").split("/"):
         target = target[name]
-    return _resolve(target)
+    return _resolve(contract, target)
 
 
-def _check_header(what: str, name: str, header: dict[str, Any], value: str | None) -> None:
+def _check_header(
+    contract: Document, what: str, name: str, header: Document, value: str | None
+) -> None:
     if value is None:
         assert not header.get("required"), f"{what} has no {name}"
         return
-    _check_value(f"{what}, {name}", header["schema"], value)
+    _check_value(contract, f"{what}, {name}", header["schema"], value)
 
 
-def _check_value(what: str, schema: dict[str, Any], value: object) -> None:
-    faults = [error.message for error in _validator(json.dumps(schema)).iter_errors(value)]
+def _check_value(contract: Document, what: str, schema: Document, value: object) -> None:
+    key = (id(contract), json.dumps(schema))
+    if key not in _validators:
+        whole = {**schema, "components": contract["components"]}
+        _validators[key] = Draft202012Validator(whole, validate_formats=True)
+    faults = [error.message for error in _validators[key].iter_errors(value)]
     assert not faults, f"{what}: {faults}"
-
-
-@cache
-def _validator(schema: str) -> Draft202012Validator:
-    whole = {**json.loads(schema), "components": document()["components"]}
-    return Draft202012Validator(whole, validate_formats=True)

@@ -94,7 +94,7 @@ class Csv:
 
 
 def stream_records(
-    session: AsyncSession, resource: Resource, query: ListQuery, form: LineForm
+    session: AsyncSession, resource: Resource[Any], query: ListQuery, form: LineForm
 ) -> AsyncIterator[str]:
     """Yield the lines of every record, or of `limit` records, many at a time.
 
@@ -105,7 +105,7 @@ def stream_records(
 
 
 async def _stream(
-    session: AsyncSession, resource: Resource, selection: Selection, form: LineForm
+    session: AsyncSession, resource: Resource[Any], selection: Selection, form: LineForm
 ) -> AsyncIterator[str]:
     model = resource.model
     conditions = await resource.conditions(session, selection.filters)

@@ -1,7 +1,7 @@
 """Inserting many records by COPY through a temporary table."""
 
 from collections.abc import Mapping, Sequence
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
@@ -12,6 +12,7 @@ from sqlalchemy import (
     Table,
     bindparam,
     exists,
+    false,
     func,
     literal,
     or_,
@@ -21,7 +22,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from service.common.database import Base, waiting_for
+from service.common.database import CONFLICT, Base, waiting_for
 from service.common.errors import MAX_FAULTS, Fault
 from service.common.resource import Resource
 
@@ -34,25 +35,22 @@ FIRST, LAST = "first", "last"
 class StagedLines:
     """Records in a temporary table, from where they are inserted into the model's table.
 
-    Until then they lock nothing, and slow down no reads. The model must have exactly one unique
-    column in addition to `id`.
+    Until then they lock nothing, and slow down no reads.
     """
 
-    def __init__(self, session: AsyncSession, resource: Resource) -> None:
+    def __init__(self, session: AsyncSession, resource: Resource[Any]) -> None:
         self._session = session
-        self._model = resource.model
-        if len(resource.unique) != 1:
-            raise RuntimeError(
-                f"{self._model.__name__} needs exactly one unique column for imports."
-            )
-        [self._unique] = resource.unique
-        self._taken = partial(resource.taken, self._unique)
+        self._resource = resource
+        self._model: type[Base] = resource.model
+        # The unique columns that the lines have.
+        self._unique: tuple[str, ...] = ()
         self._table: Table | None = None
 
     async def stage(self, rows: Sequence[tuple[int, Mapping[str, Any]]]) -> None:
         """Add records, each with its line number; all have the same columns."""
         names = tuple(rows[0][1])
         if self._table is None:
+            self._unique = tuple(name for name in self._resource.unique if name in names)
             self._table = _temporary(self._model, names, self._unique)
             await self._session.execute(CreateTable(self._table))
             for index in self._table.indexes:
@@ -66,29 +64,44 @@ class StagedLines:
             )
 
     async def check(self, first: int, last: int) -> list[Fault]:
-        """Return the first 100 faults of these lines: values of other records or earlier lines."""
-        return await self._faults(_taken(self._model, self._table, self._unique), first, last)
+        """Return the first 100 faults by column: values of other records or earlier lines."""
+        faults = []
+        for name in self._unique:
+            statement = _taken(self._model, self._table, name)
+            found = await self._session.execute(statement, {FIRST: first, LAST: last})
+            faults += [self._fault(line, name, value) for line, value in found]
+        return faults
 
     async def insert(self, first: int, last: int) -> list[Fault]:
         """Store the records of these lines, except those whose value was taken meanwhile.
 
         Return the first 100 faults for the latter.
         """
-        return await self._faults(_insert(self._model, self._table, self._unique), first, last)
-
-    async def _faults(self, statement: Select[Any], first: int, last: int) -> list[Fault]:
+        statement = _insert(self._model, self._table, self._unique)
         found = await self._session.execute(statement, {FIRST: first, LAST: last})
-        pointer = f"/{self._unique}"
-        return [Fault(pointer, "uniqueItems", self._taken(value), line) for line, value in found]
+        return [await self._conflict(line, values) for line, *values in found]
+
+    async def _conflict(self, line: int, values: Sequence[Any]) -> Fault:
+        """Return why a line was not stored."""
+        names = self._unique
+        for name, value in zip(names, values, strict=True):
+            column = getattr(self._model, name)
+            is_taken = select(exists().where(column == value))
+            if len(names) == 1 or await self._session.scalar(is_taken):
+                return self._fault(line, name, value)
+        return Fault("", "uniqueItems", CONFLICT, line)
+
+    def _fault(self, line: int, name: str, value: Any) -> Fault:
+        return Fault(f"/{name}", "uniqueItems", self._resource.taken(name, value), line)
 
 
 @cache
-def _temporary(model: type[Base], names: tuple[str, ...], unique: str) -> Table:
+def _temporary(model: type[Base], names: tuple[str, ...], unique: tuple[str, ...]) -> Table:
     return Table(
         f"{model.__tablename__}_lines",
         MetaData(),
         Column(LINE, BigInteger, primary_key=True, autoincrement=False),
-        *(Column(name, getattr(model, name).type, index=name == unique) for name in names),
+        *(Column(name, getattr(model, name).type, index=name in unique) for name in names),
         prefixes=["TEMPORARY"],
         postgresql_on_commit="DROP",
     )
@@ -109,33 +122,38 @@ def _taken(model: type[Base], table: Table, unique: str) -> Select[Any]:
 
 
 @cache
-def _insert(model: type[Base], table: Table, unique: str) -> Select[Any]:
+def _insert(model: type[Base], table: Table, unique: tuple[str, ...]) -> Select[Any]:
     """Return the statement that stores lines, and finds those that were not stored."""
-    line, value = table.columns[LINE], table.columns[unique]
+    line = table.columns[LINE]
+    values = [table.columns[name] for name in unique]
     columns = [column for column in table.columns if column is not line]
     some = _between(line)
-    stored = (
-        insert(model)
-        .from_select(
-            [column.name for column in columns], select(*columns).where(some).order_by(line)
-        )
-        .on_conflict_do_nothing(index_elements=[unique])
-        .returning(getattr(model, unique))
-        .cte("stored")
+    statement = insert(model).from_select(
+        [column.name for column in columns], select(*columns).where(some).order_by(line)
     )
+    if not unique:
+        # No line is left out: whatever conflicts is an error of the statement.
+        return select(statement.returning(literal(0)).cte("stored")).where(false())
+    # With several, each of them may conflict.
+    statement = statement.on_conflict_do_nothing(
+        index_elements=unique if len(unique) == 1 else None
+    )
+    stored = statement.returning(*(getattr(model, name) for name in unique)).cte("stored")
     # A stored record is line 0 here, before the line that it comes from. A join would depend on
     # statistics, which PostgreSQL lacks for a temporary table.
     both = (
-        select(line, value)
-        .where(some)
-        .union_all(select(literal(0, BigInteger), stored.columns[unique]))
+        select(line, *values)
+        # A line without any of the values conflicts with nothing, and is like others.
+        .where(some, or_(*(value.is_not(None) for value in values)))
+        .union_all(select(literal(0, BigInteger), *stored.columns))
         .subquery()
         .columns
     )
-    previous = func.lag(both[LINE]).over(partition_by=both[unique], order_by=both[LINE])
-    found = select(both[LINE], both[unique], previous.label("previous")).subquery().columns
+    keys = [both[name] for name in unique]
+    previous = func.lag(both[LINE]).over(partition_by=keys, order_by=both[LINE])
+    found = select(both[LINE], *keys, previous.label("previous")).subquery().columns
     return (
-        select(found[LINE], found[unique])
+        select(found[LINE], *(found[name] for name in unique))
         .where(found[LINE] > 0, found["previous"].is_distinct_from(0))
         .order_by(found[LINE])
         .limit(MAX_FAULTS)

@@ -10,9 +10,16 @@ from service.common.contract.parsing import (
 )
 from service.common.contract.parts import JSON, PROBLEM, REQUEST_ID, TYPES, Document
 from service.common.contract.payloads import Error, Message
-from service.common.contract.validation import Payload, SchemaError, StreamedPayload, load_schemas
+from service.common.contract.validation import (
+    DIRECTORY,
+    Payload,
+    SchemaError,
+    StreamedPayload,
+    load_schemas,
+)
 
 __all__ = [
+    "DIRECTORY",
     "JSON",
     "MORE_CONTENT",
     "PROBLEM",

@@ -24,13 +24,12 @@ from service.common.contract.parts import (
     Document,
     header_references,
 )
-from service.common.contract.validation import BASE, load_schemas
+from service.common.contract.validation import BASE, Schema
 from service.common.errors import Row, error_rows, rows_by_type
 
 
-def components() -> Document:
+def components(files: Mapping[str, Schema]) -> Document:
     """Return the components: the schema files and what all operations refer to."""
-    files = load_schemas()
     titles = {BASE + name: file.document["title"] for name, file in files.items()}
     schemas = {file.document["title"]: _component(file.document, titles) for file in files.values()}
     types = rows_by_type()

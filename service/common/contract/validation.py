@@ -142,13 +142,21 @@ class Payload(BaseModel):
     """A frozen value that a schema file describes, checks and documents.
 
     class CreateFoss(Payload, schema="foss/create_foss.json"): ...
+
+    `directory` is where the file is, if not in `schemas/`: such a folder is also added to the
+    application, by `App.add_schemas`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    schema_directory: ClassVar[Path] = DIRECTORY
     schema_file: ClassVar[str]
 
-    def __init_subclass__(cls, *, schema: str | None = None, **kwargs: Any) -> None:
+    def __init_subclass__(
+        cls, *, schema: str | None = None, directory: Path | None = None, **kwargs: Any
+    ) -> None:
         super().__init_subclass__(**kwargs)
+        if directory is not None:
+            cls.schema_directory = directory
         # A class without a schema is a base class.
         if schema is not None:
             cls.schema_file = schema
@@ -163,7 +171,7 @@ class Payload(BaseModel):
     @classmethod
     def contract(cls) -> Schema:
         """Return the schema file, compiled."""
-        return load_schemas()[cls.schema_file]
+        return load_schemas(cls.schema_directory)[cls.schema_file]
 
     async def fingerprint(self) -> bytes:
         """Return a hash of the values, which does not depend on how they were written."""

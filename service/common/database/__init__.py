@@ -20,6 +20,7 @@ from service.common.database.models import MAX_BIGINT, Base, RecordColumns
 from service.common.database.revisions import known_revisions
 from service.common.database.serializers import select_fields, serialize
 from service.common.database.sqlstates import (
+    CONFLICT,
     READ_ONLY_STATE,
     constraint_of,
     is_stale_plan,
@@ -32,6 +33,7 @@ from service.common.database.waits import waiting_for
 __all__ = [
     "BYTES_FOR_OTHERS",
     "COMMAND_GRACE_SECONDS",
+    "CONFLICT",
     "MAX_BIGINT",
     "READ_ONLY_STATE",
     "SECOND_WRITE",

@@ -3,6 +3,7 @@
 from service.common.errors.catalogue import error_rows, rows_by_type
 from service.common.errors.exceptions import (
     MAX_FAULTS,
+    Conflict,
     DatabaseError,
     DeadlineExceeded,
     Fault,
@@ -37,6 +38,7 @@ __all__ = [
     "MAX_NAMES",
     "PLAIN",
     "VALUE",
+    "Conflict",
     "DatabaseError",
     "DeadlineExceeded",
     "Fault",

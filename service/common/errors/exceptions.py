@@ -179,6 +179,20 @@ class RecordAlreadyExists(JSONException):
     )
 
 
+class Conflict(JSONException):
+    """The current state of the record does not allow the change."""
+
+    status_code = 409
+    rows = (
+        Row(
+            409,
+            "A rule does not allow the change in the current state of the record.",
+            "Do what the message says.",
+            response="Conflict",
+        ),
+    )
+
+
 class PreconditionFailed(JSONException):
     """The record is not at a version that the conditions admit; `tag` is the entity tag it has."""
 

@@ -4,7 +4,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from quart import Quart
 from quart_schema import Info, OpenAPIProvider, QuartSchema
@@ -14,7 +14,7 @@ from service.common.contract import JSON, REQUEST_ID, add_content
 from service.common.contract import openapi as contract
 from service.common.middleware.content_type import MERGE_PATCH
 from service.common.middleware.guard import PUBLIC_PATHS
-from service.common.web import RecordId
+from service.common.web import App, RecordId
 
 # A view declares with classes of `Payload`; quart-schema's own type is wider.
 Model = Any
@@ -66,7 +66,7 @@ class Provider(OpenAPIProvider):
     def _document(self) -> dict[str, Any]:
         document = super().schema()
         document["paths"] = dict(sorted(document["paths"].items()))
-        document["components"] |= contract.components()
+        document["components"] |= contract.components(cast("App", self._app).schemas)
         document["tags"] = list(self._tags(document["paths"]))
         # Relative to the document's URL, and so below any prefix.
         document["servers"] = [{"url": "."}]

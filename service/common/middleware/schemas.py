@@ -11,17 +11,17 @@ from inspect import signature
 from itertools import islice
 from typing import Any, cast
 
-from quart import Quart, current_app
+from quart import current_app
 from quart_schema.validation import QUART_SCHEMA_HEADERS_ATTRIBUTE as HEADERS
 from quart_schema.validation import QUART_SCHEMA_QUERYSTRING_ATTRIBUTE as QUERY
 from quart_schema.validation import QUART_SCHEMA_REQUEST_ATTRIBUTE as REQUEST
 from werkzeug.datastructures import Headers
 
-from service.common.contract import Payload, load_schemas, parse_json, parse_query, text_faults
+from service.common.contract import DIRECTORY, Payload, parse_json, parse_query, text_faults
 from service.common.errors import MAX_NAMES, Fault, InvalidAPIRequest, quote
 from service.common.middleware.admission import admit, suspended
 from service.common.middleware.guard import PUBLIC_PATHS
-from service.common.web import body_size, current_request, take_body
+from service.common.web import App, body_size, current_request, take_body
 
 # Longer query strings are rarely repeated, and not cached.
 SHORT = 100
@@ -29,9 +29,9 @@ SHORT = 100
 LARGE = 1 << 14
 
 
-def register(app: Quart) -> None:
+def register(app: App) -> None:
     """Compile the schema files, and validate every request by what its view declares."""
-    load_schemas()
+    app.add_schemas(DIRECTORY)
     app.extensions["large_body"] = asyncio.Lock()
     app.before_request(check_schemas)
 

@@ -19,7 +19,7 @@ from service.common.resource.payloads import (
     RecordHeaders,
 )
 from service.common.resource.preferences import wants_count
-from service.common.resource.records import Record
+from service.common.resource.records import Lock, Record
 from service.common.resource.representation import (
     Expression,
     instant,
@@ -36,6 +36,7 @@ __all__ = [
     "FieldsHeaders",
     "FieldsQuery",
     "ListQuery",
+    "Lock",
     "Order",
     "Page",
     "PageHeaders",

@@ -1,5 +1,6 @@
-"""A record in a response."""
+"""A record in a response, and how a rule locks one."""
 
+from enum import Enum
 from typing import NamedTuple
 
 
@@ -9,3 +10,12 @@ class Record(NamedTuple):
     id: int
     version: int
     json: str
+
+
+class Lock(Enum):
+    """How long others wait: until the end of the transaction (PostgreSQL, 13.3.2)."""
+
+    # For a change of columns that are not unique; foreign keys may refer to the record meanwhile.
+    NO_KEY_UPDATE = "FOR NO KEY UPDATE"
+    # For a deletion, or a change of a unique column.
+    UPDATE = "FOR UPDATE"

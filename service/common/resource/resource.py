@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache, cached_property
-from typing import Any, NoReturn
+from typing import Any, Generic, NoReturn, TypeVar, cast
 
 from sqlalchemy import ColumnElement, Select, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
@@ -45,20 +45,25 @@ from service.common.resource.entity_tags import Versions, entity_tag
 from service.common.resource.ordering import order_of
 from service.common.resource.pages import Page, Selection, read_cursor
 from service.common.resource.payloads import ListQuery
-from service.common.resource.records import Record
+from service.common.resource.records import Lock, Record
 from service.common.resource.search.backend import condition_of, weigh
 from service.common.resource.search.pages import PART, search_page
 
 Values = Mapping[str, Any]
+M = TypeVar("M", bound=Base)
+NO_TRANSACTION = (
+    "A rule reads in the transaction that it decides about: ask for `session()` instead of"
+    " `reader()` or `single_write()`."
+)
 
 
-class Resource:
+class Resource(Generic[M]):
     """The records of a model: their statements and errors.
 
     `q` searches the columns `searched`.
     """
 
-    def __init__(self, model: type[Base], *, searched: tuple[str, ...] = ()) -> None:
+    def __init__(self, model: type[M], *, searched: tuple[str, ...] = ()) -> None:
         self.model = model
         self.searched = searched
         # The unique columns, and those of them that clients set.
@@ -102,6 +107,41 @@ class Resource:
         if record is None:
             raise self._not_found(id)
         return record
+
+    async def record(
+        self,
+        session: AsyncSession,
+        id: int,
+        versions: Versions | None = None,
+        *,
+        lock: Lock | None = None,
+    ) -> M:
+        """Return a record, mapped, that has one of `versions` (None: any): for a rule to read.
+
+        With a `lock` it stays as it is until the transaction ends. It is changed by `update`, which
+        returns what is answered. Raises RecordNotFound, PreconditionFailed.
+        """
+        [record] = await self.records(session, [id], lock=lock)
+        if versions is not None and cast("Any", record).version not in versions:
+            self._refuse(record, versions)
+        return record
+
+    async def records(
+        self, session: AsyncSession, ids: Sequence[int], *, lock: Lock | None = None
+    ) -> list[M]:
+        """Return records, mapped, in the order of `ids`.
+
+        They are locked in the order of their own, so that transactions that lock the same records
+        do not deadlock. Raises RecordNotFound.
+        """
+        _require_transaction(session)
+        keys = [key for key in ids if key <= MAX_BIGINT]
+        found = await session.scalars(_mapped(self.model, lock), {"keys": keys})
+        records = {record.id: record for record in found}
+        for key in ids:
+            if key not in records:
+                raise self._not_found(key)
+        return [records[key] for key in ids]
 
     async def page(self, session: Session, query: ListQuery, *, count: bool = False) -> Page:
         """Return a page of the collection, with `count` also the number of records.
@@ -232,7 +272,7 @@ class Resource:
             raise self._not_found(id)
         self._refuse(await self.get(session, id), versions)
 
-    def _refuse(self, record: Record, versions: Versions) -> NoReturn:
+    def _refuse(self, record: Any, versions: Versions) -> NoReturn:
         name = f"{self._name} with `id: {record.id}`"
         if versions.accepts(record.version):
             sentence = f"`If-None-Match` excludes the current version of {name}."
@@ -242,6 +282,22 @@ class Resource:
 
     def _not_found(self, id: int) -> RecordNotFound:
         return RecordNotFound(f"There is no {self._name} with `id: {cut(str(id))}`")
+
+
+def _require_transaction(session: object) -> None:
+    if not isinstance(session, AsyncSession):
+        raise TypeError(NO_TRANSACTION)
+
+
+@cache
+def _mapped(model: type[Base], lock: Lock | None) -> Select[Any]:
+    key = model.__table__.columns.id
+    found = select(model).where(any_of(key)).order_by(key)
+    # What the transaction has read before may have changed since.
+    found = found.execution_options(populate_existing=True)
+    if lock is None:
+        return found
+    return found.with_for_update(of=model, key_share=lock is Lock.NO_KEY_UPDATE)
 
 
 # Cached, because building a statement takes longer than a look-up.

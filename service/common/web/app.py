@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, cast
 
 from quart import Quart, current_app, g
@@ -10,6 +11,7 @@ from quart.wrappers import Response
 from quart.wrappers.base import BaseRequestWebsocket
 from werkzeug.routing import MapAdapter
 
+from service.common.contract.validation import Schema, load_schemas
 from service.common.database import Database, is_stale_plan
 from service.common.web import json_exceptions
 from service.common.web.body_budget import Budget
@@ -50,6 +52,8 @@ class App(Quart):
         self.body_budget = Budget(settings.max_bodies_bytes)
         # The media types of streamed bodies, and their limits in bytes.
         self.streamed_bodies: dict[str, int] = {}
+        # The schema files that are published, by their paths.
+        self.schemas: dict[str, Schema] = {}
         self._coroutine_of = lru_cache(super().ensure_async)
 
     def when_answered(self, release: Callable[[], None]) -> None:
@@ -65,6 +69,10 @@ class App(Quart):
 
         self.after_request(after_request)
         self.teardown_request(teardown)
+
+    def add_schemas(self, directory: Path) -> None:
+        """Publish the schema files of a folder. Raises SchemaError."""
+        self.schemas |= load_schemas(directory)
 
     async def asgi_app(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer a request of the server; `OneTaskConnection` creates it from the scope."""

@@ -17,6 +17,7 @@ ERRORS: dict[str, tuple[int, dict[str, str]]] = {
     "RecordNotFound": (404, {}),
     "RequestTimeout": (408, {"Connection": "close"}),
     "RecordAlreadyExists": (409, {}),
+    "Conflict": (409, {}),
     "RequestInProgress": (409, {"Retry-After": "1"}),
     "PreconditionFailed": (412, {}),
     "InvalidContentType": (415, {}),

@@ -31,7 +31,7 @@ SESSION = cast("AsyncSession", object())
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
-class FakeBackend(Resource):
+class FakeBackend(Resource[Foss]):
     """The statements of a resource over a dict, one e-mail to a record."""
 
     def __init__(self) -> None:
@@ -41,22 +41,22 @@ class FakeBackend(Resource):
             _select_page=self.select_foss_page,
             _count_shared=self.count_foss,
         )
-        self.records: dict[int, Foss] = {}
+        self.kept: dict[int, Foss] = {}
         self.changes = 0
 
     async def insert(self, session: Session, values: Mapping[str, Any]) -> Any:
         self._check(session, values)
-        number = len(self.records) + 1
-        self.records[number] = Foss(
+        number = len(self.kept) + 1
+        self.kept[number] = Foss(
             id=number, created_at=MOMENT, updated_at=MOMENT, version=1, **cast("Any", values)
         )
-        return self.records[number]
+        return self.kept[number]
 
     async def select_foss(
         self, session: AsyncSession, id: int, fields: Collection[str] | None = None
     ) -> Foss | None:
         assert (session, fields) == (SESSION, Foss.fields()) or fields is None
-        return self.records.get(id)
+        return self.kept.get(id)
 
     async def select_foss_page(self, session: AsyncSession, selection: Selection) -> Page:
         assert session is SESSION
@@ -65,14 +65,14 @@ class FakeBackend(Resource):
         assert isinstance(beyond, int)
         found = [
             SimpleNamespace(id=number, record=orjson.dumps(foss.to_dict()).decode())
-            for number, foss in sorted(self.records.items())
+            for number, foss in sorted(self.kept.items())
             if number > beyond
         ]
         return selection.page(found[: selection.limit + 1])
 
     async def count_foss(self, session: AsyncSession, filters: Filters) -> int:
         assert (session, filters) == (SESSION, ())
-        return len(self.records)
+        return len(self.kept)
 
     async def _update(
         self,
@@ -81,7 +81,7 @@ class FakeBackend(Resource):
         values: Mapping[str, Any],
         versions: Versions | None,
     ) -> Any:
-        foss = self.records.get(id)
+        foss = self.kept.get(id)
         if foss is None or (versions is not None and foss.version not in versions):
             return None
         self._check(session, values)
@@ -93,15 +93,15 @@ class FakeBackend(Resource):
 
     async def _delete(self, session: Session, id: int, versions: Versions | None) -> bool:
         assert session is SESSION
-        foss = self.records.get(id)
+        foss = self.kept.get(id)
         if foss is None or (versions is not None and foss.version not in versions):
             return False
-        del self.records[id]
+        del self.kept[id]
         return True
 
     def _check(self, session: Session, values: Mapping[str, str]) -> None:
         assert session is SESSION
-        if values.get("email") in {foss.email for foss in self.records.values()}:
+        if values.get("email") in {foss.email for foss in self.kept.values()}:
             raise RecordAlreadyExists(f"Email `{values['email']}` has already been taken")
 
 
@@ -121,7 +121,7 @@ async def create(**changes: Any) -> Any:
 async def test_a_created_foss_is_stored_as_it_came(backend: FakeBackend) -> None:
     foss = await create(name="Ada", email="ada@example.org")
 
-    assert backend.records == {1: foss}
+    assert backend.kept == {1: foss}
     assert (foss.id, foss.name, foss.email) == (1, "Ada", "ada@example.org")
 
 
@@ -130,7 +130,7 @@ async def test_a_taken_email_is_a_conflict_in_the_backend(backend: FakeBackend) 
     with pytest.raises(RecordAlreadyExists):
         await create(email="ada@example.org")
 
-    assert list(backend.records) == [1]
+    assert list(backend.kept) == [1]
 
 
 async def test_a_foss_is_found_by_its_id(backend: FakeBackend) -> None:
@@ -138,7 +138,7 @@ async def test_a_foss_is_found_by_its_id(backend: FakeBackend) -> None:
     foss = await create()
 
     assert await domain.get_foss(SESSION, 2) is foss
-    assert len(backend.records) == 2
+    assert len(backend.kept) == 2
 
 
 @pytest.mark.usefixtures("backend")
@@ -252,7 +252,7 @@ async def test_an_update_of_another_version_fails_with_the_current_one(
 
     assert caught.value.response_headers == {"ETag": '"1"'}
     assert caught.value.message == "Foss with `id: 1` has changed: read it again."
-    assert (backend.records[1].name, backend.changes) == ("Ada", 0)
+    assert (backend.kept[1].name, backend.changes) == ("Ada", 0)
 
 
 @pytest.mark.parametrize("changes", [{}, {"name": "Zed"}])
@@ -266,7 +266,7 @@ async def test_an_update_of_an_excluded_version_fails_with_that_version(
 
     assert caught.value.response_headers == {"ETag": '"1"'}
     assert caught.value.message.startswith("`If-None-Match` excludes the current version")
-    assert (backend.records[1].name, backend.changes) == ("Ada", 0)
+    assert (backend.kept[1].name, backend.changes) == ("Ada", 0)
 
 
 @pytest.mark.usefixtures("backend")
@@ -287,7 +287,7 @@ async def test_an_update_to_a_taken_email_is_a_conflict_in_the_backend(
     with pytest.raises(RecordAlreadyExists):
         await domain.update_foss(SESSION, 2, UpdateFoss(email="ada@example.org"), None)
 
-    assert backend.records[2].email == "zed@example.org"
+    assert backend.kept[2].email == "zed@example.org"
 
 
 @pytest.mark.parametrize("versions", [None, Versions(frozenset({1}))])
@@ -297,7 +297,7 @@ async def test_a_deleted_foss_is_gone(backend: FakeBackend, versions: Versions |
     sentence = await domain.delete_foss(SESSION, 1, versions)
 
     assert sentence == "Foss with `id: 1` has been deleted."
-    assert backend.records == {}
+    assert backend.kept == {}
 
 
 async def test_a_delete_of_another_version_fails_with_the_current_one(
@@ -308,7 +308,7 @@ async def test_a_delete_of_another_version_fails_with_the_current_one(
         await domain.delete_foss(SESSION, 1, Versions(frozenset({2})))
 
     assert caught.value.response_headers == {"ETag": '"1"'}
-    assert list(backend.records) == [1]
+    assert list(backend.kept) == [1]
 
 
 @pytest.mark.usefixtures("backend")

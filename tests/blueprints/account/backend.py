@@ -1,0 +1,6 @@
+"""The statements of the blueprint: those that every resource has."""
+
+from service.common.resource import Resource
+from tests.blueprints.account.models import Account
+
+ACCOUNT = Resource(Account, searched=("owner",))

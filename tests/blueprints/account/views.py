@@ -1,0 +1,108 @@
+"""HTTP to the domain and back: what a route takes, and how its result is answered."""
+
+from quart import Blueprint
+from quart.typing import ResponseReturnValue
+from quart_schema import (
+    document_headers,
+    document_querystring,
+    document_request,
+    document_response,
+)
+
+from service.common.bulk import exports, imports
+from service.common.contract import Error, Message
+from service.common.idempotency import IdempotencyKeyHeader
+from service.common.middleware import reader, session, single_write
+from service.common.resource import (
+    CreatedHeaders,
+    FieldsHeaders,
+    PageHeaders,
+    Preconditions,
+    Prefer,
+    RecordHeaders,
+    etag,
+    page_headers,
+    wants_count,
+)
+from service.common.web import json_text, public_path
+from tests.blueprints.account import domain
+from tests.blueprints.account.payloads import (
+    AccountDocument,
+    AccountFields,
+    AccountList,
+    CreateAccount,
+    GetAccount,
+    ListAccount,
+    Transfer,
+    UpdateAccount,
+)
+
+blueprint = Blueprint("account", __name__, url_prefix="/account")
+
+
+@blueprint.post("")
+@imports(domain.import_account)
+@document_request(CreateAccount)
+@document_headers(IdempotencyKeyHeader)
+@document_response(AccountDocument, 201, CreatedHeaders)
+@document_response(Error, 409)
+async def create_account(payload: CreateAccount) -> ResponseReturnValue:
+    """Store a new account."""
+    account = await domain.create_account(single_write(), payload)
+    location = {"Location": public_path(f"/account/{account.id}")}
+    return json_text(account.json), 201, location | etag(account.version)
+
+
+@blueprint.get("")
+@exports(domain.export_account)
+@document_querystring(ListAccount)
+@document_headers(Prefer)
+@document_response(AccountList, 200, PageHeaders)
+async def list_account(query: ListAccount, headers: Prefer) -> ResponseReturnValue:
+    """Return a page of the collection."""
+    page = await domain.list_account(reader(), query, count=wants_count(headers.prefer))
+    return json_text(page.records), page_headers(page)
+
+
+@blueprint.post("/transfers")
+@document_request(Transfer)
+@document_response(AccountList)
+@document_response(Error, 404)
+@document_response(Error, 409)
+async def transfer(payload: Transfer) -> ResponseReturnValue:
+    """Move an amount from one account to another, and return both."""
+    accounts = await domain.transfer(session(), payload)
+    return json_text(f"[{','.join(account.json for account in accounts)}]")
+
+
+@blueprint.get("/<id:id>")
+@document_querystring(GetAccount)
+@document_response(AccountFields, 200, FieldsHeaders)
+async def get_account(id: int, query: GetAccount) -> ResponseReturnValue:
+    """Return one account, or some of its fields."""
+    account = await domain.get_account(reader(), id, query.only, query.exclude)
+    headers = etag(account.version, whole=query.only is None and query.exclude is None)
+    return json_text(account.json), headers
+
+
+@blueprint.put("/<id:id>")
+@blueprint.patch("/<id:id>")
+@document_request(UpdateAccount)
+@document_headers(Preconditions)
+@document_response(AccountDocument, 200, RecordHeaders)
+@document_response(Error, 409)
+async def update_account(
+    id: int, payload: UpdateAccount, headers: Preconditions
+) -> ResponseReturnValue:
+    """Change the fields that are named; the others stay."""
+    account = await domain.update_account(session(), id, payload, headers.versions)
+    return json_text(account.json), etag(account.version)
+
+
+@blueprint.delete("/<id:id>")
+@document_headers(Preconditions)
+@document_response(Message)
+@document_response(Error, 409)
+async def delete_account(id: int, headers: Preconditions) -> ResponseReturnValue:
+    """Delete one account."""
+    return {"message": await domain.delete_account(session(), id, headers.versions)}

@@ -1,0 +1,104 @@
+"""Records with several unique columns, one of which may be NULL."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from sqlalchemy import Text, UniqueConstraint, insert, text
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy.orm import Mapped, mapped_column
+
+from service.common.bulk import StagedLines
+from service.common.database import RecordColumns
+from service.common.errors import Fault, RecordAlreadyExists
+from service.common.resource import Resource
+from tests.blueprints.account.models import Aside
+
+ADA = {"code": "ada", "email": "ada@example.org"}
+STORED = "SELECT code, email FROM badge ORDER BY id"
+
+
+class Badge(RecordColumns, Aside):
+    """What a person wears."""
+
+    __table_args__ = (UniqueConstraint("code"), UniqueConstraint("email"))
+
+    code: Mapped[str] = mapped_column(Text)
+    email: Mapped[str | None] = mapped_column(Text)
+
+
+BADGE = Resource(Badge)
+
+
+@pytest.fixture
+async def session(engine: AsyncEngine, empty_database: None) -> AsyncIterator[AsyncSession]:
+    """Return a transaction beside the record of Ada, which is stored."""
+    async with engine.begin() as connection:
+        await connection.execute(text("TRUNCATE badge RESTART IDENTITY"))
+        await connection.execute(insert(Badge).values(ADA))
+    async with AsyncSession(engine) as session:
+        yield session
+
+
+async def stage(session: AsyncSession, *badges: tuple[str, str | None]) -> StagedLines:
+    staged = StagedLines(session, BADGE)
+    rows = [(n, {"code": code, "email": email}) for n, (code, email) in enumerate(badges, 1)]
+    await staged.stage(rows)
+    return staged
+
+
+def taken(line: int, name: str, value: Any) -> Fault:
+    sentence = f"{name.capitalize()} `{value}` has already been taken"
+    return Fault(f"/{name}", "uniqueItems", sentence, line)
+
+
+async def test_each_column_is_checked_before_anything_is_stored(session: AsyncSession) -> None:
+    staged = await stage(
+        session,
+        ("ada", None),
+        ("b", "ada@example.org"),
+        ("c", "same@example.org"),
+        ("d", "same@example.org"),
+        ("c", None),
+    )
+    found = await staged.check(1, 5)
+
+    assert sorted(found, key=lambda fault: fault.line or 0) == [
+        taken(1, "code", "ada"),
+        taken(2, "email", "ada@example.org"),
+        taken(4, "email", "same@example.org"),
+        taken(5, "code", "c"),
+    ]
+
+
+async def test_lines_without_a_conflict_are_stored(session: AsyncSession) -> None:
+    badges = [("a", None), ("b", None), ("c", "c@example.org")]
+    staged = await stage(session, *badges)
+    faults = [*await staged.check(1, 3), *await staged.insert(1, 3)]
+    rows = (await session.execute(text(STORED))).all()
+
+    assert faults == []
+    assert [tuple(row) for row in rows[1:]] == badges
+
+
+async def test_what_is_taken_after_the_check_is_told_by_its_column(
+    session: AsyncSession, engine: AsyncEngine
+) -> None:
+    staged = await stage(session, ("a", "a@example.org"), ("b", None), ("c", "c@example.org"))
+    checked = await staged.check(1, 3)
+    async with engine.begin() as connection:
+        await connection.execute(insert(Badge).values({"code": "c", "email": None}))
+        await connection.execute(insert(Badge).values({"code": "z", "email": "a@example.org"}))
+    found = await staged.insert(1, 3)
+
+    assert checked == []
+    assert found == [taken(1, "email", "a@example.org"), taken(3, "code", "c")]
+
+
+@pytest.mark.parametrize("name", ["code", "email"])
+async def test_a_conflict_of_one_record_names_its_column(session: AsyncSession, name: str) -> None:
+    values = {"code": "other", "email": "other@example.org"} | {name: ADA[name]}
+    with pytest.raises(RecordAlreadyExists) as caught:
+        await BADGE.insert(session, values)
+
+    assert str(caught.value) == taken(0, name, ADA[name]).message
