@@ -49,7 +49,7 @@ GOOD = {
         "/foss",
         405,
         HEADERS | {"Allow": "GET"},
-        body({"error": ERROR["error"] | {"code": 405}}),
+        body({"error": ERROR["error"] | {"code": 405, "type": "InvalidAPIRequest"}}),
     ),
     "a preflight": ("OPTIONS", "/foss", 204, {"X-Request-ID": "a"}, b""),
     "a page": ("GET", "/docs", 200, {"X-Request-ID": "a", "Content-Type": "text/html"}, b"<html>"),
@@ -83,7 +83,7 @@ BAD = {
         "/foss",
         405,
         HEADERS,
-        body({"error": ERROR["error"] | {"code": 405}}),
+        body({"error": ERROR["error"] | {"code": 405, "type": "InvalidAPIRequest"}}),
     ),
     "a status that no URL has": (
         "GET",
@@ -98,6 +98,13 @@ BAD = {
         404,
         HEADERS,
         body({"error": ERROR["error"] | {"code": 409}}),
+    ),
+    "a type that no row has with its status": (
+        "GET",
+        "/foss/7",
+        404,
+        HEADERS,
+        body({"error": ERROR["error"] | {"type": "PreconditionFailed"}}),
     ),
     "a request id that is not its own": (
         "GET",
