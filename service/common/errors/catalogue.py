@@ -8,7 +8,7 @@ from service.common.errors.exceptions import JSONException, Row
 
 
 def error_rows() -> list[Row]:
-    """Return the rows by status and type, of the exceptions in all modules that are imported.
+    """Return the rows by status, of the exceptions in all modules that are imported.
 
     So a feature that is not part of the application has none.
     """
@@ -22,7 +22,7 @@ def error_rows() -> list[Row]:
         for kind in JSONException.__subclasses__()
         for row in kind.rows
     )
-    return sorted(rows, key=attrgetter("status", "type"))
+    return sorted(rows, key=attrgetter("status"))
 
 
 def rows_by_type() -> dict[str, list[Row]]:
