@@ -274,6 +274,16 @@ def test_the_changelog_lets_a_break_pass(old: Document) -> None:
     assert "`POST /things`" in fault
 
 
+@pytest.mark.parametrize(("ending", "count"), [("* /things", 0), ("* /thing", 1), ("*", 1)])
+def test_what_many_operations_share_is_named_by_its_end(
+    old: Document, ending: str, count: int
+) -> None:
+    new = changed(old, POST, None)
+    changelog = f"## [Unreleased]\n\n- `{ending}`.\n"
+
+    assert len(unannounced(old, new, changelog)) == count
+
+
 def test_the_released_contract_would_be_defended() -> None:
     released = json.loads(RELEASED.read_bytes())
     new = changed(released, "components schemas CreateFoss properties name maxLength", 100)

@@ -60,12 +60,17 @@ class Schema:
         return faults_of(errors, self.document)
 
 
-@cache
 def load_schemas(directory: Path = DIRECTORY) -> dict[str, Schema]:
     """Compile every file, by its path such as `foss/create_foss.json`, and derived schemas.
 
     Raises SchemaError if a file is not JSON, not a schema, or has a broken reference.
     """
+    return _load(directory)
+
+
+# Not of the function above: the default and the same folder by name would be two entries.
+@cache
+def _load(directory: Path) -> dict[str, Schema]:
     documents = {
         path.relative_to(directory).as_posix(): _read(path)
         for path in sorted(directory.rglob("*.json"))
@@ -171,7 +176,7 @@ class Payload(BaseModel):
     @classmethod
     def contract(cls) -> Schema:
         """Return the schema file, compiled."""
-        return load_schemas(cls.schema_directory)[cls.schema_file]
+        return _load(cls.schema_directory)[cls.schema_file]
 
     async def fingerprint(self) -> bytes:
         """Return a hash of the values, which does not depend on how they were written."""
