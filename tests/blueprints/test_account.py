@@ -59,6 +59,7 @@ async def test_a_change_is_answered_as_it_is_stored(client: Client) -> None:
     assert response.headers["ETag"] == stored.headers["ETag"] == '"2"'
 
 
+@pytest.mark.error("409 Conflict")
 async def test_a_closed_account_is_not_changed(client: Client) -> None:
     number = await create(client)
     await client.patch(f"/account/{number}", json={"status": "closed"})

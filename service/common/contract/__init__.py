@@ -13,6 +13,7 @@ from service.common.contract.payloads import Error, Message
 from service.common.contract.validation import (
     DIRECTORY,
     Payload,
+    Schema,
     SchemaError,
     StreamedPayload,
     load_schemas,
@@ -31,6 +32,7 @@ __all__ = [
     "Error",
     "Message",
     "Payload",
+    "Schema",
     "SchemaError",
     "StreamedPayload",
     "add_content",

@@ -1,4 +1,4 @@
-"""The errors that are answered in the envelope, each with its rows of the catalogue."""
+"""The errors of responses, each with its rows of the catalogue."""
 
 import inspect
 from collections.abc import Mapping, Sequence
@@ -194,7 +194,7 @@ class Conflict(JSONException):
 
 
 class PreconditionFailed(JSONException):
-    """The record is not at a version that the conditions admit; `tag` is the entity tag it has."""
+    """The record is not at a version that the conditions admit."""
 
     status_code = 412
     rows = (
@@ -246,13 +246,13 @@ class TooManyRequests(JSONException):
 
 
 class InternalError(JSONException):
-    """Something unforeseen: the log has it under the request id."""
+    """An unexpected error; the log has it under the request id."""
 
     status_code = 500
     rows = (
         Row(
             500,
-            "Something unforeseen happened.",
+            "An unexpected error occurred.",
             "Tell the operator the request id: the log has the cause under it.",
             response="InternalError",
             proxy="An unexpected error happened.",
@@ -273,7 +273,7 @@ class InternalError(JSONException):
 
 
 class DatabaseError(JSONException):
-    """The database is down or refuses; `reason` is for the log alone."""
+    """The database is down or refuses."""
 
     status_code = 503
     headers = {"Retry-After": "1"}  # noqa: RUF012

@@ -11,7 +11,7 @@ from quart.wrappers import Response
 from quart.wrappers.base import BaseRequestWebsocket
 from werkzeug.routing import MapAdapter
 
-from service.common.contract.validation import Schema, load_schemas
+from service.common.contract import Schema, load_schemas
 from service.common.database import Database, is_stale_plan
 from service.common.web import json_exceptions
 from service.common.web.body_budget import Budget
