@@ -1,7 +1,7 @@
 """The shared parts of the published contract: schemas, headers, errors.
 
-The document is OpenAPI 3.1; the schema files are its components, verbatim except for `$id`,
-`$schema` and references.
+The document is OpenAPI 3.1; the schema files of bodies are its components, verbatim except for
+`$id`, `$schema` and references. Queries and headers are described as parameters.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,13 +27,15 @@ from service.common.contract.parts import (
 from service.common.contract.validation import BASE, Schema
 from service.common.errors import Row, error_rows, rows_by_type
 
+SCHEMAS = "#/components/schemas/"
+
 
 def components(files: Mapping[str, Schema]) -> Document:
     """Return the components: the schema files and what all operations refer to."""
     titles = {BASE + name: file.document["title"] for name, file in files.items()}
     schemas = {file.document["title"]: _component(file.document, titles) for file in files.values()}
     types = rows_by_type()
-    schemas["Error"]["properties"]["error"]["properties"]["type"]["oneOf"] = [
+    schemas["ErrorDetails"]["properties"]["type"]["oneOf"] = [
         {"const": name, "description": " ".join(f"{r.status}: {r.when} {r.action}" for r in rows)}
         for name, rows in types.items()
     ]
@@ -45,6 +47,19 @@ def components(files: Mapping[str, Schema]) -> Document:
         "headers": HEADERS,
         "parameters": PARAMETERS,
     }
+
+
+def without_unused(document: Document) -> Document:
+    """Return the document without the schemas that nothing in it refers to."""
+    schemas = document["components"]["schemas"]
+    others = {**document["components"], "schemas": {}}
+    used: set[str] = set()
+    new = _referenced([document["paths"], others])
+    while new:
+        used |= new
+        new = _referenced([schemas[title] for title in new]) - used
+    kept = {title: schema for title, schema in schemas.items() if title in used}
+    return {**document, "components": others | {"schemas": kept}}
 
 
 def responses(operation: Document, method: str, *, guarded: bool, of_one: bool) -> Document:
@@ -76,11 +91,11 @@ def responses(operation: Document, method: str, *, guarded: bool, of_one: bool) 
 
 def content(title: str) -> Document:
     """Return a body with this schema."""
-    return {JSON: {"schema": {"$ref": f"#/components/schemas/{title}"}}}
+    return {JSON: {"schema": {"$ref": f"{SCHEMAS}{title}"}}}
 
 
 def parameters(document: Document, place: str) -> Iterator[Document]:
-    """Yield each property of a schema file as a parameter in `query` or `header`."""
+    """Yield each property of a schema as a parameter in `query` or `header`."""
     for name, schema in document["properties"].items():
         # In a query, a list is one string, separated by commas.
         style = {"style": "form", "explode": False} if schema["type"] == "array" else {}
@@ -95,7 +110,7 @@ def parameters(document: Document, place: str) -> Iterator[Document]:
 
 
 def headers(document: Document | None = None) -> Document:
-    """Return the headers of a response: the common ones, and each property of a schema file."""
+    """Return the headers of a response: the common ones, and each property of a schema."""
     found = {} if document is None else {one["name"]: one for one in parameters(document, "")}
     own = {
         name: {key: one[key] for key in ("description", "required", "schema")}
@@ -172,6 +187,17 @@ def _component(value: Any, titles: Mapping[str, str], base: str = "") -> Any:
     }
 
 
+def _referenced(value: Any) -> set[str]:
+    if isinstance(value, list):
+        return set().union(*map(_referenced, value))
+    if not isinstance(value, dict):
+        return set()
+    reference = value.get("$ref", "")
+    if isinstance(reference, str) and reference.startswith(SCHEMAS):
+        return {reference.removeprefix(SCHEMAS).partition("/")[0]}
+    return _referenced([*value.values()])
+
+
 def _reference(address: str, titles: Mapping[str, str]) -> str:
     file, _, place = address.partition("#")
-    return f"#/components/schemas/{titles[file]}{place}"
+    return f"{SCHEMAS}{titles[file]}{place}"
