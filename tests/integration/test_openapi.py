@@ -69,10 +69,12 @@ async def test_each_schema_file_of_a_body_is_a_component_word_for_word(
     }
 
     # The types of errors are those of the catalogue.
-    types = components["ErrorDetails"]["properties"]["type"].pop("oneOf")
+    types = components.pop("ErrorType")
     pattern = components["Problem"]["properties"]["type"].pop("pattern")
-    assert [kind["const"] for kind in types] == [*rows_by_type()]
+    assert types["enum"] == [*rows_by_type()]
+    assert "INVALID_API_REQUEST" in types["x-enum-varnames"]
     for name in rows_by_type():
+        assert f"`{name}`" in types["description"]
         assert re.search(pattern, f"/docs/errors#{name}")
     for title, component in components.items():
         expected = {

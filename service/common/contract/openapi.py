@@ -4,6 +4,7 @@ The document is OpenAPI 3.1; the schema files of bodies are its components, verb
 `$id`, `$schema` and references. Queries and headers are described as parameters.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
@@ -28,6 +29,8 @@ from service.common.contract.validation import BASE, Schema
 from service.common.errors import Row, error_rows, rows_by_type
 
 SCHEMAS = "#/components/schemas/"
+# Where a word begins in `InvalidAPIRequest`.
+WORD = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
 def components(files: Mapping[str, Schema]) -> Document:
@@ -35,10 +38,7 @@ def components(files: Mapping[str, Schema]) -> Document:
     titles = {BASE + name: file.document["title"] for name, file in files.items()}
     schemas = {file.document["title"]: _component(file.document, titles) for file in files.values()}
     types = rows_by_type()
-    schemas["ErrorDetails"]["properties"]["type"]["oneOf"] = [
-        {"const": name, "description": " ".join(f"{r.status}: {r.when} {r.action}" for r in rows)}
-        for name, rows in types.items()
-    ]
+    schemas["ErrorType"] |= _error_types(types, schemas["ErrorType"]["description"])
     schemas["Problem"]["properties"]["type"]["pattern"] = f"^{TYPES}({'|'.join(types)})$"
     rows = groupby((row for row in error_rows() if row.response), attrgetter("response"))
     return {
@@ -144,6 +144,19 @@ def below(prefix: str, document: Any) -> Any:
     if isinstance(pattern, str) and pattern.startswith("^/"):
         found["pattern"] = "^" + prefix.replace(".", r"\.") + pattern.removeprefix("^")
     return found
+
+
+def _error_types(types: Mapping[str, Sequence[Row]], description: str) -> Document:
+    lines = [
+        f"- `{name}`: " + " ".join(f"{row.status}: {row.when} {row.action}" for row in rows)
+        for name, rows in types.items()
+    ]
+    return {
+        "description": "\n".join([description, "", *lines]),
+        "enum": [*types],
+        # Generators of clients name the values so.
+        "x-enum-varnames": [WORD.sub("_", name).upper() for name in types],
+    }
 
 
 def _error(rows: Sequence[Row]) -> Document:
