@@ -27,7 +27,7 @@ const postgresql = await createFoss("PostgreSQL", "info@postgresql.example");
 const nginx = await createFoss("nginx", "info@nginx.example");
 
 const page = await client.GET("/foss", {
-  params: { query: { sort: ["-name", "id"], only: ["id", "name"] } },
+  params: { query: { sort: ["-created_at", "name"], only: ["id", "name"] } },
 });
 const names = page.data?.map((foss) => foss.name);
 

@@ -216,7 +216,7 @@ def test_a_typescript_client_works(
     seen = json.loads(run_node(typescript, "client.ts", service.url, KEY))
 
     assert seen == {
-        "names": ["PostgreSQL", "nginx"],
+        "names": ["nginx", "PostgreSQL"],
         "changed": "NGINX",
         "stale": "PreconditionFailed",
         "deleted": "Foss with `id: 1` has been deleted.",
