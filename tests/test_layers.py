@@ -35,6 +35,7 @@ ALLOWED = {
 SERVER = "service.server"
 # From bottom to top; a package imports only packages on lower levels.
 LEVELS = [
+    {"service.name"},
     {"service.limits", "service.failures"},
     {"service.settings"},
     {"service.common.errors"},

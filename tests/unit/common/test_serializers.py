@@ -1,4 +1,4 @@
-"""Models to plain values, as Flusk's clients know them."""
+"""Models to plain values, as clients know them."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -147,7 +147,7 @@ def test_a_value_is_made_plain(value: object, plain: object) -> None:
     assert type(result) is type(plain)
 
 
-def test_a_datetime_is_of_flusks_format() -> None:
+def test_a_datetime_is_of_the_format_that_clients_know() -> None:
     text = serialize(MOMENT.replace(microsecond=0))
 
     assert text == MOMENT.replace(microsecond=0).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
