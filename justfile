@@ -23,6 +23,12 @@ default:
 setup:
     @./just --setup
 
+# Turns a fresh clone into a project of your own, before anything else: `rename my-shop`.
+[group('start')]
+[no-exit-message]
+rename name: setup
+    @.venv/bin/python -m ops rename "$1"
+
 # Starts the whole stack, waits until it is ready and prints its URL: `up local`, `up docker`.
 [group('start')]
 [no-exit-message]

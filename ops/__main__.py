@@ -34,6 +34,7 @@ COMMANDS = {
     "migrate-sql": "modes:migrate_sql",
     "ps": "modes:ps",
     "psql": "modes:sql",
+    "rename": "generate.rename:run",
     "restore": "data.backup:restore",
     "revision": "data.migrations:revise",
     "serve": "local.serve:run",
