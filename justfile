@@ -156,11 +156,11 @@ bench *ARGS: setup
 faults *ARGS: setup
     @.venv/bin/python -m tests.stack.faults --long "$@"
 
-# Checks format, lint, types, layers, contract, lock files and migrations; changes nothing.
+# Checks format, lint, types, layers, generated files, lock files and migrations; changes nothing.
 [group('develop')]
 [no-exit-message]
 check: check-fast
-    @.venv/bin/python -m ops check-contract && .venv/bin/python -m ops check-errors && .venv/bin/python -m ops check-limits && .venv/bin/python -m ops check-locks && .venv/bin/python -m ops check-migrations
+    @.venv/bin/python -m ops check-contract && .venv/bin/python -m ops check-errors && .venv/bin/python -m ops check-limits && .venv/bin/python -m ops check-picture && .venv/bin/python -m ops check-locks && .venv/bin/python -m ops check-migrations
 
 # Checks format, lint, types and layers, for a pre-commit hook.
 [group('develop')]
@@ -169,7 +169,7 @@ check-fast: setup
     @.venv/bin/ruff format --check && .venv/bin/ruff check && .venv/bin/mypy
     @.venv/bin/pytest --quiet --no-header tests/test_layers.py
 
-# Fixes format and lint, and regenerates docs/openapi.json, docs/limits.md and the errors.
+# Fixes format and lint, and regenerates docs/openapi.json, limits, errors and the picture of packages.
 [group('develop')]
 [no-exit-message]
 fix: setup
@@ -178,6 +178,7 @@ fix: setup
     @.venv/bin/python -m ops write-contract
     @.venv/bin/python -m ops write-errors
     @.venv/bin/python -m ops write-limits
+    @.venv/bin/python -m ops write-picture
 
 # Recompiles the lock files; takes uv's options, such as --upgrade.
 [group('develop')]
