@@ -58,6 +58,7 @@ WEB_PACKAGES = {"service.common.web", MIDDLEWARE}
 HOOKS = {
     "service.common.resource.conditional",
     "service.common.resource.pagination",
+    "service.common.resource.responses",
     "service.common.bulk.export_hook",
     "service.common.bulk.import_hook",
     "service.common.idempotency.hook",
