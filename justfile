@@ -23,6 +23,12 @@ default:
 setup:
     @./just --setup
 
+# Turns a fresh clone into a project of your own, before anything else: `rename my-shop`.
+[group('start')]
+[no-exit-message]
+rename name: setup
+    @.venv/bin/python -m ops rename "$1"
+
 # Starts the whole stack, waits until it is ready and prints its URL: `up local`, `up docker`.
 [group('start')]
 [no-exit-message]
@@ -150,11 +156,11 @@ bench *ARGS: setup
 faults *ARGS: setup
     @.venv/bin/python -m tests.stack.faults --long "$@"
 
-# Checks format, lint, types, layers, contract, lock files and migrations; changes nothing.
+# Checks format, lint, types, layers, generated files, lock files and migrations; changes nothing.
 [group('develop')]
 [no-exit-message]
 check: check-fast
-    @.venv/bin/python -m ops check-contract && .venv/bin/python -m ops check-errors && .venv/bin/python -m ops check-limits && .venv/bin/python -m ops check-locks && .venv/bin/python -m ops check-migrations
+    @.venv/bin/python -m ops check-contract && .venv/bin/python -m ops check-errors && .venv/bin/python -m ops check-limits && .venv/bin/python -m ops check-picture && .venv/bin/python -m ops check-locks && .venv/bin/python -m ops check-migrations
 
 # Checks format, lint, types and layers, for a pre-commit hook.
 [group('develop')]
@@ -163,7 +169,7 @@ check-fast: setup
     @.venv/bin/ruff format --check && .venv/bin/ruff check && .venv/bin/mypy
     @.venv/bin/pytest --quiet --no-header tests/test_layers.py
 
-# Fixes format and lint, and regenerates docs/openapi.json, docs/limits.md and the errors.
+# Fixes format and lint, and regenerates docs/openapi.json, limits, errors and the picture of packages.
 [group('develop')]
 [no-exit-message]
 fix: setup
@@ -172,6 +178,7 @@ fix: setup
     @.venv/bin/python -m ops write-contract
     @.venv/bin/python -m ops write-errors
     @.venv/bin/python -m ops write-limits
+    @.venv/bin/python -m ops write-picture
 
 # Recompiles the lock files; takes uv's options, such as --upgrade.
 [group('develop')]

@@ -5,6 +5,7 @@ from typing import Any
 
 from benchmarks import goals
 from benchmarks.servers import CONNECTIONS, OURS, WORKS
+from service.name import NAME
 from service.settings import ROOT
 
 RESULTS = ROOT / "benchmarks" / "results"
@@ -74,7 +75,7 @@ def plot(found: dict[str, Any]) -> None:
     from matplotlib import pyplot as plt  # noqa: PLC0415
 
     # The same figures give the same file.
-    plt.rcParams["svg.hashsalt"] = "flusk"
+    plt.rcParams["svg.hashsalt"] = NAME
     rates = {
         (one["work"], one["server"]): one["rate"]
         for one in found["medians"]

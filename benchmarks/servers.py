@@ -4,6 +4,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from service.name import TITLE
 from service.settings import ROOT
 
 KEY = "benchmark-key-0123456789"
@@ -11,7 +12,7 @@ HEADERS = {"X-API-Key": KEY}
 PORT = 5098
 # The load in which servers are compared.
 CONNECTIONS = 32
-OURS = "Flusk"
+OURS = TITLE
 EMPTY = "Quart"
 PEERS = ("FastAPI", "Litestar", "Flask")
 WORKS = {

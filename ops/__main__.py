@@ -24,6 +24,7 @@ COMMANDS = {
     "check-limits": "checks.limits:check",
     "check-locks": "checks.locks:check",
     "check-migrations": "data.migrations:check",
+    "check-picture": "checks.picture:check",
     "deploy": "containers.deploy:run",
     "down": "modes:down",
     "downgrade": "modes:downgrade",
@@ -34,6 +35,7 @@ COMMANDS = {
     "migrate-sql": "modes:migrate_sql",
     "ps": "modes:ps",
     "psql": "modes:sql",
+    "rename": "generate.rename:run",
     "restore": "data.backup:restore",
     "revision": "data.migrations:revise",
     "serve": "local.serve:run",
@@ -41,6 +43,7 @@ COMMANDS = {
     "write-contract": "checks.contract:write",
     "write-errors": "checks.errors:write",
     "write-limits": "checks.limits:write",
+    "write-picture": "checks.picture:write",
 }
 
 

@@ -5,7 +5,6 @@ passed to `just`. It needs only Python, and changes nothing outside the project'
 """
 
 import fcntl
-import filecmp
 import os
 import platform
 import shutil
@@ -143,9 +142,14 @@ def make_environment(folder: Path, lock: Path) -> None:
 
 
 def is_current(folder: Path, lock: Path) -> bool:
-    """Return whether the folder was made from the current lock file."""
+    """Return whether the folder was made from the current lock file, whatever its comments say."""
     made = folder / lock.name
-    return made.exists() and filecmp.cmp(made, lock, shallow=False)
+    return made.exists() and _packages(made) == _packages(lock)
+
+
+def _packages(lock: Path) -> list[str]:
+    lines = lock.read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if not line.lstrip().startswith("#")]
 
 
 def works(python: Path) -> bool:

@@ -6,22 +6,24 @@ set -eu
 # Over the socket, where the server trusts its own user without a password.
 psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 --username postgres --dbname postgres <<'SQL'
 -- From the environment, for everybody can read a process's arguments.
+\getenv database POSTGRES_DB
 \getenv postgres_password POSTGRES_PASSWORD
 \getenv migrate_password MIGRATE_PASSWORD
 \getenv api_password API_PASSWORD
-SELECT 'CREATE DATABASE flusk' WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = 'flusk') \gexec
+SELECT format('CREATE DATABASE %I', :'database')
+WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = :'database') \gexec
 SELECT 'CREATE ROLE ' || role FROM unnest(ARRAY['migrate', 'api']) AS role WHERE to_regrole(role) IS NULL \gexec
 ALTER ROLE postgres PASSWORD :'postgres_password';
 ALTER ROLE migrate LOGIN PASSWORD :'migrate_password';
 ALTER ROLE api LOGIN PASSWORD :'api_password';
-REVOKE ALL ON DATABASE flusk FROM PUBLIC;
-GRANT CONNECT ON DATABASE flusk TO migrate, api;
+REVOKE ALL ON DATABASE :"database" FROM PUBLIC;
+GRANT CONNECT ON DATABASE :"database" TO migrate, api;
 -- For imports, whose lines wait in a temporary table.
-GRANT TEMPORARY ON DATABASE flusk TO api;
+GRANT TEMPORARY ON DATABASE :"database" TO api;
 -- For the extensions that PostgreSQL trusts, such as pg_trgm.
-GRANT CREATE ON DATABASE flusk TO migrate;
+GRANT CREATE ON DATABASE :"database" TO migrate;
 
-\connect flusk
+\connect :"database"
 GRANT CREATE, USAGE ON SCHEMA public TO migrate;
 GRANT USAGE ON SCHEMA public TO api;
 SET ROLE migrate;

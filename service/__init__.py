@@ -1,4 +1,4 @@
-"""Flusk: a layered JSON API service on PostgreSQL. `create_app` is its table of contents."""
+"""A layered JSON API service on PostgreSQL. `create_app` is its table of contents."""
 
 from typing import TYPE_CHECKING
 

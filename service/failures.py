@@ -1,6 +1,6 @@
 """Messages for failures that the operator can fix; other failures are written to a file.
 
-This module needs only the standard library, so that the first set-up can use it.
+This module needs no libraries, so that the first set-up can use it.
 """
 
 import errno
@@ -12,6 +12,8 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 from shlex import quote
+
+from service.name import NAME
 
 ROOT = Path(__file__).resolve().parent.parent
 FULL = "The disk is full. Make room, then run this again."
@@ -90,7 +92,7 @@ def explain(error: OSError) -> OperatorError | None:
 def report(error: Exception) -> OperatorError:
     """Write the traceback of an unexpected error to a file, and return the message."""
     with tempfile.NamedTemporaryFile(
-        "w", prefix="flusk-error-", suffix=".txt", delete=False, encoding="utf-8"
+        "w", prefix=f"{NAME}-error-", suffix=".txt", delete=False, encoding="utf-8"
     ) as file:
         traceback.print_exception(error, file=file)
     return OperatorError(

@@ -35,6 +35,7 @@ ALLOWED = {
 SERVER = "service.server"
 # From bottom to top; a package imports only packages on lower levels.
 LEVELS = [
+    {"service.name"},
     {"service.limits", "service.failures"},
     {"service.settings"},
     {"service.common.errors"},
@@ -57,6 +58,7 @@ WEB_PACKAGES = {"service.common.web", MIDDLEWARE}
 HOOKS = {
     "service.common.resource.conditional",
     "service.common.resource.pagination",
+    "service.common.resource.responses",
     "service.common.bulk.export_hook",
     "service.common.bulk.import_hook",
     "service.common.idempotency.hook",

@@ -1,4 +1,4 @@
-"""Flask with SQLAlchemy and psycopg, as Flusk was, in current versions, on gunicorn's threads."""
+"""Flask with SQLAlchemy and psycopg, in current versions, on gunicorn's threads."""
 
 import os
 from datetime import UTC, datetime

@@ -19,6 +19,7 @@ from ops.containers import engine, passwords
 from ops.containers.engine import NoEngineError
 from ops.environment import DOCKER, PASSED
 from service.failures import complain
+from service.name import NAME as DEFAULT
 from service.settings import ENV_FILE, ROOT, SettingsError, read_env_file
 
 # The command line for other modules that start it as a process; it takes compose's arguments.
@@ -99,7 +100,7 @@ def folder_name(path: Path) -> str:
 def new_name(path: Path) -> str:
     """Return a name that is unique to this folder, unless compose uses its name unchanged."""
     name = folder_name(path)
-    return name if name == path.name else f"{name or 'flusk'}-{sha256(bytes(path)).hexdigest()[:8]}"
+    return name if name == path.name else f"{name or DEFAULT}-{sha256(bytes(path)).hexdigest()[:8]}"
 
 
 def _projects_here(found: list[tuple[str, str]]) -> set[str]:

@@ -13,6 +13,7 @@ from ops.console import CommandError, just
 from ops.containers import compose, upstream
 from ops.local import stack, welcome
 from ops.local.readiness import ask
+from service.name import DATABASE
 from service.settings import ROOT, Settings, load_settings
 
 READY_SECONDS = 30
@@ -135,7 +136,7 @@ def logs() -> int:
 def psql(arguments: list[str]) -> int:
     """Open a SQL prompt in the container of PostgreSQL."""
     terminal = [] if sys.stdin.isatty() else ["--no-TTY"]
-    prompt = ["psql", "--username=postgres", "--dbname=flusk", *arguments]
+    prompt = ["psql", "--username=postgres", f"--dbname={DATABASE}", *arguments]
     return compose.run("exec", *terminal, "postgres", *prompt)
 
 

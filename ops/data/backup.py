@@ -13,6 +13,7 @@ from ops.containers import compose
 from ops.data import databases
 from ops.data.databases import Access, Database
 from ops.files import whole_file
+from service.name import NAME
 from service.settings import Settings
 
 DUMP = ["pg_dump", "--format=custom", "--schema=public", "--extension=*"]
@@ -39,7 +40,7 @@ FORCE = "--force"
 
 def backup(settings: Settings, arguments: list[str]) -> int:
     """Write the database to a file, atomically."""
-    target = file_argument(arguments, "flusk.dump")
+    target = file_argument(arguments, f"{NAME}.dump")
     with whole_file(target) as output:
         access = Access(settings)
         database = access.look()
@@ -50,7 +51,7 @@ def backup(settings: Settings, arguments: list[str]) -> int:
 
 def restore(settings: Settings, arguments: list[str]) -> int:
     """Replace the content of the database by that of the file."""
-    source = file_argument([one for one in arguments if one != FORCE], "flusk.dump")
+    source = file_argument([one for one in arguments if one != FORCE], f"{NAME}.dump")
     if not source.is_file():
         raise CommandError(f"There is no file {source}.")
     try:

@@ -12,6 +12,7 @@ from ops.console import CommandError
 from ops.containers import compose
 from ops.data import clients, psql
 from service.common.database import database_url, known_revisions
+from service.name import DATABASE
 from service.settings import ROOT, Settings
 
 LOOK = r"""
@@ -92,7 +93,7 @@ class Access:
         name, *options = command
         if self.in_containers:
             program, version = [*compose.COMMAND, "exec", "--no-TTY", "postgres", name], ""
-            database = ["--username=postgres", "--dbname=flusk"]
+            database = ["--username=postgres", f"--dbname={DATABASE}"]
         else:
             chosen = clients.newest() if server is None else clients.for_dump(server)
             program, version = [str(chosen.folder / name)], f" {chosen.version}"

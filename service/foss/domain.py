@@ -1,6 +1,6 @@
 """The operations on a Foss: plain functions from values to values."""
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -8,7 +8,7 @@ from service.common.bulk import LineForm, Lines, StagedLines, stream_records
 from service.common.database import Session
 from service.common.resource import Page, Record, Versions
 from service.foss.backend import FOSS
-from service.foss.payloads import CreateFoss, ListFoss, UpdateFoss
+from service.foss.payloads import CreateFoss, GetFoss, ListFoss, UpdateFoss
 
 
 async def create_foss(session: Session, payload: CreateFoss) -> Record:
@@ -21,14 +21,9 @@ async def import_foss(session: AsyncSession, lines: Lines) -> int:
     return await lines.store(StagedLines(session, FOSS))
 
 
-async def get_foss(
-    session: Session,
-    id: int,
-    only: Collection[str] | None = None,
-    exclude: Collection[str] | None = None,
-) -> Record:
-    """Return a Foss with `only` these fields, or all except `exclude`. Raises RecordNotFound."""
-    return await FOSS.get(session, id, only, exclude)
+async def get_foss(session: Session, id: int, query: GetFoss) -> Record:
+    """Return a Foss, or some of its fields. Raises RecordNotFound."""
+    return await FOSS.get(session, id, query.only, query.exclude)
 
 
 async def list_foss(session: Session, query: ListFoss, *, count: bool = False) -> Page:

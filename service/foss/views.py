@@ -20,11 +20,11 @@ from service.common.resource import (
     Preconditions,
     Prefer,
     RecordHeaders,
-    etag,
-    page_headers,
+    created_response,
+    page_response,
+    record_response,
     wants_count,
 )
-from service.common.web import json_text, public_path
 from service.foss import domain
 from service.foss.payloads import (
     CreateFoss,
@@ -48,8 +48,7 @@ blueprint = Blueprint("foss", __name__, url_prefix="/foss")
 async def create_foss(payload: CreateFoss) -> ResponseReturnValue:
     """Create a Foss."""
     foss = await domain.create_foss(single_write(), payload)
-    location = {"Location": public_path(f"/foss/{foss.id}")}
-    return json_text(foss.json), 201, location | etag(foss.version)
+    return created_response(foss)
 
 
 @blueprint.get("")
@@ -60,7 +59,7 @@ async def create_foss(payload: CreateFoss) -> ResponseReturnValue:
 async def list_foss(query: ListFoss, headers: Prefer) -> ResponseReturnValue:
     """Return a page of the collection."""
     page = await domain.list_foss(reader(), query, count=wants_count(headers.prefer))
-    return json_text(page.records), page_headers(page)
+    return page_response(page)
 
 
 @blueprint.get("/<id:id>")
@@ -68,9 +67,8 @@ async def list_foss(query: ListFoss, headers: Prefer) -> ResponseReturnValue:
 @document_response(FossFields, 200, FieldsHeaders)
 async def get_foss(id: int, query: GetFoss) -> ResponseReturnValue:
     """Return a Foss, or some of its fields."""
-    foss = await domain.get_foss(reader(), id, query.only, query.exclude)
-    headers = etag(foss.version, whole=query.only is None and query.exclude is None)
-    return json_text(foss.json), headers
+    foss = await domain.get_foss(reader(), id, query)
+    return record_response(foss, whole=query.whole)
 
 
 @blueprint.put("/<id:id>")
@@ -82,7 +80,7 @@ async def get_foss(id: int, query: GetFoss) -> ResponseReturnValue:
 async def update_foss(id: int, payload: UpdateFoss, headers: Preconditions) -> ResponseReturnValue:
     """Change the given fields of a Foss; other fields keep their values."""
     foss = await domain.update_foss(single_write(), id, payload, headers.versions)
-    return json_text(foss.json), etag(foss.version)
+    return record_response(foss)
 
 
 @blueprint.delete("/<id:id>")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from math import ceil
 from urllib.parse import quote, unquote, urlencode
 
+from service.name import NAME
 from service.settings.libpq_files import read_service
 from service.settings.parameters import LIBPQ, SECRET, SQLALCHEMY_ONLY, check_parameters
 from service.settings.tls import check_mode, system_bundle, tls_attempts
@@ -70,7 +71,7 @@ class Address:
     def application_name(self) -> str:
         """Return the name of the connections."""
         given = self.parameters.get("application_name")
-        return given or self.parameters.get("fallback_application_name", "flusk")
+        return given or self.parameters.get("fallback_application_name", NAME)
 
     def to_libpq(self) -> str:
         """Return a URL for libpq's programs, without secrets: arguments of processes are public."""

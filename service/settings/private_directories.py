@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import IO
 
 from service.failures import OperatorError, user_name, whose
+from service.name import NAME
 
 # A Unix socket's path holds 104 bytes on macOS and 108 on Linux; the longest name put into a
 # directory is supervisor's, which adds its process id for a moment.
@@ -65,4 +66,4 @@ def socket_directory(directory: Path) -> Path:
         return directory
     digest = sha256(os.fsencode(directory)).hexdigest()[:16]
     # Not $TMPDIR, which may differ between the shells of a user.
-    return Path("/tmp") / f"flusk-{os.getuid()}-{digest}"  # noqa: S108
+    return Path("/tmp") / f"{NAME}-{os.getuid()}-{digest}"  # noqa: S108

@@ -89,7 +89,7 @@ class Checkout:
     def outdate(self, lock: str) -> None:
         """Change a lock file, as a newer commit does, so that the next command installs anew."""
         with (self.directory / "requirements" / lock).open("a") as file:
-            file.write("# Newer.\n")
+            file.write("\n")
 
     def create(self, name: str, email: str) -> None:
         """Store a record."""

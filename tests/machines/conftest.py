@@ -10,10 +10,12 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from service.name import NAME
 from tests.machines.checkout import Checkout, copy_sources, succeeded
 from tests.ports import free_port
 
-TESTER = "flusk-tester"
+# Names of users have at most 32 characters.
+TESTER = f"{NAME[:16]}-tester"
 # Debian's PATH for an ordinary user, without /usr/sbin.
 PATH = "/usr/local/bin:/usr/bin:/bin"
 

@@ -79,6 +79,11 @@ def copy_project(directory: Path) -> Project:
             shutil.copytree(source, directory / name)
         else:
             shutil.copy(source, directory / name)
+    return project_in(directory)
+
+
+def project_in(directory: Path) -> Project:
+    """Return the project whose files are in a directory; it shares the tools and packages."""
     (directory / ".tools").symlink_to(ROOT / ".tools")
     (directory / ".venv").symlink_to(ROOT / ".venv")
     environment = {name: value for name, value in os.environ.items() if name not in FOREIGN}

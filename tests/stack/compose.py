@@ -10,6 +10,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+from service.name import DATABASE
 from tests.stack.journal import Row
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -96,7 +97,7 @@ class Stack:
 
     async def rows(self) -> list[Row]:
         """Return every record, as the database itself has it."""
-        psql = ["psql", "--username=postgres", "--dbname=flusk", "--csv", "--tuples-only"]
+        psql = ["psql", "--username=postgres", f"--dbname={DATABASE}", "--csv", "--tuples-only"]
         out = await self.compose("exec", "-T", "postgres", *psql, "--command", SELECT)
         return [Row(int(row[0]), row[1], row[2]) for row in csv.reader(out.splitlines())]
 

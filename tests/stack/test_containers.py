@@ -188,7 +188,7 @@ def test_search_and_order_are_those_of_the_local_stack(stack: Stack, http: httpx
         [one["name"] for one in http.get("/foss", params={"q": q, "sort": "name"}).json()]
         for q in ("österreich", "ωmega", "@locale.example")
     ]
-    locale = "SELECT datlocprovider, datlocale FROM pg_database WHERE datname = 'flusk'"
+    locale = "SELECT datlocprovider, datlocale FROM pg_database WHERE datname = current_database()"
 
     assert found[0] == ["ÖSTERREICH", "Österreich"]
     assert found[1] == ["Ωmega", "ωMEGA"]

@@ -70,6 +70,8 @@ def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
 
     assert (folder / "file").read_text() == "old"
     assert bootstrap.is_current(folder, lock)
+    lock.write_text("1\n    # via another name\n")
+    assert bootstrap.is_current(folder, lock)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "lock.txt"]
 
     lock.write_text("2")

@@ -48,7 +48,7 @@ class Row:
     title: str = ""
 
 
-class JSONException(Exception):  # noqa: N818  # Flusk's name, and its clients' `type`.
+class JSONException(Exception):  # noqa: N818  # The name that is the `type` of older clients.
     """The base: an error with a status code, a sentence and, after a schema, its faults."""
 
     status_code: ClassVar[int] = 500

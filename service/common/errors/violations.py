@@ -24,7 +24,7 @@ PLAIN = frozenset(
 # The keyword beside `pattern` that says what a person has to do: no keyword of JSON Schema, so that
 # validators pass it over.
 MESSAGE = "x-pattern-message"
-# What Flusk said; every other keyword has the validator's own sentence.
+# Clients may know these sentences; every other keyword has the validator's own sentence.
 SENTENCES = {"minLength": f"{VALUE} is too short", "maxLength": f"{VALUE} is too long"}
 
 

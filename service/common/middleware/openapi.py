@@ -15,6 +15,7 @@ from service.common.contract import openapi as contract
 from service.common.middleware.content_type import MERGE_PATCH
 from service.common.middleware.guard import PUBLIC_PATHS
 from service.common.web import App, RecordId
+from service.name import NAME, TITLE
 
 # A view declares with classes of `Payload`; quart-schema's own type is wider.
 Model = Any
@@ -31,7 +32,7 @@ def register(app: Quart, prefix: str) -> None:
     QuartSchema(
         app,
         info=Info(
-            title="Flusk",
+            title=TITLE,
             version="0.1.0",
             description=("A layered JSON API on PostgreSQL. Errors have [one shape](docs/errors)."),
             license={"name": "MIT", "identifier": "MIT"},  # type: ignore[arg-type]  # It makes a License of it.
@@ -44,9 +45,10 @@ def register(app: Quart, prefix: str) -> None:
         security_schemes={
             "bearer": {"type": "http", "scheme": "bearer"},
             "key": {"type": "apiKey", "name": "X-API-Key", "in_": "header"},
-            "flusk": {"type": "apiKey", "name": "_secure_key", "in_": "header"},
+            # A header of the project's own, which it had before the others.
+            NAME: {"type": "apiKey", "name": "_secure_key", "in_": "header"},
         },
-        security=[{"bearer": []}, {"key": []}, {"flusk": []}],
+        security=[{"bearer": []}, {"key": []}, {NAME: []}],
     )
     # quart-schema would validate each response with pydantic; they are plain values already.
     app.json = json

@@ -1,13 +1,11 @@
 """The parts of a blueprint's resource: pages, cursors, fields, entity tags, search."""
 
 from service.common.resource.collection import in_order
-from service.common.resource.conditional import etag
 from service.common.resource.cursors import Cursor, encode_cursor, scope_of
 from service.common.resource.entity_tags import Versions
 from service.common.resource.keyset import order_by
 from service.common.resource.ordering import Order, order_of
 from service.common.resource.pages import Page, Selection
-from service.common.resource.pagination import page_headers
 from service.common.resource.payloads import (
     CreatedHeaders,
     FieldsHeaders,
@@ -28,6 +26,7 @@ from service.common.resource.representation import (
     literal_text,
 )
 from service.common.resource.resource import Resource
+from service.common.resource.responses import created_response, page_response, record_response
 
 __all__ = [
     "CreatedHeaders",
@@ -47,8 +46,8 @@ __all__ = [
     "Resource",
     "Selection",
     "Versions",
+    "created_response",
     "encode_cursor",
-    "etag",
     "in_order",
     "instant",
     "join",
@@ -56,7 +55,8 @@ __all__ = [
     "literal_text",
     "order_by",
     "order_of",
-    "page_headers",
+    "page_response",
+    "record_response",
     "scope_of",
     "wants_count",
 ]

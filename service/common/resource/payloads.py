@@ -15,6 +15,11 @@ class FieldsQuery(Payload):
     only: tuple[str, ...] | None = None
     exclude: tuple[str, ...] | None = None
 
+    @property
+    def whole(self) -> bool:
+        """Whether the record has all of its fields."""
+        return self.only is None and self.exclude is None
+
 
 class ListQuery(FieldsQuery):
     """The selection of records, their order, and the fields to return.

@@ -1,6 +1,6 @@
 """What one can do with an account, and the rules of it."""
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -10,7 +10,13 @@ from service.common.errors import Conflict, Fault, InvalidAPIRequest
 from service.common.resource import Lock, Page, Record, Versions
 from tests.blueprints.account.backend import ACCOUNT
 from tests.blueprints.account.models import Account
-from tests.blueprints.account.payloads import CreateAccount, ListAccount, Transfer, UpdateAccount
+from tests.blueprints.account.payloads import (
+    CreateAccount,
+    GetAccount,
+    ListAccount,
+    Transfer,
+    UpdateAccount,
+)
 
 
 async def create_account(session: Session, payload: CreateAccount) -> Record:
@@ -23,14 +29,9 @@ async def import_account(session: AsyncSession, lines: Lines) -> int:
     return await lines.store(StagedLines(session, ACCOUNT))
 
 
-async def get_account(
-    session: Session,
-    id: int,
-    only: Collection[str] | None = None,
-    exclude: Collection[str] | None = None,
-) -> Record:
-    """Return an account that has `only` these fields, or all but `exclude`."""
-    return await ACCOUNT.get(session, id, only, exclude)
+async def get_account(session: Session, id: int, query: GetAccount) -> Record:
+    """Return an account, or some of its fields."""
+    return await ACCOUNT.get(session, id, query.only, query.exclude)
 
 
 async def list_account(session: Session, query: ListAccount, *, count: bool = False) -> Page:

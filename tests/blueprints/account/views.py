@@ -20,11 +20,12 @@ from service.common.resource import (
     Preconditions,
     Prefer,
     RecordHeaders,
-    etag,
-    page_headers,
+    created_response,
+    page_response,
+    record_response,
     wants_count,
 )
-from service.common.web import json_text, public_path
+from service.common.web import json_text
 from tests.blueprints.account import domain
 from tests.blueprints.account.payloads import (
     AccountDocument,
@@ -49,8 +50,7 @@ blueprint = Blueprint("account", __name__, url_prefix="/account")
 async def create_account(payload: CreateAccount) -> ResponseReturnValue:
     """Store a new account."""
     account = await domain.create_account(single_write(), payload)
-    location = {"Location": public_path(f"/account/{account.id}")}
-    return json_text(account.json), 201, location | etag(account.version)
+    return created_response(account)
 
 
 @blueprint.get("")
@@ -61,7 +61,7 @@ async def create_account(payload: CreateAccount) -> ResponseReturnValue:
 async def list_account(query: ListAccount, headers: Prefer) -> ResponseReturnValue:
     """Return a page of the collection."""
     page = await domain.list_account(reader(), query, count=wants_count(headers.prefer))
-    return json_text(page.records), page_headers(page)
+    return page_response(page)
 
 
 @blueprint.post("/transfers")
@@ -80,9 +80,8 @@ async def transfer(payload: Transfer) -> ResponseReturnValue:
 @document_response(AccountFields, 200, FieldsHeaders)
 async def get_account(id: int, query: GetAccount) -> ResponseReturnValue:
     """Return one account, or some of its fields."""
-    account = await domain.get_account(reader(), id, query.only, query.exclude)
-    headers = etag(account.version, whole=query.only is None and query.exclude is None)
-    return json_text(account.json), headers
+    account = await domain.get_account(reader(), id, query)
+    return record_response(account, whole=query.whole)
 
 
 @blueprint.put("/<id:id>")
@@ -96,7 +95,7 @@ async def update_account(
 ) -> ResponseReturnValue:
     """Change the fields that are named; the others stay."""
     account = await domain.update_account(session(), id, payload, headers.versions)
-    return json_text(account.json), etag(account.version)
+    return record_response(account)
 
 
 @blueprint.delete("/<id:id>")

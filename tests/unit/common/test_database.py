@@ -15,7 +15,7 @@ from service.foss.models import Foss
 from service.settings import Settings
 from tests import factories
 
-IDLE = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'flusk-closing'"
+IDLE = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'closing'"
 
 
 @pytest.fixture
@@ -50,9 +50,7 @@ async def test_a_closed_database_leaves_no_connection(
     database_url: str, engine: AsyncEngine
 ) -> None:
     separator = "&" if "?" in database_url else "?"
-    database = Database(
-        Settings(database_url=f"{database_url}{separator}application_name=flusk-closing")
-    )
+    database = Database(Settings(database_url=f"{database_url}{separator}application_name=closing"))
     await database.open()
     assert await database.single_write().scalar(text(IDLE)) == 1
     await database.close()
@@ -93,7 +91,7 @@ async def test_a_record_can_be_read_after_the_commit_without_another_query(
         foss = (await session.scalars(statement)).one()
         await commit(session)
 
-    assert foss.to_dict()["name"] == "Ada"
+    assert foss.name == "Ada"
 
 
 async def test_with_autocommit_each_statement_stands_alone(database: Database) -> None:

@@ -41,7 +41,7 @@ def compile_schema(directory: Path, **document: Any) -> Schema:
     return load_schemas(directory)["a.json"]
 
 
-# Flusk's sentences, and those of keywords that Flusk had no use for.
+# The sentences of each keyword.
 SENTENCES: list[tuple[dict[str, Any], object, Fault]] = [
     (
         {"required": ["email"]},
@@ -102,7 +102,7 @@ def test_each_keyword_has_its_sentence(
     assert compile_schema(tmp_path, **document).faults(value) == [fault]
 
 
-def test_flusks_two_faults_keep_its_messages() -> None:
+def test_two_faults_keep_their_messages() -> None:
     with pytest.raises(InvalidAPIRequest) as caught:
         CreateFoss.check({"name": "f"})
 

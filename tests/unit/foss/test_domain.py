@@ -23,12 +23,16 @@ from service.common.resource.pages import Page, Selection
 from service.common.resource.resource import Resource
 from service.foss import domain
 from service.foss.models import Foss
-from service.foss.payloads import CreateFoss, ListFoss, UpdateFoss
+from service.foss.payloads import CreateFoss, GetFoss, ListFoss, UpdateFoss
 from tests import factories
 
 # The domain hands its session on and does nothing else with it.
 SESSION = cast("AsyncSession", object())
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+def record_of(foss: Foss) -> str:
+    return orjson.dumps({name: getattr(foss, name) for name in Foss.fields()}).decode()
 
 
 class FakeBackend(Resource[Foss]):
@@ -64,7 +68,7 @@ class FakeBackend(Resource[Foss]):
         [beyond] = selection.beyond or (-1,)
         assert isinstance(beyond, int)
         found = [
-            SimpleNamespace(id=number, record=orjson.dumps(foss.to_dict()).decode())
+            SimpleNamespace(id=number, record=record_of(foss))
             for number, foss in sorted(self.kept.items())
             if number > beyond
         ]
@@ -137,7 +141,7 @@ async def test_a_foss_is_found_by_its_id(backend: FakeBackend) -> None:
     await create()
     foss = await create()
 
-    assert await domain.get_foss(SESSION, 2) is foss
+    assert await domain.get_foss(SESSION, 2, GetFoss()) is foss
     assert len(backend.kept) == 2
 
 
@@ -146,7 +150,7 @@ async def test_a_foss_is_found_by_its_id(backend: FakeBackend) -> None:
 async def test_a_foss_that_is_not_there_is_not_found(id: int) -> None:
     await create()
     with pytest.raises(RecordNotFound) as caught:
-        await domain.get_foss(SESSION, id)
+        await domain.get_foss(SESSION, id, GetFoss())
 
     assert caught.value.message == f"There is no Foss with `id: {id}`"
 
@@ -154,7 +158,7 @@ async def test_a_foss_that_is_not_there_is_not_found(id: int) -> None:
 @pytest.mark.usefixtures("backend")
 async def test_an_id_of_many_digits_is_cut_in_the_sentence() -> None:
     with pytest.raises(RecordNotFound) as caught:
-        await domain.get_foss(SESSION, int("1" * 100))
+        await domain.get_foss(SESSION, int("1" * 100), GetFoss())
 
     assert caught.value.message == f"There is no Foss with `id: {'1' * 80}…`"
 
@@ -224,7 +228,7 @@ async def test_an_update_changes_the_fields_that_it_names(
     foss: Any = await domain.update_foss(SESSION, 1, UpdateFoss(**changes), versions)
 
     assert (foss.name, foss.email, foss.version) == (name, email, 2)
-    assert await domain.get_foss(SESSION, 1) is foss
+    assert await domain.get_foss(SESSION, 1, GetFoss()) is foss
 
 
 @pytest.mark.parametrize("versions", [None, Versions(frozenset({1}))])

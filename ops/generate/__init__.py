@@ -1,0 +1,1 @@
+"""Commands that write code: a project's own name."""
