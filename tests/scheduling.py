@@ -8,7 +8,7 @@ from xdist.scheduler import LoadFileScheduling
 # Those that wait most, and take longest, begin; the others fill the time in which they wait.
 FIRST = (
     *("tests/ops/test_stack.py", "tests/ops/test_transfer.py", "tests/ops/"),
-    *("tests/socket/", "tests/browser/", "tests/databases/", "tests/migrations/"),
+    *("tests/socket/", "tests/clients/", "tests/browser/", "tests/databases/", "tests/migrations/"),
     *("tests/integration/", "tests/models/", "tests/fuzz/", "tests/unit/", "tests/"),
 )
 # In this file, tests that share a stack run on one worker; each other test has its own stack.

@@ -9,6 +9,7 @@ import pytest
 from service.settings import ROOT
 
 LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
+NPM_LOCKS = sorted((ROOT / "requirements").glob("*/package-lock.json"))
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
@@ -24,9 +25,14 @@ def test_a_lock_names_no_address(lock: Path) -> None:
     assert "://" not in lock.read_text()
 
 
-def test_the_lock_of_npm_has_hashes_and_names_no_registry() -> None:
-    lock = json.loads((ROOT / "requirements" / "redocly" / "package-lock.json").read_bytes())
-    packages = [package for path, package in lock["packages"].items() if path]
+def test_npm_has_locks() -> None:
+    assert [lock.parent.name for lock in NPM_LOCKS] == ["redocly", "typescript"]
+
+
+@pytest.mark.parametrize("lock", NPM_LOCKS, ids=lambda lock: lock.parent.name)
+def test_a_lock_of_npm_has_hashes_and_names_no_registry(lock: Path) -> None:
+    content = json.loads(lock.read_bytes())
+    packages = [package for path, package in content["packages"].items() if path]
 
     assert packages
     assert [package for package in packages if not package["integrity"].startswith("sha512-")] == []

@@ -13,7 +13,15 @@ BOUNDS = {
 # Annotations, and keywords that are compared separately.
 COMPARED = frozenset(
     {
-        *("title", "description", "example", "examples", "default", "x-pattern-message"),
+        *(
+            "title",
+            "description",
+            "example",
+            "examples",
+            "default",
+            "x-pattern-message",
+            "x-enum-varnames",
+        ),
         *("$ref", "type", "enum", "required", "properties", "items", *BOUNDS),
     }
 )

@@ -3,5 +3,5 @@
 from service.common.contract import Payload
 
 
-class Status(Payload, schema="common/status.json"):
-    """The status of the service."""
+class Health(Payload, schema="common/health.json"):
+    """The health of the service."""

@@ -7,20 +7,20 @@ from quart_schema import document_response
 from service.common.middleware import health
 from service.common.web import is_draining
 from service.health import domain
-from service.health.payloads import Status
+from service.health.payloads import Health
 
 blueprint = Blueprint("health", __name__)
 
 
 @blueprint.get("/livez")
-@document_response(Status)
+@document_response(Health)
 async def livez() -> ResponseReturnValue:
     """Return whether the process responds."""
     return {"status": "alive"}
 
 
 @blueprint.get("/readyz")
-@document_response(Status)
+@document_response(Health)
 async def readyz() -> ResponseReturnValue:
     """Return whether the service can serve requests."""
     return {"status": await domain.check_ready(health(), draining=is_draining())}

@@ -155,9 +155,16 @@ class SingleWriteProtocol(H11Protocol):
 
 def end_request(scope: Any) -> None:
     """Cancel a request whose client has disconnected, unless it is answered."""
-    give_up = scope["state"].get(GIVE_UP)
-    if give_up is not None:
-        give_up()
+    state = scope["state"]
+    if state.get(GIVE_UP) is None:
+        # Its task has not started; it ends when it finds this.
+        state[GIVE_UP] = nothing_to_cancel
+    else:
+        state[GIVE_UP]()
+
+
+def nothing_to_cancel() -> None:
+    """Stand for the callback of a request that has not started."""
 
 
 def register() -> None:

@@ -13,6 +13,7 @@ from service.common.middleware import admission
 from service.common.web.connection import GIVE_UP
 from service.docs.domain import ASSETS, FOLDER
 from service.limits import REQUESTS_IN_PROGRESS
+from service.server.single_write import end_request
 from service.settings import Settings
 
 START, BODY, GONE = "http.response.start", "http.response.body", {"type": "http.disconnect"}
@@ -125,6 +126,18 @@ async def test_the_server_reports_that_the_client_disconnects(running: Quart, vi
     await request
 
     assert views.cancelled
+    assert exchange.sent == []
+
+
+async def test_a_request_whose_client_disconnects_before_its_task_starts_does_nothing(
+    running: Quart, views: Views
+) -> None:
+    state: dict[str, Any] = {GIVE_UP: None}
+    exchange = Exchange(running, "/wait", state=state)
+    end_request({"state": state})
+    await exchange.run(part())
+
+    assert not views.begun.is_set()
     assert exchange.sent == []
 
 

@@ -7,7 +7,8 @@ The file of a record, such as `foss/foss.json`, declares filters and search unde
         "part": "Only records whose name contains this text."
     }
 
-The query strings of a page and of a record, a page, and a record's subset are derived from it.
+The query strings of a page and of a record, a page, a record's subset, and the names that `only`,
+`exclude` and `sort` take are derived from it.
 """
 
 from collections.abc import Iterator
@@ -29,8 +30,10 @@ def derived(name: str, record: Document, base: str) -> Iterator[tuple[str, Docum
     stem = file.removesuffix(".json")
     title, schema = record["title"], record["$schema"]
     documents = {
-        f"list_{stem}": ({"title": f"List{title}"}, _list(record)),
-        f"get_{stem}": ({"title": f"Get{title}"}, _get(record)),
+        f"list_{stem}": ({"title": f"List{title}"}, _list(record, stem)),
+        f"get_{stem}": ({"title": f"Get{title}"}, _get(record, stem)),
+        f"{stem}_field": ({"title": f"{title}Field"}, _field(record)),
+        f"{stem}_sort": ({"title": f"{title}Sort"}, _sort(record)),
         f"{stem}_fields": ({"title": f"{title}Fields"}, _fields(record)),
         f"{stem}_list": ({"title": f"{title}List"}, _page(record, f"{stem}_fields.json")),
     }
@@ -44,7 +47,7 @@ def without_collection(document: Document) -> Document:
     return {name: value for name, value in document.items() if name != COLLECTION}
 
 
-def _list(record: Document) -> Document:
+def _list(record: Document, stem: str) -> Document:
     properties, collection = record["properties"], record[COLLECTION]
     names = list(properties)
     equal = collection.get("equal", {})
@@ -85,19 +88,16 @@ def _list(record: Document) -> Document:
                 "minItems": 1,
                 "maxItems": len(names),
                 "uniqueItems": True,
-                "items": {
-                    "type": "string",
-                    "enum": [key for name in names for key in (name, f"-{name}")],
-                },
+                "items": {"$ref": f"{stem}_sort.json"},
                 "examples": [[f"-{names[-2]}", names[1]]],
             },
             **filters,
-            **_choice(names),
+            **_choice(names, stem),
         },
     }
 
 
-def _get(record: Document) -> Document:
+def _get(record: Document, stem: str) -> Document:
     names = list(record["properties"])
     return {
         "description": "The fields to return: all without `only` and `exclude`, which can't be "
@@ -106,7 +106,29 @@ def _get(record: Document) -> Document:
         "type": "object",
         "additionalProperties": False,
         "not": {"required": ["only", "exclude"]},
-        "properties": _choice(names),
+        "properties": _choice(names, stem),
+    }
+
+
+def _field(record: Document) -> Document:
+    names = list(record["properties"])
+    return {
+        "description": f"The name of a field of {record['title']}.",
+        "examples": names[:1],
+        "type": "string",
+        "enum": names,
+    }
+
+
+def _sort(record: Document) -> Document:
+    names = list(record["properties"])
+    return {
+        "description": "A field to sort by, with a `-` before it for descending order.",
+        "examples": [f"-{names[0]}"],
+        "type": "string",
+        "enum": [key for name in names for key in (name, f"-{name}")],
+        # Generators of clients name the values so.
+        "x-enum-varnames": [f"{name.upper()}{end}" for name in names for end in ("", "_DESC")],
     }
 
 
@@ -147,10 +169,10 @@ def _text(sentence: str, like: Document) -> Document:
     }
 
 
-def _choice(names: list[str]) -> Document:
+def _choice(names: list[str], stem: str) -> Document:
     sentences = {
-        "only": "The fields to return, separated by commas.",
-        "exclude": "The fields to omit, separated by commas.",
+        "only": "The fields to return, separated by commas; not together with `exclude`.",
+        "exclude": "The fields to omit, separated by commas; not together with `only`.",
     }
     return {
         name: {
@@ -158,7 +180,7 @@ def _choice(names: list[str]) -> Document:
             "type": "array",
             "minItems": 1,
             "uniqueItems": True,
-            "items": {"type": "string", "enum": names},
+            "items": {"$ref": f"{stem}_field.json"},
             "examples": [names[:2]],
         }
         for name, sentence in sentences.items()

@@ -1,9 +1,10 @@
 """The shared parts of the published contract: schemas, headers, errors.
 
-The document is OpenAPI 3.1; the schema files are its components, verbatim except for `$id`,
-`$schema` and references.
+The document is OpenAPI 3.1; the schema files of bodies are its components, verbatim except for
+`$id`, `$schema` and references. Queries and headers are described as parameters.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
@@ -27,16 +28,17 @@ from service.common.contract.parts import (
 from service.common.contract.validation import BASE, Schema
 from service.common.errors import Row, error_rows, rows_by_type
 
+SCHEMAS = "#/components/schemas/"
+# Where a word begins in `InvalidAPIRequest`.
+WORD = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+
 
 def components(files: Mapping[str, Schema]) -> Document:
     """Return the components: the schema files and what all operations refer to."""
     titles = {BASE + name: file.document["title"] for name, file in files.items()}
     schemas = {file.document["title"]: _component(file.document, titles) for file in files.values()}
     types = rows_by_type()
-    schemas["Error"]["properties"]["error"]["properties"]["type"]["oneOf"] = [
-        {"const": name, "description": " ".join(f"{r.status}: {r.when} {r.action}" for r in rows)}
-        for name, rows in types.items()
-    ]
+    schemas["ErrorType"] |= _error_types(types, schemas["ErrorType"]["description"])
     schemas["Problem"]["properties"]["type"]["pattern"] = f"^{TYPES}({'|'.join(types)})$"
     rows = groupby((row for row in error_rows() if row.response), attrgetter("response"))
     return {
@@ -45,6 +47,19 @@ def components(files: Mapping[str, Schema]) -> Document:
         "headers": HEADERS,
         "parameters": PARAMETERS,
     }
+
+
+def without_unused(document: Document) -> Document:
+    """Return the document without the schemas that nothing in it refers to."""
+    schemas = document["components"]["schemas"]
+    others = {**document["components"], "schemas": {}}
+    used: set[str] = set()
+    new = _referenced([document["paths"], others])
+    while new:
+        used |= new
+        new = _referenced([schemas[title] for title in new]) - used
+    kept = {title: schema for title, schema in schemas.items() if title in used}
+    return {**document, "components": others | {"schemas": kept}}
 
 
 def responses(operation: Document, method: str, *, guarded: bool, of_one: bool) -> Document:
@@ -76,11 +91,11 @@ def responses(operation: Document, method: str, *, guarded: bool, of_one: bool) 
 
 def content(title: str) -> Document:
     """Return a body with this schema."""
-    return {JSON: {"schema": {"$ref": f"#/components/schemas/{title}"}}}
+    return {JSON: {"schema": {"$ref": f"{SCHEMAS}{title}"}}}
 
 
 def parameters(document: Document, place: str) -> Iterator[Document]:
-    """Yield each property of a schema file as a parameter in `query` or `header`."""
+    """Yield each property of a schema as a parameter in `query` or `header`."""
     for name, schema in document["properties"].items():
         # In a query, a list is one string, separated by commas.
         style = {"style": "form", "explode": False} if schema["type"] == "array" else {}
@@ -95,7 +110,7 @@ def parameters(document: Document, place: str) -> Iterator[Document]:
 
 
 def headers(document: Document | None = None) -> Document:
-    """Return the headers of a response: the common ones, and each property of a schema file."""
+    """Return the headers of a response: the common ones, and each property of a schema."""
     found = {} if document is None else {one["name"]: one for one in parameters(document, "")}
     own = {
         name: {key: one[key] for key in ("description", "required", "schema")}
@@ -129,6 +144,19 @@ def below(prefix: str, document: Any) -> Any:
     if isinstance(pattern, str) and pattern.startswith("^/"):
         found["pattern"] = "^" + prefix.replace(".", r"\.") + pattern.removeprefix("^")
     return found
+
+
+def _error_types(types: Mapping[str, Sequence[Row]], description: str) -> Document:
+    lines = [
+        f"- `{name}`: " + " ".join(f"{row.status}: {row.when} {row.action}" for row in rows)
+        for name, rows in types.items()
+    ]
+    return {
+        "description": "\n".join([description, "", *lines]),
+        "enum": [*types],
+        # Generators of clients name the values so.
+        "x-enum-varnames": [WORD.sub("_", name).upper() for name in types],
+    }
 
 
 def _error(rows: Sequence[Row]) -> Document:
@@ -172,6 +200,17 @@ def _component(value: Any, titles: Mapping[str, str], base: str = "") -> Any:
     }
 
 
+def _referenced(value: Any) -> set[str]:
+    if isinstance(value, list):
+        return set().union(*map(_referenced, value))
+    if not isinstance(value, dict):
+        return set()
+    reference = value.get("$ref", "")
+    if isinstance(reference, str) and reference.startswith(SCHEMAS):
+        return {reference.removeprefix(SCHEMAS).partition("/")[0]}
+    return _referenced([*value.values()])
+
+
 def _reference(address: str, titles: Mapping[str, str]) -> str:
     file, _, place = address.partition("#")
-    return f"#/components/schemas/{titles[file]}{place}"
+    return f"{SCHEMAS}{titles[file]}{place}"

@@ -12,8 +12,7 @@ from typing import Any, ClassVar, Self
 
 import orjson
 from jsonschema_rs import Draft202012Validator, EmailOptions, Registry, ValidationError
-from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler
-from pydantic_core import CoreSchema
+from pydantic import BaseModel, ConfigDict
 
 from service.common.contract.derived import COLLECTION, derived, without_collection
 from service.common.contract.schema_references import broken
@@ -165,13 +164,6 @@ class Payload(BaseModel):
         # A class without a schema is a base class.
         if schema is not None:
             cls.schema_file = schema
-
-    @classmethod
-    def __get_pydantic_json_schema__(
-        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> dict[str, Any]:
-        del core_schema, handler
-        return cls.contract().document
 
     @classmethod
     def contract(cls) -> Schema:

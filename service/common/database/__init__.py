@@ -18,7 +18,6 @@ from service.common.database.database import Database, commit, pool_sizes, relea
 from service.common.database.engine import COMMAND_GRACE_SECONDS, create_engine, database_url
 from service.common.database.models import MAX_BIGINT, Base, RecordColumns
 from service.common.database.revisions import known_revisions
-from service.common.database.serializers import select_fields, serialize
 from service.common.database.sqlstates import (
     CONFLICT,
     READ_ONLY_STATE,
@@ -58,8 +57,6 @@ __all__ = [
     "pool_sizes",
     "release",
     "searching",
-    "select_fields",
-    "serialize",
     "shared",
     "sqlstate_of",
     "translate",

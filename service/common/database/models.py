@@ -4,18 +4,18 @@ import re
 from datetime import datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import BigInteger, DateTime, Identity, MetaData, func, text
+from sqlalchemy import BigInteger, DateTime, Identity, MetaData, func, inspect, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column
-
-from service.common.database.serializers import Serializable
 
 MAX_BIGINT = 2**63 - 1
 # The beginning of a word in the name of a class.
 WORD = re.compile("(?<=[a-z0-9])(?=[A-Z])")
 
 
-class Base(DeclarativeBase, Serializable):
+class Base(DeclarativeBase):
     """The base of every model; the table of `OrderItem` is named `order_item`."""
+
+    __public_fields__: ClassVar[tuple[str, ...] | None] = None
 
     metadata = MetaData(
         naming_convention={
@@ -30,6 +30,19 @@ class Base(DeclarativeBase, Serializable):
     @declared_attr.directive
     def __tablename__(cls) -> str:  # noqa: N805  # A class attribute, computed.
         return WORD.sub("_", cls.__name__).lower()
+
+    @classmethod
+    def fields(cls) -> tuple[str, ...]:
+        """Return the names of the columns in order, without those with `info={"private": True}`."""
+        # Looked up on the class itself: a subclass has more fields than its parent.
+        fields: tuple[str, ...] | None = cls.__dict__.get("__public_fields__")
+        if fields is None:
+            fields = cls.__public_fields__ = tuple(
+                attribute.key
+                for attribute in inspect(cls).column_attrs
+                if not attribute.columns[0].info.get("private")
+            )
+        return fields
 
 
 class RecordColumns:

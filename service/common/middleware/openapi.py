@@ -68,14 +68,23 @@ class Provider(OpenAPIProvider):
     def _document(self) -> dict[str, Any]:
         document = super().schema()
         document["paths"] = dict(sorted(document["paths"].items()))
-        document["components"] |= contract.components(cast("App", self._app).schemas)
+        document["components"] |= self._components
         document["tags"] = list(self._tags(document["paths"]))
         # Relative to the document's URL, and so below any prefix.
         document["servers"] = [{"url": "."}]
         for scheme in document["components"]["securitySchemes"].values():
             scheme["description"] = "The key; one of these headers is enough."
         contract.link(document["paths"])
+        document = contract.without_unused(document)
         return contract.below(self.path_prefix, document) if self.path_prefix else document
+
+    @cached_property
+    def _components(self) -> dict[str, Any]:
+        return contract.components(cast("App", self._app).schemas)
+
+    def _schema(self, model: Model) -> dict[str, Any]:
+        schema: dict[str, Any] = self._components["schemas"][_title(model)]
+        return schema
 
     def _tags(self, paths: dict[str, Any]) -> Iterator[dict[str, str]]:
         used = {tag for path in paths.values() for one in path.values() for tag in one["tags"]}
@@ -88,12 +97,12 @@ class Provider(OpenAPIProvider):
         return sorted(super().generate_methods(rule))
 
     def operation_id(self, method: str, path: str, func: Callable[..., Any]) -> str:
-        """Return the names of blueprint and view, and of the method if the view has several."""
+        """Return the name of the view, and of the method if the view has several; not of PATCH."""
         del path
         [endpoint] = [name for name, view in self._app.view_functions.items() if view is func]
-        name = endpoint.replace(".", "_")
+        name = endpoint.rpartition(".")[2]
         several = len(list(self._app.url_map.iter_rules(endpoint))) > 1
-        return f"{name}_{method.lower()}" if several else name
+        return f"{name}_{method.lower()}" if several and method.lower() != "patch" else name
 
     def build_path_parameter(self, name: str, converter: BaseConverter) -> dict[str, Any]:
         """Describe an id as an integer from 0."""
@@ -104,12 +113,12 @@ class Provider(OpenAPIProvider):
         return parameter
 
     def build_querystring_parameters(self, model: Model) -> tuple[list[Operation], Operation]:
-        """Describe each property of the schema file as a parameter."""
-        return list(contract.parameters(model.contract().document, "query")), {}
+        """Describe each property of the schema as a parameter."""
+        return list(contract.parameters(self._schema(model), "query")), {}
 
     def build_headers_parameters(self, model: Model) -> tuple[list[Operation], Operation]:
-        """Describe each property of the schema file as a parameter."""
-        return list(contract.parameters(model.contract().document, "header")), {}
+        """Describe each property of the schema as a parameter."""
+        return list(contract.parameters(self._schema(model), "header")), {}
 
     def build_request_body(self, model: Model, source: object) -> tuple[Operation, Operation]:
         """Return a reference to the schema file."""
@@ -122,7 +131,7 @@ class Provider(OpenAPIProvider):
         """Return a reference to the schema file."""
         return {
             "description": model.contract().document["description"],
-            "headers": contract.headers(headers_model and headers_model.contract().document),
+            "headers": contract.headers(headers_model and self._schema(headers_model)),
             "content": contract.content(_title(model)),
         }, {}
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 
 from service.common.contract import UNSTORABLE
-from service.common.database import MAX_BIGINT, serialize
+from service.common.database import MAX_BIGINT
 from service.common.errors import Fault, InvalidAPIRequest, quote
 from service.common.resource.ordering import Order
 
@@ -39,7 +39,7 @@ def scope_of(order: Order, filters: Filters) -> str:
 
 def encode_cursor(cursor: Cursor, scope: str) -> str:
     """Return the text of a cursor."""
-    facts = [scope, [serialize(value) for value in cursor.values], int(cursor.backward)]
+    facts = [scope, [_plain(value) for value in cursor.values], int(cursor.backward)]
     text = json.dumps(facts, ensure_ascii=False, separators=(",", ":"))
     return urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
@@ -71,3 +71,10 @@ def _value(value: object, type_: type[Value]) -> Value:
     if type_ is int and type(value) is int and 0 <= value <= MAX_BIGINT:
         return value
     raise ValueError(f"not of type {type_.__name__}")
+
+
+def _plain(value: Value) -> int | str:
+    """Return a moment as `2026-01-02T03:04:05.678901Z`, others as they are."""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+    return value

@@ -57,8 +57,11 @@ class Selection:
 
     @property
     def kind(self) -> tuple[object, ...]:
-        """The key of selections of similar cost: the order to read in and the filtered columns."""
-        return self.way, tuple(name for name, _ in self.filters)
+        """The key of selections of similar cost: order, filtered columns, first or later page.
+
+        Cursors are not told apart: a client could send another one each time.
+        """
+        return self.way, tuple(name for name, _ in self.filters), self.after is None
 
     @property
     def beyond(self) -> tuple[Value, ...] | None:

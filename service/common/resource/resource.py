@@ -22,7 +22,6 @@ from service.common.database import (
     constraint_of,
     costly,
     searching,
-    select_fields,
     shared,
 )
 from service.common.errors import (
@@ -42,6 +41,7 @@ from service.common.resource.collection import (
 )
 from service.common.resource.cursors import Filters
 from service.common.resource.entity_tags import Versions, entity_tag
+from service.common.resource.fields import select_fields
 from service.common.resource.ordering import order_of
 from service.common.resource.pages import Page, Selection, read_cursor
 from service.common.resource.payloads import ListQuery
@@ -102,7 +102,7 @@ class Resource(Generic[M]):
         """
         # Most requests ask for a complete record, which needs no list of columns.
         partly = only is not None or exclude is not None
-        fields = tuple(select_fields(self.model.fields(), only, exclude)) if partly else None
+        fields = select_fields(self.model.fields(), only, exclude) if partly else None
         record = None if id > MAX_BIGINT else await self._select_batch(session, id, fields)
         if record is None:
             raise self._not_found(id)
@@ -171,7 +171,7 @@ class Resource(Generic[M]):
         return Selection(
             order=order,
             filters=filters,
-            fields=tuple(select_fields(self.model.fields(), query.only, query.exclude)),
+            fields=select_fields(self.model.fields(), query.only, query.exclude),
             limit=limit,
             after=read_cursor(query.after, order, filters, self.model),
         )

@@ -24,7 +24,8 @@ from service.common.web.request import announces_body
 from service.common.web.request_headers import RequestHeaders
 
 # The key, in the state of a request, of the callback for the server to call when the client
-# disconnects. Other servers only send ASGI's `http.disconnect`, which the reading task receives.
+# disconnects: None until the request starts. The server sets its own if the client disconnects
+# earlier. Other servers only send ASGI's `http.disconnect`, which the reading task receives.
 GIVE_UP = "give_up"
 MAX_TYPE_BYTES = limits.CONTENT_TYPE_BYTES.value
 
@@ -58,8 +59,10 @@ class OneTaskConnection(ASGIHTTPConnection):
                 return  # The client has disconnected.
             request.body.append(message.get("body", b""))
             complete = not message.get("more_body", False)
-        self._answering = asyncio.current_task()
         state: Any = self.scope.get("state", {})
+        if state.get(GIVE_UP) is not None:
+            return  # The client disconnected before this task started.
+        self._answering = asyncio.current_task()
         if complete:
             request.body.set_complete()
         if complete and GIVE_UP in state:

@@ -91,7 +91,7 @@ async def test_a_record_can_be_read_after_the_commit_without_another_query(
         foss = (await session.scalars(statement)).one()
         await commit(session)
 
-    assert foss.to_dict()["name"] == "Ada"
+    assert foss.name == "Ada"
 
 
 async def test_with_autocommit_each_statement_stands_alone(database: Database) -> None:

@@ -31,6 +31,10 @@ SESSION = cast("AsyncSession", object())
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
+def record_of(foss: Foss) -> str:
+    return orjson.dumps({name: getattr(foss, name) for name in Foss.fields()}).decode()
+
+
 class FakeBackend(Resource[Foss]):
     """The statements of a resource over a dict, one e-mail to a record."""
 
@@ -64,7 +68,7 @@ class FakeBackend(Resource[Foss]):
         [beyond] = selection.beyond or (-1,)
         assert isinstance(beyond, int)
         found = [
-            SimpleNamespace(id=number, record=orjson.dumps(foss.to_dict()).decode())
+            SimpleNamespace(id=number, record=record_of(foss))
             for number, foss in sorted(self.kept.items())
             if number > beyond
         ]
