@@ -13,7 +13,7 @@ from service.common.contract.parts import (
     JSON,
     REQUEST_ID,
     Document,
-    content,
+    json_content,
 )
 from service.common.contract.payloads import Error, Message
 from service.common.contract.validation import (
@@ -41,8 +41,8 @@ __all__ = [
     "SchemaError",
     "StreamedPayload",
     "add_content",
-    "content",
     "convert",
+    "json_content",
     "load_schemas",
     "parse_json",
     "parse_query",

@@ -19,8 +19,8 @@ from service.common.contract.parts import (
     PARAMETERS,
     WITH_BODY,
     Document,
-    content,
     header_references,
+    json_content,
 )
 from service.common.contract.validation import BASE, Schema
 from service.common.errors import Row, error_rows, rows_by_type
@@ -135,7 +135,7 @@ def _error(rows: Sequence[Row]) -> Document:
     return {
         "description": " ".join(row.when for row in rows),
         "headers": header_references([*ALWAYS, *names]),
-        "content": {JSON: content("Error")[JSON] | {"example": {"error": envelope | facts}}},
+        "content": {JSON: json_content("Error")[JSON] | {"example": {"error": envelope | facts}}},
     }
 
 

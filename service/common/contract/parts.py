@@ -62,6 +62,6 @@ def header_references(names: Collection[str]) -> Document:
     return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
 
 
-def content(title: str) -> Document:
+def json_content(title: str) -> Document:
     """Return a body with this schema."""
     return {JSON: {"schema": {"$ref": f"#/components/schemas/{title}"}}}

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, cast
 from quart_schema import Info, OpenAPIProvider, QuartSchema
 from werkzeug.routing import BaseConverter, Rule
 
-from service.common.contract import JSON, REQUEST_ID, add_content
+from service.common.contract import JSON, REQUEST_ID, add_content, json_content
 from service.common.contract import openapi as contract
 from service.common.middleware.content_type import MERGE_PATCH
 from service.common.web import App, RecordId, is_public, public
@@ -109,7 +109,7 @@ class Provider(OpenAPIProvider):
     def build_request_body(self, model: Model, source: object) -> tuple[Operation, Operation]:
         """Return a reference to the schema file."""
         del source
-        return {"required": True, "content": contract.content(_title(model))}, {}
+        return {"required": True, "content": json_content(_title(model))}, {}
 
     def build_response_object(
         self, model: Model, headers_model: Model | None
@@ -118,7 +118,7 @@ class Provider(OpenAPIProvider):
         return {
             "description": model.contract().document["description"],
             "headers": contract.headers(headers_model and headers_model.contract().document),
-            "content": contract.content(_title(model)),
+            "content": json_content(_title(model)),
         }, {}
 
     def build_paths(self, rule: Rule) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -9,7 +9,7 @@ from quart import request
 from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header
 
-from service.common.contract import BEFORE_THE_APPLICATION, JSON, Document, content
+from service.common.contract import BEFORE_THE_APPLICATION, JSON, Document, json_content
 from service.common.errors import JSONException, error_rows, rows_by_type
 from service.common.web import App, public_path
 
@@ -75,4 +75,4 @@ def describe(document: Document) -> None:
             "instance": "/foss",
             "request_id": facts["request_id"],
         }
-        response["content"][PROBLEM] = content("Problem")[JSON] | {"example": example}
+        response["content"][PROBLEM] = json_content("Problem")[JSON] | {"example": example}
