@@ -55,9 +55,10 @@ def running(
     database_url: str,
     program: Sequence[str] = ("-m", "service"),
     more: str = "",
+    root: Path = ROOT,
     **settings: str,
 ) -> Iterator[Service]:
-    """Start a service and wait until it answers; kill it in the end."""
+    """Start the service in `root` and wait until it answers; kill it in the end."""
     port = free_port()
     log = directory / f"service-{port}.log"
     environment = {
@@ -69,7 +70,7 @@ def running(
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, *program],
-            cwd=ROOT,
+            cwd=root,
             env=os.environ | environment | settings,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -1,0 +1,234 @@
+"""Each feature of docs/remove.md goes by what its list says: in a copy, which then starts."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from service.settings import ROOT
+from tests.factories import foss
+from tests.socket.conftest import KEY, running
+
+DOCUMENT = ROOT / "docs" / "remove.md"
+LIST = re.compile(r"```text\n(.*?)```", re.DOTALL)
+NEEDED = ("benchmarks", "migrations", "nginx", "ops", "schemas", "service", "tests")
+ENDS = (")", "]", "}", "esac")
+ORIGIN = {"Origin": "http://localhost:8080"}
+PROBLEM = "application/problem+json"
+IMPORT_ALL = """
+import importlib
+import pkgutil
+
+import ops
+import service
+
+for package in (service, ops):
+    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+from ops.local import nginx
+from service.settings import Settings
+nginx.render(nginx.values(Settings()) | dict.fromkeys(nginx.PLACES, ""))
+"""
+
+
+def lists() -> dict[str, list[str]]:
+    """Return the list of each feature, by the heading of its section."""
+    _, *sections = DOCUMENT.read_text(encoding="utf-8").split("\n## ")
+    found = {text.partition("\n")[0]: LIST.search(text) for text in sections}
+    return {name: entries[1].splitlines() for name, entries in found.items() if entries}
+
+
+def remove(directory: Path, entry: str) -> None:
+    """Do what one entry of a list says."""
+    name, is_line, line = entry.partition(": ")
+    path = directory / name
+    if not is_line:
+        assert path.is_dir() == name.endswith("/"), entry
+        (shutil.rmtree if path.is_dir() else Path.unlink)(path)
+        return
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    found = [at for at, text in enumerate(lines) if text.strip() == line]
+    assert found, entry
+    for at in reversed(found):
+        del lines[slice(*block(lines, at))]
+    path.write_text("".join(lines), encoding="utf-8")
+
+
+def block(lines: list[str], at: int) -> tuple[int, int]:
+    """Return the first line of what the line begins, decorators included, and the line after it."""
+
+    def depth(line: str) -> int:
+        return len(line) - len(line.lstrip())
+
+    first, last = at, at
+    while lines[at].lstrip().startswith(("def ", "async def ", "class ")) and (
+        depth(lines[first - 1]) == depth(lines[at]) and lines[first - 1].lstrip().startswith("@")
+    ):
+        first -= 1
+    for number, line in enumerate(lines[at + 1 :], at + 1):
+        if not line.strip():
+            continue
+        inside = depth(line) > depth(lines[at])
+        if not inside and not (depth(line) == depth(lines[at]) and line.strip().startswith(ENDS)):
+            break
+        last = number
+    return first, last + 1
+
+
+def run(directory: Path, *command: str) -> None:
+    """Run a program in the copy, and show its output if it fails."""
+    environment = os.environ | {"PYTHONPATH": str(directory)}
+    done = subprocess.run(
+        [sys.executable, *command],
+        cwd=directory,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def without_problems(http: httpx.Client) -> None:
+    response = http.get("/foss/99", headers={"Accept": PROBLEM})
+
+    assert response.headers["Content-Type"] == "application/json"
+    assert "Problem" not in http.get("/openapi.json").text
+    assert PROBLEM not in http.get("/openapi.json").text
+
+
+def without_cors(http: httpx.Client) -> None:
+    preflight = ORIGIN | {"Access-Control-Request-Method": "POST"}
+    for response in (http.get("/foss", headers=ORIGIN), http.options("/foss", headers=preflight)):
+        assert response.is_success or response.status_code == 401
+        assert [name for name in response.headers if name.startswith("access-control")] == []
+        assert "Origin" not in response.headers.get("Vary", "")
+
+
+def without_idempotency(http: httpx.Client) -> None:
+    headers = {"Idempotency-Key": "k"}
+    one = foss(email="again@example.org")
+    answers = [http.post("/foss", json=one, headers=headers) for _ in range(2)]
+
+    assert [answer.status_code for answer in answers] == [201, 409]
+    assert answers[1].json()["error"]["type"] == "RecordAlreadyExists"
+    for name in ("Idempotency", "RequestInProgress"):
+        assert name not in http.get("/openapi.json").text
+
+
+def without_docs(http: httpx.Client) -> None:
+    assert http.get("/docs").status_code == http.get("/docs/errors").status_code == 404
+    assert "one shape" not in http.get("/openapi.json").json()["info"]["description"]
+
+
+def without_guard(http: httpx.Client) -> None:
+    del http.headers["X-API-Key"]
+    contract = http.get("/openapi.json")
+
+    assert http.get("/foss").status_code == 200
+    for name in ("InvalidPermissions", "WWW-Authenticate", "security"):
+        assert name not in contract.text
+
+
+GONE: dict[str, Callable[[httpx.Client], None]] = {
+    "Problem details": without_problems,
+    "CORS": without_cors,
+    "Idempotency keys": without_idempotency,
+    "Docs page": without_docs,
+    "Guard": without_guard,
+}
+
+
+def test_every_list_has_a_test() -> None:
+    assert list(lists()) == list(GONE)
+
+
+TEXT = """\
+class A:
+    @one
+    @two
+    def f(
+        self,
+    ) -> int:
+        a = 1
+
+        return a
+
+    x = (
+        1,
+    )
+    y = 2
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "left"),
+    [
+        ("def f(", ["class A:", "", "    x = (", "        1,", "    )", "    y = 2"]),
+        ("x = (", [*TEXT.splitlines()[:10], "    y = 2"]),
+        ("y = 2", TEXT.splitlines()[:-1]),
+        ("class A:", []),
+    ],
+)
+def test_a_line_stands_for_all_that_it_begins(tmp_path: Path, line: str, left: list[str]) -> None:
+    path = tmp_path / "a.py"
+    path.write_text(TEXT, encoding="utf-8")
+    remove(tmp_path, f"a.py: {line}")
+
+    assert path.read_text(encoding="utf-8").splitlines() == left
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Iterator[Path]:
+    """Return a copy of the project."""
+    directory = tmp_path / "copy"
+    ignored = shutil.ignore_patterns("__pycache__", ".venv", ".tools", ".local")
+    for name in NEEDED:
+        shutil.copytree(ROOT / name, directory / name, ignore=ignored)
+    for path in ROOT.iterdir():
+        if path.is_file():
+            shutil.copy(path, directory)
+    yield directory
+    shutil.rmtree(directory)
+
+
+@pytest.mark.parametrize("feature", GONE)
+def test_a_feature_goes_by_its_list(
+    copy: Path, feature: str, database_url: str, empty_database: None
+) -> None:
+    for entry in lists()[feature]:
+        remove(copy, entry)
+
+    run(copy, "-m", "ruff", "check", "--no-cache")
+    run(copy, "-c", IMPORT_ALL)
+    run(copy, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_layers.py")
+    settings = {"SECURE_API_KEY": ""} if feature == "Guard" else {}
+    with (
+        running(copy, database_url, root=copy, APP_ENV="production", **settings) as service,
+        httpx.Client(base_url=service.url, headers={"X-API-Key": KEY}) as http,
+    ):
+        check_a_record(http)
+        GONE[feature](http)
+
+
+def check_a_record(http: httpx.Client) -> None:
+    """Create, read and list a record, and meet two errors."""
+    created = http.post("/foss", json=foss())
+    record = created.json()
+
+    assert created.status_code == 201
+    assert http.get(created.headers["Location"]).json() == record
+    assert http.get("/foss").json() == [record]
+    assert http.get("/foss/999999").json()["error"]["type"] == "RecordNotFound"
+    faults = http.post("/foss", json={"name": "x"}).json()["error"]["errors"]
+    assert {fault["keyword"] for fault in faults} == {"required", "minLength"}
+    assert json.loads(http.get("/openapi.json").text)["openapi"].startswith("3.1")
