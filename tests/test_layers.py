@@ -43,6 +43,7 @@ LEVELS = [
     {"service.common.web"},
     {"service.common.middleware"},
     {"service.common.resource"},
+    {"service.common.search"},
     {"service.common.bulk"},
     {"service.common.idempotency"},
     # The blueprints.
@@ -65,6 +66,7 @@ HOOKS = {
 SQL_PACKAGES = {
     "service.common.database",
     "service.common.resource",
+    "service.common.search",
     "service.common.bulk",
     "service.common.idempotency",
 }
@@ -79,6 +81,7 @@ PACKAGES = {
     "service.common.web",
     MIDDLEWARE,
     "service.common.resource",
+    "service.common.search",
     "service.common.bulk",
     "service.common.idempotency",
 }

@@ -213,7 +213,7 @@ def test_a_feature_goes_by_its_list(
     run(copy, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_layers.py")
     settings = {"SECURE_API_KEY": ""} if feature == "Guard" else {}
     with (
-        running(copy, database_url, root=copy, APP_ENV="production", **settings) as service,
+        running(copy, database_url, root=str(copy), APP_ENV="production", **settings) as service,
         httpx.Client(base_url=service.url, headers={"X-API-Key": KEY}) as http,
     ):
         check_a_record(http)

@@ -25,6 +25,7 @@ from service.common.resource.collection import is_indexed, is_unique
 from service.common.resource.ordering import Key, order_of
 from service.common.resource.payloads import ListQuery
 from service.common.resource.resource import Resource
+from service.common.search import TextSearch
 from service.foss.backend import FOSS
 from tests import blueprints
 from tests.blueprints.account.backend import ACCOUNT
@@ -69,11 +70,12 @@ def missing_indexes(resource: Resource[Any], query: Document) -> Iterator[str]:
     for name in properties.keys() - ListQuery.model_fields.keys() - {"q", *sorts}:
         if not is_unique(model, name) and not is_indexed(model, (Key(name),)):
             yield tree.format("to filter", name, name)
-    for name in resource.searched if "q" in properties else ():
+    search = resource.search if "q" in properties else None
+    for name in search.names if search else ():
         if not any(has_trigrams(index, name) for index in indexes_of(model)):
             yield f"to search `{name}` needs a GIN index with gin_trgm_ops"
-    if "q" in properties and not resource.searched:
-        yield "`q` is in the schema, but the resource has nothing `searched`"
+    if "q" in properties and not search:
+        yield "`q` is in the schema, but the resource has no `search`"
 
 
 def indexes_of(model: type[Base]) -> set[Index]:
@@ -188,7 +190,7 @@ def test_a_missing_index_would_be_named() -> None:
     properties = {"sort": {"items": {"enum": names[:3]}}, "created_at": {}, "q": {}, "limit": {}}
     query: Document = {"properties": properties}
 
-    assert [*missing_indexes(Resource(Bare, searched=("title",)), query)] == [
+    assert [*missing_indexes(Resource(Bare, search=TextSearch("title")), query)] == [
         'to sort by `title` needs Index(None, "title", "id")',
         'to filter by `created_at` needs Index(None, "created_at", "id")',
         "to search `title` needs a GIN index with gin_trgm_ops",

@@ -55,7 +55,7 @@ def running(
     database_url: str,
     program: Sequence[str] = ("-m", "service"),
     more: str = "",
-    root: Path = ROOT,
+    root: str = str(ROOT),
     **settings: str,
 ) -> Iterator[Service]:
     """Start the service in `root` and wait until it answers; kill it in the end."""
