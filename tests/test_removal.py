@@ -54,11 +54,15 @@ def remove(directory: Path, entry: str) -> None:
         assert path.is_dir() == name.endswith("/"), entry
         (shutil.rmtree if path.is_dir() else Path.unlink)(path)
         return
+    line, _, other = line.partition(" => ")
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     found = [at for at, text in enumerate(lines) if text.strip() == line]
     assert found, entry
     for at in reversed(found):
-        del lines[slice(*block(lines, at))]
+        if other:
+            lines[at] = lines[at].replace(line, other)
+        else:
+            del lines[slice(*block(lines, at))]
     path.write_text("".join(lines), encoding="utf-8")
 
 
@@ -139,12 +143,53 @@ def without_guard(http: httpx.Client) -> None:
         assert name not in contract.text
 
 
+def without_search(http: httpx.Client) -> None:
+    [fault] = http.get("/foss?q=project").json()["error"]["errors"]
+
+    assert fault["keyword"] == "additionalProperties"
+    assert [one["name"] for one in http.get("/foss?name=none").json()] == []
+    assert '"q"' not in http.get("/openapi.json").text
+
+
+def without_exports(http: httpx.Client) -> None:
+    for media_type in ("text/csv", "application/x-ndjson"):
+        page = http.get("/foss", headers={"Accept": media_type})
+
+        assert page.headers["Content-Type"] == "application/json"
+        assert len(page.json()) == 1
+    list_of = http.get("/openapi.json").json()["paths"]["/foss"]["get"]["responses"]["200"]
+    lines = b'{"name": "One", "email": "one@example.org"}\n'
+    headers = {"Content-Type": "application/x-ndjson"}
+
+    assert list(list_of["content"]) == ["application/json"]
+    assert http.post("/foss", content=lines, headers=headers).json() == {"created": 1}
+
+
+def without_imports(http: httpx.Client) -> None:
+    for media_type in ("text/csv", "application/x-ndjson"):
+        headers = {"Content-Type": media_type}
+        refused = http.post("/foss", content=b"name,email\n", headers=headers)
+
+        assert refused.status_code == 415
+        assert refused.json()["error"]["message"].endswith("Only `application/json` is allowed.")
+    contract = http.get("/openapi.json").json()
+
+    assert list(contract["paths"]["/foss"]["post"]["requestBody"]["content"]) == [
+        "application/json"
+    ]
+    assert "CreatedCount" not in contract["components"]["schemas"]
+    assert http.get("/foss", headers={"Accept": "text/csv"}).text.startswith("id,name,email")
+
+
 GONE: dict[str, Callable[[httpx.Client], None]] = {
     "Problem details": without_problems,
     "CORS": without_cors,
     "Idempotency keys": without_idempotency,
     "Docs page": without_docs,
     "Guard": without_guard,
+    "Search": without_search,
+    "Bulk export": without_exports,
+    "Bulk import": without_imports,
 }
 
 

@@ -4,7 +4,4 @@ from service.common.resource import Resource
 from service.common.search import TextSearch
 from service.foss.models import Foss
 
-FOSS = Resource(
-    Foss,
-    search=TextSearch("name", "email"),
-)
+FOSS = Resource(Foss, search=TextSearch("name", "email"))

@@ -4,7 +4,4 @@ from service.common.resource import Resource
 from service.common.search import TextSearch
 from tests.blueprints.account.models import Account
 
-ACCOUNT = Resource(
-    Account,
-    search=TextSearch("owner"),
-)
+ACCOUNT = Resource(Account, search=TextSearch("owner"))
