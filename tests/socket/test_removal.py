@@ -14,7 +14,7 @@ import pytest
 
 from service.settings import ROOT
 from tests.factories import foss
-from tests.socket.conftest import KEY, running
+from tests.socket.conftest import KEY, Service, running
 
 DOCUMENT = ROOT / "docs" / "remove.md"
 LIST = re.compile(r"```text\n(.*?)```", re.DOTALL)
@@ -144,10 +144,11 @@ def without_guard(http: httpx.Client) -> None:
 
 
 def without_search(http: httpx.Client) -> None:
-    [fault] = http.get("/foss?q=project").json()["error"]["errors"]
+    response = http.get("/foss?q=project")
 
-    assert fault["keyword"] == "additionalProperties"
-    assert [one["name"] for one in http.get("/foss?name=none").json()] == []
+    assert response.status_code == 422
+    assert response.json()["error"]["errors"][0]["keyword"] == "additionalProperties"
+    assert http.get("/foss?name=none").json() == []
     assert '"q"' not in http.get("/openapi.json").text
 
 
@@ -230,6 +231,17 @@ def test_a_line_stands_for_all_that_it_begins(tmp_path: Path, line: str, left: l
     remove(tmp_path, f"a.py: {line}")
 
     assert path.read_text(encoding="utf-8").splitlines() == left
+
+
+@pytest.mark.parametrize("feature", GONE)
+def test_a_feature_that_is_there_would_be_noticed(
+    service: Service, empty_database: None, feature: str
+) -> None:
+    with httpx.Client(base_url=service.url, headers={"X-API-Key": KEY}) as http:
+        check_a_record(http)
+
+        with pytest.raises(AssertionError):
+            GONE[feature](http)
 
 
 @pytest.fixture
