@@ -11,7 +11,8 @@ from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from sqlalchemy import CheckConstraint, Index, MetaData, String, Text, UniqueConstraint
@@ -25,7 +26,7 @@ from service.common.resource.collection import is_indexed, is_unique
 from service.common.resource.ordering import Key, order_of
 from service.common.resource.payloads import ListQuery
 from service.common.resource.resource import Resource
-from service.common.search import TextSearch
+from service.common.resource.searching import Searching
 from service.foss.backend import FOSS
 from tests import blueprints
 from tests.blueprints.account.backend import ACCOUNT
@@ -189,8 +190,9 @@ def test_a_missing_index_would_be_named() -> None:
     names = ["id", "code", "title", "created_at", "updated_at"]
     properties = {"sort": {"items": {"enum": names[:3]}}, "created_at": {}, "q": {}, "limit": {}}
     query: Document = {"properties": properties}
+    search = cast("Searching", SimpleNamespace(names=("title",)))
 
-    assert [*missing_indexes(Resource(Bare, search=TextSearch("title")), query)] == [
+    assert [*missing_indexes(Resource(Bare, search=search), query)] == [
         'to sort by `title` needs Index(None, "title", "id")',
         'to filter by `created_at` needs Index(None, "created_at", "id")',
         "to search `title` needs a GIN index with gin_trgm_ops",

@@ -22,9 +22,15 @@ NEEDED = ("benchmarks", "migrations", "nginx", "ops", "schemas", "service", "tes
 ENDS = (")", "]", "}", "esac")
 ORIGIN = {"Origin": "http://localhost:8080"}
 PROBLEM = "application/problem+json"
-IMPORT_ALL = """
+# Imports every module, renders nginx's configuration, and prints what a migration would do.
+CHECK = """
+import asyncio
 import importlib
 import pkgutil
+import sys
+
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
 
 import ops
 import service
@@ -33,10 +39,36 @@ for package in (service, ops):
     for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
+
 from ops.local import nginx
+from service.common.database import Base, create_engine
 from service.settings import Settings
+
 nginx.render(nginx.values(Settings()) | dict.fromkeys(nginx.PLACES, ""))
+
+
+def compare(connection):
+    return compare_metadata(MigrationContext.configure(connection), Base.metadata)
+
+
+async def main():
+    engine = create_engine(sys.argv[1], statement_timeout=0)
+    async with engine.connect() as connection:
+        for kind, what in await connection.run_sync(compare):
+            print(kind, what.name)
+    await engine.dispose()
+
+
+asyncio.run(main())
 """
+# What `./just revision` would write after a removal.
+MIGRATIONS = {
+    "Idempotency keys": {
+        "remove_index ix_idempotencykey_created_at",
+        "remove_table idempotencykey",
+    },
+    "Search": {"remove_index ix_foss_name_email_trigrams"},
+}
 
 
 def lists() -> dict[str, list[str]]:
@@ -87,8 +119,8 @@ def block(lines: list[str], at: int) -> tuple[int, int]:
     return first, last + 1
 
 
-def run(directory: Path, *command: str) -> None:
-    """Run a program in the copy, and show its output if it fails."""
+def run(directory: Path, *command: str) -> str:
+    """Run a program in the copy and return its output, which is shown if it fails."""
     environment = os.environ | {"PYTHONPATH": str(directory)}
     done = subprocess.run(
         [sys.executable, *command],
@@ -100,6 +132,7 @@ def run(directory: Path, *command: str) -> None:
     )
 
     assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 def without_problems(http: httpx.Client) -> None:
@@ -266,7 +299,8 @@ def test_a_feature_goes_by_its_list(
         remove(copy, entry)
 
     run(copy, "-m", "ruff", "check", "--no-cache")
-    run(copy, "-c", IMPORT_ALL)
+    changes = run(copy, "-c", CHECK, database_url).splitlines()
+    assert set(changes) == MIGRATIONS.get(feature, set())
     run(copy, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_layers.py")
     settings = {"SECURE_API_KEY": ""} if feature == "Guard" else {}
     with (
