@@ -12,6 +12,7 @@ case ",$CORS_ORIGINS," in
     *,\*,*) NGINX_ORIGINS='default "*";' ;;
     *) NGINX_ORIGINS=$(echo "$CORS_ORIGINS" | tr ',' '\n' | sed 's/ //g; /^$/d; s/.*/"&" $http_origin;/') ;;
 esac
+export NGINX_ORIGINS
 NGINX_TRUSTED_PROXIES=$(echo "$TRUSTED_PROXIES" | tr ',' '\n' | sed 's/ //g; /^$/d; s/.*/set_real_ip_from &;/')
 NGINX_PATH_PREFIX=${PATH_PREFIX%/}
 eighth=$(((NGINX_CONNECTION_LIMIT + 7) / 8))
@@ -20,7 +21,7 @@ NGINX_LARGE=$((MAX_CONNECTIONS / 2))
 files=$(ulimit -Hn | sed 's/unlimited/32768/')
 NGINX_OPEN_FILES=$((files < 32768 ? files : 32768))
 NGINX_CONNECTIONS=$((NGINX_OPEN_FILES / 2))
-export NGINX_CLIENT_LARGE NGINX_CONNECTIONS NGINX_LARGE NGINX_MAX_BODY_BYTES NGINX_OPEN_FILES NGINX_ORIGINS NGINX_PATH_PREFIX NGINX_TIMEOUT NGINX_TRUSTED_PROXIES
+export NGINX_CLIENT_LARGE NGINX_CONNECTIONS NGINX_LARGE NGINX_MAX_BODY_BYTES NGINX_OPEN_FILES NGINX_PATH_PREFIX NGINX_TIMEOUT NGINX_TRUSTED_PROXIES
 
 names=$(env | sed -n 's/^\(NGINX_[A-Z_]*\)=.*/${\1}/p')
 envsubst "$names" <"${0%/*}/nginx.conf.template" >/tmp/nginx.conf.new

@@ -11,6 +11,8 @@ from ops import bootstrap, environment
 from service.settings import ROOT
 
 NODE = ROOT / ".local" / "node"
+# By default npm waits 70 s in all before it gives up; here that delays tests without a network.
+RETRIES = ("--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=3000")
 
 
 def install(name: str) -> None:
@@ -28,7 +30,7 @@ def install(name: str) -> None:
             shutil.copytree(sources, fresh)
             npm = [program(), _folder() / "lib/node_modules/npm/bin/npm-cli.js"]
             bootstrap.must(
-                [*npm, "ci", "--ignore-scripts", "--prefix", fresh], environment.for_npm()
+                [*npm, "ci", "--ignore-scripts", *RETRIES, "--prefix", fresh], environment.for_npm()
             )
 
 

@@ -11,8 +11,15 @@ def create_app(settings: "Settings | None" = None) -> "App":
     """Return an application with database connections of its own."""
     # Imported here: commands that need only `service.settings` start a second faster.
     # ruff: noqa: PLC0415
-    from service import docs, foss, health
-    from service.common.bulk import export_hook, import_hook
+    from service import (
+        docs,
+        foss,
+        health,
+    )
+    from service.common.bulk import (
+        export_hook,
+        import_hook,
+    )
     from service.common.idempotency import hook as idempotency
     from service.common.middleware import (
         admission,
@@ -20,6 +27,7 @@ def create_app(settings: "Settings | None" = None) -> "App":
         cors,
         guard,
         openapi,
+        problems,
         schemas,
         unit_of_work,
     )
@@ -32,6 +40,7 @@ def create_app(settings: "Settings | None" = None) -> "App":
     # Before-request hooks run from top to bottom, after-request hooks from bottom to top: after a
     # view, the commit comes first and the request id last.
     openapi.register(app, settings.path_prefix)
+    problems.register(app)
     request_id.register(app)
     cors.register(app, settings.cors_origins)
     guard.register(app, settings.secure_api_key)
@@ -45,6 +54,10 @@ def create_app(settings: "Settings | None" = None) -> "App":
     unit_of_work.register(app, settings)
     idempotency.register(app)
     export_hook.register(app)
-    for blueprint in (health.blueprint, docs.blueprint, foss.blueprint):
+    for blueprint in (
+        health.blueprint,
+        docs.blueprint,
+        foss.blueprint,
+    ):
         app.register_blueprint(blueprint)
     return app

@@ -1,14 +1,16 @@
 """Run periodic jobs: `python -m service.maintenance`.
 
-Deletes expired idempotency keys every hour, until SIGTERM.
+Deletes expired rows every hour, until SIGTERM.
 """
 
 import asyncio
 import signal
 import sys
+from collections.abc import Awaitable, Callable
 
 import structlog
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.common.database import Database, commit
 from service.common.errors import JSONException, cause_of
@@ -18,6 +20,10 @@ from service.logs import configure_logs
 from service.settings import Settings, load_settings
 
 SECONDS = 3600
+# Functions that delete a batch of expired rows and return their number, by its name in the log.
+JOBS: dict[str, Callable[[AsyncSession], Awaitable[int]]] = {
+    "deleted_idempotency_keys": delete_expired,
+}
 log = structlog.get_logger("maintenance")
 
 
@@ -45,20 +51,20 @@ async def run(settings: Settings, *, once: bool = False) -> bool:
 
 async def do(database: Database) -> bool:
     """Delete expired rows in batches; return whether that succeeded."""
-    deleted = 0
+    deleted = dict.fromkeys(JOBS, 0)
     try:
-        while True:
-            async with database.bulk() as session:
-                found = await delete_expired(session)
-                await commit(session)
-            if not found:
-                break
-            deleted += found
+        for name, delete_batch in JOBS.items():
+            found = None
+            while found != 0:
+                async with database.bulk() as session:
+                    found = await delete_batch(session)
+                    await commit(session)
+                deleted[name] += found
     except (JSONException, DBAPIError, OSError, TimeoutError) as error:
         # The next hour tries again.
         log.warning("maintenance failed", cause=cause_of(error))
         return False
-    log.info("maintenance done", deleted_idempotency_keys=deleted)
+    log.info("maintenance done", **deleted)
     return True
 
 

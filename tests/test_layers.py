@@ -44,6 +44,7 @@ LEVELS = [
     {"service.common.web"},
     {"service.common.middleware"},
     {"service.common.resource"},
+    {"service.common.search"},
     {"service.common.bulk"},
     {"service.common.idempotency"},
     # The blueprints.
@@ -67,6 +68,7 @@ HOOKS = {
 SQL_PACKAGES = {
     "service.common.database",
     "service.common.resource",
+    "service.common.search",
     "service.common.bulk",
     "service.common.idempotency",
 }
@@ -81,6 +83,7 @@ PACKAGES = {
     "service.common.web",
     MIDDLEWARE,
     "service.common.resource",
+    "service.common.search",
     "service.common.bulk",
     "service.common.idempotency",
 }
@@ -131,7 +134,7 @@ def through() -> list[Edge]:
     """Return the imports of names that packages offer, as importer and module of the name."""
     offered = {
         (package, alias.name): node.module
-        for package in PACKAGES
+        for package in PACKAGES & sources().keys()
         for node in parsed(sources()[package]).body
         if isinstance(node, ast.ImportFrom) and node.module
         for alias in node.names
@@ -368,7 +371,7 @@ def test_the_imports_of_the_whole_service_are_looked_at() -> None:
     assert ("service.foss.views", "service.foss.domain") in edges()
     assert ("service.foss.views", "quart") in edges()
     assert importers <= set(sources())
-    assert ("service.foss.views", "service.common.bulk.export_hook") in through()
+    assert ("service.foss.views", "service.common.resource.conditional") in through()
 
 
 def test_the_blueprints_of_the_application_are_the_packages_next_to_common() -> None:
@@ -583,7 +586,7 @@ def test_every_hook_handler_and_view_is_a_coroutine_function() -> None:
     app = assembled()
 
     assert synchronous(app) == []
-    assert {"view foss.create_foss", "before_request None check_key"} <= set(functions_of(app))
+    assert {"view foss.create_foss", "before_request None check_route"} <= set(functions_of(app))
     assert any(name.startswith("error ") for name in functions_of(app))
     assert any(name.startswith("after_request ") for name in functions_of(app))
     assert any(name.startswith("teardown_request ") for name in functions_of(app))

@@ -11,7 +11,8 @@ from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from sqlalchemy import CheckConstraint, Index, MetaData, String, Text, UniqueConstraint
@@ -25,6 +26,7 @@ from service.common.resource.collection import is_indexed, is_unique
 from service.common.resource.ordering import Key, order_of
 from service.common.resource.payloads import ListQuery
 from service.common.resource.resource import Resource
+from service.common.resource.searching import Searching
 from service.foss.backend import FOSS
 from tests import blueprints
 from tests.blueprints.account.backend import ACCOUNT
@@ -69,11 +71,12 @@ def missing_indexes(resource: Resource[Any], query: Document, sort: Document) ->
     for name in properties.keys() - ListQuery.model_fields.keys() - {"q", *sorts}:
         if not is_unique(model, name) and not is_indexed(model, (Key(name),)):
             yield tree.format("to filter", name, name)
-    for name in resource.searched if "q" in properties else ():
+    search = resource.search if "q" in properties else None
+    for name in search.names if search else ():
         if not any(has_trigrams(index, name) for index in indexes_of(model)):
             yield f"to search `{name}` needs a GIN index with gin_trgm_ops"
-    if "q" in properties and not resource.searched:
-        yield "`q` is in the schema, but the resource has nothing `searched`"
+    if "q" in properties and not search:
+        yield "`q` is in the schema, but the resource has no `search`"
 
 
 def indexes_of(model: type[Base]) -> set[Index]:
@@ -188,8 +191,9 @@ def test_a_missing_index_would_be_named() -> None:
     names = ["id", "code", "title", "created_at", "updated_at"]
     query: Document = {"properties": {"sort": {}, "created_at": {}, "q": {}, "limit": {}}}
     sort: Document = {"enum": names[:3]}
+    search = cast("Searching", SimpleNamespace(names=("title",)))
 
-    assert [*missing_indexes(Resource(Bare, searched=("title",)), query, sort)] == [
+    assert [*missing_indexes(Resource(Bare, search=search), query, sort)] == [
         'to sort by `title` needs Index(None, "title", "id")',
         'to filter by `created_at` needs Index(None, "created_at", "id")',
         "to search `title` needs a GIN index with gin_trgm_ops",

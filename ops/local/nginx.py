@@ -6,7 +6,7 @@ import os
 import re
 import resource
 import subprocess
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -153,7 +153,7 @@ def _open_files() -> int:
     return OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
 
 
-def _origins(origins: Collection[str]) -> str:
+def _origins(origins: tuple[str, ...]) -> str:
     if "*" in origins:
         return 'default "*";'
     return "\n".join(f'"{origin}" $http_origin;' for origin in origins)

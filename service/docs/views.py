@@ -1,8 +1,13 @@
 """The documentation page and its assets, which are not part of the contract."""
 
+from typing import cast
+
 from quart import Blueprint, Response
+from quart.blueprints import BlueprintSetupState
 from quart_schema import hide
 
+from service.common.contract import Document
+from service.common.web import App, public
 from service.docs import domain
 
 # No other origins and no inline code: a browser does not run injected scripts.
@@ -13,8 +18,20 @@ CACHE_CONTROL = "no-cache"
 blueprint = Blueprint("docs", __name__, url_prefix="/docs")
 
 
+@blueprint.record_once
+def register(state: BlueprintSetupState) -> None:
+    """Link the page of errors from the contract."""
+    cast("App", state.app).contract_additions.append(link_errors)
+
+
+def link_errors(document: Document) -> None:
+    """Add the link to the description of the whole contract."""
+    document["info"]["description"] += " Errors have [one shape](docs/errors)."
+
+
 @blueprint.get("")
 @hide
+@public
 async def page() -> Response:
     """Return the page."""
     return _page(domain.get_page())
@@ -22,6 +39,7 @@ async def page() -> Response:
 
 @blueprint.get("/errors")
 @hide
+@public
 async def errors() -> Response:
     """Return the page that lists the types of errors (RFC 9457, section 3.1.1)."""
     return _page(domain.get_errors())
@@ -35,6 +53,7 @@ def _page(file: domain.File) -> Response:
 
 
 @hide
+@public
 async def asset(name: str) -> Response:
     """Return an asset of the page."""
     file = domain.get_asset(name)

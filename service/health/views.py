@@ -5,7 +5,7 @@ from quart.typing import ResponseReturnValue
 from quart_schema import document_response
 
 from service.common.middleware import health
-from service.common.web import is_draining
+from service.common.web import is_draining, public
 from service.health import domain
 from service.health.payloads import Health
 
@@ -13,6 +13,7 @@ blueprint = Blueprint("health", __name__)
 
 
 @blueprint.get("/livez")
+@public
 @document_response(Health)
 async def livez() -> ResponseReturnValue:
     """Return whether the process responds."""
@@ -20,6 +21,7 @@ async def livez() -> ResponseReturnValue:
 
 
 @blueprint.get("/readyz")
+@public
 @document_response(Health)
 async def readyz() -> ResponseReturnValue:
     """Return whether the service can serve requests."""

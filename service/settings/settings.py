@@ -33,7 +33,10 @@ __all__ = ["ENV_FILE", "ROOT", "Environment", "Settings", "SettingsError", "load
 
 ROOT = Path(__file__).resolve().parents[2]
 ENV_FILE = Path(os.environ.get("ENV_FILE", ROOT / ".env"))
-SECRETS = ("database_url", "secure_api_key")
+SECRETS = (
+    "database_url",
+    "secure_api_key",
+)
 SHORTEST_PRODUCTION_KEY = 16
 LONGEST_SECONDS = 86_400
 BIND = re.compile(r"unix:/.+|(?:\[[0-9A-Fa-f:.]+\]|[^:\s]+):\d{1,5}")
@@ -219,17 +222,18 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _check_production(self) -> Self:
-        if not self.production:
-            return self
-        if missing := [name.upper() for name in SECRETS if getattr(self, name) is None]:
+        missing = [name.upper() for name in SECRETS if getattr(self, name) is None]
+        if self.production and missing:
             raise ValueError(
                 f"{' and '.join(missing)}: missing. With APP_ENV=production set "
                 f"{' and '.join(missing)}, or {' and '.join(f'{name}_FILE' for name in missing)}."
             )
-        if (
-            self.secure_api_key
-            and len(self.secure_api_key.get_secret_value()) < SHORTEST_PRODUCTION_KEY
-        ):
+        return self
+
+    @model_validator(mode="after")
+    def _check_key_length(self) -> Self:
+        key = self.secure_api_key.get_secret_value() if self.secure_api_key else ""
+        if self.production and len(key) < SHORTEST_PRODUCTION_KEY:
             raise ValueError(
                 f"SECURE_API_KEY: production needs at least {SHORTEST_PRODUCTION_KEY} characters."
             )

@@ -272,7 +272,7 @@ async def test_the_contract_has_the_blueprint_beside_the_service(app: App) -> No
     document: Document = await (await app.test_client().get("/openapi.json")).get_json()
 
     assert {"/account", "/account/{id}", "/account/transfers", "/livez"} <= document["paths"].keys()
-    assert {"Account", "Transfer", "ListAccount", "Error"} <= document["components"][
+    assert {"Account", "Transfer", "AccountSort", "Error"} <= document["components"][
         "schemas"
     ].keys()
 

@@ -1,6 +1,6 @@
 // A client as its author would write it: the types are generated from the contract.
 import createClient from "openapi-fetch";
-import type { components, paths } from "./flusk.ts";
+import type { components, paths } from "./api.ts";
 
 type Foss = components["schemas"]["Foss"];
 

@@ -33,9 +33,9 @@ def service(tmp_path_factory: pytest.TempPathFactory, database_url: str) -> Iter
 
 @pytest.fixture(scope="module")
 def generated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Generate the package `flusk_client`, and return the output of the generator."""
+    """Generate the package `api_client`, and return the output of the generator."""
     folder = tmp_path_factory.mktemp("python")
-    options = [f"--path={DOCUMENT}", f"--output-path={folder / 'flusk_client'}", "--meta=none"]
+    options = [f"--path={DOCUMENT}", f"--output-path={folder / 'api_client'}", "--meta=none"]
     done = subprocess.run(
         [sys.executable, "-m", "openapi_python_client", "generate", *options],
         cwd=folder,
@@ -53,7 +53,7 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 def python(generated: str, service: Service, empty_database: None) -> Iterator[Any]:
     """Return a client with the key, as its author makes one."""
-    package = import_module("flusk_client")
+    package = import_module("api_client")
     with package.AuthenticatedClient(base_url=service.url, token=KEY) as client:
         yield client
 
@@ -73,7 +73,7 @@ def typescript(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "package.json").write_text('{"type": "module"}')
     (folder / "node_modules").symlink_to(node.modules(TYPESCRIPT))
     output = run_node(
-        folder, "node_modules/openapi-typescript/bin/cli.js", DOCUMENT, "--output=flusk.ts"
+        folder, "node_modules/openapi-typescript/bin/cli.js", DOCUMENT, "--output=api.ts"
     )
     assert "⚠" not in output
     assert "warn" not in output.lower()
@@ -95,7 +95,7 @@ def run_node(folder: Path, *command: str | Path) -> str:
 
 
 def operation(name: str) -> ModuleType:
-    return import_module(f"flusk_client.api.foss.{name}")
+    return import_module(f"api_client.api.foss.{name}")
 
 
 def test_the_generator_warns_of_the_media_types_of_imports_alone(generated: str) -> None:
@@ -109,7 +109,7 @@ def test_the_generator_warns_of_the_media_types_of_imports_alone(generated: str)
 
 
 def test_a_python_client_has_the_names_that_its_author_expects(generated: str) -> None:
-    package = Path(str(import_module("flusk_client").__file__)).parent
+    package = Path(str(import_module("api_client").__file__)).parent
     modules = {
         folder: {path.stem for path in (package / folder).glob("[!_]*.py")}
         for folder in ("api/foss", "api/health")
@@ -122,7 +122,7 @@ def test_a_python_client_has_the_names_that_its_author_expects(generated: str) -
         },
         "api/health": {"livez", "readyz"},
     }
-    assert {*import_module("flusk_client.models").__all__} == {
+    assert {*import_module("api_client.models").__all__} == {
         *("CreatedCount", "CreateFoss", "Error", "ErrorDetails", "ErrorType", "Fault", "Foss"),
         *(
             "FossField",
@@ -138,7 +138,7 @@ def test_a_python_client_has_the_names_that_its_author_expects(generated: str) -
 
 
 def test_a_python_client_creates_reads_changes_and_deletes(python: Any) -> None:
-    models = import_module("flusk_client.models")
+    models = import_module("api_client.models")
 
     body = models.CreateFoss(name="PostgreSQL", email="info@postgresql.example")
     created = operation("create_foss").sync(client=python, body=body)
@@ -161,7 +161,7 @@ def test_a_python_client_creates_reads_changes_and_deletes(python: Any) -> None:
 
 
 def test_a_python_client_lists_by_a_filter_page_by_page(python: Any) -> None:
-    models, list_foss = import_module("flusk_client.models"), operation("list_foss")
+    models, list_foss = import_module("api_client.models"), operation("list_foss")
     for number in range(3):
         body = models.CreateFoss(name=f"Foss {number}", email=f"{number}@foss.example")
         operation("create_foss").sync(client=python, body=body)
@@ -183,7 +183,7 @@ def test_a_python_client_lists_by_a_filter_page_by_page(python: Any) -> None:
 
 
 def test_a_python_client_meets_errors(python: Any) -> None:
-    models = import_module("flusk_client.models")
+    models = import_module("api_client.models")
     body = models.CreateFoss(name="x", email="x")
 
     invalid = operation("create_foss").sync_detailed(client=python, body=body)

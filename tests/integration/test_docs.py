@@ -12,7 +12,6 @@ from pydantic import SecretStr
 
 from service import create_app
 from service.common.errors import error_rows
-from service.common.middleware.guard import PUBLIC_PATHS
 from service.docs.domain import ASSETS, FOLDER, PAGE
 from service.docs.views import POLICY
 from service.settings import Settings
@@ -23,6 +22,7 @@ KEY = "k" * 16
 SWAGGER_UI = FOLDER / "swagger-ui"
 CHECKSUMS = SWAGGER_UI / "SHA256SUMS"
 PARTS = [f"/docs/{name}" for name in ASSETS]
+PUBLIC_PATHS = create_app(Settings()).public_paths
 
 
 @pytest.fixture

@@ -36,6 +36,14 @@ async def test_the_key_opens(guarded: Client, headers: dict[str, str]) -> None:
     assert (await guarded.get("/foss", headers=headers)).status_code == 200
 
 
+def test_the_paths_that_need_no_key_are_these() -> None:
+    paths = create_app(Settings()).public_paths
+    assets = {path for path in paths if path.startswith("/docs/")}
+
+    assert paths - assets == {"/livez", "/readyz", "/openapi.json", "/docs"}
+    assert "/docs/errors" in assets
+
+
 @pytest.mark.error("401 InvalidPermissions")
 @pytest.mark.parametrize(
     "headers",

@@ -12,7 +12,7 @@ from quart import Quart
 from service.common.contract.parts import BEFORE_THE_APPLICATION
 from service.common.contract.validation import load_schemas
 from service.common.errors import error_rows, rows_by_type
-from service.common.middleware.guard import PUBLIC_PATHS
+from service.common.web import App
 from tests.client import Client
 
 Operation = dict[str, Any]
@@ -127,16 +127,18 @@ async def test_every_operation_has_an_id_of_its_own_and_words(document: dict[str
         assert set(operation["tags"]) <= tags
 
 
-async def test_every_operation_has_each_error_that_it_can_answer(document: dict[str, Any]) -> None:
+async def test_every_operation_has_each_error_that_it_can_answer(
+    document: dict[str, Any], app: App
+) -> None:
     for path, _, operation in operations(document):
         errors = {int(status) for status in operation["responses"] if status >= "400"}
 
         assert {400, 413, 415, 429, 431, 500, 503, 504} <= errors
         assert errors <= {row.status for row in error_rows() if row.response}
-        assert (401 in errors) == (422 in errors) == (path not in PUBLIC_PATHS)
+        assert (401 in errors) == (422 in errors) == (path not in app.public_paths)
         assert (404 in errors) == ("{id}" in path)
         assert (408 in errors) == ("requestBody" in operation)
-        assert ("security" in operation) == (path in PUBLIC_PATHS)
+        assert ("security" in operation) == (path in app.public_paths)
 
 
 async def test_every_answer_names_its_request_id(document: dict[str, Any]) -> None:

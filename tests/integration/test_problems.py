@@ -8,7 +8,7 @@ from werkzeug.datastructures import Headers
 
 from service.common.contract.validation import load_schemas
 from service.common.errors import error_rows
-from service.common.web.problems import prefers_problem
+from service.common.middleware.problems import prefers_problem
 from tests.client import Client
 
 PROBLEM = "application/problem+json"

@@ -16,11 +16,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from service import limits
 from service.common.database.database import Work
 from service.common.resource.ordering import order_of
-from service.common.resource.search import pages
-from service.common.resource.search.backend import weigh
-from service.common.resource.search.pages import FAR, NEAR, STEP, affordable, step_of
-from service.common.resource.search.trigrams import FEW, LENGTH, has_trigrams
-from service.common.resource.search.weights import Reading, Search
+from service.common.search import pages
+from service.common.search.backend import weigh
+from service.common.search.pages import FAR, NEAR, STEP, affordable, step_of
+from service.common.search.trigrams import FEW, LENGTH, has_trigrams
+from service.common.search.weights import Reading, Search
 from service.common.web import App
 from service.foss.backend import FOSS
 from service.foss.models import Foss

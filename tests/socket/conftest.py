@@ -58,7 +58,7 @@ def running(
     root: str = str(ROOT),
     **settings: str,
 ) -> Iterator[Service]:
-    """Start the service of a folder and wait until it answers; kill it in the end."""
+    """Start the service in `root` and wait until it answers; kill it in the end."""
     port = free_port()
     log = directory / f"service-{port}.log"
     environment = {

@@ -1,13 +1,9 @@
-"""The media types of bulk import and export, and the response to an import."""
+"""The media types of bulk import and export."""
 
-from service.common.contract import Document, Payload, load_schemas
+from service.common.contract import Document, load_schemas
 
 NDJSON = "application/x-ndjson"
 CSV = "text/csv"
-
-
-class CreatedCount(Payload, schema="common/created_count.json"):
-    """The number of records that were stored."""
 
 
 def lines_content() -> Document:

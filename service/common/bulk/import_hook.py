@@ -17,7 +17,7 @@ from quart_schema.validation import QUART_SCHEMA_RESPONSE_ATTRIBUTE as RESPONSES
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service import limits
-from service.common.bulk.content import CSV, NDJSON, CreatedCount, lines_content
+from service.common.bulk.content import CSV, NDJSON, lines_content
 from service.common.bulk.csv_reader import CsvReader
 from service.common.bulk.lines import Lines, Reader
 from service.common.bulk.ndjson import NdjsonReader
@@ -32,6 +32,10 @@ BUSY = "Too many imports run at the moment. Try again shortly."
 
 View = Callable[..., Awaitable[ResponseReturnValue]]
 Import = Callable[[AsyncSession, Lines], Awaitable[int]]
+
+
+class CreatedCount(Payload, schema="common/created_count.json"):
+    """The number of records that were stored."""
 
 
 def register(app: App, max_bytes: int, max_line_bytes: int) -> None:

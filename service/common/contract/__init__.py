@@ -8,7 +8,13 @@ from service.common.contract.parsing import (
     parse_query,
     text_faults,
 )
-from service.common.contract.parts import JSON, PROBLEM, REQUEST_ID, TYPES, Document
+from service.common.contract.parts import (
+    BEFORE_THE_APPLICATION,
+    JSON,
+    REQUEST_ID,
+    Document,
+    json_content,
+)
 from service.common.contract.payloads import Error, Message
 from service.common.contract.validation import (
     DIRECTORY,
@@ -20,13 +26,12 @@ from service.common.contract.validation import (
 )
 
 __all__ = [
+    "BEFORE_THE_APPLICATION",
     "DIRECTORY",
     "JSON",
     "MORE_CONTENT",
-    "PROBLEM",
     "REQUEST",
     "REQUEST_ID",
-    "TYPES",
     "UNSTORABLE",
     "Document",
     "Error",
@@ -37,6 +42,7 @@ __all__ = [
     "StreamedPayload",
     "add_content",
     "convert",
+    "json_content",
     "load_schemas",
     "parse_json",
     "parse_query",

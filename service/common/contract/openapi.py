@@ -13,17 +13,15 @@ from urllib.parse import urljoin
 
 from service.common.contract.parts import (
     ALWAYS,
-    BEFORE_THE_APPLICATION,
     EVERYWHERE,
     FIRST_ERROR,
     HEADERS,
     JSON,
     PARAMETERS,
-    PROBLEM,
-    TYPES,
     WITH_BODY,
     Document,
     header_references,
+    json_content,
 )
 from service.common.contract.validation import BASE, Schema
 from service.common.errors import Row, error_rows, rows_by_type
@@ -37,14 +35,14 @@ def components(files: Mapping[str, Schema]) -> Document:
     """Return the components: the schema files and what all operations refer to."""
     titles = {BASE + name: file.document["title"] for name, file in files.items()}
     schemas = {file.document["title"]: _component(file.document, titles) for file in files.values()}
-    types = rows_by_type()
-    schemas["ErrorType"] |= _error_types(types, schemas["ErrorType"]["description"])
-    schemas["Problem"]["properties"]["type"]["pattern"] = f"^{TYPES}({'|'.join(types)})$"
+    types = schemas["ErrorType"]
+    types |= _error_types(rows_by_type(), types["description"])
+    known = {*ALWAYS, "ETag", *(name for row in error_rows() for name in row.headers)}
     rows = groupby((row for row in error_rows() if row.response), attrgetter("response"))
     return {
         "schemas": schemas,
         "responses": {name: _error([*group]) for name, group in rows},
-        "headers": HEADERS,
+        "headers": {name: part for name, part in HEADERS.items() if name in known},
         "parameters": PARAMETERS,
     }
 
@@ -62,7 +60,9 @@ def without_unused(document: Document) -> Document:
     return {**document, "components": others | {"schemas": kept}}
 
 
-def responses(operation: Document, method: str, *, guarded: bool, of_one: bool) -> Document:
+def responses(
+    operation: Document, method: str, *, guarded: bool, checked: bool, of_one: bool
+) -> Document:
     """Return every response of an operation: those that its view declares or middleware adds."""
     declared = {int(status): answer for status, answer in operation["responses"].items()}
     found = {str(status): declared[status] for status in declared if status < FIRST_ERROR}
@@ -75,8 +75,9 @@ def responses(operation: Document, method: str, *, guarded: bool, of_one: bool) 
         }
     statuses = {
         *EVERYWHERE,
+        *((401,) if guarded else ()),
         # Public paths ignore the query string, and have no body.
-        *((401, 422) if guarded else ()),
+        *((422,) if checked else ()),
         *(status for status in declared if status >= FIRST_ERROR),
         *((404,) if of_one else ()),
         *((412,) if "If-Match" in names else ()),
@@ -87,11 +88,6 @@ def responses(operation: Document, method: str, *, guarded: bool, of_one: bool) 
         str(status): {"$ref": f"#/components/responses/{components[status]}"}
         for status in sorted(statuses)
     }
-
-
-def content(title: str) -> Document:
-    """Return a body with this schema."""
-    return {JSON: {"schema": {"$ref": f"{SCHEMAS}{title}"}}}
 
 
 def parameters(document: Document, place: str) -> Iterator[Document]:
@@ -164,24 +160,11 @@ def _error(rows: Sequence[Row]) -> Document:
     first = rows[0]
     facts = {"request_id": "5d1d9a4f0b5c4c5d8a8f6a6f3a1f0c11"}
     envelope = {"code": first.status, "type": first.type, "message": first.when}
-    problem = {
-        "type": f"{TYPES}{first.type}",
-        "title": first.title,
-        "status": first.status,
-        "detail": first.when,
-        "instance": "/foss",
-    }
-    forms = {
-        JSON: content("Error")[JSON] | {"example": {"error": envelope | facts}},
-        PROBLEM: content("Problem")[JSON] | {"example": problem | facts},
-    }
-    if first.status in BEFORE_THE_APPLICATION:
-        del forms[PROBLEM]
     names = [name for row in rows for name in row.headers if name in HEADERS]
     return {
         "description": " ".join(row.when for row in rows),
         "headers": header_references([*ALWAYS, *names]),
-        "content": forms,
+        "content": {JSON: json_content("Error")[JSON] | {"example": {"error": envelope | facts}}},
     }
 
 

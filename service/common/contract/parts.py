@@ -6,13 +6,10 @@ from typing import Any
 Document = dict[str, Any]
 
 JSON = "application/json"
-PROBLEM = "application/problem+json"
 REQUEST_ID = "X-Request-ID"
-# The page that lists the types of errors, each at its name: see service/docs/.
-TYPES = "/docs/errors#"
 
 FIRST_ERROR = 400
-# What the proxy or the server answers without the application has one form.
+# What the proxy or the server answers without the application has one form, the envelope.
 BEFORE_THE_APPLICATION = (429, 431)
 EVERYWHERE = (400, 413, 415, 429, 431, 500, 503, 504)
 WITH_BODY = (408,)
@@ -63,3 +60,8 @@ PARAMETERS: Document = {
 def header_references(names: Collection[str]) -> Document:
     """Return headers by reference to those of all operations."""
     return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+
+
+def json_content(title: str) -> Document:
+    """Return a body with this schema."""
+    return {JSON: {"schema": {"$ref": f"#/components/schemas/{title}"}}}

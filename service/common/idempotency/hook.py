@@ -6,19 +6,25 @@ transaction of the record: either both are stored, or neither.
 
 from hashlib import sha256
 
-from quart import Quart, current_app, g, request
+from quart import current_app, g, request
 from quart.wrappers import Response
 
 from service import limits
-from service.common.contract import Payload, StreamedPayload
+from service.common.contract import Document, Payload, StreamedPayload
 from service.common.errors import Fault, InvalidAPIRequest, JSONException, Row
 from service.common.idempotency import backend
 from service.common.idempotency.payloads import IdempotencyKeyHeader
 from service.common.middleware import session
-from service.common.web import answer, current_request, in_time
+from service.common.web import App, answer, current_request, in_time
 
 CREATED = 201
 HEADERS = ("Content-Type", "ETag", "Location")
+KEY, REPLAYED = "Idempotency-Key", "Idempotency-Replayed"
+REPLAYED_HEADER = {
+    "description": f"The response is that of an earlier request with the same `{KEY}`.",
+    "required": False,
+    "schema": {"type": "string", "const": "true", "examples": ["true"]},
+}
 IN_PROGRESS = "The first request with this key is still running: try again soon."
 
 
@@ -37,7 +43,7 @@ class RequestInProgress(JSONException):
     )
 
 
-def register(app: Quart) -> None:
+def register(app: App) -> None:
     """Replay a stored response before the view, and store a new one before the commit."""
     # The keys of this process's requests in progress. Further requests with one of these need no
     # connection to the database, so they can't keep requests with other keys from getting one.
@@ -45,6 +51,15 @@ def register(app: Quart) -> None:
     app.before_request(replay)
     app.after_request(keep)
     app.teardown_request(forget)
+    app.contract_additions.append(describe)
+
+
+def describe(document: Document) -> None:
+    """Add the header of replayed responses to the operations with a key, in the contract."""
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            if any(one.get("name") == KEY for one in operation["parameters"]):
+                operation["responses"][str(CREATED)]["headers"][REPLAYED] = REPLAYED_HEADER
 
 
 async def replay() -> Response | None:
@@ -84,7 +99,7 @@ async def _replay(key: str, payload: Payload | StreamedPayload) -> Response | No
         fault = Fault("/Idempotency-Key", "const", sentence)
         raise InvalidAPIRequest(status_code=422, faults=[fault])
     response = Response(kept.body, status=kept.status, headers=kept.headers)
-    response.headers["Idempotency-Replayed"] = "true"
+    response.headers[REPLAYED] = "true"
     return response
 
 

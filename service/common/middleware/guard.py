@@ -3,27 +3,18 @@
 from hmac import compare_digest
 
 from pydantic import SecretStr
-from quart import Quart
 from werkzeug.datastructures import Headers
 
 from service.common.errors import JSONException, Row
-from service.common.web import current_request
+from service.common.web import App, current_request
+from service.name import NAME
 
-PUBLIC_PATHS = frozenset(
-    {
-        *("/livez", "/readyz", "/openapi.json", "/docs", "/docs/errors"),
-        # The assets of these pages: a browser sends no key for them.
-        "/docs/arrow-down.svg",
-        "/docs/check.svg",
-        "/docs/chevron-right.svg",
-        "/docs/copy.svg",
-        "/docs/favicon-32x32.png",
-        "/docs/init.js",
-        "/docs/page.css",
-        "/docs/swagger-ui-bundle.js",
-        "/docs/swagger-ui.css",
-    }
-)
+SCHEMES = {
+    "bearer": {"scheme": "bearer", "type": "http"},
+    "key": {"name": "X-API-Key", "in": "header", "type": "apiKey"},
+    NAME: {"name": "_secure_key", "in": "header", "type": "apiKey"},
+}
+DESCRIPTION = {"description": "The key; one of these headers is enough."}
 
 
 class InvalidPermissions(JSONException):
@@ -41,15 +32,16 @@ class InvalidPermissions(JSONException):
     )
 
 
-def register(app: Quart, key: SecretStr | None) -> None:
+def register(app: App, key: SecretStr | None) -> None:
     """Guard every route except the public ones; without a key, as in development, none."""
+    app.security_schemes |= {name: scheme | DESCRIPTION for name, scheme in SCHEMES.items()}
     if key is None:
         return
     expected = key.get_secret_value().encode()
 
     async def check_key() -> None:
         asked = current_request()
-        if asked.path in PUBLIC_PATHS:
+        if asked.path in app.public_paths:
             return
         keys = _given_keys(asked.headers)
         if not any(compare_digest(given.encode("latin-1"), expected) for given in keys):

@@ -6,23 +6,23 @@ from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any, ClassVar, cast
 
-from quart import Quart
 from quart_schema import Info, OpenAPIProvider, QuartSchema
 from werkzeug.routing import BaseConverter, Rule
 
-from service.common.contract import JSON, REQUEST_ID, add_content
+from service.common.contract import JSON, REQUEST_ID, add_content, json_content
 from service.common.contract import openapi as contract
 from service.common.middleware.content_type import MERGE_PATCH
-from service.common.middleware.guard import PUBLIC_PATHS
-from service.common.web import App, RecordId
-from service.name import NAME, TITLE
+from service.common.web import App, RecordId, is_public, public
+from service.name import TITLE
 
 # A view declares with classes of `Payload`; quart-schema's own type is wider.
 Model = Any
 Operation = dict[str, Any]
 
+public(QuartSchema.openapi)
 
-def register(app: Quart, prefix: str) -> None:
+
+def register(app: App, prefix: str) -> None:
     """Serve the contract of a service that is published below `prefix`; empty is the root."""
 
     class PrefixedProvider(Provider):
@@ -34,21 +34,13 @@ def register(app: Quart, prefix: str) -> None:
         info=Info(
             title=TITLE,
             version="0.1.0",
-            description=("A layered JSON API on PostgreSQL. Errors have [one shape](docs/errors)."),
+            description="A layered JSON API on PostgreSQL.",
             license={"name": "MIT", "identifier": "MIT"},  # type: ignore[arg-type]  # It makes a License of it.
         ),
         openapi_provider_class=PrefixedProvider,
         swagger_ui_path=None,
         redoc_ui_path=None,
         scalar_ui_path=None,
-        servers=[],
-        security_schemes={
-            "bearer": {"type": "http", "scheme": "bearer"},
-            "key": {"type": "apiKey", "name": "X-API-Key", "in_": "header"},
-            # A header of the project's own, which it had before the others.
-            NAME: {"type": "apiKey", "name": "_secure_key", "in_": "header"},
-        },
-        security=[{"bearer": []}, {"key": []}, {NAME: []}],
     )
     # quart-schema would validate each response with pydantic; they are plain values already.
     app.json = json
@@ -66,15 +58,19 @@ class Provider(OpenAPIProvider):
 
     @cached_property
     def _document(self) -> dict[str, Any]:
+        app = cast("App", self._app)
         document = super().schema()
         document["paths"] = dict(sorted(document["paths"].items()))
+        if app.security_schemes:
+            document["components"]["securitySchemes"] = app.security_schemes
+            document["security"] = [{name: []} for name in app.security_schemes]
         document["components"] |= self._components
-        document["tags"] = list(self._tags(document["paths"]))
         # Relative to the document's URL, and so below any prefix.
         document["servers"] = [{"url": "."}]
-        for scheme in document["components"]["securitySchemes"].values():
-            scheme["description"] = "The key; one of these headers is enough."
+        document["tags"] = list(self._tags(document["paths"]))
         contract.link(document["paths"])
+        for add_to in app.contract_additions:
+            add_to(document)
         document = contract.without_unused(document)
         return contract.below(self.path_prefix, document) if self.path_prefix else document
 
@@ -123,7 +119,7 @@ class Provider(OpenAPIProvider):
     def build_request_body(self, model: Model, source: object) -> tuple[Operation, Operation]:
         """Return a reference to the schema file."""
         del source
-        return {"required": True, "content": contract.content(_title(model))}, {}
+        return {"required": True, "content": json_content(_title(model))}, {}
 
     def build_response_object(
         self, model: Model, headers_model: Model | None
@@ -132,20 +128,26 @@ class Provider(OpenAPIProvider):
         return {
             "description": model.contract().document["description"],
             "headers": contract.headers(headers_model and self._schema(headers_model)),
-            "content": contract.content(_title(model)),
+            "content": json_content(_title(model)),
         }, {}
 
     def build_paths(self, rule: Rule) -> tuple[dict[str, Any], dict[str, Any]]:
         """Add the effects of middleware to quart-schema's operations."""
+        app = cast("App", self._app)
         paths, components = super().build_paths(rule)
-        [(path, operations)] = paths.items()
+        [operations] = paths.values()
         for method, operation in operations.items():
             operation["tags"] = [rule.endpoint.partition(".")[0]]
-            guarded = path not in PUBLIC_PATHS
-            if not guarded:
+            view = app.view_functions[rule.endpoint]
+            needs_key = bool(app.security_schemes) and not is_public(view)
+            if app.security_schemes and not needs_key:
                 operation["security"] = []
             operation["responses"] = contract.responses(
-                operation, method, guarded=guarded, of_one=bool(rule.arguments)
+                operation,
+                method,
+                guarded=needs_key,
+                checked=not is_public(view),
+                of_one=bool(rule.arguments),
             )
             shared = ["If-None-Match"] if "304" in operation["responses"] else []
             operation["parameters"] = [
@@ -156,7 +158,7 @@ class Provider(OpenAPIProvider):
                 body = operation["requestBody"]["content"]
                 body = body | {MERGE_PATCH: body[JSON]}
                 operation["requestBody"] = {"required": True, "content": body}
-            add_content(operation, self._app.view_functions[rule.endpoint])
+            add_content(operation, view)
             if not operation["description"]:
                 operation["description"] = operation["summary"]
         return paths, components

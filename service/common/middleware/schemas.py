@@ -20,8 +20,7 @@ from werkzeug.datastructures import Headers
 from service.common.contract import DIRECTORY, Payload, parse_json, parse_query, text_faults
 from service.common.errors import MAX_NAMES, Fault, InvalidAPIRequest, quote
 from service.common.middleware.admission import admit, suspended
-from service.common.middleware.guard import PUBLIC_PATHS
-from service.common.web import App, body_size, current_request, take_body
+from service.common.web import App, body_size, current_request, is_public, take_body
 
 # Longer query strings are rarely repeated, and not cached.
 SHORT = 100
@@ -59,7 +58,7 @@ async def check_schemas() -> None:
             arguments["headers"] = asked.declared_headers
     if model := getattr(view, QUERY, None):
         arguments["query"] = _read_query(model, asked.query_string)
-    elif asked.query_string.strip(b"&") and asked.path not in PUBLIC_PATHS:
+    elif asked.query_string.strip(b"&") and not is_public(view):
         # Monitors and links add parameters of their own to the public URLs.
         raise _unexpected(parse_query(asked.query_string, {})[0])
 

@@ -1,9 +1,9 @@
-"""The parts of a blueprint's resource: pages, cursors, fields, entity tags, search."""
+"""The parts of a blueprint's resource: pages, cursors, fields, entity tags."""
 
-from service.common.resource.collection import in_order
+from service.common.resource.collection import equals, in_order, is_indexed, reading
 from service.common.resource.cursors import Cursor, encode_cursor, scope_of
 from service.common.resource.entity_tags import Versions
-from service.common.resource.keyset import order_by
+from service.common.resource.keyset import Columns, beyond, order_by
 from service.common.resource.ordering import Order, order_of
 from service.common.resource.pages import Page, Selection
 from service.common.resource.payloads import (
@@ -27,8 +27,11 @@ from service.common.resource.representation import (
 )
 from service.common.resource.resource import Resource
 from service.common.resource.responses import created_response, page_response, record_response
+from service.common.resource.searching import PART
 
 __all__ = [
+    "PART",
+    "Columns",
     "CreatedHeaders",
     "Cursor",
     "Expression",
@@ -46,16 +49,20 @@ __all__ = [
     "Resource",
     "Selection",
     "Versions",
+    "beyond",
     "created_response",
     "encode_cursor",
+    "equals",
     "in_order",
     "instant",
+    "is_indexed",
     "join",
     "json_object",
     "literal_text",
     "order_by",
     "order_of",
     "page_response",
+    "reading",
     "record_response",
     "scope_of",
     "wants_count",

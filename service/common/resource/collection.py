@@ -25,8 +25,7 @@ from service.common.resource.keyset import beyond, order_by
 from service.common.resource.ordering import Key, Order
 from service.common.resource.pages import Page, Selection
 from service.common.resource.representation import json_object
-from service.common.resource.search.trigrams import has_trigrams
-from service.common.resource.search.weights import is_repetitive
+from service.common.resource.searching import PART, Searching
 
 Conditions = Collection[ColumnElement[bool]]
 
@@ -58,19 +57,19 @@ def _array(column: Any, values: Collection[Any]) -> ColumnElement[Any]:
     return literal([*values], ARRAY(column.type))
 
 
-def is_costly(model: type[Base], selection: Selection) -> bool:
+def is_costly(model: type[Base], selection: Selection, search: Searching | None) -> bool:
     """Return whether PostgreSQL may have to read every record to find a page.
 
-    No index serves a text without a trigram, most orders of several columns, or an order of records
-    that are filtered by another column. A repetitive text takes long in each record.
+    No index serves some searches, most orders of several columns, or an order of records that are
+    filtered by another column.
     """
     order, _ = reading(model, selection)
-    equal = [name for name, _ in selection.filters if name != "q"]
-    parts = [text for name, text in selection.filters if name == "q"]
+    equal = [name for name, _ in selection.filters if name != PART]
+    parts = [text for name, text in selection.filters if name == PART]
     is_found = any(is_unique(model, name) for name in equal) or (
         is_indexed(model, order) and {key.name for key in order[: len(equal)]} >= {*equal}
     )
-    return not is_found or not all(has_trigrams(part) and not is_repetitive(part) for part in parts)
+    return not is_found or any(search is not None and search.is_costly(part) for part in parts)
 
 
 def reading(model: type[Base], selection: Selection) -> tuple[Order, Sequence[Value] | None]:
@@ -78,7 +77,7 @@ def reading(model: type[Base], selection: Selection) -> tuple[Order, Sequence[Va
 
     The columns of equality filters come first, if an index has this order.
     """
-    equal = tuple(name for name, _ in selection.filters if name != "q")
+    equal = tuple(name for name, _ in selection.filters if name != PART)
     order, start = _led(model, equal, selection.way), selection.beyond
     if start is not None:
         keys = zip([key.name for key in selection.way], start, strict=True)

@@ -46,8 +46,7 @@ from service.common.resource.ordering import order_of
 from service.common.resource.pages import Page, Selection, read_cursor
 from service.common.resource.payloads import ListQuery
 from service.common.resource.records import Lock, Record
-from service.common.resource.search.backend import condition_of, weigh
-from service.common.resource.search.pages import PART, search_page
+from service.common.resource.searching import PART, Searching
 
 Values = Mapping[str, Any]
 M = TypeVar("M", bound=Base)
@@ -60,12 +59,12 @@ NO_TRANSACTION = (
 class Resource(Generic[M]):
     """The records of a model: their statements and errors.
 
-    `q` searches the columns `searched`.
+    `search` finds those that `q` asks for.
     """
 
-    def __init__(self, model: type[M], *, searched: tuple[str, ...] = ()) -> None:
+    def __init__(self, model: type[M], *, search: Searching | None = None) -> None:
         self.model = model
-        self.searched = searched
+        self.search = search
         # The unique columns, and those of them that clients set.
         self.keys = frozenset(unique_columns(model).values())
         self.unique = tuple(sorted(self.keys - {"id"}))
@@ -149,14 +148,14 @@ class Resource(Generic[M]):
         Raises InvalidAPIRequest (422) if `sort` has a duplicate field, or if the cursor is invalid.
         """
         selection = self.selection(query, min(query.limit, limits.PAGE_RECORDS.value))
-        is_search = PART in dict(selection.filters)
+        search = self.search if PART in dict(selection.filters) else None
         pages: Session = session
-        if is_costly(self.model, selection):
+        if is_costly(self.model, selection, search):
             pages = costly(session)
-        elif is_search:
+        elif search:
             pages = searching(session)
-        if is_search:
-            page = await search_page(pages, self.model, selection, self.searched)
+        if search:
+            page = await search.page(pages, self.model, selection)
         else:
             page = await self._select_page(pages, selection)
         if count:
@@ -178,10 +177,9 @@ class Resource(Generic[M]):
 
     async def conditions(self, session: Session, filters: Filters) -> list[ColumnElement[bool]]:
         """Return the conditions of the filters."""
-        columns = self.model.__table__.columns
         return [
-            condition_of(await weigh(session, self.model, self.searched, text), columns)
-            if name == PART
+            await self.search.condition(session, self.model, text)
+            if name == PART and self.search
             else equals(self.model, name, text)
             for name, text in filters
         ]

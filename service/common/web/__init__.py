@@ -13,7 +13,7 @@ from service.common.web.peer import WATCH, has_left, on_close
 from service.common.web.prefix import public_path
 from service.common.web.request import announces_body, current_request
 from service.common.web.request_id import choose_request_id
-from service.common.web.routing import RecordId
+from service.common.web.routing import RecordId, is_public, public
 
 __all__ = [
     "GIVE_UP",
@@ -32,9 +32,11 @@ __all__ = [
     "has_left",
     "in_time",
     "is_draining",
+    "is_public",
     "json_text",
     "lift_deadline",
     "on_close",
+    "public",
     "public_path",
     "take_body",
 ]

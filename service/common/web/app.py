@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,7 +11,7 @@ from quart.wrappers import Response
 from quart.wrappers.base import BaseRequestWebsocket
 from werkzeug.routing import MapAdapter
 
-from service.common.contract import Schema, load_schemas
+from service.common.contract import Document, Schema, load_schemas
 from service.common.database import Database, is_stale_plan
 from service.common.web import json_exceptions
 from service.common.web.body_budget import Budget
@@ -20,7 +20,7 @@ from service.common.web.deadline import in_time
 from service.common.web.json_responses import OrjsonProvider
 from service.common.web.prefix import without_prefix
 from service.common.web.request import JSONRequest, current_request
-from service.common.web.routing import RecordId, origin_form, path_to_route
+from service.common.web.routing import RecordId, is_public, origin_form, path_to_route
 from service.common.web.upgrade import as_http
 from service.settings import Settings
 
@@ -54,7 +54,20 @@ class App(Quart):
         self.streamed_bodies: dict[str, int] = {}
         # The schema files that are published, by their paths.
         self.schemas: dict[str, Schema] = {}
+        # The contract's security schemes, one of which every view needs that is not public.
+        self.security_schemes: dict[str, Document] = {}
+        # What features add to the contract: functions that change the finished document.
+        self.contract_additions: list[Callable[[Document], None]] = []
+        # Makes the body of an error response.
+        self.error_body = json_exceptions.envelope
         self._coroutine_of = lru_cache(super().ensure_async)
+
+    @cached_property
+    def public_paths(self) -> frozenset[str]:
+        """The paths of the views that are declared `public`."""
+        rules = self.url_map.iter_rules()
+        views = self.view_functions
+        return frozenset(rule.rule for rule in rules if is_public(views[rule.endpoint]))
 
     def when_answered(self, release: Callable[[], None]) -> None:
         """Call `release` when the answer is made, and when the request ends; it may be repeated."""

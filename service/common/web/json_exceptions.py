@@ -1,6 +1,6 @@
 """JSON exceptions: every error response has the same envelope, whatever its cause."""
 
-from typing import cast
+from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 from quart import current_app, request
@@ -19,8 +19,10 @@ from service.common.errors import (
     cut,
 )
 from service.common.web.json_responses import MEDIA_TYPE as JSON
-from service.common.web.problems import prefers_problem, problem_of
 from service.common.web.request_id import current_request_id
+
+if TYPE_CHECKING:
+    from service.common.web.app import App
 
 log = structlog.get_logger("service")
 SERVER_ERROR = 500
@@ -38,15 +40,19 @@ async def answer(error: Exception) -> Response:
         # Expected occasionally: log a line with the cause, not a traceback.
         log.warning(type(exception).__name__, status=exception.code, cause=cause_of(error))
     facts = exception.to_dict() | {"request_id": current_request_id()}
-    body, media_type = (
-        problem_of(exception, facts) if prefers_problem() else ({"error": facts}, JSON)
-    )
+    body, media_type = cast("App", current_app).error_body(exception, facts)
     response = cast("Response", current_app.json.response(body))
     response.status_code = exception.code
     response.content_type = media_type
     response.headers.update(exception.response_headers)
     response.vary.add("Accept")
     return response
+
+
+def envelope(exception: JSONException, facts: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """Return the body of an error response, and its media type."""
+    del exception
+    return {"error": facts}, JSON
 
 
 def envelope_of(error: Exception) -> JSONException:

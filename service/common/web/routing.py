@@ -1,6 +1,7 @@
 """Routing: an unknown URL or method is answered before the request is read."""
 
-from typing import Any, cast
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 from quart import Quart
@@ -12,6 +13,10 @@ from werkzeug.routing import BaseConverter, MapAdapter
 from service import limits
 from service.common.web.request import current_request
 
+V = TypeVar("V", bound=Callable[..., Any])
+# The attribute of a public view.
+PUBLIC = "is_public"
+
 
 class RecordId(BaseConverter):
     """`<id:id>` in a rule: `0` or digits without a leading zero, in ASCII."""
@@ -21,6 +26,17 @@ class RecordId(BaseConverter):
     def to_python(self, value: str) -> int:
         """Return the number, from the first digits: one beyond bigint stays beyond bigint."""
         return int(value[: limits.RECORD_ID_DIGITS.value])
+
+
+def public(view: V) -> V:
+    """Declare that a view needs no key, and ignores the query string."""
+    setattr(view, PUBLIC, True)
+    return view
+
+
+def is_public(view: object) -> bool:
+    """Return whether a view is declared `public`."""
+    return getattr(view, PUBLIC, False)
 
 
 def register(app: Quart) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.common.resource.search.trigrams import FEW, LENGTH, Narrowed, narrow
+from service.common.search.trigrams import FEW, LENGTH, Narrowed, narrow
 
 SAMPLE = [(f"Project {number} of {number * 7919:x}", 0.01) for number in range(100)]
 

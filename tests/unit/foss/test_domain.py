@@ -39,7 +39,7 @@ class FakeBackend(Resource[Foss]):
     """The statements of a resource over a dict, one e-mail to a record."""
 
     def __init__(self) -> None:
-        super().__init__(Foss, searched=("name", "email"))
+        super().__init__(Foss)
         vars(self).update(
             _select_batch=self.select_foss,
             _select_page=self.select_foss_page,

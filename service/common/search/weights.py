@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from service.common.resource.search.trigrams import Sample, narrow
+from service.common.search.trigrams import Sample, narrow
 
 # If the index finds more than this share of the records, reading all of them is cheaper.
 MOST = 2 / 3

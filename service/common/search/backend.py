@@ -27,12 +27,17 @@ from sqlalchemy import (
 )
 
 from service.common.database import Base, Session
-from service.common.resource.collection import equals, is_indexed
-from service.common.resource.keyset import Columns, beyond, order_by
-from service.common.resource.ordering import Order
-from service.common.resource.representation import json_object
-from service.common.resource.search.trigrams import Sample
-from service.common.resource.search.weights import Reading, Search, pattern
+from service.common.resource import (
+    Columns,
+    Order,
+    beyond,
+    equals,
+    is_indexed,
+    json_object,
+    order_by,
+)
+from service.common.search.trigrams import Sample
+from service.common.search.weights import Reading, Search, pattern
 
 # From this correlation on, neighbours in the order of a column are neighbours in the table.
 CORRELATED = 0.7

@@ -10,13 +10,10 @@ from typing import Any
 
 from service import limits
 from service.common.database import Base, Session, hold_costly
-from service.common.resource.collection import is_indexed, reading
-from service.common.resource.pages import Page, Selection
-from service.common.resource.search.backend import Target, Ways, weigh
-from service.common.resource.search.weights import Search
+from service.common.resource import PART, Page, Selection, is_indexed, reading
+from service.common.search.backend import Target, Ways, weigh
+from service.common.search.weights import Search
 
-# The filter that is a part of a text.
-PART = "q"
 # The records that the first statement reads, a later one, and one of a long search.
 NEAR, STEP, FAR = 1000, 4000, 16_000
 # If the index is likely to read more entries, the search is a costly read.

@@ -1,1 +1,0 @@
-"""Search of records by a part of a text."""
