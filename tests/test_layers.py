@@ -371,7 +371,7 @@ def test_the_imports_of_the_whole_service_are_looked_at() -> None:
     assert ("service.foss.views", "service.foss.domain") in edges()
     assert ("service.foss.views", "quart") in edges()
     assert importers <= set(sources())
-    assert ("service.foss.views", "service.common.bulk.export_hook") in through()
+    assert ("service.foss.views", "service.common.resource.responses") in through()
 
 
 def test_the_blueprints_of_the_application_are_the_packages_next_to_common() -> None:

@@ -12,14 +12,15 @@ from ops.checks.contract import CHANGELOG, DOCUMENT, RELEASED
 from ops.console import CommandError, just
 from ops.containers import passwords
 from ops.local import stack
-from service.name import NAME
+from service.name import DATABASE, NAME
 from service.settings import ROOT, Settings
 
 ORIGIN = "flusk"
 PATTERN = re.compile("[a-z][a-z0-9-]{0,38}[a-z0-9]")
 RULE = (
     "A name has 2 to 40 characters: lower-case letters, digits and `-`. It begins with a letter "
-    "and does not end with `-`. The database of the containers has `_` instead of `-`."
+    "and does not end with `-`. The database of the containers, and names in code, have `_` "
+    "instead of `-`."
 )
 DATABASES = {"postgres", "template0", "template1"}
 # What is about the starter, in README.md one line, and this command.
@@ -27,9 +28,10 @@ KEPT = (
     *("LICENSE", "README.md", "benchmarks/results", "docs/decisions"),
     *("ops/generate/rename.py", "tests/ops/test_rename.py"),
 )
-# The name of the containers' database, after one of these texts; the title; the name.
+# The containers' database; part of an identifier; the title; the name.
 PLACES = re.compile(
-    r"(?P<database>&database |--dbname=|@postgres/|\\l )flusk|(?P<title>Flusk)|flusk"
+    r"(?P<database>&database |--dbname=|@postgres/|\\l )flusk|(?P<word>flusk(?=_))"
+    r"|(?P<title>Flusk)|flusk"
 )
 README = ROOT / "README.md"
 # The sections of README.md about the starter.
@@ -86,7 +88,7 @@ def run(settings: Settings, arguments: list[str]) -> int:
     # A longer name may change the line breaks.
     python = [path for path in found if path.suffix == ".py"]
     subprocess.run([sys.executable, "-m", "ruff", "format", "--quiet", *python], check=True)
-    print(SUMMARY.format(title=title_of(name), name=name, database=database_of(name)))
+    print(SUMMARY.format(title=title_of(name), name=name, database=word_of(name)))
     print(NEXT.format(check=just("check"), test=just("test"), up=just("up"), folder=ROOT.name))
     return 0
 
@@ -96,17 +98,19 @@ def title_of(name: str) -> str:
     return " ".join(part.capitalize() for part in name.split("-"))
 
 
-def database_of(name: str) -> str:
-    """Return the name of the containers' database, as service/name.py does."""
+def word_of(name: str) -> str:
+    """Return the name as an identifier: that of the database, as service/name.py does."""
     return name.replace("-", "_")
 
 
 def replaced(text: str, name: str) -> str:
-    """Return the text of a file with the new name, its title, or the name of the database."""
+    """Return the text of a file with the new name, in the form of each place."""
 
     def own(place: re.Match[str]) -> str:
         if place["database"]:
-            return place["database"] + database_of(name)
+            return place["database"] + word_of(name)
+        if place["word"]:
+            return word_of(name)
         return title_of(name) if place["title"] else name
 
     return PLACES.sub(own, text)
@@ -157,7 +161,7 @@ def _require_unused(settings: Settings) -> None:
         )
     if "POSTGRES_PASSWORD" not in passwords.missing():
         raise CommandError(
-            f".env has the passwords of containers whose database is called {database_of(NAME)}. "
+            f".env has the passwords of containers whose database is called {DATABASE}. "
             f"Remove the containers and their data (`docker compose down --volumes`) and the "
             f"passwords, then rename; `{just('backup FILE')}` before and "
             f"`{just('restore FILE')}` after keep the data."

@@ -33,7 +33,7 @@ SILENT = {
     "echo 'Cannot connect to the Docker daemon at tcp://10.0.0.1:2375. Is the docker daemon "
     "running?' >&2; exit 1": "tcp://10.0.0.1:2375",
     "echo 'error during connect: ssh: Connection refused' >&2; exit 1": "Connection refused",
-    "exit 1": "says nothing",
+    "exit 1": "no message",
 }
 STOPPED = {
     "echo 'Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker "

@@ -25,8 +25,8 @@ def test_the_picture_shows_the_blueprints_of_the_application() -> None:
         create_app(Settings()).blueprints
     )
     assert "service.common.web" in imports
-    assert "service.common.web" in picture.reachable(imports, "service.foss")
-    assert "service.foss" not in picture.reachable(imports, "service.common.web")
+    assert "service.common.web" in picture.reachable(imports, "service.health")
+    assert "service.health" not in picture.reachable(imports, "service.common.web")
 
 
 @pytest.mark.parametrize(
