@@ -19,6 +19,8 @@ from tests.socket.conftest import KEY, Service, running
 DOCUMENT = ROOT / "docs" / "remove.md"
 LIST = re.compile(r"```text\n(.*?)```", re.DOTALL)
 NEEDED = ("benchmarks", "migrations", "nginx", "ops", "schemas", "service", "tests")
+# What decorators precede: a function, a class, a recipe of the justfile.
+DECORATED = re.compile(r"\s*(?:async def|def|class) |.*: setup$")
 ENDS = (")", "]", "}", "esac")
 ORIGIN = {"Origin": "http://localhost:8080"}
 PROBLEM = "application/problem+json"
@@ -105,8 +107,9 @@ def block(lines: list[str], at: int) -> tuple[int, int]:
         return len(line) - len(line.lstrip())
 
     first, last = at, at
-    while lines[at].lstrip().startswith(("def ", "async def ", "class ")) and (
-        depth(lines[first - 1]) == depth(lines[at]) and lines[first - 1].lstrip().startswith("@")
+    while DECORATED.match(lines[at]) and (
+        depth(lines[first - 1]) == depth(lines[at])
+        and lines[first - 1].lstrip().startswith(("@", "["))
     ):
         first -= 1
     for number, line in enumerate(lines[at + 1 :], at + 1):

@@ -94,7 +94,7 @@ def test_a_status_and_headers_of_one_error_do_not_change_its_class() -> None:
         403,
         {"Retry-After": "1", "X-Reason": "none"},
     )
-    assert (kind("No.").code, kind("No.").response_headers) == (401, {"WWW-Authenticate": "Bearer"})
+    assert (kind("No.").code, kind("No.").response_headers) == (429, {"Retry-After": "1"})
 
 
 def test_a_fault_is_plain_json() -> None:
