@@ -61,9 +61,8 @@ def test_the_name_is_written_in_the_form_of_each_place(renamed: tuple[Project, s
 
     assert set(re.findall(r"@postgres/(\S+)", compose)) == {"my_shop"}
     assert "POSTGRES_DB: &database my_shop\n" in compose
-    assert (
-        'import_module("my_shop_client")'
-        in (project.directory / "tests" / "clients" / "test_clients.py").read_text()
+    assert rename.replaced("Flusk: flusk.dump, flusk_client", "my-shop") == (
+        "My Shop: my-shop.dump, my_shop_client"
     )
     assert 'name = "my-shop"\n' in (project.directory / "pyproject.toml").read_text()
 
