@@ -48,10 +48,13 @@ async def before_each_read(engine: AsyncEngine, what: str) -> AsyncIterator[None
         await run(engine, NO_GATE)
 
 
-@pytest.fixture(autouse=True)
-def _slow_cheap_reads(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let cheap reads take long, so that none is restarted."""
+@pytest.fixture
+async def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[App]:
+    """Return an application whose cheap reads may take long, so that none is restarted."""
     monkeypatch.setattr(database, "CHEAP_READ_SECONDS", 60)
+    app = create_app(settings)
+    async with app.test_app():
+        yield app
 
 
 @pytest.fixture
