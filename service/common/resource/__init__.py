@@ -5,7 +5,7 @@ from service.common.resource.cursors import Cursor, encode_cursor, scope_of
 from service.common.resource.entity_tags import Versions
 from service.common.resource.keyset import Columns, beyond, order_by
 from service.common.resource.ordering import Order, order_of
-from service.common.resource.pages import Page, Selection
+from service.common.resource.pages import PART, Page, Selection
 from service.common.resource.payloads import (
     CreatedHeaders,
     FieldsHeaders,
@@ -27,7 +27,6 @@ from service.common.resource.representation import (
 )
 from service.common.resource.resource import Resource
 from service.common.resource.responses import created_response, page_response, record_response
-from service.common.resource.searching import PART
 
 __all__ = [
     "PART",

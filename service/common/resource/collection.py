@@ -23,9 +23,9 @@ from service.common.resource.cursors import Value
 from service.common.resource.entity_tags import Versions
 from service.common.resource.keyset import beyond, order_by
 from service.common.resource.ordering import Key, Order
-from service.common.resource.pages import Page, Selection
+from service.common.resource.pages import PART, Page, Selection
 from service.common.resource.representation import json_object
-from service.common.resource.searching import PART, Searching
+from service.common.resource.searching import Searching
 
 Conditions = Collection[ColumnElement[bool]]
 

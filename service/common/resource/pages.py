@@ -14,6 +14,9 @@ from service.common.resource.cursors import (
 )
 from service.common.resource.ordering import Order
 
+# The filter that is a part of a text.
+PART = "q"
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
@@ -57,11 +60,13 @@ class Selection:
 
     @property
     def kind(self) -> tuple[object, ...]:
-        """The key of selections of similar cost: order, filtered columns, first or later page.
+        """The key of selections of similar cost: order, filters, first or later page.
 
-        Cursors are not told apart: a client could send another one each time.
+        Cursors and searches are not told apart: a client could send another one each time. Another
+        value of a filter is slow only if its own records are.
         """
-        return self.way, tuple(name for name, _ in self.filters), self.after is None
+        filters = tuple((name, None if name == PART else value) for name, value in self.filters)
+        return self.way, filters, self.after is None
 
     @property
     def beyond(self) -> tuple[Value, ...] | None:

@@ -43,10 +43,10 @@ from service.common.resource.cursors import Filters
 from service.common.resource.entity_tags import Versions, entity_tag
 from service.common.resource.fields import select_fields
 from service.common.resource.ordering import order_of
-from service.common.resource.pages import Page, Selection, read_cursor
+from service.common.resource.pages import PART, Page, Selection, read_cursor
 from service.common.resource.payloads import ListQuery
 from service.common.resource.records import Lock, Record
-from service.common.resource.searching import PART, Searching
+from service.common.resource.searching import Searching
 
 Values = Mapping[str, Any]
 M = TypeVar("M", bound=Base)

@@ -7,9 +7,6 @@ from sqlalchemy import ColumnElement
 from service.common.database import Base, Session
 from service.common.resource.pages import Page, Selection
 
-# The filter that is a part of a text.
-PART = "q"
-
 
 class Searching(Protocol):
     """A search for a part of a text in the columns `names`."""

@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import asyncpg
 import pytest
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.common.database.batching import batched, batched_write, shared
@@ -394,3 +394,84 @@ async def test_a_write_with_an_unknown_outcome_is_not_repeated(
     tasks = await begin(write(writes(), 1, "a"), write(writes(), 2, "b"))
 
     assert await let(database, *tasks) == [database.failure] * 2
+
+
+class Page(NamedTuple):
+    """An argument of reads that cost the same."""
+
+    number: int
+    kind: str = "page"
+
+
+class Canceled(Exception):  # noqa: N818  # As asyncpg names it.
+    sqlstate = "57014"
+
+
+@pytest.fixture
+def cheap() -> Autocommit:
+    """Return a session with a connection for cheap reads and one for costly reads."""
+
+    def one(name: str) -> Connections:
+        turn = asyncio.Semaphore(1)
+
+        @asynccontextmanager
+        async def sessions() -> AsyncIterator[AsyncSession]:
+            async with turn:
+                session: Any = Connection()
+                session.name = name
+                yield session
+
+        return Connections(sessions)
+
+    return Autocommit(one("cheap"), costly=Autocommit(one("costly")), is_cheap=True)
+
+
+async def test_reads_that_wait_while_their_kind_becomes_costly_do_not_start_as_cheap_ones(
+    cheap: Autocommit,
+) -> None:
+    may_fail = asyncio.Event()
+    sent: list[tuple[str, int]] = []
+
+    @batched
+    async def read(session: Any, keys: Sequence[int], page: Page) -> Mapping[int, str]:
+        sent.append((session.name, page.number))
+        if session.name == "cheap":
+            await may_fail.wait()
+            raise DBAPIError("", {}, Canceled())
+        return dict.fromkeys(keys, "read")
+
+    reads = await begin(*(read(cheap, 1, Page(number)) for number in (1, 2, 3)))
+    may_fail.set()
+    results = await asyncio.gather(*reads)
+
+    assert results == ["read"] * 3
+    assert sent[0] == ("cheap", 1)
+    assert sorted(sent[1:]) == [("costly", 1), ("costly", 2), ("costly", 3)]
+
+
+async def test_a_statement_of_many_keys_that_takes_too_long_is_repeated_in_parts(
+    cheap: Autocommit,
+) -> None:
+    sent: list[tuple[str, list[int]]] = []
+
+    @batched
+    async def read(session: Any, keys: Sequence[int]) -> Mapping[int, str]:
+        sent.append((session.name, [*keys]))
+        if 7 in keys and session.name == "cheap":
+            raise DBAPIError("", {}, Canceled())
+        return dict.fromkeys(keys, "read")
+
+    results = await asyncio.gather(*(read(cheap, number) for number in (1, 2, 7, 17)))
+    first, *parts = sent
+    sent.clear()
+    await asyncio.gather(read(cheap, 1), read(cheap, 7), read(cheap, 2))
+
+    assert results == ["read"] * 4
+    assert first == ("cheap", [1, 2, 7, 17])
+    # 1 and 17 are of one part.
+    assert sorted(parts) == [
+        *(("cheap", keys) for keys in ([1, 17], [2], [7])),
+        ("costly", [7]),
+    ]
+    # For some seconds the parts are read apart from the start, and that of 7 as a costly read.
+    assert sorted(sent) == [("cheap", [1]), ("cheap", [2]), ("costly", [7])]

@@ -6,15 +6,23 @@ from service.foss.backend import FOSS
 ORDER = order_of(("name",), FOSS.keys)
 
 
-def selection(after: Cursor | None, limit: int = 50) -> Selection:
-    return Selection(ORDER, (), ("id",), limit, after)
+def selection(after: Cursor | None = None, limit: int = 50, **filters: str) -> Selection:
+    return Selection(ORDER, tuple(filters.items()), ("id",), limit, after)
 
 
 def test_a_slow_later_page_does_not_make_the_first_page_costly() -> None:
-    first, later = selection(None), selection(Cursor(("Ada", 1)))
+    first, later = selection(), selection(Cursor(("Ada", 1)))
 
     assert first.kind != later.kind
 
 
 def test_another_cursor_or_limit_does_not_make_a_page_cheap_again() -> None:
     assert selection(Cursor(("Ada", 1))).kind == selection(Cursor(("Bob", 2)), 200).kind
+
+
+def test_a_slow_value_of_a_filter_does_not_make_other_values_costly() -> None:
+    assert selection(name="Ada").kind != selection(name="Bob").kind
+
+
+def test_another_text_does_not_make_a_search_cheap_again() -> None:
+    assert selection(q="ada").kind == selection(q="bob").kind

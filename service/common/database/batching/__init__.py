@@ -7,15 +7,19 @@ shared: each call runs alone, and sees its transaction's changes.
 What a client may see must depend only on the arguments: calls with equal arguments share a result.
 """
 
-from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import wraps
 from typing import Any, TypeVar, TypeVarTuple
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from service.common.database.batching.autocommit import Autocommit, Session
+from service.common.database.batching.autocommit import Attempt, Autocommit, Session
+from service.common.database.batching.batches import Batches
 from service.common.database.sqlstates import is_refused
+
+# Into how many parts the keys are divided if one statement for all takes too long.
+PARTS = 16
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -29,24 +33,38 @@ def batched(
     """Turn a read of many keys into one of a single key, which returns None if it is not found.
 
     Calls whose other arguments are equal share a statement, and with the same key its result. Those
-    whose other arguments have the same `kind`, if they have one, are expected to cost the same.
+    whose other arguments have the same `kind`, if they have one, are expected to cost the same. If
+    they have none, a statement of many keys that takes too long is repeated in parts, so that one
+    key does not delay all others.
     """
 
     @wraps(run)
     async def read(session: Session, key: K, *args: *A) -> R | None:
         if not isinstance(session, Autocommit):
             return (await run(session, [key], *args)).get(key)
-        kinds = tuple(one.kind for one in args if hasattr(one, "kind"))
-        kind = (run, kinds) if kinds else None
-        found: R | None = await session.share(
-            kind,
-            lambda batches: batches.call(
-                (run, args), lambda alone, calls: run(alone, [*calls], *args), key
-            ),
-        )
-        return found
+
+        def call(batches: Batches, attempt: Attempt) -> Awaitable[R | None]:
+            async def run_calls(alone: AsyncSession, calls: Iterable[K]) -> Mapping[K, R]:
+                with attempt.timed():
+                    return await run(alone, [*calls], *args)
+
+            return batches.call((run, args, attempt.part), run_calls, key)
+
+        return await session.share(_attempts(run, key, args), call)
 
     return read
+
+
+def _attempts(run: object, key: Hashable, args: tuple[object, ...]) -> Iterator[Attempt]:
+    kinds = tuple(one.kind for one in args if hasattr(one, "kind"))
+    if kinds:
+        yield Attempt(kind=(run, kinds))
+    elif key is None:
+        yield Attempt()
+    else:
+        yield Attempt(kind=run)
+        part = hash(key) % PARTS
+        yield Attempt(part, (run, part))
 
 
 def shared(

@@ -1,9 +1,16 @@
 """Autocommit: single statements, each durable when it returns."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterable, Iterator
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+)
+from functools import partial
 from time import monotonic
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -23,6 +30,22 @@ SECOND_WRITE = (
 SLOW_SECONDS = 5
 
 Sessions = Callable[[], AbstractAsyncContextManager[AsyncSession]]
+
+
+class Attempt(NamedTuple):
+    """How a shared read is tried: by which statement, and as a read of which kind.
+
+    Calls with the same `part` may share the statement. `kind` is what is expected to cost the same;
+    None is not remembered. The statement runs inside `timed`, which raises TooSlowError.
+    """
+
+    part: Hashable = None
+    kind: Hashable = None
+    timed: Callable[[], AbstractContextManager[None]] = nullcontext
+
+
+class TooSlowError(Exception):
+    """A read takes longer than a cheap one may."""
 
 
 class Autocommit:
@@ -63,23 +86,40 @@ class Autocommit:
             async with self._connections.session() as session:
                 yield session
 
-    async def share(self, kind: Hashable, call: Callable[[Batches], Awaitable[R]]) -> R:
+    async def share(
+        self, attempts: Iterable[Attempt], call: Callable[[Batches, Attempt], Awaitable[R]]
+    ) -> R:
         """Return the result of a read that calls may share.
 
-        If it takes longer than a cheap read may, it is repeated as a costly one. For some seconds
-        reads of the same kind are then costly from the start; None is no kind.
+        If an attempt takes longer than a cheap read may, the next one follows, and at last a costly
+        read. For some seconds reads of the same kind then skip this attempt.
         """
-        now = monotonic()
-        if self._slow.get(kind, 0) > now:
-            return await call(self.costly.batches)
+        for attempt in attempts:
+            if not self._is_slow(attempt.kind):
+                timed = partial(self._timed, attempt.kind)
+                try:
+                    return await call(self.batches, attempt._replace(timed=timed))
+                except TooSlowError:
+                    continue
+        return await call(self.costly.batches, Attempt())
+
+    @contextmanager
+    def _timed(self, kind: Hashable) -> Iterator[None]:
+        if self._is_slow(kind):
+            # Since the read began to wait for its connection.
+            raise TooSlowError
         try:
-            return await call(self.batches)
+            yield
         except DBAPIError as error:
             if not self._is_cheap or not is_canceled(error):
                 raise
-        kept = {slow: until for slow, until in self._slow.items() if until > now}
-        self._slow = kept if kind is None else {**kept, kind: monotonic() + SLOW_SECONDS}
-        return await call(self.costly.batches)
+            now = monotonic()
+            kept = {slow: until for slow, until in self._slow.items() if until > now}
+            self._slow = kept if kind is None else {**kept, kind: now + SLOW_SECONDS}
+            raise TooSlowError from error
+
+    def _is_slow(self, kind: Hashable) -> bool:
+        return self._slow.get(kind, 0) > monotonic() if self._slow else False
 
     async def execute(self, *args: Any, **options: Any) -> Any:
         """Run a statement and return its result."""
