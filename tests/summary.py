@@ -11,7 +11,7 @@ REMEDIES = {
     "Chromium": "`apt-get install chromium fonts-liberation`",
     "PgBouncer": "`apt-get install pgbouncer`",
     "PostgreSQL": "`apt-get install postgresql`",
-    "Redocly": "set up the environment again: `./just setup`",
+    "Redocly": "run `./just check` with a network",
     "curl": "`apt-get install curl`",
     "root": "run the tests as root, on a machine for tests",
     "clone": "run them in a clone made by git",

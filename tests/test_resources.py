@@ -7,6 +7,7 @@ import pkgutil
 import re
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
+from datetime import datetime
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
@@ -66,6 +67,9 @@ def missing_indexes(resource: Resource[Any], query: Document, sort: Document) ->
     tree = '{} by `{}` needs Index(None, "{}", "id")'
     sorts = [key for key in sort["enum"] if not key.startswith("-")]
     for name in sorts:
+        column = getattr(model, name)
+        if column.nullable or column.type.python_type not in {int, str, datetime}:
+            yield f"`{name}` can't be sorted by: it is nullable, or no int, str or datetime"
         if not is_indexed(model, order_of([name], resource.keys)):
             yield tree.format("to sort", name, name)
     for name in properties.keys() - ListQuery.model_fields.keys() - {"q", *sorts}:

@@ -14,17 +14,17 @@ from service.common.errors import Fault, RecordAlreadyExists
 from service.common.resource import Resource
 from tests.blueprints.account.models import Aside
 
-ADA = {"code": "ada", "email": "ada@example.org"}
-STORED = "SELECT code, email FROM badge ORDER BY id"
+ADA = {"code": "ada", "alias": "ada@example.org"}
+STORED = "SELECT code, alias FROM badge ORDER BY id"
 
 
 class Badge(RecordColumns, Aside):
     """What a person wears."""
 
-    __table_args__ = (UniqueConstraint("code"), UniqueConstraint("email"))
+    __table_args__ = (UniqueConstraint("code"), UniqueConstraint("alias"))
 
     code: Mapped[str] = mapped_column(Text)
-    email: Mapped[str | None] = mapped_column(Text)
+    alias: Mapped[str | None] = mapped_column(Text)
 
 
 BADGE = Resource(Badge)
@@ -42,7 +42,7 @@ async def session(engine: AsyncEngine, empty_database: None) -> AsyncIterator[As
 
 async def stage(session: AsyncSession, *badges: tuple[str, str | None]) -> StagedLines:
     staged = StagedLines(session, BADGE)
-    rows = [(n, {"code": code, "email": email}) for n, (code, email) in enumerate(badges, 1)]
+    rows = [(n, {"code": code, "alias": alias}) for n, (code, alias) in enumerate(badges, 1)]
     await staged.stage(rows)
     return staged
 
@@ -65,8 +65,8 @@ async def test_each_column_is_checked_before_anything_is_stored(session: AsyncSe
 
     assert sorted(found, key=lambda fault: fault.line or 0) == [
         taken(1, "code", "ada"),
-        taken(2, "email", "ada@example.org"),
-        taken(4, "email", "same@example.org"),
+        taken(2, "alias", "ada@example.org"),
+        taken(4, "alias", "same@example.org"),
         taken(5, "code", "c"),
     ]
 
@@ -87,17 +87,17 @@ async def test_what_is_taken_after_the_check_is_told_by_its_column(
     staged = await stage(session, ("a", "a@example.org"), ("b", None), ("c", "c@example.org"))
     checked = await staged.check(1, 3)
     async with engine.begin() as connection:
-        await connection.execute(insert(Badge).values({"code": "c", "email": None}))
-        await connection.execute(insert(Badge).values({"code": "z", "email": "a@example.org"}))
+        await connection.execute(insert(Badge).values({"code": "c", "alias": None}))
+        await connection.execute(insert(Badge).values({"code": "z", "alias": "a@example.org"}))
     found = await staged.insert(1, 3)
 
     assert checked == []
-    assert found == [taken(1, "email", "a@example.org"), taken(3, "code", "c")]
+    assert found == [taken(1, "alias", "a@example.org"), taken(3, "code", "c")]
 
 
-@pytest.mark.parametrize("name", ["code", "email"])
+@pytest.mark.parametrize("name", ["code", "alias"])
 async def test_a_conflict_of_one_record_names_its_column(session: AsyncSession, name: str) -> None:
-    values = {"code": "other", "email": "other@example.org"} | {name: ADA[name]}
+    values = {"code": "other", "alias": "other@example.org"} | {name: ADA[name]}
     with pytest.raises(RecordAlreadyExists) as caught:
         await BADGE.insert(session, values)
 

@@ -10,6 +10,7 @@ from quart.wrappers import Response
 
 from service import create_app
 from service.common.middleware import admission
+from service.common.web import App
 from service.common.web.connection import GIVE_UP
 from service.docs.domain import ASSETS, FOLDER
 from service.limits import REQUESTS_IN_PROGRESS
@@ -105,7 +106,7 @@ def views() -> Views:
 
 
 @pytest.fixture
-async def running(settings: Settings, views: Views) -> AsyncIterator[Quart]:
+async def running(settings: Settings, views: Views) -> AsyncIterator[App]:
     app = create_app(settings)
     app.add_url_rule("/wait", view_func=views.wait, methods=["GET", "POST"])
     app.add_url_rule("/address", view_func=views.address)
@@ -139,6 +140,18 @@ async def test_a_request_whose_client_disconnects_before_its_task_starts_does_no
 
     assert not views.begun.is_set()
     assert exchange.sent == []
+
+
+async def test_a_body_whose_client_disconnects_before_its_task_starts_is_dropped(
+    running: App,
+) -> None:
+    state: dict[str, Any] = {GIVE_UP: None}
+    exchange = Exchange(running, "/echo", "POST", state=state, content_length="7", **JSON)
+    end_request({"state": state})
+    await exchange.run(part(b'{"a":1}'))
+
+    assert exchange.sent == []
+    assert running.body_budget.held == 0
 
 
 async def test_a_request_without_a_body_is_answered(running: Quart) -> None:

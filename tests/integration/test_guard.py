@@ -6,8 +6,10 @@ from typing import cast
 import pytest
 from pydantic import SecretStr
 from quart import Quart
+from quart.testing import QuartClient
 
 from service import create_app
+from service.common.web import public
 from service.settings import Settings
 from tests.client import Client
 from tests.envelope import error_of
@@ -42,6 +44,27 @@ def test_the_paths_that_need_no_key_are_these() -> None:
 
     assert paths - assets == {"/livez", "/readyz", "/openapi.json", "/docs"}
     assert "/docs/errors" in assets
+
+
+async def test_a_public_view_opens_neither_other_methods_nor_only_fixed_paths(
+    settings: Settings,
+) -> None:
+    @public
+    async def read(**_: object) -> str:
+        return ""
+
+    async def write() -> str:
+        return ""
+
+    app = create_app(settings.model_copy(update={"secure_api_key": SecretStr(KEY)}))
+    app.add_url_rule("/news", view_func=read, methods=["GET"])
+    app.add_url_rule("/news/<id:id>", "one", read, methods=["GET"])
+    app.add_url_rule("/news", view_func=write, methods=["POST"])
+    # Not the client that holds responses against the contract, which lacks these.
+    client = QuartClient(app)
+    answers = [await client.get("/news"), await client.get("/news/1"), await client.post("/news")]
+
+    assert [answer.status_code for answer in answers] == [200, 200, 401]
 
 
 @pytest.mark.error("401 InvalidPermissions")

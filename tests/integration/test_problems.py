@@ -91,7 +91,7 @@ async def test_both_have_the_same_facts(client: Client) -> None:
     assert problem.headers["Content-Type"] == PROBLEM
     assert found == {
         "type": "/docs/errors#InvalidAPIRequest",
-        "title": "The request is malformed, faulty, or asks for what is not there",
+        "title": "The request is malformed, invalid, or for an unknown URL",
         "status": 422,
         "detail": "; ".join(error["message"]),
         "instance": "/foss",

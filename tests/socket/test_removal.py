@@ -225,8 +225,8 @@ GONE: dict[str, Callable[[httpx.Client], None]] = {
     "Docs page": without_docs,
     "Guard": without_guard,
     "Search": without_search,
-    "Bulk export": without_exports,
-    "Bulk import": without_imports,
+    "Bulk export (NDJSON, CSV)": without_exports,
+    "Bulk import (NDJSON, CSV)": without_imports,
 }
 
 

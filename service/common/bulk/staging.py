@@ -85,6 +85,8 @@ class StagedLines:
         """Return why a line was not stored."""
         names = self._unique
         for name, value in zip(names, values, strict=True):
+            if value is None:
+                continue  # NULL conflicts with nothing.
             column = getattr(self._model, name)
             is_taken = select(exists().where(column == value))
             if len(names) == 1 or await self._session.scalar(is_taken):

@@ -23,7 +23,7 @@ HEADERS: Document = {
         "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$"},
     },
     "Cache-Control": {
-        "description": "Who may keep the answer: no shared cache, and nobody without asking again.",
+        "description": "Whether a private cache may store the response, to revalidate it, or none.",
         "schema": {"type": "string", "enum": ["private, no-cache", "no-store"]},
     },
     "WWW-Authenticate": {
@@ -32,11 +32,11 @@ HEADERS: Document = {
         "schema": {"type": "string", "const": "Bearer"},
     },
     "Retry-After": {
-        "description": "After how many seconds to try again, where that helps.",
+        "description": "The number of seconds to wait before trying again.",
         "schema": {"type": "string", "pattern": "^[0-9]+$"},
     },
     "ETag": {
-        "description": "The present version of the record.",
+        "description": "The current version of the record.",
         "required": True,
         "schema": {"type": "string", "pattern": '^"[1-9][0-9]*"$'},
     },
@@ -51,7 +51,7 @@ PARAMETERS: Document = {
     "If-None-Match": {
         "name": "If-None-Match",
         "in": "header",
-        "description": "Answer 304 where the record still has one of these entity tags.",
+        "description": "Answer 304 if the record still has one of these entity tags.",
         "schema": {"type": "string", "examples": ['"3"']},
     },
 }

@@ -26,7 +26,7 @@ from service.common.errors import (
     faults_of,
     pointer,
     quote,
-    without_strangers,
+    without_unknown,
 )
 from service.settings import ROOT
 
@@ -54,7 +54,7 @@ class Schema:
             if not isinstance(value, dict):
                 return [Fault("", "type", f"{quote(value)} is not of type 'object'")]
             if self.document.get("additionalProperties") is False:
-                value = without_strangers(value, self.document.get("properties", {}))
+                value = without_unknown(value, self.document.get("properties", {}))
         errors = islice(self.validator.iter_errors(value), MAX_FAULTS)
         return faults_of(errors, self.document)
 

@@ -30,7 +30,7 @@ from service.common.errors.violations import (
     faults_of,
     pointer,
     quote,
-    without_strangers,
+    without_unknown,
 )
 
 __all__ = [
@@ -64,5 +64,5 @@ __all__ = [
     "rows_by_type",
     "summary_of",
     "traceback_of",
-    "without_strangers",
+    "without_unknown",
 ]

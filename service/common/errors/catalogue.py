@@ -1,5 +1,6 @@
 """The catalogue of errors: every status and type that the service, or nginx before it, answers."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import groupby
 from operator import attrgetter
@@ -19,10 +20,17 @@ def error_rows() -> list[Row]:
             type=kind.__name__,
             title=kind.title(),
         )
-        for kind in JSONException.__subclasses__()
-        for row in kind.rows
+        for kind in kinds(JSONException)
+        for row in vars(kind).get("rows", ())
     )
     return sorted(rows, key=attrgetter("status"))
+
+
+def kinds(base: type[JSONException]) -> Iterator[type[JSONException]]:
+    """Yield every subclass, in the order of their definition."""
+    for kind in base.__subclasses__():
+        yield kind
+        yield from kinds(kind)
 
 
 def rows_by_type() -> dict[str, list[Row]]:

@@ -86,14 +86,14 @@ class JSONException(Exception):  # noqa: N818  # The name that is the `type` of 
 
 
 class InvalidAPIRequest(JSONException):
-    """The request is malformed, faulty, or asks for what is not there."""
+    """The request is malformed, invalid, or for an unknown URL."""
 
     status_code = 400
     rows = (
         Row(
             400,
-            "The body is not well-formed JSON, the headers give its length twice, or the head "
-            "is not HTTP/1.1.",
+            "The body is not well-formed JSON, the request has both `Content-Length` and "
+            "`Transfer-Encoding`, or the head is not HTTP/1.1.",
             "Correct it as the message says.",
             response="MalformedRequest",
             proxy="The request is not well-formed HTTP.",

@@ -1,4 +1,4 @@
-"""The faults that a schema finds, as sentences that a person understands."""
+"""Schema violations as sentences for people."""
 
 import json
 from collections.abc import Container, Iterable
@@ -12,17 +12,17 @@ from service import limits
 from service.common.errors.exceptions import MAX_QUOTED, Fault, cut
 
 MAX_NAMES = limits.FAULT_NAMES.value
-# Stands in a message of the validator where the value would be, however long that is.
+# The placeholder for the value in the validator's messages, because a value may be very long.
 VALUE = "\x00"
-# The keywords of an object that look at its properties one by one, or at nothing.
+# Keywords of an object that need only its property names and each value by itself.
 PLAIN = frozenset(
     {
         *("$schema", "$id", "title", "description", "examples"),
         *("type", "required", "properties", "additionalProperties"),
     }
 )
-# The keyword beside `pattern` that says what a person has to do: no keyword of JSON Schema, so that
-# validators pass it over.
+# The message for a `pattern` that does not match. Validators ignore it, as it is no keyword of JSON
+# Schema.
 MESSAGE = "x-pattern-message"
 # Clients may know these sentences; every other keyword has the validator's own sentence.
 SENTENCES = {"minLength": f"{VALUE} is too short", "maxLength": f"{VALUE} is too long"}
@@ -51,7 +51,7 @@ def faults_of(errors: Iterable[ValidationError], document: object) -> list[Fault
     """Return what the validator found by a schema file, with each value cut at 80 characters."""
     found = [fault_of(error, document) for error in errors]
     short = {fault.pointer for fault in found if fault.keyword == "minLength"}
-    # Of a text that is too short nothing else need be said.
+    # If a text is too short, its pattern is not mentioned.
     return [one for one in found if one.keyword != "pattern" or one.pointer not in short]
 
 
@@ -81,20 +81,20 @@ def fault_of(error: ValidationError, document: object = None) -> Fault:
 
 
 def _message(path: Iterable[str | int], document: Any) -> str | None:
-    """Return what a schema file says of a text that its pattern does not match, if anything."""
+    """Return the schema file's message for a text that its pattern does not match, if any."""
     *place, _keyword = path
     for part in place:
-        # Behind a reference the place is in another file.
+        # After a reference, the rest of the path is in another file.
         inside = part in document if isinstance(document, dict) else isinstance(document, list)
         document = document[part] if inside else None
     return document.get(MESSAGE) if isinstance(document, dict) else None
 
 
-def without_strangers(value: dict[str, object], known: Container[str]) -> dict[str, object]:
-    """Leave out of an object what no fault tells of properties that it must not have."""
-    strangers = set(islice((name for name in value if name not in known), MAX_NAMES + 1))
+def without_unknown(value: dict[str, object], known: Container[str]) -> dict[str, object]:
+    """Remove unknown properties beyond those that a message names, and the values of the rest."""
+    named = set(islice((name for name in value if name not in known), MAX_NAMES + 1))
     return {
         name: item if name in known else None
         for name, item in value.items()
-        if name in known or name in strangers
+        if name in known or name in named
     }

@@ -80,7 +80,7 @@ class Resource(Generic[M]):
         Raises RecordAlreadyExists if a unique value is taken.
         """
         record: Record | None = None
-        if self._insert_batch:
+        if self._insert_batch and self.unique[0] in values:
             record = await self._insert_batch(session, values[self.unique[0]], values)
         if record:
             return record
@@ -260,7 +260,7 @@ class Resource(Generic[M]):
             yield
         except IntegrityError as error:
             name = unique_columns(self.model).get(constraint_of(error) or "")
-            if name is None:
+            if name is None or name not in values:
                 raise
             raise RecordAlreadyExists(self.taken(name, values[name])) from error
 

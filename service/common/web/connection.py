@@ -61,6 +61,7 @@ class OneTaskConnection(ASGIHTTPConnection):
             complete = not message.get("more_body", False)
         state: Any = self.scope.get("state", {})
         if state.get(GIVE_UP) is not None:
+            request.body.clear()
             return  # The client disconnected before this task started.
         self._answering = asyncio.current_task()
         if complete:

@@ -449,6 +449,23 @@ async def test_reads_that_wait_while_their_kind_becomes_costly_do_not_start_as_c
     assert sorted(sent[1:]) == [("costly", 1), ("costly", 2), ("costly", 3)]
 
 
+async def test_a_connection_that_takes_too_long_for_a_cheap_read_leads_to_a_costly_one(
+    cheap: Autocommit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def connection(self: Any) -> None:
+        if self.name == "cheap":
+            raise DBAPIError("", {}, Canceled())
+
+    monkeypatch.setattr(Connection, "connection", connection)
+
+    @batched
+    async def read(session: Any, keys: Sequence[int]) -> Mapping[int, str]:
+        return dict.fromkeys(keys, session.name)
+
+    assert await read(cheap, 1) == "costly"
+    assert not vars(cheap)["_slow"]
+
+
 async def test_a_statement_of_many_keys_that_takes_too_long_is_repeated_in_parts(
     cheap: Autocommit,
 ) -> None:

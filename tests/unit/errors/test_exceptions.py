@@ -7,6 +7,7 @@ import pytest
 
 from service import create_app
 from service.common.contract.validation import load_schemas
+from service.common.errors.catalogue import kinds
 from service.common.errors.exceptions import Fault, JSONException, cut
 from service.settings import Settings
 
@@ -29,7 +30,7 @@ ERRORS: dict[str, tuple[int, dict[str, str]]] = {
 }
 # It imports the features, which have errors of their own.
 create_app(Settings())
-CLASSES = {error.__name__: error for error in JSONException.__subclasses__()}
+CLASSES = {error.__name__: error for error in kinds(JSONException)}
 FAULT = Fault("/name", "minLength", "'f' is too short")
 
 

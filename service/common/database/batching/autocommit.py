@@ -27,7 +27,7 @@ SECOND_WRITE = (
 )
 
 # How long reads of a kind count as costly after one of them took too long.
-SLOW_SECONDS = 5
+COSTLY_SECONDS = 5
 
 Sessions = Callable[[], AbstractAsyncContextManager[AsyncSession]]
 
@@ -101,6 +101,10 @@ class Autocommit:
                     return await call(self.batches, attempt._replace(timed=timed))
                 except TooSlowError:
                     continue
+                except DBAPIError as error:
+                    # A new connection may take too long before the statement is sent.
+                    if not self._is_too_slow(error):
+                        raise
         return await call(self.costly.batches, Attempt())
 
     @contextmanager
@@ -111,12 +115,17 @@ class Autocommit:
         try:
             yield
         except DBAPIError as error:
-            if not self._is_cheap or not is_canceled(error):
+            if not self._is_too_slow(error):
                 raise
             now = monotonic()
-            kept = {slow: until for slow, until in self._slow.items() if until > now}
-            self._slow = kept if kind is None else {**kept, kind: now + SLOW_SECONDS}
+            for expired in [one for one, until in self._slow.items() if until <= now]:
+                del self._slow[expired]
+            if kind is not None:
+                self._slow[kind] = now + COSTLY_SECONDS
             raise TooSlowError from error
+
+    def _is_too_slow(self, error: DBAPIError) -> bool:
+        return self._is_cheap and is_canceled(error)
 
     def _is_slow(self, kind: Hashable) -> bool:
         return self._slow.get(kind, 0) > monotonic() if self._slow else False
@@ -151,7 +160,7 @@ class Autocommit:
             async with self.hold() as session:
                 return await run(session, *args, **options)
         except DBAPIError as error:
-            if self._is_cheap and is_canceled(error):
+            if self._is_too_slow(error):
                 return await self.costly._run_alone(run, args, options)  # noqa: SLF001  # Of this class.
             if self._blocked is None or not is_locked(error):
                 raise
