@@ -8,7 +8,7 @@ import ast
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import grimp
 import pytest
@@ -205,6 +205,8 @@ def imports_go_down(found: Iterable[Edge]) -> list[Edge]:
             continue
         if importer == "service.common" or package_of(importer) == package_of(imported):
             continue
+        if blueprint_of(importer) and blueprint_of(imported):
+            continue  # A rule of its own is about these.
         upper, lower = level_of(importer), level_of(imported)
         if upper is None or lower is None or lower >= upper:
             broken.append((importer, imported))
@@ -223,15 +225,32 @@ def packages_are_entered_by_their_front(found: Iterable[Edge]) -> list[Edge]:
 
 
 def blueprints_stand_apart(found: Iterable[Edge]) -> list[Edge]:
-    """Blueprints never import each other, nor what assembles them."""
-    return [
-        (importer, imported)
-        for importer, imported in found
-        if (own := blueprint_of(importer))
-        and (
-            blueprint_of(imported) not in {own, None} or imported in {*PROGRAMS, "service.settings"}
-        )
-    ]
+    """Blueprints import each other from domain to domain, without cycles, and no programs."""
+    others: dict[str, set[str]] = {}
+    for importer, imported in found:
+        if (own := blueprint_of(importer)) and (other := blueprint_of(imported)) not in {own, None}:
+            others.setdefault(own, set()).add(cast("str", other))
+
+    def reached(start: str) -> set[str]:
+        seen: set[str] = set()
+        new = {start}
+        while new:
+            seen |= new
+            new = {other for one in new for other in others.get(one, ())} - seen
+        return seen
+
+    broken = []
+    for importer, imported in found:
+        own, other = blueprint_of(importer), blueprint_of(imported)
+        if own is None:
+            continue
+        if imported in {*PROGRAMS, "service.settings"}:
+            broken.append((importer, imported))
+        elif other not in {own, None}:
+            domains = layer_of(importer) == layer_of(imported) == "domain"
+            if not domains or own in reached(cast("str", other)):
+                broken.append((importer, imported))
+    return broken
 
 
 def layers_go_down(found: Iterable[Edge]) -> list[Edge]:
@@ -317,7 +336,8 @@ EDGE_RULES: list[tuple[Callable[[Iterable[Edge]], list[Edge]], list[Edge]]] = [
         [
             ("service.foss.views", "service.health"),
             ("service.health.backend", "service.foss.models"),
-            ("service.new.domain", "service.foss.domain"),
+            ("service.new.domain", "service.foss.backend"),
+            ("service.new.views", "service.foss.domain"),
             ("service.foss.domain", "service"),
             ("service.foss.domain", "service.settings"),
         ],
@@ -395,6 +415,16 @@ def test_a_forbidden_import_would_be_reported(
     rule: Callable[[Iterable[Edge]], list[Edge]], forbidden: Edge
 ) -> None:
     assert rule([*edges(), forbidden]) == [forbidden]
+
+
+def test_a_domain_may_import_that_of_another_blueprint_without_cycles() -> None:
+    there, back = (
+        ("service.new.domain", "service.foss.domain"),
+        ("service.foss.domain", "service.new.domain"),
+    )
+
+    assert blueprints_stand_apart([*edges(), there]) == []
+    assert blueprints_stand_apart([*edges(), there, back]) == [there, back]
 
 
 def test_the_layers_that_are_allowed_are_those_below() -> None:
