@@ -8,7 +8,7 @@ import ast
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
-from typing import Any, cast
+from typing import Any
 
 import grimp
 import pytest
@@ -229,7 +229,7 @@ def blueprints_stand_apart(found: Iterable[Edge]) -> list[Edge]:
     others: dict[str, set[str]] = {}
     for importer, imported in found:
         if (own := blueprint_of(importer)) and (other := blueprint_of(imported)) not in {own, None}:
-            others.setdefault(own, set()).add(cast("str", other))
+            others.setdefault(own, set()).add(other)
 
     def reached(start: str) -> set[str]:
         seen: set[str] = set()
@@ -248,7 +248,7 @@ def blueprints_stand_apart(found: Iterable[Edge]) -> list[Edge]:
             broken.append((importer, imported))
         elif other not in {own, None}:
             domains = layer_of(importer) == layer_of(imported) == "domain"
-            if not domains or own in reached(cast("str", other)):
+            if not domains or own in reached(other):
                 broken.append((importer, imported))
     return broken
 
