@@ -16,13 +16,15 @@ from service.name import DATABASE, NAME
 from service.settings import ROOT, Settings
 
 ORIGIN = "flusk"
-PATTERN = re.compile("[a-z][a-z0-9-]{0,38}[a-z0-9]")
+PATTERN = re.compile("(?=.{2,40}$)[a-z](-?[a-z0-9])*")
 RULE = (
-    "A name has 2 to 40 characters: lower-case letters, digits and `-`. It begins with a letter "
-    "and does not end with `-`. The database of the containers, and names in code, have `_` "
+    "A name has 2 to 40 characters: lower-case letters, digits and `-`. It begins with a letter, "
+    "does not end with `-` and has no two in a row. The database of the containers, and names in code, have `_` "
     "instead of `-`."
 )
 DATABASES = {"postgres", "template0", "template1"}
+# In YAML, no texts.
+YAML_WORDS = {"true", "false", "null", "yes", "no", "on", "off"}
 # What is about the starter, in README.md one line, and this command.
 KEPT = (
     *("LICENSE", "README.md", "benchmarks/results", "docs/decisions"),
@@ -128,10 +130,10 @@ def require_renamable(name: str) -> None:
     if not PATTERN.fullmatch(name):
         raise CommandError(f"{name!r} can't be the name. {RULE}")
     packages = (ROOT / "requirements" / "benchmarks.txt").read_text("utf-8")
-    if name in {ORIGIN, *DATABASES} or f"\n{name}==" in f"\n{packages}":
+    if name in {ORIGIN, *DATABASES, *YAML_WORDS} or f"\n{name}==" in f"\n{packages}":
         raise CommandError(
             f"{name} can't be the name: it is that of the starter, a package or a "
-            "database that the project uses. Choose another name."
+            "database that the project uses, or a word of YAML. Choose another name."
         )
     if NAME != ORIGIN:
         raise CommandError(
