@@ -19,8 +19,8 @@ ORIGIN = "flusk"
 PATTERN = re.compile("(?=.{2,40}$)[a-z](-?[a-z0-9])*")
 RULE = (
     "A name has 2 to 40 characters: lower-case letters, digits and `-`. It begins with a letter, "
-    "does not end with `-` and has no two in a row. The database of the containers, and names in code, have `_` "
-    "instead of `-`."
+    "does not end with `-` and has no two in a row. The database of the containers, and names in "
+    "code, have `_` instead of `-`."
 )
 DATABASES = {"postgres", "template0", "template1"}
 # In YAML, no texts.
