@@ -58,9 +58,11 @@ class Exchange:
             self.received.put_nowait(message)
         scope = self._scope | {"root_path": root_path}
 
-        await self._app(scope, self.received.get, self.take)
-        # Like a server after every response.
-        self.received.put_nowait(GONE)
+        try:
+            await self._app(scope, self.received.get, self.take)
+        finally:
+            # Like a server after every response, and when it cancels a request.
+            self.received.put_nowait(GONE)
 
     async def take(self, event: Any) -> None:
         self.sent.append(event)
