@@ -7,12 +7,15 @@ from xdist.scheduler import LoadFileScheduling
 
 # Those that wait most, and take longest, begin; the others fill the time in which they wait.
 FIRST = (
-    *("tests/ops/test_stack.py", "tests/ops/test_transfer.py", "tests/ops/"),
+    *("tests/ops/test_stack.py", "tests/ops/test_transfer.py", "tests/socket/test_removal.py"),
+    "tests/ops/",
     *("tests/socket/", "tests/clients/", "tests/browser/", "tests/databases/", "tests/migrations/"),
     *("tests/integration/", "tests/models/", "tests/fuzz/", "tests/unit/", "tests/"),
 )
 # In this file, tests that share a stack run on one worker; each other test has its own stack.
 STACKS = ("tests/ops/test_stack.py", "tests/ops/test_transfer.py")
+# In this file, each test has a copy of the project to itself.
+COPIES = "tests/socket/test_removal.py"
 STACK = re.compile(r"\[(no nginx|nginx)\b")
 
 
@@ -21,6 +24,8 @@ class Scheduling(LoadFileScheduling):  # type: ignore[misc]  # xdist ships no ty
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
+        if file == COPIES:
+            return nodeid
         if file not in STACKS:
             return file
         stack = STACK.search(nodeid)
