@@ -87,7 +87,7 @@ async def browser() -> AsyncIterator[Browser]:
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory, database_url: str) -> Iterator[Service]:
-    """Return a service that wants its key, in production's dress."""
+    """Return a service that wants its key, with `APP_ENV=production`."""
     with running(tmp_path_factory.mktemp("docs"), database_url, APP_ENV="production") as service:
         yield service
 

@@ -94,7 +94,7 @@ def running(
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory, database_url: str) -> Iterator[Service]:
-    """Return a service with tight limits, in production's dress."""
+    """Return a service with tight limits, with `APP_ENV=production`."""
     limits = {"MAX_BODY_BYTES": "10000", "REQUEST_TIMEOUT": "1"}
     directory = tmp_path_factory.mktemp("service")
     with running(directory, database_url, APP_ENV="production", **limits) as service:

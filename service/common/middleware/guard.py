@@ -3,8 +3,8 @@
 from hmac import compare_digest
 
 from pydantic import SecretStr
+from quart import Request
 from werkzeug.datastructures import Headers
-from werkzeug.routing import Rule
 
 from service.common.errors import JSONException, Row
 from service.common.web import App, current_request, is_public
@@ -40,14 +40,15 @@ def register(app: App, key: SecretStr | None) -> None:
         return
     expected = key.get_secret_value().encode()
 
-    def view_of(rule: Rule) -> object:
-        return app.view_functions[rule.endpoint]
+    def is_open(request: Request) -> bool:
+        if request.url_rule is None:
+            # No route has this method: the path decides.
+            return request.path in app.public_paths
+        return is_public(app.view_functions[request.url_rule.endpoint])
 
     async def check_key() -> None:
         asked = current_request()
-        rule = asked.url_rule
-        # Without a route for this method, the path decides.
-        if asked.path in app.public_paths if rule is None else is_public(view_of(rule)):
+        if is_open(asked):
             return
         keys = _given_keys(asked.headers)
         if not any(compare_digest(given.encode("latin-1"), expected) for given in keys):

@@ -6,14 +6,14 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, DateTime, Integer, Text, cast, func, literal
 
-# The format of datetimes: see `serializers`.
+# The format of datetimes on the wire.
 INSTANT = 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'
 
 Expression = ColumnElement[str]
 
 
 def json_object(columns: Sequence[Any]) -> Expression:
-    """Return the expression of a record's JSON object, the same text as that of `serializers`."""
+    """Return the expression of a record's JSON object, with its fields in their order."""
     parts: list[Expression] = []
     for column in columns:
         parts += [literal_text(f'{"," if parts else "{"}"{column.key}":'), _json(column)]

@@ -1,4 +1,4 @@
-"""What one can do with an account, and the rules of it."""
+"""The operations on an account, and their rules."""
 
 from collections.abc import AsyncIterator
 
@@ -25,7 +25,7 @@ async def create_account(session: Session, payload: CreateAccount) -> Record:
 
 
 async def import_account(session: AsyncSession, lines: Lines) -> int:
-    """Store every line as a new account, or none, and return how many."""
+    """Create an account from every line, or none; return their number."""
     return await lines.store(StagedLines(session, ACCOUNT))
 
 
@@ -56,7 +56,7 @@ async def update_account(
 
 
 async def delete_account(session: AsyncSession, id: int, versions: Versions | None) -> str:
-    """Delete an empty account and return a sentence about it. Raises Conflict."""
+    """Delete an empty account and return a message. Raises Conflict."""
     account = await ACCOUNT.record(session, id, versions, lock=Lock.UPDATE)
     if account.balance:
         raise Conflict(f"Account with `id: {id}` has {account.balance}: transfer it first.")

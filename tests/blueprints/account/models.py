@@ -14,7 +14,7 @@ class Aside(Base):
 
 
 class Account(RecordColumns, Aside):
-    """What somebody owns, in the smallest unit of a currency."""
+    """An amount of money, in the smallest unit of a currency."""
 
     __table_args__ = (
         CheckConstraint("char_length(owner) BETWEEN 2 AND 100", name="owner_length"),

@@ -1,4 +1,4 @@
-"""What clients send and get, each described by a file in `tests/blueprints/schemas/account/`."""
+"""Requests and responses, each described by a file in `tests/blueprints/schemas/account/`."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ class CreateAccount(Payload, schema="account/create_account.json", directory=SCH
 
 
 class UpdateAccount(Payload, schema="account/update_account.json", directory=SCHEMAS):
-    """The fields that change; the others stay."""
+    """The fields to change."""
 
     owner: str | None = None
     status: str | None = None
@@ -43,7 +43,7 @@ class GetAccount(FieldsQuery, schema="account/get_account.json", directory=SCHEM
 
 
 class AccountDocument(Payload, schema="account/account.json", directory=SCHEMAS):
-    """An account as it is answered."""
+    """An account in a response."""
 
 
 class AccountFields(Payload, schema="account/account_fields.json", directory=SCHEMAS):

@@ -1,4 +1,4 @@
-"""HTTP to the domain and back: what a route takes, and how its result is answered."""
+"""The routes of the collection: requests to the domain, results to responses."""
 
 from quart import Blueprint
 from quart.typing import ResponseReturnValue
@@ -93,7 +93,7 @@ async def get_account(id: int, query: GetAccount) -> ResponseReturnValue:
 async def update_account(
     id: int, payload: UpdateAccount, headers: Preconditions
 ) -> ResponseReturnValue:
-    """Change the fields that are named; the others stay."""
+    """Change the given fields and keep the others."""
     account = await domain.update_account(session(), id, payload, headers.versions)
     return record_response(account)
 
