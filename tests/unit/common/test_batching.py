@@ -296,7 +296,7 @@ async def test_a_connection_is_kept_while_calls_wait_for_it_unless_others_need_i
 async def test_calls_that_wait_for_a_slow_statement_are_sent_concurrently(
     database: Database, session: Autocommit, read: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.common.database.batching.batches.SLOW_SECONDS", 0.01)
+    monkeypatch.setattr("service.common.database.batching.batches.NEXT_STATEMENT_SECONDS", 0.01)
     first = await begin(read(session, 1))
     second = await begin(read(session, 2), read(session, 3))
     while len(database.sent) == 1:  # noqa: ASYNC110  # Until the first is slow.
@@ -313,7 +313,7 @@ async def test_calls_that_wait_for_a_slow_statement_are_sent_concurrently(
 async def test_a_slow_statement_that_fails_fails_no_other_call(
     database: Database, session: Autocommit, read: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.common.database.batching.batches.SLOW_SECONDS", 0.01)
+    monkeypatch.setattr("service.common.database.batching.batches.NEXT_STATEMENT_SECONDS", 0.01)
     [first] = await begin(read(session, 1))
     [second] = await begin(read(session, 2))
     while len(database.sent) == 1:  # noqa: ASYNC110  # Until the first is slow.

@@ -14,8 +14,7 @@ from typing import Any, TypeVar, TypeVarTuple
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from service.common.database.batching.autocommit import Attempt, Autocommit, Session
-from service.common.database.batching.batches import Batches
+from service.common.database.batching.autocommit import Autocommit, Session
 from service.common.database.sqlstates import is_refused
 
 # Into how many parts the keys are divided if one statement for all takes too long.
@@ -43,28 +42,30 @@ def batched(
         if not isinstance(session, Autocommit):
             return (await run(session, [key], *args)).get(key)
 
-        def call(batches: Batches, attempt: Attempt) -> Awaitable[R | None]:
+        def call(autocommit: Autocommit, part: Hashable, kind: Hashable) -> Awaitable[R | None]:
             async def run_calls(alone: AsyncSession, calls: Iterable[K]) -> Mapping[K, R]:
-                with attempt.timed():
-                    return await run(alone, [*calls], *args)
+                return await autocommit.run_in_time(kind, lambda: run(alone, [*calls], *args))
 
-            return batches.call((run, args, attempt.part), run_calls, key)
+            return autocommit.batches.call((run, args, part), run_calls, key)
 
         return await session.share(_attempts(run, key, args), call)
 
     return read
 
 
-def _attempts(run: object, key: Hashable, args: tuple[object, ...]) -> Iterator[Attempt]:
-    kinds = tuple(one.kind for one in args if hasattr(one, "kind"))
+def _attempts(
+    run: object, key: Hashable, args: tuple[object, ...]
+) -> Iterator[tuple[Hashable, Hashable]]:
+    """Return the parts and kinds that are tried in order."""
+    kinds = tuple([one.kind for one in args if hasattr(one, "kind")])
     if kinds:
-        yield Attempt(kind=(run, kinds))
+        yield None, (run, kinds)
     elif key is None:
-        yield Attempt()
+        yield None, None
     else:
-        yield Attempt(kind=run)
+        yield None, run
         part = hash(key) % PARTS
-        yield Attempt(part, (run, part))
+        yield part, (run, part)
 
 
 def shared(

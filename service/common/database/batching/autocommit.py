@@ -1,16 +1,9 @@
 """Autocommit: single statements, each durable when it returns."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterable, Iterator
-from contextlib import (
-    AbstractAsyncContextManager,
-    AbstractContextManager,
-    asynccontextmanager,
-    contextmanager,
-    nullcontext,
-)
-from functools import partial
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from time import monotonic
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -30,18 +23,6 @@ SECOND_WRITE = (
 COSTLY_SECONDS = 5
 
 Sessions = Callable[[], AbstractAsyncContextManager[AsyncSession]]
-
-
-class Attempt(NamedTuple):
-    """How a shared read is tried: by which statement, and as a read of which kind.
-
-    Calls with the same `part` may share the statement. `kind` is what is expected to cost the same;
-    None is not remembered. The statement runs inside `timed`, which raises TooSlowError.
-    """
-
-    part: Hashable = None
-    kind: Hashable = None
-    timed: Callable[[], AbstractContextManager[None]] = nullcontext
 
 
 class TooSlowError(Exception):
@@ -87,33 +68,37 @@ class Autocommit:
                 yield session
 
     async def share(
-        self, attempts: Iterable[Attempt], call: Callable[[Batches, Attempt], Awaitable[R]]
+        self,
+        attempts: Iterable[tuple[Hashable, Hashable]],
+        call: "Callable[[Autocommit, Hashable, Hashable], Awaitable[R]]",
     ) -> R:
         """Return the result of a read that calls may share.
 
-        If an attempt takes longer than a cheap read may, the next one follows, and at last a costly
-        read. For some seconds reads of the same kind then skip this attempt.
+        Each attempt has the part of the keys whose calls may share a statement, and the kind of
+        read, which is expected to cost the same; a kind that is None is not remembered. If an
+        attempt takes longer than a cheap read may, the next one follows, and at last a costly read.
+        For some seconds reads of the same kind then skip this attempt.
         """
-        for attempt in attempts:
-            if not self._is_slow(attempt.kind):
-                timed = partial(self._timed, attempt.kind)
-                try:
-                    return await call(self.batches, attempt._replace(timed=timed))
-                except TooSlowError:
-                    continue
-                except DBAPIError as error:
-                    # A new connection may take too long before the statement is sent.
-                    if not self._is_too_slow(error):
-                        raise
-        return await call(self.costly.batches, Attempt())
+        for part, kind in attempts:
+            if self._is_slow(kind):
+                continue
+            try:
+                return await call(self, part, kind)
+            except TooSlowError:
+                continue
+            except DBAPIError as error:
+                # A new connection may take too long before the statement is sent.
+                if not self._is_too_slow(error):
+                    raise
+        return await call(self.costly, None, None)
 
-    @contextmanager
-    def _timed(self, kind: Hashable) -> Iterator[None]:
+    async def run_in_time(self, kind: Hashable, statement: Callable[[], Awaitable[R]]) -> R:
+        """Run the statement of a shared read. Raises TooSlowError, and remembers it."""
         if self._is_slow(kind):
             # Since the read began to wait for its connection.
             raise TooSlowError
         try:
-            yield
+            return await statement()
         except DBAPIError as error:
             if not self._is_too_slow(error):
                 raise

@@ -16,7 +16,7 @@ from service.common.database.waits import note
 # The maximum number of keys that share a statement.
 MOST = 256
 # How long calls wait for a statement before another one is sent concurrently.
-SLOW_SECONDS = 1
+NEXT_STATEMENT_SECONDS = 1
 # The value of a call that shares its result with calls of the same key.
 SHARED = object()
 
@@ -93,7 +93,7 @@ class Batch:
             # More calls may arrive until there is a connection.
             await session.connection()
             loop = asyncio.get_running_loop()
-            slow = loop.call_later(SLOW_SECONDS, self._start_next, execution)
+            slow = loop.call_later(NEXT_STATEMENT_SECONDS, self._start_next, execution)
             try:
                 while values := self._take_waiting(execution):
                     found = await self._run(session, values)
