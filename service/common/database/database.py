@@ -52,8 +52,9 @@ class Work(StrEnum):
 
 # No parallel workers: they would take processor time from cheap requests.
 SESSION_SETTINGS = {"max_parallel_workers_per_gather": "0"}
-# Kinds that may take long: requests that wait for their connections don't count as in progress.
-SLOW = frozenset({Work.WRITES, Work.TRANSACTIONS, Work.BLOCKED, Work.BULK})
+# Kinds whose sessions requests hold: while they wait for a connection they don't count as in
+# progress. Those that wait for a result of `Autocommit` do so inside `Connections.waiting`.
+SLOW = frozenset({Work.TRANSACTIONS, Work.BLOCKED, Work.BULK})
 LOCK_TIMEOUTS = {
     Work.WRITES: LOCK_WAIT,
     Work.TRANSACTIONS: f"{limits.LOCK_SECONDS.value}s",
@@ -100,7 +101,7 @@ class Database:
             is_cheap=settings.database_statement_timeout > CHEAP_READ_SECONDS,
         )
         self._writes = Autocommit(
-            self._connections(Work.WRITES),
+            replace(self._connections(Work.WRITES), waiting=suspended),
             blocked=partial(self._alone, Work.BLOCKED),
             costly=costly,
         )
