@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from sqlalchemy import Text, UniqueConstraint, insert, text
+from sqlalchemy import Text, UniqueConstraint, func, insert, select, text
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -27,6 +28,21 @@ class Badge(RecordColumns, Aside):
     alias: Mapped[str | None] = mapped_column(Text)
 
 
+class Seat(RecordColumns, Aside):
+    """A seat: two names, each optional, and a place that is unique as a pair."""
+
+    __table_args__ = (
+        UniqueConstraint("code"),
+        UniqueConstraint("alias"),
+        UniqueConstraint("row", "place"),
+    )
+
+    code: Mapped[str | None] = mapped_column(Text)
+    alias: Mapped[str | None] = mapped_column(Text)
+    row: Mapped[str] = mapped_column(Text)
+    place: Mapped[str] = mapped_column(Text)
+
+
 BADGE = Resource(Badge)
 
 
@@ -34,7 +50,7 @@ BADGE = Resource(Badge)
 async def session(engine: AsyncEngine, empty_database: None) -> AsyncIterator[AsyncSession]:
     """Return a transaction beside the record of Ada, which is stored."""
     async with engine.begin() as connection:
-        await connection.execute(text("TRUNCATE badge RESTART IDENTITY"))
+        await connection.execute(text("TRUNCATE badge, seat RESTART IDENTITY"))
         await connection.execute(insert(Badge).values(ADA))
     async with AsyncSession(engine) as session:
         yield session
@@ -93,6 +109,19 @@ async def test_what_is_taken_after_the_check_is_told_by_its_column(
 
     assert checked == []
     assert found == [taken(1, "alias", "a@example.org"), taken(3, "code", "c")]
+
+
+async def test_a_line_without_unique_values_is_stored_or_refused(session: AsyncSession) -> None:
+    values = {"code": None, "alias": None, "row": "A"}
+    staged = StagedLines(session, Resource(Seat))
+    await staged.stage([(line, values | {"place": place}) for line, place in enumerate("12", 1)])
+    await staged.stage([(3, values | {"place": "1"})])
+    faults = await staged.insert(1, 2)
+    stored = await session.scalar(select(func.count()).select_from(Seat))
+    with pytest.raises(IntegrityError):
+        await staged.insert(3, 3)
+
+    assert (faults, stored) == ([], 2)
 
 
 @pytest.mark.parametrize("name", ["code", "alias"])

@@ -10,15 +10,15 @@ from sqlalchemy import (
     MetaData,
     Select,
     Table,
+    and_,
     bindparam,
     exists,
-    false,
     func,
     literal,
     or_,
     select,
 )
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.schema import CreateIndex, CreateTable
 
@@ -77,8 +77,14 @@ class StagedLines:
 
         Return the first 100 faults for the latter.
         """
-        statement = _insert(self._model, self._table, self._unique)
-        found = await self._session.execute(statement, {FIRST: first, LAST: last})
+        some = {FIRST: first, LAST: last}
+        if len(self._unique) != 1:
+            await self._session.execute(
+                _insert_others(self._model, self._table, self._unique), some
+            )
+        if not self._unique:
+            return []
+        found = await self._session.execute(_insert(self._model, self._table, self._unique), some)
         return [await self._conflict(line, values) for line, *values in found]
 
     async def _conflict(self, line: int, values: Sequence[Any]) -> Fault:
@@ -123,30 +129,42 @@ def _taken(model: type[Base], table: Table, unique: str) -> Select[Any]:
     return found.order_by(line).limit(MAX_FAULTS)
 
 
+def _insert_lines(model: type[Base], table: Table, condition: Any) -> Insert:
+    columns = [column for column in table.columns if column.name != LINE]
+    lines = select(*columns).where(condition).order_by(table.columns[LINE])
+    # Not of the class, which with parameters is a bulk insert of the ORM.
+    target: Any = model.__table__
+    return insert(target).from_select([column.name for column in columns], lines)
+
+
+@cache
+def _insert_others(model: type[Base], table: Table, unique: tuple[str, ...]) -> Insert:
+    """Return the statement that stores the lines without any unique value.
+
+    None is left out: whatever conflicts is an error of the statement.
+    """
+    absent = [table.columns[name].is_(None) for name in unique]
+    return _insert_lines(model, table, and_(_between(table.columns[LINE]), *absent))
+
+
 @cache
 def _insert(model: type[Base], table: Table, unique: tuple[str, ...]) -> Select[Any]:
     """Return the statement that stores lines, and finds those that were not stored."""
     line = table.columns[LINE]
     values = [table.columns[name] for name in unique]
-    columns = [column for column in table.columns if column is not line]
-    some = _between(line)
-    statement = insert(model).from_select(
-        [column.name for column in columns], select(*columns).where(some).order_by(line)
-    )
-    if not unique:
-        # No line is left out: whatever conflicts is an error of the statement.
-        return select(statement.returning(literal(0)).cte("stored")).where(false())
-    # With several, each of them may conflict.
-    statement = statement.on_conflict_do_nothing(
-        index_elements=unique if len(unique) == 1 else None
-    )
+    present = and_(_between(line), or_(*(value.is_not(None) for value in values)))
+    if len(unique) == 1:
+        statement = _insert_lines(model, table, _between(line))
+        statement = statement.on_conflict_do_nothing(index_elements=unique)
+    else:
+        # Each of them may conflict.
+        statement = _insert_lines(model, table, present).on_conflict_do_nothing()
     stored = statement.returning(*(getattr(model, name) for name in unique)).cte("stored")
     # A stored record is line 0 here, before the line that it comes from. A join would depend on
     # statistics, which PostgreSQL lacks for a temporary table.
     both = (
         select(line, *values)
-        # A line without any of the values conflicts with nothing, and is like others.
-        .where(some, or_(*(value.is_not(None) for value in values)))
+        .where(present)
         .union_all(select(literal(0, BigInteger), *stored.columns))
         .subquery()
         .columns
