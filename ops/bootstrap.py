@@ -130,6 +130,7 @@ def make_environment(folder: Path, lock: Path) -> None:
         return
     name = folder.relative_to(ROOT)
     print(f"Installing the packages of {lock.name} into {name}/", file=sys.stderr, flush=True)
+    install_tools()
     uv = str(TOOLS / "bin" / "uv")
     environment = for_uv()
     with replacing(folder, lock) as fresh:

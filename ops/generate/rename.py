@@ -89,7 +89,14 @@ def run(settings: Settings, arguments: list[str]) -> int:
         path.write_bytes(replaced(path.read_bytes().decode(), name).encode())
     # A longer name may change the line breaks.
     python = [path for path in found if path.suffix == ".py"]
-    subprocess.run([sys.executable, "-m", "ruff", "format", "--quiet", *python], check=True)
+    formatted = subprocess.run(
+        [sys.executable, "-m", "ruff", "format", "--quiet", *python], check=False
+    )
+    if formatted.returncode:
+        raise CommandError(
+            "ruff could not format the renamed files, for the reason above. "
+            "`git checkout .` reverts what was renamed."
+        )
     print(SUMMARY.format(title=title_of(name), name=name, database=word_of(name)))
     print(NEXT.format(check=just("check"), test=just("test"), up=just("up"), folder=ROOT.name))
     return 0
