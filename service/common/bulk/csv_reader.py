@@ -13,11 +13,11 @@ from dataclasses import replace
 from service import limits
 from service.common.bulk.ndjson import ReadRecord
 from service.common.bulk.splitter import Line, Splitter
-from service.common.contract import Payload, convert, text_faults
-from service.common.errors import Fault, InvalidAPIRequest, quote
+from service.common.contract import Payload, convert, json_types, parse_json, text_faults
+from service.common.errors import Fault, InvalidAPIRequest, pointer, quote
 
 MAX_FIELDS = limits.CSV_FIELDS.value
-TEXT = "string"
+TEXT = frozenset({"string"})
 # The keywords of a schema that concern the names of properties.
 OF_NAMES = frozenset({"required", "additionalProperties"})
 # Lines that consist of commas.
@@ -64,8 +64,8 @@ class CsvReader:
         self._model = model
         self._ignored = ignored
         self._names: list[str] = []
-        # The JSON types of the fields that are not strings.
-        self._types: dict[str, str] = {}
+        # The JSON types of the fields that are not only strings.
+        self._types: dict[str, frozenset[str]] = {}
         # The text of an incomplete record, and the number of its first line. Extended in place,
         # because a record may have very many lines.
         self._begun = bytearray()
@@ -118,9 +118,11 @@ class CsvReader:
             if not count:
                 self._read_names(cells)
             elif len(cells) >= count and not any(cells[count:]):
-                value = dict(zip(self._names, cells, strict=False))
-                faults = text_faults(value) if b"\0" in record else []
-                yield self._start, self._convert(value), faults
+                value, faults = self._convert(dict(zip(self._names, cells, strict=False)))
+                # A JSON text in a cell may escape what can't be stored.
+                if b"\0" in record or b"\\u" in record:
+                    faults += text_faults(value)
+                yield self._start, value, faults
             else:
                 keyword = "minItems" if len(cells) < count else "maxItems"
                 sentence = f"The line has {len(cells)} fields, the first line has {count}"
@@ -140,12 +142,19 @@ class CsvReader:
         if wrong := [fault for fault in faults if fault.keyword in OF_NAMES]:
             raise self._refuse(*wrong)
         self._names = cells
-        types = {name: one["type"] for name, one in schema.document["properties"].items()}
-        self._types = {name: types[name] for name in cells if types.get(name, TEXT) != TEXT}
+        properties = schema.document["properties"]
+        types = {name: json_types(properties[name]) for name in cells if name in properties}
+        self._types = {name: types[name] for name in types if types[name] != TEXT}
 
-    def _convert(self, value: dict[str, str]) -> dict[str, object]:
-        others = {name: convert(value[name], self._types[name]) for name in self._types}
-        return value | others
+    def _convert(self, cells: dict[str, str]) -> tuple[dict[str, object], list[Fault]]:
+        value: dict[str, object] = {**cells}
+        faults = []
+        for name, types in self._types.items():
+            try:
+                value[name] = _value(cells[name], types)
+            except InvalidAPIRequest as error:
+                faults.append(Fault(pointer([name]), "format", error.message.rstrip(".")))
+        return value, faults
 
     def _faulty(self, keyword: str, sentence: str) -> ReadRecord:
         """Return a record with a fault; raise the fault if the names are not known yet."""
@@ -157,3 +166,18 @@ class CsvReader:
     def _refuse(self, *faults: Fault) -> InvalidAPIRequest:
         found = [replace(fault, line=self._start) for fault in faults]
         return InvalidAPIRequest(status_code=422, faults=found)
+
+
+def _value(text: str, types: frozenset[str]) -> object:
+    """Return the value of a cell: null if it is empty and may be null, JSON if it has many types.
+
+    A text that is not of its only type stays a text, which the schema rejects. Raises
+    InvalidAPIRequest (400) if it is not JSON.
+    """
+    if not text and "null" in types:
+        return None
+    some = types - {"null"}
+    if len(some) > 1:
+        return parse_json(text.encode(), "The field")
+    [type_] = some
+    return convert(text, type_)

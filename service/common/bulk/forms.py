@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Protocol
 
-from sqlalchemy import DateTime, Select, String, Text, case, cast, func, select
+from sqlalchemy import JSON, Select, String, case, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.common.bulk.content import CSV, NDJSON
@@ -13,11 +13,11 @@ from service.common.resource import (
     Resource,
     Selection,
     in_order,
-    instant,
     join,
     json_object,
     literal_text,
     order_by,
+    plain_text,
 )
 
 # The number of lines that are fetched together.
@@ -80,16 +80,11 @@ class Csv:
         return join([*parts, literal_text("\r\n")])
 
     def _cell(self, column: Any) -> Expression:
-        text: Expression
-        if isinstance(column.type, DateTime):
-            text = instant(column)
-        elif isinstance(column.type, String):
-            text = column
+        text: Expression = plain_text(column)
+        if isinstance(column.type, String | JSON):
             if self._escape_formulas:
                 text = case((text.regexp_match(FORMULA), literal_text("'") + text), else_=text)
             text = literal_text('"') + func.replace(text, '"', '""') + literal_text('"')
-        else:
-            text = cast(column, Text)
         return func.coalesce(text, "") if column.nullable else text
 
 

@@ -1,10 +1,13 @@
 """Inserting many records by COPY through a temporary table."""
 
+import json
 from collections.abc import Mapping, Sequence
 from functools import cache
+from itertools import product
 from typing import Any
 
 from sqlalchemy import (
+    JSON,
     BigInteger,
     Column,
     MetaData,
@@ -42,8 +45,9 @@ class StagedLines:
         self._session = session
         self._resource = resource
         self._model: type[Base] = resource.model
-        # The unique columns that the lines have.
+        # The unique columns that the lines have, and those that refer to another model.
         self._unique: tuple[str, ...] = ()
+        self._references: list[tuple[str, type[Base]]] = []
         self._table: Table | None = None
 
     async def stage(self, rows: Sequence[tuple[int, Mapping[str, Any]]]) -> None:
@@ -51,12 +55,21 @@ class StagedLines:
         names = tuple(rows[0][1])
         if self._table is None:
             self._unique = tuple(name for name in self._resource.unique if name in names)
+            self._references = [
+                reference
+                for reference in self._resource.references.values()
+                if reference[0] in names
+            ]
             self._table = _temporary(self._model, names, self._unique)
             await self._session.execute(CreateTable(self._table))
             for index in self._table.indexes:
                 await self._session.execute(CreateIndex(index))
         raw = await (await self._session.connection()).get_raw_connection()
         connection: Any = raw.driver_connection
+        # COPY bypasses SQLAlchemy, which writes JSON.
+        texts = [name for name in names if isinstance(self._table.columns[name].type, JSON)]
+        for name, (_, values) in product(texts, rows):
+            values[name] = None if values[name] is None else json.dumps(values[name])
         records = ((line, *(values[name] for name in names)) for line, values in rows)
         with waiting_for("COPY"):
             await connection.copy_records_to_table(
@@ -70,6 +83,10 @@ class StagedLines:
             statement = _taken(self._model, self._table, name)
             found = await self._session.execute(statement, {FIRST: first, LAST: last})
             faults += [self._fault(line, name, value) for line, value in found]
+        for name, target in self._references:
+            statement = _missing(self._table, name, target)
+            found = await self._session.execute(statement, {FIRST: first, LAST: last})
+            faults += [self._resource.missing(name, value, line) for line, value in found]
         return faults
 
     async def insert(self, first: int, last: int) -> list[Fault]:
@@ -126,6 +143,15 @@ def _taken(model: type[Base], table: Table, unique: str) -> Select[Any]:
     in_file = exists().where(earlier[unique] == value, earlier[LINE] < line)
     in_table = exists().where(getattr(model, unique) == value)
     found = select(line, value).where(_between(line), or_(in_file, in_table))
+    return found.order_by(line).limit(MAX_FAULTS)
+
+
+@cache
+def _missing(table: Table, name: str, target: type[Base]) -> Select[Any]:
+    """Return the statement that finds the lines that refer to no record."""
+    line, value = table.columns[LINE], table.columns[name]
+    there = exists().where(target.__table__.columns.id == value)
+    found = select(line, value).where(_between(line), value.is_not(None), ~there)
     return found.order_by(line).limit(MAX_FAULTS)
 
 

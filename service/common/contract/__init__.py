@@ -1,6 +1,7 @@
 """The contract: validators from schema files, strict parsing, and the parts of OpenAPI."""
 
 from service.common.contract.content import MORE_CONTENT, REQUEST, add_content
+from service.common.contract.derived import json_types
 from service.common.contract.parsing import (
     UNSTORABLE,
     convert,
@@ -43,6 +44,7 @@ __all__ = [
     "add_content",
     "convert",
     "json_content",
+    "json_types",
     "load_schemas",
     "parse_json",
     "parse_query",

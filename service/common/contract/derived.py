@@ -51,7 +51,7 @@ def _list(record: Document, stem: str) -> Document:
     properties, collection = record["properties"], record[COLLECTION]
     names = list(properties)
     equal = collection.get("equal", {})
-    filters = {name: _text(sentence, properties[name]) for name, sentence in equal.items()}
+    filters = {name: _filter(sentence, properties[name]) for name, sentence in equal.items()}
     if "part" in collection:
         filters["q"] = _text(collection["part"], {"maxLength": 200, "examples": ["post"]})
     under = ", ".join(f"`{name}`" for name in ("sort", *filters))
@@ -157,6 +157,20 @@ def _page(record: Document, fields: str) -> Document:
         "maxItems": PAGE_RECORDS,
         "items": {"$ref": fields},
     }
+
+
+def _filter(sentence: str, like: Document) -> Document:
+    if "maxLength" in like:
+        return _text(sentence, like)
+    copied = {name: value for name, value in like.items() if name != "readOnly"}
+    [type_] = json_types(like) - {"null"}
+    return copied | {"description": sentence, "type": type_}
+
+
+def json_types(schema: Document) -> frozenset[str]:
+    """Return the JSON types of a property: `type` is one or a list."""
+    types = schema["type"]
+    return frozenset([types] if isinstance(types, str) else types)
 
 
 def _text(sentence: str, like: Document) -> Document:

@@ -4,6 +4,7 @@ import codecs
 import re
 from collections.abc import Iterator
 from itertools import islice
+from math import isfinite
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -15,7 +16,7 @@ from service.common.errors import MAX_FAULTS, Fault, InvalidAPIRequest, pointer,
 
 # Up to nine digits in any form, more only without leading zeros.
 INTEGER = re.compile(r"-?(?:[0-9]{1,9}|[1-9][0-9]{9,17})")
-NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,17})?")
+NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,25})?(?:[eE][+-]?[0-9]{1,3})?")
 MAX_ITEMS = limits.LIST_ITEMS.value
 MAX_QUERY = limits.QUERY_BYTES.value
 # PostgreSQL's text has no NUL, and a lone surrogate has no UTF-8.
@@ -132,7 +133,7 @@ def convert(text: str, type_: str | None) -> object:
     match type_:
         case "integer" if INTEGER.fullmatch(text):
             return int(text)
-        case "number" if NUMBER.fullmatch(text):
+        case "number" if NUMBER.fullmatch(text) and isfinite(float(text)):
             return float(text)
         case "boolean" if text in {"true", "false"}:
             return text == "true"

@@ -16,14 +16,16 @@ from service.common.database.batching.autocommit import (
 )
 from service.common.database.database import Database, commit, pool_sizes, release
 from service.common.database.engine import COMMAND_GRACE_SECONDS, create_engine, database_url
-from service.common.database.models import MAX_BIGINT, Base, RecordColumns
+from service.common.database.models import MAX_BIGINT, MAX_INTEGER, Base, RecordColumns
 from service.common.database.revisions import known_revisions
 from service.common.database.sqlstates import (
     CONFLICT,
     READ_ONLY_STATE,
     constraint_of,
+    is_referred,
     is_stale_plan,
     sqlstate_of,
+    table_of,
     translate,
 )
 from service.common.database.transfers import BYTES_FOR_OTHERS, Room, Transfer
@@ -34,6 +36,7 @@ __all__ = [
     "COMMAND_GRACE_SECONDS",
     "CONFLICT",
     "MAX_BIGINT",
+    "MAX_INTEGER",
     "READ_ONLY_STATE",
     "SECOND_WRITE",
     "Autocommit",
@@ -52,6 +55,7 @@ __all__ = [
     "create_engine",
     "database_url",
     "hold_costly",
+    "is_referred",
     "is_stale_plan",
     "known_revisions",
     "pool_sizes",
@@ -59,6 +63,7 @@ __all__ = [
     "searching",
     "shared",
     "sqlstate_of",
+    "table_of",
     "translate",
     "waiting_for",
 ]

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from sqlalchemy import BigInteger, DateTime, Identity, MetaData, func, inspect, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column
 
+MAX_INTEGER = 2**31 - 1
 MAX_BIGINT = 2**63 - 1
 # The beginning of a word in the name of a class.
 WORD = re.compile("(?<=[a-z0-9])(?=[A-Z])")

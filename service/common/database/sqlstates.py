@@ -22,6 +22,7 @@ READ_ONLY_STATE = "25006"
 READ_ONLY = "The database is read-only at the moment: try again soon."
 LOCKED_STATE = "55P03"  # lock_not_available
 CANCELED_STATE = "57014"  # query_canceled
+REFERENCE_STATE = "23503"  # foreign_key_violation
 AGAIN = "Try again after the time in `Retry-After`."
 LOCKED = f"Another transaction holds a lock that this change needs. {AGAIN}"
 CONCURRENT = f"The change conflicts with a concurrent one. {AGAIN}"
@@ -35,7 +36,7 @@ UNFIT = partial(InvalidAPIRequest, status_code=422)
 MEANINGS: tuple[tuple[str, Callable[[str], JSONException], str], ...] = (
     ("22003", UNFIT, BEYOND),  # numeric_value_out_of_range
     ("22021", UNFIT, BEYOND),  # character_not_in_repertoire, as NUL in a text
-    ("23503", RecordAlreadyExists, CONFLICT),  # foreign_key_violation
+    (REFERENCE_STATE, RecordAlreadyExists, CONFLICT),
     ("23505", RecordAlreadyExists, CONFLICT),  # unique_violation
     ("42501", DatabaseError, "The service lacks a privilege on the database."),
     ("42703", DatabaseError, BEHIND),  # undefined_column
@@ -100,6 +101,16 @@ def is_refused(error: BaseException) -> bool:
 def constraint_of(error: DBAPIError) -> str | None:
     """Return the name of the constraint that a statement violated."""
     return getattr(getattr(error.orig, "__cause__", None), "constraint_name", None)
+
+
+def table_of(error: DBAPIError) -> str | None:
+    """Return the name of the table whose constraint a statement violated."""
+    return getattr(getattr(error.orig, "__cause__", None), "table_name", None)
+
+
+def is_referred(error: DBAPIError) -> bool:
+    """Return whether a statement violated a foreign key."""
+    return sqlstate_of(error) == REFERENCE_STATE
 
 
 def sqlstate_of(error: DBAPIError) -> str:

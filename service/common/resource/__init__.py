@@ -20,10 +20,10 @@ from service.common.resource.preferences import wants_count
 from service.common.resource.records import Lock, Record
 from service.common.resource.representation import (
     Expression,
-    instant,
     join,
     json_object,
     literal_text,
+    plain_text,
 )
 from service.common.resource.resource import Resource
 from service.common.resource.responses import created_response, page_response, record_response
@@ -53,7 +53,6 @@ __all__ = [
     "encode_cursor",
     "equals",
     "in_order",
-    "instant",
     "is_indexed",
     "join",
     "json_object",
@@ -61,6 +60,7 @@ __all__ = [
     "order_by",
     "order_of",
     "page_response",
+    "plain_text",
     "reading",
     "record_response",
     "scope_of",

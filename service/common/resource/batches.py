@@ -73,7 +73,10 @@ def _arrays(rows: Collection[Values]) -> dict[str, list[Any]]:
 def _given(model: type[Base], names: Sequence[str]) -> Any:
     """Return the values as a table with one row per record."""
     types = {name: getattr(model, name).type for name in names}
-    arrays = [bindparam(f"{name}s", type_=ARRAY(type_)) for name, type_ in types.items()]
+    # One dimension: a JSON value may be a list too.
+    arrays = [
+        bindparam(f"{name}s", type_=ARRAY(type_, dimensions=1)) for name, type_ in types.items()
+    ]
     columns = [column(name, type_) for name, type_ in types.items()]
     return func.unnest(*arrays).table_valued(*columns).render_derived(name="given")
 

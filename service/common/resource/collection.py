@@ -19,13 +19,13 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.common.database import Base
-from service.common.resource.cursors import Value
 from service.common.resource.entity_tags import Versions
 from service.common.resource.keyset import beyond, order_by
 from service.common.resource.ordering import Key, Order
 from service.common.resource.pages import PART, Page, Selection
 from service.common.resource.representation import json_object
 from service.common.resource.searching import Searching
+from service.common.resource.values import Value
 
 Conditions = Collection[ColumnElement[bool]]
 
@@ -60,10 +60,13 @@ def _array(column: Any, values: Collection[Any]) -> ColumnElement[Any]:
 def is_costly(model: type[Base], selection: Selection, search: Searching | None) -> bool:
     """Return whether PostgreSQL may have to read every record to find a page.
 
-    No index serves some searches, most orders of several columns, or an order of records that are
-    filtered by another column.
+    No index serves some searches, most orders of several columns, an order of records that are
+    filtered by another column, or later pages in the order of a column that may be NULL.
     """
-    order, _ = reading(model, selection)
+    order, start = reading(model, selection)
+    columns = model.__table__.columns
+    if start is not None and any(columns[key.name].nullable for key in order):
+        return True
     equal = [name for name, _ in selection.filters if name != PART]
     parts = [text for name, text in selection.filters if name == PART]
     is_found = any(is_unique(model, name) for name in equal) or (
@@ -115,6 +118,17 @@ def unique_columns(model: type[Base]) -> Mapping[str, str]:
     return {constraint: columns[0] for constraint, columns in names.items() if len(columns) == 1}
 
 
+@cache
+def references(model: type[Base]) -> Mapping[str, tuple[str, type[Base]]]:
+    """Return the columns that refer to another model, and that, by the names of constraints."""
+    table: Any = model.__table__
+    models = {mapper.local_table: mapper.class_ for mapper in model.registry.mappers}
+    return {
+        str(key.constraint.name): (key.parent.name, models[key.column.table])
+        for key in table.foreign_keys
+    }
+
+
 def is_unique(model: type[Base], name: str) -> bool:
     """Return whether a column is unique."""
     return name in unique_columns(model).values()
@@ -127,6 +141,8 @@ def is_indexed(model: type[Base], order: Order) -> bool:
     table: Any = model.__table__
     trees = [one for one in table.indexes if not one.dialect_options["postgresql"]["using"]]
     names = [key.name for key in order]
+    if any(table.columns[key.name].nullable and key.nulls_first != key.descending for key in order):
+        return False
     return len({key.descending for key in order}) == 1 and any(
         [column.name for column in one.columns][: len(names)] == names
         for one in [*trees, *_unique(model)]

@@ -8,19 +8,17 @@ import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from hashlib import sha256
+from typing import Any
 
-from service.common.contract import UNSTORABLE
-from service.common.database import MAX_BIGINT
 from service.common.errors import Fault, InvalidAPIRequest, quote
 from service.common.resource.ordering import Order
+from service.common.resource.values import Value, from_plain, to_plain
 
 SCOPE_DIGITS = 16
 
-Value = int | str | datetime
-# Names and texts. Hashable, not a mapping: equal requests share a statement.
-Filters = tuple[tuple[str, str], ...]
+# Names and values. Hashable, not a mapping: equal requests share a statement.
+Filters = tuple[tuple[str, Any], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,26 +31,27 @@ class Cursor:
 
 def scope_of(order: Order, filters: Filters) -> str:
     """Return a hash of an order and filters."""
-    facts = [[(key.name, key.descending) for key in order], sorted(filters)]
+    plain = sorted((name, to_plain(value)) for name, value in filters)
+    facts = [[(key.name, key.descending) for key in order], plain]
     return sha256(json.dumps(facts).encode()).hexdigest()[:SCOPE_DIGITS]
 
 
 def encode_cursor(cursor: Cursor, scope: str) -> str:
     """Return the text of a cursor."""
-    facts = [scope, [_plain(value) for value in cursor.values], int(cursor.backward)]
+    facts = [scope, [to_plain(value) for value in cursor.values], int(cursor.backward)]
     text = json.dumps(facts, ensure_ascii=False, separators=(",", ":"))
     return urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def decode_cursor(text: str, scope: str, types: Sequence[type[Value]]) -> Cursor:
-    """Return the cursor, whose values have these types.
+def decode_cursor(text: str, scope: str, columns: Sequence[Any]) -> Cursor:
+    """Return the cursor, whose values are those of these columns.
 
     Raises InvalidAPIRequest (422) if it is not exactly one that was encoded with `scope`.
     """
     try:
         _, values, backward = json.loads(urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-        pairs = zip(values, types, strict=True)
-        cursor = Cursor(tuple(_value(value, type_) for value, type_ in pairs), bool(backward))
+        pairs = zip(values, columns, strict=True)
+        cursor = Cursor(tuple(from_plain(value, column) for value, column in pairs), bool(backward))
         if encode_cursor(cursor, scope) == text:
             return cursor
     except (ValueError, TypeError, RecursionError):
@@ -61,20 +60,3 @@ def decode_cursor(text: str, scope: str, types: Sequence[type[Value]]) -> Cursor
         f"{quote(text)} is not a cursor of this collection, in this order, with these filters"
     )
     raise InvalidAPIRequest(status_code=422, faults=[Fault("/after", "format", sentence)])
-
-
-def _value(value: object, type_: type[Value]) -> Value:
-    if type_ is datetime and isinstance(value, str):
-        return datetime.strptime(value, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
-    if type_ is str and isinstance(value, str) and not UNSTORABLE.search(value):
-        return value
-    if type_ is int and type(value) is int and 0 <= value <= MAX_BIGINT:
-        return value
-    raise ValueError(f"not of type {type_.__name__}")
-
-
-def _plain(value: Value) -> int | str:
-    """Return a moment as `2026-01-02T03:04:05.678901Z`, others as they are."""
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
-    return value

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, or_, tuple_
+from sqlalchemy import ColumnElement, and_, false, or_, tuple_
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
-from service.common.resource.ordering import Order
+from service.common.resource.ordering import Key, Order
 
 # The columns of a table or of a subquery, by name.
 Columns = ReadOnlyColumnCollection[str, Any]
@@ -14,23 +14,48 @@ Columns = ReadOnlyColumnCollection[str, Any]
 
 def order_by(columns: Columns, order: Order) -> list[ColumnElement[Any]]:
     """Return the terms of ORDER BY."""
-    terms = [(columns[key.name], key.descending) for key in order]
-    return [column.desc() if descending else column.asc() for column, descending in terms]
+    return [_term(columns[key.name], key) for key in order]
+
+
+def _term(column: Any, key: Key) -> ColumnElement[Any]:
+    term: ColumnElement[Any] = column.desc() if key.descending else column.asc()
+    # PostgreSQL's default is that NULL is larger than any value.
+    if column.nullable and key.nulls_first != key.descending:
+        return term.nulls_first() if key.nulls_first else term.nulls_last()
+    return term
 
 
 def beyond(named: Columns, order: Order, values: Sequence[Any]) -> ColumnElement[bool]:
     """Return the condition that a record comes after the one with these values."""
     columns = [named[key.name] for key in order]
-    if len({key.descending for key in order}) == 1:
+    is_uniform = len({key.descending for key in order}) == 1
+    if is_uniform and not any(column.nullable for column in columns):
         # One row comparison, which is one range of an index.
         left, right = tuple_(*columns), tuple_(*values)
         return left < right if order[0].descending else left > right
     steps = []
     for position, (column, key) in enumerate(zip(columns, order, strict=True)):
-        further = column < values[position] if key.descending else column > values[position]
-        equal = [columns[before] == values[before] for before in range(position)]
+        further = _further(column, key, values[position])
+        equal = [_equal(columns[before], values[before]) for before in range(position)]
         steps.append(and_(*equal, further))
-    first, value = columns[0], values[0]
     # Redundant, but it gives an index a start.
-    start = first <= value if order[0].descending else first >= value
-    return and_(start, or_(*steps))
+    return and_(_not_before(columns[0], order[0], values[0]), or_(*steps))
+
+
+def _further(column: Any, key: Key, value: Any) -> ColumnElement[bool]:
+    if value is None:
+        return column.is_not(None) if key.nulls_first else false()
+    further: ColumnElement[bool] = column < value if key.descending else column > value
+    return or_(further, column.is_(None)) if column.nullable and not key.nulls_first else further
+
+
+def _equal(column: Any, value: Any) -> ColumnElement[bool]:
+    equal: ColumnElement[bool] = column.is_(None) if value is None else column == value
+    return equal
+
+
+def _not_before(column: Any, key: Key, value: Any) -> ColumnElement[bool]:
+    if column.nullable:
+        return or_(_equal(column, value), _further(column, key, value))
+    condition: ColumnElement[bool] = column <= value if key.descending else column >= value
+    return condition

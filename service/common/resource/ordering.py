@@ -10,14 +10,15 @@ Order = tuple["Key", ...]
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A column and its direction."""
+    """A column, its direction, and whether NULL comes before other values."""
 
     name: str
     descending: bool = False
+    nulls_first: bool = False
 
     def reversed(self) -> "Key":
-        """Return the same column in the other direction."""
-        return Key(self.name, not self.descending)
+        """Return the same column in the opposite order."""
+        return Key(self.name, not self.descending, not self.nulls_first)
 
 
 def order_of(sort: Sequence[str] | None, unique: Collection[str]) -> Order:

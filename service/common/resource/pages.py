@@ -7,12 +7,12 @@ from typing import Any
 from service.common.resource.cursors import (
     Cursor,
     Filters,
-    Value,
     decode_cursor,
     encode_cursor,
     scope_of,
 )
 from service.common.resource.ordering import Order
+from service.common.resource.values import Value
 
 # The filter that is a part of a text.
 PART = "q"
@@ -100,11 +100,11 @@ class Selection:
 def read_cursor(
     text: str | None, order: Order, filters: Filters, model: type[Any]
 ) -> Cursor | None:
-    """Return the cursor that a client sent, if any; its values have the types of the columns.
+    """Return the cursor that a client sent, if any.
 
     Raises InvalidAPIRequest (422) if it was not created with this order and these filters.
     """
     if text is None:
         return None
-    types = [getattr(model, key.name).type.python_type for key in order]
-    return decode_cursor(text, scope_of(order, filters), types)
+    columns = model.__table__.columns
+    return decode_cursor(text, scope_of(order, filters), [columns[key.name] for key in order])

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from functools import cache
+from typing import Any
 
 from pydantic import Field
 
@@ -31,11 +32,11 @@ class ListQuery(FieldsQuery):
     after: str | None = None
     sort: tuple[str, ...] | None = None
 
-    def filters(self) -> Iterator[tuple[str, str]]:
+    def filters(self) -> Iterator[tuple[str, Any]]:
         """Yield the names and values of the given filters."""
         for name in _filters_of(type(self)):
-            if (text := getattr(self, name)) is not None:
-                yield name, text
+            if (value := getattr(self, name)) is not None:
+                yield name, value
 
 
 @cache

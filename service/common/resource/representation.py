@@ -4,10 +4,24 @@ from collections.abc import Sequence
 from functools import reduce
 from typing import Any
 
-from sqlalchemy import ColumnElement, DateTime, Integer, Text, cast, func, literal
+from sqlalchemy import (
+    JSON,
+    ColumnElement,
+    Date,
+    DateTime,
+    Float,
+    Numeric,
+    String,
+    Text,
+    Uuid,
+    cast,
+    func,
+    literal,
+)
 
-# The format of datetimes on the wire.
+# The formats of datetimes, in UTC, and dates on the wire.
 INSTANT = 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'
+DAY = "YYYY-MM-DD"
 
 Expression = ColumnElement[str]
 
@@ -21,18 +35,26 @@ def json_object(columns: Sequence[Any]) -> Expression:
 
 
 def _json(column: Any) -> Expression:
-    if isinstance(column.type, DateTime):
-        text: Expression = literal_text('"') + instant(column) + literal_text('"')
-    elif isinstance(column.type, Integer):
-        text = cast(column, Text)
+    if isinstance(column.type, String | Float):
+        # Escaped, or with the digits that JSON needs.
+        text: Expression = cast(func.to_json(column), Text)
+    elif isinstance(column.type, DateTime | Date | Numeric | Uuid):
+        # Numbers with an exact scale are strings: many parsers would round them.
+        text = literal_text('"') + plain_text(column) + literal_text('"')
     else:
-        text = cast(func.to_json(column), Text)
+        text = plain_text(column)
     return func.coalesce(text, "null") if column.nullable else text
 
 
-def instant(column: Any) -> Expression:
-    """Return the text of a column of datetimes, in UTC."""
-    return func.to_char(func.timezone("UTC", column), INSTANT)
+def plain_text(column: Any) -> Expression:
+    """Return the text of a column, without quotation marks, whatever the settings of the server."""
+    if isinstance(column.type, DateTime):
+        return func.to_char(func.timezone("UTC", column), INSTANT)
+    if isinstance(column.type, Date):
+        return func.to_char(column, DAY)
+    if isinstance(column.type, Float | JSON):
+        return cast(func.to_json(column), Text)
+    return cast(column, Text)
 
 
 def literal_text(text: str) -> Expression:

@@ -21,10 +21,15 @@ from service.common.database import (
     batched,
     constraint_of,
     costly,
+    is_referred,
     searching,
     shared,
+    table_of,
 )
 from service.common.errors import (
+    Conflict,
+    Fault,
+    InvalidAPIRequest,
     PreconditionFailed,
     RecordAlreadyExists,
     RecordNotFound,
@@ -36,6 +41,7 @@ from service.common.resource.collection import (
     is_costly,
     of_versions,
     record_columns,
+    references,
     select_page,
     unique_columns,
 )
@@ -65,9 +71,11 @@ class Resource(Generic[M]):
     def __init__(self, model: type[M], *, search: Searching | None = None) -> None:
         self.model = model
         self.search = search
-        # The unique columns, and those of them that clients set.
-        self.keys = frozenset(unique_columns(model).values())
-        self.unique = tuple(sorted(self.keys - {"id"}))
+        unique, columns = unique_columns(model).values(), model.__table__.columns
+        # Those that make an order total, and the unique columns that clients set.
+        self.keys = frozenset(name for name in unique if not columns[name].nullable)
+        self.unique = tuple(sorted({*unique} - {"id"}))
+        self.references = references(model)
         self._name = model.__name__
         self._update_batch = update_batch(model)
         self._select_batch = batched(self._select_many)
@@ -212,6 +220,12 @@ class Resource(Generic[M]):
         """Return the message for a unique value that another record has."""
         return f"{name.capitalize().replace('_', ' ')} `{cut(str(value))}` has already been taken"
 
+    def missing(self, name: str, value: Any, line: int | None = None) -> Fault:
+        """Return the fault of a column that refers to no record."""
+        [target] = [target for column, target in self.references.values() if column == name]
+        sentence = f"There is no {target.__name__} with `id: {value}`"
+        return Fault(f"/{name}", "enum", sentence, line)
+
     @cached_property
     def _insert_batch(self) -> Any:
         # A batch can't tell which of several unique columns conflicts: such records go alone.
@@ -251,7 +265,8 @@ class Resource(Generic[M]):
     async def _delete(self, session: Session, id: int, versions: Versions | None) -> bool:
         columns = self.model.__table__.columns
         statement = delete(self.model).where(columns.id == id, *of_versions(self.model, versions))
-        return (await session.scalar(statement.returning(columns.id))) is not None
+        with self._referred(id):
+            return (await session.scalar(statement.returning(columns.id))) is not None
 
     @contextmanager
     def _conflicts(self, values: Values) -> Iterator[None]:
@@ -259,10 +274,29 @@ class Resource(Generic[M]):
         try:
             yield
         except IntegrityError as error:
-            name = unique_columns(self.model).get(constraint_of(error) or "")
-            if name is None or name not in values:
+            constraint = constraint_of(error) or ""
+            name = unique_columns(self.model).get(constraint)
+            if name is not None and name in values:
+                raise RecordAlreadyExists(self.taken(name, values[name])) from error
+            if constraint in self.references:
+                name, _ = self.references[constraint]
+                fault = self.missing(name, values[name])
+                raise InvalidAPIRequest(status_code=422, faults=[fault]) from error
+            raise
+
+    @contextmanager
+    def _referred(self, id: int) -> Iterator[None]:
+        """Raise Conflict if another record refers to the deleted one."""
+        try:
+            yield
+        except IntegrityError as error:
+            if not is_referred(error):
                 raise
-            raise RecordAlreadyExists(self.taken(name, values[name])) from error
+            by = table_of(error)
+            sentence = (
+                f"{self._name} with `id: {id}` can't be deleted: a record of `{by}` refers to it."
+            )
+            raise Conflict(sentence) from error
 
     async def _missed(self, session: Session, id: int, versions: Versions | None) -> NoReturn:
         """Raise the reason why a statement found no record to change."""

@@ -2,16 +2,33 @@
 
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Date,
+    DateTime,
+    Double,
+    Integer,
+    Numeric,
+    Text,
+    Uuid,
+)
+from sqlalchemy.types import TypeEngine
 
 from service.common.contract.validation import load_schemas
 from service.common.errors.exceptions import InvalidAPIRequest
-from service.common.resource.cursors import Cursor, Value, decode_cursor, encode_cursor, scope_of
+from service.common.resource.cursors import Cursor, decode_cursor, encode_cursor, scope_of
 from service.common.resource.ordering import Key
+from service.common.resource.values import Value
 
 MAX_BIGINT = 2**63 - 1
 SCOPE = scope_of((Key("id"),), ())
@@ -21,8 +38,31 @@ WHEN = datetime(2026, 1, 2, 3, 4, 5, 678901, UTC)
 # PostgreSQL's texts have neither NUL nor surrogates.
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=254)
 VALUES = st.one_of(
-    st.integers(0, MAX_BIGINT), TEXTS, st.datetimes(datetime(1000, 1, 1), timezones=st.just(UTC))
+    st.integers(-MAX_BIGINT - 1, MAX_BIGINT),
+    TEXTS,
+    st.datetimes(timezones=st.just(UTC)),
+    st.dates(),
+    st.decimals(-(10**20), 10**20, allow_nan=False, places=3),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.booleans(),
+    st.uuids(),
+    st.none(),
 )
+TYPES: dict[type, TypeEngine[Any]] = {
+    int: BigInteger(),
+    str: Text(),
+    datetime: DateTime(timezone=True),
+    date: Date(),
+    Decimal: Numeric(30, 3),
+    float: Double(),
+    bool: Boolean(),
+    UUID: Uuid(),
+    type(None): Text(),
+}
+
+
+def column_of(type_: type, *, nullable: bool = False) -> Column[Any]:
+    return Column("key", TYPES[type_], nullable=nullable)
 
 
 @given(values=st.lists(VALUES, min_size=1, max_size=5), backward=st.booleans())
@@ -30,7 +70,11 @@ def test_a_cursor_comes_back_as_it_was_given_out(values: list[Value], backward: 
     cursor = Cursor(tuple(values), backward)
     text = encode_cursor(cursor, SCOPE)
 
-    assert decode_cursor(text, SCOPE, [type(value) for value in values]) == cursor
+    columns = [column_of(type(value), nullable=value is None) for value in values]
+    decoded = decode_cursor(text, SCOPE, columns)
+
+    assert decoded == cursor
+    assert [type(value) for value in decoded.values] == [type(value) for value in values]
 
 
 @pytest.mark.parametrize("values", [(0,), (MAX_BIGINT,), (NAME, 254 * "x", MAX_BIGINT), (WHEN, 1)])
@@ -72,7 +116,6 @@ MALFORMED = {
     "a float": encode([SCOPE, [1.0], 0]),
     "a boolean": encode([SCOPE, [True], 0]),
     "a text": encode([SCOPE, ["1"], 0]),
-    "negative": encode([SCOPE, [-1], 0]),
     "beyond bigint": encode([SCOPE, [MAX_BIGINT + 1], 0]),
     "another direction": encode([SCOPE, [1], 2]),
     "a direction in words": encode([SCOPE, [1], "0"]),
@@ -85,7 +128,7 @@ MALFORMED = {
 @pytest.mark.parametrize("name", MALFORMED)
 def test_whatever_was_not_given_out_is_a_422(name: str) -> None:
     with pytest.raises(InvalidAPIRequest) as caught:
-        decode_cursor(MALFORMED[name], SCOPE, [int])
+        decode_cursor(MALFORMED[name], SCOPE, [column_of(int)])
 
     assert caught.value.code == 422
     assert [fault.pointer for fault in caught.value.faults] == ["/after"]
@@ -102,11 +145,21 @@ def test_whatever_was_not_given_out_is_a_422(name: str) -> None:
         ("\x00", str),
         ("\ud800", str),
         (1, str),
+        (2**31, Integer()),
+        (-(2**31) - 1, Integer()),
+        (1, float),
+        (1, bool),
+        ("NaN", Decimal),
+        ("1e5", Decimal),
+        (1.5, Decimal),
+        ("2026-02-30", date),
+        ("{6F9619FF-8B86-D011-B42D-00C04FC964FF}", UUID),
     ],
 )
-def test_a_value_of_another_form_is_a_422(value: object, type_: type[Value]) -> None:
+def test_a_value_of_another_form_is_a_422(value: object, type_: Any) -> None:
+    column = column_of(type_) if isinstance(type_, type) else Column("key", type_, nullable=False)
     with pytest.raises(InvalidAPIRequest):
-        decode_cursor(encode([SCOPE, [value], 0]), SCOPE, [type_])
+        decode_cursor(encode([SCOPE, [value], 0]), SCOPE, [column])
 
 
 def test_each_order_and_each_filter_has_a_scope_of_its_own() -> None:
