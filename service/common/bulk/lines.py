@@ -129,15 +129,15 @@ class Lines(StreamedPayload):
             yield rows
 
     def _check(self, records: Iterable[ReadRecord]) -> Iterator[tuple[int, dict[str, Any]]]:
-        schema = self._model.contract()
         for number, read, found in records:
-            value = self._without_ignored(read)
-            if faults := found or schema.faults(value):
-                self._faults += [replace(fault, line=number) for fault in faults]
+            try:
+                payload = self._model.check(self._without_ignored(read), found)
+            except InvalidAPIRequest as error:
+                self._faults += [replace(fault, line=number) for fault in error.faults]
                 if self._is_hopeless():
                     return
             else:
-                yield number, self._model.model_validate(value).model_dump()
+                yield number, payload.model_dump()
 
     def _without_ignored(self, value: object) -> object:
         if not isinstance(value, dict) or self._ignored.isdisjoint(value):

@@ -3,9 +3,12 @@
 The file of a record, such as `foss/foss.json`, declares filters and search under `x-collection`:
 
     "x-collection": {
+        "sort": ["id", "name"],
         "equal": {"name": "Only records with exactly this name."},
         "part": "Only records whose name contains this text."
     }
+
+Without `sort`, clients can sort by every field.
 
 The query strings of a page and of a record, a page, a record's subset, and the names that `only`,
 `exclude` and `sort` take are derived from it.
@@ -49,7 +52,7 @@ def without_collection(document: Document) -> Document:
 
 def _list(record: Document, stem: str) -> Document:
     properties, collection = record["properties"], record[COLLECTION]
-    names = list(properties)
+    names, sorts = list(properties), _sorts(record)
     equal = collection.get("equal", {})
     filters = {name: _filter(sentence, properties[name]) for name, sentence in equal.items()}
     if "part" in collection:
@@ -57,7 +60,7 @@ def _list(record: Document, stem: str) -> Document:
     under = ", ".join(f"`{name}`" for name in ("sort", *filters))
     return {
         "description": "The selection of records, their order, and the fields to return.",
-        "examples": [{"limit": 50}, {"sort": [f"-{names[-1]}"], "only": names[:2]}],
+        "examples": [{"limit": 50}, {"sort": [f"-{sorts[-1]}"], "only": names[:2]}],
         "type": "object",
         "additionalProperties": False,
         "not": {"required": ["only", "exclude"]},
@@ -86,15 +89,19 @@ def _list(record: Document, stem: str) -> Document:
                 "order of `id`, in the direction of the last field. The default is `id`.",
                 "type": "array",
                 "minItems": 1,
-                "maxItems": len(names),
+                "maxItems": len(sorts),
                 "uniqueItems": True,
                 "items": {"$ref": f"{stem}_sort.json"},
-                "examples": [[f"-{names[-2]}", names[1]]],
+                "examples": [[f"-{sorts[-2]}", sorts[1]]],
             },
             **filters,
             **_choice(names, stem),
         },
     }
+
+
+def _sorts(record: Document) -> list[str]:
+    return record[COLLECTION].get("sort") or list(record["properties"])
 
 
 def _get(record: Document, stem: str) -> Document:
@@ -121,7 +128,7 @@ def _field(record: Document) -> Document:
 
 
 def _sort(record: Document) -> Document:
-    names = list(record["properties"])
+    names = _sorts(record)
     return {
         "description": "A field to sort by, with a `-` before it for descending order.",
         "examples": [f"-{names[0]}"],
@@ -164,6 +171,8 @@ def _filter(sentence: str, like: Document) -> Document:
         return _text(sentence, like)
     copied = {name: value for name, value in like.items() if name != "readOnly"}
     [type_] = json_types(like) - {"null"}
+    if "enum" in copied:
+        copied["enum"] = [value for value in copied["enum"] if value is not None]
     return copied | {"description": sentence, "type": type_}
 
 

@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-import orjson
+import pydantic
 from jsonschema_rs import Draft202012Validator, EmailOptions, Registry, ValidationError
 from pydantic import BaseModel, ConfigDict
 
@@ -172,7 +172,14 @@ class Payload(BaseModel):
 
     async def fingerprint(self) -> bytes:
         """Return a hash of the values, which does not depend on how they were written."""
-        return sha256(orjson.dumps(self.model_dump(), option=orjson.OPT_SORT_KEYS)).digest()
+        values = json.dumps(
+            self.model_dump(),
+            ensure_ascii=False,
+            separators=(",", ":"),
+            sort_keys=True,
+            default=str,
+        )
+        return sha256(values.encode()).digest()
 
     @classmethod
     def check(cls, value: object, faults: Iterable[Fault] = ()) -> Self:
@@ -183,4 +190,9 @@ class Payload(BaseModel):
         found = [*faults] or cls.contract().faults(value)
         if found:
             raise InvalidAPIRequest(status_code=422, faults=found)
-        return cls.model_validate(value)
+        try:
+            return cls.model_validate(value)
+        except pydantic.ValidationError as error:
+            # Valid by the schema file, but no value of the class: a moment after the year 9999.
+            found = [Fault(pointer(one["loc"]), "format", one["msg"]) for one in error.errors()]
+            raise InvalidAPIRequest(status_code=422, faults=found) from error
