@@ -68,17 +68,17 @@ async def test_a_request_waits_for_a_connection_and_is_a_503_if_it_gets_none(
         pools = [cast("WorkPool", engine.pool) for engine in engines]
         reads = app.database.engine
         connection = await reads.connect()
-        waiter = asyncio.create_task(app.test_client().get("/foss"))
+        waiter = asyncio.create_task(app.test_client().get("/foss/7"))
         async with asyncio.timeout(30):
             while not any(pool.waiting for pool in pools):  # noqa: ASYNC110  # Polling: there is no event.
                 await asyncio.sleep(0)
         await connection.close()
         in_time = await waiter
         async with reads.connect():
-            late = await app.test_client().get("/foss")
+            late = await app.test_client().get("/foss/7")
     await error_of(late, 503, "Unavailable")
 
-    assert in_time.status_code == 200
+    assert in_time.status_code == 404
     assert late.headers["Retry-After"] == "1"
     assert {pool.timeout() for pool in pools} == {limits.POOL_WAIT_SECONDS.value}
 

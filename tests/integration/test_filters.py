@@ -53,7 +53,7 @@ async def test_a_filter_by_name_uses_the_index_of_names(
         ids.reverse()
 
     assert pages == ([[]] if q == "zqxjkv" else [ids[:7], ids[7:14], ids[:7]])
-    assert {one.work for one in sent} == {Work.SEARCHES if q else Work.READS}
+    assert {one.work for one in sent} == {Work.SEARCHES if q else Work.PAGES}
     assert await read(engine, sent) <= (2 * SAME if q else 8) * len(answers)
 
 
@@ -86,5 +86,5 @@ async def test_a_filter_by_email_finds_one_record_in_any_order(
             answer = await filled.get(f"/foss?{urlencode(query)}")
 
         assert len(await answer.get_json()) == (name != "Other")
-        assert {one.work for one in sent} == {Work.READS}
+        assert {one.work for one in sent} == {Work.PAGES}
         assert await read(engine, sent) <= 1

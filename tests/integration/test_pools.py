@@ -239,7 +239,7 @@ async def test_a_cheap_read_that_takes_too_long_is_restarted_as_a_costly_one(
         reader = app.database.reader()
         timeout = await reader.scalar(text("SHOW statement_timeout"))
         in_time = await codes([client.get("/foss?sort=-name"), client.get("/foss/1")])
-        costly_kinds = [*vars(reader)["_slow"]]
+        costly_kinds = [*vars(reader.pages)["_slow"]]
         await gate.execute(text("SELECT pg_advisory_lock(42)"))
         late = asyncio.create_task(client.get("/foss?sort=-name"))
         async with asyncio.timeout(30):
@@ -247,7 +247,7 @@ async def test_a_cheap_read_that_takes_too_long_is_restarted_as_a_costly_one(
                 await asyncio.sleep(0)
         more = [asyncio.create_task(client.get(f"/foss?sort=-name&limit={n}")) for n in "123"]
         await until_waiting(pool_of(app, Work.COSTLY), 2)
-        used = pool_of(app, Work.READS).checkedout()
+        used = pool_of(app, Work.PAGES).checkedout()
         others = await codes(client.get(path) for path in ("/foss/1", "/foss", "/foss?sort=name"))
         await open_gate(gate)
         answered = await codes([late, *more])
@@ -551,11 +551,11 @@ async def test_the_cause_of_a_full_pool_is_logged(
 ) -> None:
     configure_logs(settings)
     async with running(settings, database_pool_size=1) as (app, client):
-        monkeypatch.setattr(pool_of(app, Work.READS), "_timeout", 0.1)
-        async with engine_of(app, Work.READS).connect():
+        monkeypatch.setattr(pool_of(app, Work.PAGES), "_timeout", 0.1)
+        async with engine_of(app, Work.PAGES).connect():
             await error_of(await client.get("/foss"), 503, "Unavailable")
 
-    cause = "waited 0.1 s for a connection; pool `reads`: 1 of 1 connections in use, 1 waiting"
+    cause = "waited 0.1 s for a connection; pool `pages`: 1 of 1 connections in use, 1 waiting"
     assert cause in capsys.readouterr().out
 
 

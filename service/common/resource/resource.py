@@ -21,6 +21,7 @@ from service.common.database import (
     batched,
     constraint_of,
     costly,
+    paging,
     searching,
     shared,
 )
@@ -149,7 +150,7 @@ class Resource(Generic[M]):
         """
         selection = self.selection(query, min(query.limit, limits.PAGE_RECORDS.value))
         search = self.search if PART in dict(selection.filters) else None
-        pages: Session = session
+        pages = paging(session)
         if is_costly(self.model, selection, search):
             pages = costly(session)
         elif search:

@@ -170,5 +170,4 @@ def test_connections_are_divided_among_the_kinds_of_work(connections: int) -> No
     requests = {work: size for work, size in sizes.items() if work not in {Work.HEALTH, Work.BULK}}
 
     assert min(sizes.values()) >= 1
-    assert sum(requests.values()) == max(connections, 6)
-    assert sizes[Work.READS] == max(requests.values())
+    assert sum(requests.values()) == max(connections, 7)
