@@ -14,8 +14,8 @@ FIRST = (
 )
 # In this file, tests that share a stack run on one worker; each other test has its own stack.
 STACKS = ("tests/ops/test_stack.py", "tests/ops/test_transfer.py")
-# In this file, each test has a copy of the project to itself.
-COPIES = "tests/socket/test_removal.py"
+# Each of these has a copy of the project to itself.
+COPIES = "tests/socket/test_removal.py::test_a_feature_goes_by_its_list"
 STACK = re.compile(r"\[(no nginx|nginx)\b")
 
 
@@ -24,7 +24,7 @@ class Scheduling(LoadFileScheduling):  # type: ignore[misc]  # xdist ships no ty
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        if file == COPIES:
+        if nodeid.startswith(COPIES):
             return nodeid
         if file not in STACKS:
             return file
