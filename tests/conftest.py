@@ -20,7 +20,7 @@ from service.common.embedded import start_server
 from service.common.web import App
 from service.settings import ROOT, Settings
 from tests import scheduling, summary, tracing
-from tests.client import Client
+from tests.client import Client, read_certificates_once
 from tests.contract import check_every_answer, got
 
 # A developer's own configuration must not affect the tests.
@@ -30,6 +30,7 @@ for name in Settings.model_fields:
 Settings.model_config["env_file"] = None
 os.environ["ENV_FILE"] = os.devnull
 check_every_answer()
+read_certificates_once()
 Quart.test_client_class = Client  # type: ignore[assignment]  # It is one; its `open` takes fewer.
 
 

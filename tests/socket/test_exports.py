@@ -17,7 +17,7 @@ from service.common.database.database import BULK_CONNECTIONS
 from tests.socket.conftest import KEY, Service, running
 from tests.waiting import until
 
-RECORDS = 200_000
+RECORDS = 100_000
 SOME = 20_000
 LINES = {"Accept": "application/x-ndjson"}
 REQUEST = (
@@ -58,7 +58,7 @@ async def store(engine: AsyncEngine, records: int) -> None:
         await connection.execute(text("TRUNCATE foss RESTART IDENTITY"))
         await connection.execute(
             text(
-                "INSERT INTO foss (name, email) SELECT repeat('n', 100), n || '@example.org'"
+                "INSERT INTO foss (name, email) SELECT repeat('n', 200), n || '@example.org'"
                 " FROM generate_series(1, :records) AS n"
             ),
             {"records": records},
