@@ -129,7 +129,7 @@ test *ARGS: setup
 [group('develop')]
 [no-exit-message]
 test-stack *ARGS: setup
-    @.venv/bin/pytest -m stack tests/stack "$@"
+    @.venv/bin/pytest -m stack --numprocesses=2 --dist=loadfile tests/stack "$@"
 
 # Runs the tests of fresh clones of other users, as root; `-m debian`: on other Debian systems.
 [group('develop')]
