@@ -125,6 +125,12 @@ export file *QUERY: setup
 test *ARGS: setup
     @.venv/bin/pytest {{ if ARGS == "" { "--cov --numprocesses=4 --dist=loadfile" } else { '"$@"' } }}
 
+# Runs the tests that take a feature away from a copy of the project, or rename one.
+[group('develop')]
+[no-exit-message]
+test-copies *ARGS: setup
+    @.venv/bin/pytest -m copies --numprocesses=2 --dist=loadfile tests/ops tests/socket "$@"
+
 # Runs the tests of the containers, which need a Docker engine.
 [group('develop')]
 [no-exit-message]

@@ -296,6 +296,7 @@ def copy(tmp_path: Path) -> Iterator[Path]:
     shutil.rmtree(directory)
 
 
+@pytest.mark.copies
 @pytest.mark.parametrize("feature", GONE)
 def test_a_feature_goes_by_its_list(
     copy: Path, feature: str, database_url: str, empty_database: None
