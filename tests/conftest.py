@@ -9,6 +9,8 @@ from typing import cast
 import pytest
 from alembic import command
 from alembic.config import Config
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 from quart import Quart
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -31,6 +33,11 @@ Settings.model_config["env_file"] = None
 os.environ["ENV_FILE"] = os.devnull
 check_every_answer()
 read_certificates_once()
+# How fast a machine is says nothing about a test.
+hypothesis_settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis_settings.load_profile("any machine")
 Quart.test_client_class = Client  # type: ignore[assignment]  # It is one; its `open` takes fewer.
 
 
