@@ -118,9 +118,10 @@ def test_it_listens_on_a_unix_socket(tmp_path: Path, database_url: str) -> None:
         stdout=subprocess.DEVNULL,
     )
     try:
+        wait_for_listener(path, process)
         transport = httpx.HTTPTransport(uds=str(path), retries=0)
         with httpx.Client(transport=transport, base_url="http://localhost") as client:
-            response = first_answer(client, process)
+            response = client.get("/readyz")
         process.terminate()
         code = process.wait(10)
     finally:
@@ -131,16 +132,19 @@ def test_it_listens_on_a_unix_socket(tmp_path: Path, database_url: str) -> None:
     assert code == 0
 
 
-def first_answer(client: httpx.Client, process: subprocess.Popen[bytes]) -> httpx.Response:
-    """Return the first answer of a service that starts."""
+def wait_for_listener(path: Path, process: subprocess.Popen[bytes]) -> None:
+    """Return once a service that starts accepts connections."""
     deadline = time.monotonic() + START_SECONDS
     while True:
-        try:
-            return client.get("/readyz")
-        except httpx.TransportError:
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.02)  # Between two looks, not instead of one.
+        with socket.socket(socket.AF_UNIX) as client:
+            try:
+                client.connect(str(path))
+            except OSError:
+                assert process.poll() is None
+                assert time.monotonic() < deadline
+            else:
+                return
+        time.sleep(0.02)  # Between two looks, not instead of one.
 
 
 def test_logs_in_production_are_one_object_a_line(tmp_path: Path, database_url: str) -> None:
