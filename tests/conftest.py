@@ -9,6 +9,8 @@ from typing import cast
 import pytest
 from alembic import command
 from alembic.config import Config
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 from quart import Quart
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -20,7 +22,7 @@ from service.common.embedded import start_server
 from service.common.web import App
 from service.settings import ROOT, Settings
 from tests import scheduling, summary, tracing
-from tests.client import Client
+from tests.client import Client, read_certificates_once
 from tests.contract import check_every_answer, got
 
 # A developer's own configuration must not affect the tests.
@@ -30,6 +32,12 @@ for name in Settings.model_fields:
 Settings.model_config["env_file"] = None
 os.environ["ENV_FILE"] = os.devnull
 check_every_answer()
+read_certificates_once()
+# How fast a machine is says nothing about a test.
+hypothesis_settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis_settings.load_profile("any machine")
 Quart.test_client_class = Client  # type: ignore[assignment]  # It is one; its `open` takes fewer.
 
 

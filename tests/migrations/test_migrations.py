@@ -25,7 +25,7 @@ from service.settings import ROOT, Settings
 from tests.conftest import alembic_config
 from tests.migrations.conftest import connect
 
-DEADLINE_SECONDS = 20
+DEADLINE_SECONDS = 120
 LOCK = 0x666C75736B
 SQUAWK = Path(sys.executable).with_name("squawk")
 MIGRATION = '''"""A migration of the test's own."""

@@ -10,7 +10,7 @@ from tests.ops.project import Project, copy_project, hide_nginx
 
 
 @pytest.fixture(
-    scope="module",
+    scope="session",
     params=[
         pytest.param(
             "nginx",
@@ -22,7 +22,10 @@ from tests.ops.project import Project, copy_project, hide_nginx
 def running(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Project]:
-    """Give a running stack, with nginx and without."""
+    """Give a running stack, with nginx and without.
+
+    The tests of several files share it.
+    """
     directory = tmp_path_factory.mktemp("stack")
     project = copy_project(directory / "project")
     if request.param == "no nginx":
@@ -38,4 +41,5 @@ def project(tmp_path: Path) -> Iterator[Project]:
     """Give a copy in which nothing runs."""
     copy = copy_project(tmp_path / "project")
     yield copy
-    copy.just("down")
+    if (copy.directory / ".local").exists():
+        copy.just("down")

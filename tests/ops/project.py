@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
+import pytest
 
 from tests.ports import free_port
 
@@ -23,6 +24,9 @@ FOREIGN = [
     *("KEEP_ALIVE_TIMEOUT", "METRICS_BIND", "TRUSTED_PROXIES"),
     *("SECURE_API_KEY", "SECURE_API_KEY_FILE", "STATE_DIR"),
 ]
+
+# For a test that takes the stack without nginx, because nginx has no part in what it shows.
+ONE_STACK = pytest.mark.parametrize("running", ["no nginx"], indirect=True)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.factories import foss
-from tests.ops.project import Project
+from tests.ops.project import ONE_STACK, Project
 
 
 def write(path: Path, rows: list[list[str]]) -> None:
@@ -49,6 +49,7 @@ def test_parameters_arrive_as_they_were_written(running: Project, tmp_path: Path
     assert [*csv.reader(path.read_text("utf-8").splitlines())] == [["name"], [f"It has {q} in it"]]
 
 
+@ONE_STACK
 def test_faults_are_reported_by_line_and_nothing_is_stored(
     running: Project, tmp_path: Path
 ) -> None:
@@ -65,6 +66,7 @@ def test_faults_are_reported_by_line_and_nothing_is_stored(
     assert found.stdout.strip() == "0"
 
 
+@ONE_STACK
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

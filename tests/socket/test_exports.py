@@ -4,7 +4,7 @@ import socket
 import struct
 import time
 from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
@@ -17,7 +17,7 @@ from service.common.database.database import BULK_CONNECTIONS
 from tests.socket.conftest import KEY, Service, running
 from tests.waiting import until
 
-RECORDS = 200_000
+RECORDS = 100_000
 SOME = 20_000
 LINES = {"Accept": "application/x-ndjson"}
 REQUEST = (
@@ -30,33 +30,39 @@ MIB = 1 << 20
 END = b"\r\n0\r\n\r\n"
 
 
-@pytest.fixture
-async def many(engine: AsyncEngine, empty_database: None) -> AsyncIterator[None]:
-    """Store more records than the buffers of a connection hold."""
-    async with stored(engine, RECORDS):
-        yield
-
-
-@pytest.fixture
-async def some(engine: AsyncEngine, empty_database: None) -> AsyncIterator[None]:
-    """Store more records than those of a connection whose client takes little at a time."""
-    async with stored(engine, SOME):
-        yield
-
-
-@asynccontextmanager
-async def stored(engine: AsyncEngine, records: int) -> AsyncIterator[None]:
+@pytest.fixture(scope="module", autouse=True)
+async def emptied(engine: AsyncEngine) -> AsyncIterator[None]:
+    """Leave no records to the tests of other modules."""
+    yield
     async with engine.begin() as connection:
+        await connection.execute(text("TRUNCATE foss RESTART IDENTITY"))
+
+
+@pytest.fixture
+async def many(engine: AsyncEngine) -> None:
+    """Store more records than the buffers of a connection hold."""
+    await store(engine, RECORDS)
+
+
+@pytest.fixture
+async def some(engine: AsyncEngine) -> None:
+    """Store more records than those of a connection whose client takes little at a time."""
+    await store(engine, SOME)
+
+
+async def store(engine: AsyncEngine, records: int) -> None:
+    """Store so many records, unless an earlier test has done it: no test here changes them."""
+    async with engine.begin() as connection:
+        if await connection.scalar(text("SELECT count(*) FROM foss")) == records:
+            return
+        await connection.execute(text("TRUNCATE foss RESTART IDENTITY"))
         await connection.execute(
             text(
-                "INSERT INTO foss (name, email) SELECT repeat('n', 100), n || '@example.org'"
+                "INSERT INTO foss (name, email) SELECT repeat('n', 200), n || '@example.org'"
                 " FROM generate_series(1, :records) AS n"
             ),
             {"records": records},
         )
-    yield
-    async with engine.begin() as connection:
-        await connection.execute(text("TRUNCATE foss RESTART IDENTITY"))
 
 
 async def test_an_export_takes_no_more_memory_for_more_records(
@@ -137,6 +143,38 @@ async def test_the_query_ends_when_the_client_stops_reading(
         assert "Traceback" not in service.log.read_text()
 
 
+async def test_a_failure_midway_is_no_whole_file(
+    service: Service, engine: AsyncEngine, many: None
+) -> None:
+    async with httpx.AsyncClient(base_url=service.url, headers={"X-API-Key": KEY}) as client:
+        async with client.stream("GET", "/foss", headers=LINES) as response:
+            async with engine.connect() as connection:
+                await connection.execute(text(f"SELECT pg_terminate_backend(pid) {RUNNING}"))
+            with pytest.raises(httpx.RemoteProtocolError):
+                await response.aread()
+        after = await client.get("/foss?limit=1", headers=LINES)
+
+    assert response.status_code == after.status_code == 200
+    service.wait_for("export ended")
+    assert "Traceback" not in service.log.read_text()
+
+
+def test_an_export_outlives_the_deadline(tmp_path: Path, database_url: str, many: None) -> None:
+    """A client that keeps reading gets all of it, however long that takes."""
+    with (
+        running(tmp_path, database_url, REQUEST_TIMEOUT="0.5") as service,
+        socket.create_connection(("127.0.0.1", service.port)) as connection,
+    ):
+        connection.sendall(REQUEST)
+        began, found = time.monotonic(), b""
+        while not found.endswith(b"0\r\n\r\n"):
+            found += connection.recv(1 << 20)
+            if time.monotonic() < began + 2:
+                time.sleep(0.1)  # A slow reader is what is tested.
+
+    assert found.count(b"@example.org") == RECORDS
+
+
 def ends_whole(connection: socket.socket) -> bool:
     """Read an answer, and return whether it has the end of its message."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, MIB)
@@ -169,38 +207,6 @@ def test_an_export_that_is_not_read_ends_when_another_waits(
         assert whole.count(False) == 1
         assert contended.log.read_text().count("transfer ended") == 1
         assert "Traceback" not in contended.log.read_text()
-
-
-async def test_a_failure_midway_is_no_whole_file(
-    service: Service, engine: AsyncEngine, many: None
-) -> None:
-    async with httpx.AsyncClient(base_url=service.url, headers={"X-API-Key": KEY}) as client:
-        async with client.stream("GET", "/foss", headers=LINES) as response:
-            async with engine.connect() as connection:
-                await connection.execute(text(f"SELECT pg_terminate_backend(pid) {RUNNING}"))
-            with pytest.raises(httpx.RemoteProtocolError):
-                await response.aread()
-        after = await client.get("/foss?limit=1", headers=LINES)
-
-    assert response.status_code == after.status_code == 200
-    service.wait_for("export ended")
-    assert "Traceback" not in service.log.read_text()
-
-
-def test_an_export_outlives_the_deadline(tmp_path: Path, database_url: str, many: None) -> None:
-    """A client that keeps reading gets all of it, however long that takes."""
-    with (
-        running(tmp_path, database_url, REQUEST_TIMEOUT="0.5") as service,
-        socket.create_connection(("127.0.0.1", service.port)) as connection,
-    ):
-        connection.sendall(REQUEST)
-        began, found = time.monotonic(), b""
-        while not found.endswith(b"0\r\n\r\n"):
-            found += connection.recv(1 << 20)
-            if time.monotonic() < began + 2:
-                time.sleep(0.1)  # A slow reader is what is tested.
-
-    assert found.count(b"@example.org") == RECORDS
 
 
 def test_head_says_nothing_of_a_length(http: httpx.Client) -> None:

@@ -58,7 +58,7 @@ async def test_a_large_file_that_is_read_slowly_takes_no_memory(
     service: Service, engine: AsyncEngine, empty_database: None
 ) -> None:
     process = psutil.Process(service.process.pid)
-    async with httpx.AsyncClient(headers=HEADERS) as client:
+    async with httpx.AsyncClient(headers=HEADERS, timeout=120) as client:
         warmed = await client.post(f"{service.url}/foss", content=lines(6000))
     before = process.memory_info().rss
     sent = 0

@@ -16,7 +16,7 @@ from service.server.run import server_config
 from service.settings import ROOT, Settings
 from tests.factories import foss
 from tests.ports import free_port
-from tests.socket.conftest import KEY, running
+from tests.socket.conftest import KEY, START_SECONDS, running
 
 AUTH = {"X-API-Key": KEY}
 
@@ -29,7 +29,7 @@ def start(**settings: str) -> subprocess.CompletedProcess[str]:
         env=os.environ | settings,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=START_SECONDS,
         check=False,
     )
 
@@ -110,23 +110,41 @@ def test_a_restart_loses_nothing(tmp_path: Path, database_url: str, empty_databa
 
 def test_it_listens_on_a_unix_socket(tmp_path: Path, database_url: str) -> None:
     path = tmp_path / "s"
-    with subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-m", "service"],
         cwd=ROOT,
         env=os.environ
         | {"BIND": f"unix:{path}", "DATABASE_URL": database_url, "DRAIN_SECONDS": "0"},
         stdout=subprocess.DEVNULL,
-    ) as process:
+    )
+    try:
+        wait_for_listener(path, process)
         transport = httpx.HTTPTransport(uds=str(path), retries=0)
         with httpx.Client(transport=transport, base_url="http://localhost") as client:
-            deadline = time.monotonic() + 30
-            while not path.exists() and time.monotonic() < deadline:
-                time.sleep(0.05)
             response = client.get("/readyz")
         process.terminate()
+        code = process.wait(10)
+    finally:
+        process.kill()
+        process.wait()
 
     assert response.json() == {"status": "ready"}
-    assert process.returncode == 0
+    assert code == 0
+
+
+def wait_for_listener(path: Path, process: subprocess.Popen[bytes]) -> None:
+    """Return once a service that starts accepts connections."""
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        with socket.socket(socket.AF_UNIX) as client:
+            try:
+                client.connect(str(path))
+            except OSError:
+                assert process.poll() is None
+                assert time.monotonic() < deadline
+            else:
+                return
+        time.sleep(0.02)  # Between two looks, not instead of one.
 
 
 def test_logs_in_production_are_one_object_a_line(tmp_path: Path, database_url: str) -> None:

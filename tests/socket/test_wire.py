@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -10,7 +11,7 @@ import pytest
 
 from tests.envelope import check_envelope
 from tests.factories import foss
-from tests.socket.conftest import KEY, Service
+from tests.socket.conftest import KEY, Service, running
 
 HEAD = f"Host: localhost\r\nX-API-Key: {KEY}\r\nConnection: close\r\n".encode()
 
@@ -103,10 +104,15 @@ async def test_twenty_clients_at_once_each_get_their_own(
     assert len({answer.json()["id"] for answer in answers}) == 20
 
 
-async def test_of_twenty_twins_one_is_stored(service: Service, empty_database: None) -> None:
-    async with httpx.AsyncClient(base_url=service.url, headers={"X-API-Key": KEY}) as client:
-        twin = foss()
-        answers = await asyncio.gather(*(client.post("/foss", json=twin) for _ in range(20)))
+async def test_of_twenty_twins_one_is_stored(
+    tmp_path: Path, database_url: str, empty_database: None
+) -> None:
+    # With the deadline of a service that is not set: that of `service` is short.
+    with running(tmp_path, database_url) as service:
+        headers = {"X-API-Key": KEY}
+        async with httpx.AsyncClient(base_url=service.url, headers=headers, timeout=60) as client:
+            twin = foss()
+            answers = await asyncio.gather(*(client.post("/foss", json=twin) for _ in range(20)))
 
     assert sorted(answer.status_code for answer in answers) == [201] + [409] * 19
 
