@@ -36,8 +36,14 @@ def connect(settings: Settings, url: str) -> Client:
 
 
 def collections(client: Client) -> dict[str, Any]:
-    """Return the path of each collection that the service has, with an example of a new record."""
-    document = client.get("/openapi.json").raise_for_status().json()
+    """Return the path of each collection that the service has, with an example of a new record.
+
+    Raises CommandError.
+    """
+    response = client.get("/openapi.json")
+    if not response.is_success:
+        raise CommandError(f"{response.url} can't be read: it answers {response.status_code}.")
+    document = response.json()
     return {
         path: _example(document, operations["post"])
         for path, operations in document["paths"].items()
