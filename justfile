@@ -107,11 +107,11 @@ backup file: setup
 restore file *OPTIONS: setup
     @.venv/bin/python -m ops restore "$@"
 
-# Stores the records of a CSV or NDJSON file, all or none.
+# Stores the records of a CSV or NDJSON file, all or none; of several collections, in `/book`.
 [group('operate')]
 [no-exit-message]
-import file: setup
-    @.venv/bin/python -m ops import "$1"
+import file *COLLECTION: setup
+    @.venv/bin/python -m ops import "$@"
 
 # Writes the records to a CSV or NDJSON file; takes query parameters, such as `q=sql only=name,email`.
 [group('operate')]

@@ -10,7 +10,7 @@ FIRST = (
     *("tests/ops/test_stack.py", "tests/ops/test_transfer.py", "tests/socket/test_removal.py"),
     "tests/ops/",
     *("tests/socket/", "tests/clients/", "tests/browser/", "tests/databases/", "tests/migrations/"),
-    *("tests/integration/", "tests/models/", "tests/fuzz/", "tests/unit/", "tests/"),
+    *("tests/integration/", "tests/foss/", "tests/fuzz/", "tests/unit/", "tests/"),
 )
 # In these files, tests that share a stack run on one worker; each other test has its own stack.
 STACKS = ("tests/ops/test_stack.py", "tests/ops/test_transfer.py")

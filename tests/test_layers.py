@@ -392,11 +392,11 @@ EDGE_RULES: list[tuple[Callable[[Iterable[Edge]], list[Edge]], list[Edge]]] = [
 def test_the_imports_of_the_whole_service_are_looked_at() -> None:
     importers = {importer for importer, _ in edges()}
 
-    assert {"service", "service.__main__", "service.foss.backend"} <= importers
-    assert ("service.foss.views", "service.foss.domain") in edges()
-    assert ("service.foss.views", "quart") in edges()
+    assert {"service", "service.__main__", "service.health.backend"} <= importers
+    assert ("service.health.views", "service.health.domain") in edges()
+    assert ("service.health.views", "quart") in edges()
     assert importers <= set(sources())
-    assert ("service.foss.views", "service.common.resource.responses") in through()
+    assert ("service.health.views", "service.common.middleware.unit_of_work") in through()
 
 
 def test_the_blueprints_of_the_application_are_the_packages_next_to_common() -> None:
@@ -622,7 +622,7 @@ def test_every_hook_handler_and_view_is_a_coroutine_function() -> None:
     app = assembled()
 
     assert synchronous(app) == []
-    assert {"view foss.create_foss", "before_request None check_route"} <= set(functions_of(app))
+    assert {"view health.readyz", "before_request None check_route"} <= set(functions_of(app))
     assert any(name.startswith("error ") for name in functions_of(app))
     assert any(name.startswith("after_request ") for name in functions_of(app))
     assert any(name.startswith("teardown_request ") for name in functions_of(app))
@@ -662,7 +662,7 @@ def test_every_view_has_a_docstring_and_a_name_of_its_own() -> None:
     }
     names = [name.rpartition(".")[2] for name in views]
 
-    assert "foss.create_foss" in views
+    assert "health.readyz" in views
     assert [name for name, view in views.items() if not view.__doc__] == []
     assert len(names) == len(set(names))
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ops.local import nginx
-from tests.ops.project import Project, copy_project, hide_nginx
+from tests.ops.project import Project, copy_project, hide_nginx, serve_items
 
 
 @pytest.fixture(
@@ -28,6 +28,7 @@ def running(
     """
     directory = tmp_path_factory.mktemp("stack")
     project = copy_project(directory / "project")
+    serve_items(project)
     if request.param == "no nginx":
         project.environment["PATH"] = hide_nginx(directory, project.environment["PATH"])
     started = project.just("up", "local")

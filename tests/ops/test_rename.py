@@ -117,7 +117,7 @@ def test_a_renamed_service_stores_records_and_has_the_new_title(
         monkeypatch.delenv(variable, raising=False)
     with running(tmp_path, database_url, root=str(project.directory)) as service:
         contract = httpx.get(f"{service.url}/openapi.json").json()
-        created = httpx.post(f"{service.url}/foss", json=ada, headers={"X-API-Key": KEY})
+        created = httpx.post(f"{service.url}/item", json=ada, headers={"X-API-Key": KEY})
 
     assert contract["info"]["title"] == "My Shop"
     assert (created.status_code, created.json()["name"]) == (201, "Ada")

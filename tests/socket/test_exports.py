@@ -21,7 +21,7 @@ RECORDS = 100_000
 SOME = 20_000
 LINES = {"Accept": "application/x-ndjson"}
 REQUEST = (
-    f"GET /foss HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {KEY}\r\nAccept: text/csv\r\n\r\n"
+    f"GET /item HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {KEY}\r\nAccept: text/csv\r\n\r\n"
 ).encode()
 # The exports that run.
 RUNNING = "FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND query LIKE '%to_char(timezone(%'"
@@ -35,7 +35,7 @@ async def emptied(engine: AsyncEngine) -> AsyncIterator[None]:
     """Leave no records to the tests of other modules."""
     yield
     async with engine.begin() as connection:
-        await connection.execute(text("TRUNCATE foss RESTART IDENTITY"))
+        await connection.execute(text("TRUNCATE item RESTART IDENTITY"))
 
 
 @pytest.fixture
@@ -53,12 +53,12 @@ async def some(engine: AsyncEngine) -> None:
 async def store(engine: AsyncEngine, records: int) -> None:
     """Store so many records, unless an earlier test has done it: no test here changes them."""
     async with engine.begin() as connection:
-        if await connection.scalar(text("SELECT count(*) FROM foss")) == records:
+        if await connection.scalar(text("SELECT count(*) FROM item")) == records:
             return
-        await connection.execute(text("TRUNCATE foss RESTART IDENTITY"))
+        await connection.execute(text("TRUNCATE item RESTART IDENTITY"))
         await connection.execute(
             text(
-                "INSERT INTO foss (name, email) SELECT repeat('n', 200), n || '@example.org'"
+                "INSERT INTO item (name, email) SELECT repeat('n', 200), n || '@example.org'"
                 " FROM generate_series(1, :records) AS n"
             ),
             {"records": records},
@@ -70,9 +70,9 @@ async def test_an_export_takes_no_more_memory_for_more_records(
 ) -> None:
     process = psutil.Process(service.process.pid)
     async with httpx.AsyncClient(base_url=service.url, headers={"X-API-Key": KEY}) as client:
-        await client.get("/foss?limit=2000", headers=LINES)
+        await client.get("/item?limit=2000", headers=LINES)
         before, most, count = process.memory_info().rss, 0, 0
-        async with client.stream("GET", "/foss", headers=LINES) as response:
+        async with client.stream("GET", "/item", headers=LINES) as response:
             async for chunk in response.aiter_raw():
                 count += chunk.count(b"\n")
                 most = max(most, process.memory_info().rss)
@@ -123,7 +123,7 @@ async def test_a_client_that_leaves_with_a_request_behind_its_export_leaves_no_t
 
     log = left.log.read_text()
     assert code == 0
-    assert log.count("path=/foss") == 2
+    assert log.count("path=/item") == 2
     assert "Exception" not in log
     assert "Task was destroyed" not in log
 
@@ -147,12 +147,12 @@ async def test_a_failure_midway_is_no_whole_file(
     service: Service, engine: AsyncEngine, many: None
 ) -> None:
     async with httpx.AsyncClient(base_url=service.url, headers={"X-API-Key": KEY}) as client:
-        async with client.stream("GET", "/foss", headers=LINES) as response:
+        async with client.stream("GET", "/item", headers=LINES) as response:
             async with engine.connect() as connection:
                 await connection.execute(text(f"SELECT pg_terminate_backend(pid) {RUNNING}"))
             with pytest.raises(httpx.RemoteProtocolError):
                 await response.aread()
-        after = await client.get("/foss?limit=1", headers=LINES)
+        after = await client.get("/item?limit=1", headers=LINES)
 
     assert response.status_code == after.status_code == 200
     service.wait_for("export ended")
@@ -200,7 +200,7 @@ def test_an_export_that_is_not_read_ends_when_another_waits(
             connection.recv(1, socket.MSG_PEEK)
             connections.append(connection)
         headers = {"X-API-Key": KEY, **LINES}
-        another = httpx.get(f"{contended.url}/foss", headers=headers, timeout=30)
+        another = httpx.get(f"{contended.url}/item", headers=headers, timeout=30)
         whole = [ends_whole(connection) for connection in connections]
 
         assert another.text.count("\n") == SOME
@@ -210,9 +210,9 @@ def test_an_export_that_is_not_read_ends_when_another_waits(
 
 
 def test_head_says_nothing_of_a_length(http: httpx.Client) -> None:
-    response = http.head("/foss", headers=LINES)
+    response = http.head("/item", headers=LINES)
 
     assert response.headers["Content-Type"] == "application/x-ndjson"
     assert "Content-Length" not in response.headers
     # The connection is in step: the next answer is that of the next request.
-    assert http.get("/foss").json() == []
+    assert http.get("/item").json() == []
