@@ -3,9 +3,9 @@
 from typing import Any
 
 import httpx
+from pydantic import SecretStr
 
 from ops.console import CommandError
-from service.settings import Settings
 
 # Longer than the service waits for progress.
 SECONDS = 60
@@ -23,12 +23,12 @@ class Client(httpx.Client):
             raise CommandError(UNREACHABLE.format(self.base_url, error)) from error
 
 
-def connect(settings: Settings, url: str) -> Client:
-    """Return a client of the service at a URL."""
-    key = settings.secure_api_key
+def connect(url: str, key: SecretStr | None = None) -> Client:
+    """Return a client of the service at a URL; the contract needs no key."""
     return Client(
         base_url=url,
-        headers={"X-API-Key": key.get_secret_value()} if key else {},
+        # As bytes: httpx takes only ASCII as text.
+        headers={b"X-API-Key": key.get_secret_value().encode()} if key else {},
         timeout=SECONDS,
         # Without a proxy from the environment, which can't reach this machine's loopback address.
         trust_env=False,

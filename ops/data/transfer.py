@@ -38,7 +38,7 @@ def import_(settings: Settings, arguments: list[str]) -> int:
         raise CommandError(f"There is no file {source}.")
     size = source.stat().st_size
     with (
-        api.connect(settings, modes.url(settings)) as client,
+        api.connect(modes.url(settings), settings.secure_api_key) as client,
         _progress(DownloadColumn(), TransferSpeedColumn()) as bar,
     ):
         collection = _collection(client, arguments[1:])
@@ -65,7 +65,7 @@ def export(settings: Settings, arguments: list[str]) -> int:
     chosen = [argument for argument in arguments[1:] if argument.startswith("/")]
     query = httpx.QueryParams([_parameter(one) for one in arguments[1:] if one not in chosen])
     with (
-        api.connect(settings, modes.url(settings)) as client,
+        api.connect(modes.url(settings), settings.secure_api_key) as client,
         _progress(MofNCompleteColumn()) as bar,
     ):
         collection = _collection(client, chosen)

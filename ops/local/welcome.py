@@ -14,7 +14,7 @@ def show(url: str, settings: Settings, note: str = "") -> None:
     key = settings.secure_api_key
     # The key may be any text, so it is quoted for the shell.
     header = f" -H {shlex.quote('Authorization: Bearer ' + key.get_secret_value())}" if key else ""
-    with api.connect(settings, url) as client:
+    with api.connect(url) as client:
         collections = api.collections(client)
     print(f"\n  The service runs at {url}, and {url}/docs is a page to try it\n")
     for path, example in [*collections.items()][:1]:
