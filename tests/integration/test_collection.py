@@ -5,13 +5,14 @@ from urllib.parse import urlencode
 
 import pytest
 from quart.wrappers import Response
-from sqlalchemy import event, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.common.web import App
 from tests.client import Client
 from tests.envelope import error_of
 from tests.factories import item
+from tests.integration.test_search import statements
 
 
 def links(response: Response) -> dict[str, str]:
@@ -308,24 +309,15 @@ async def test_the_client_says_which_fields_it_wants(
 
 async def test_only_the_fields_that_are_wanted_are_read(app: App, client: Client) -> None:
     await fill(client, 2)
-    statements: list[str] = []
-
-    def note(*facts: object) -> None:
-        statements.append(str(facts[2]))
-
-    engine = app.database.engine.sync_engine
-    event.listen(engine, "before_cursor_execute", note)
-    try:
+    with statements(app) as sent:
         await client.get("/item?only=name")
         await client.get("/item/1?only=name")
-    finally:
-        event.remove(engine, "before_cursor_execute", note)
 
-    assert len(statements) == 2
-    for statement in statements:
-        assert "item.name" in statement
-        assert "item.email" not in statement
-        assert "item.created_at" not in statement
+    assert len(sent) == 2
+    for statement in sent:
+        assert "item.name" in statement.sql
+        assert "item.email" not in statement.sql
+        assert "item.created_at" not in statement.sql
 
 
 @pytest.mark.parametrize(("query", "total"), [("", 3), ("limit=1", 3), ("q=Ada", 1), ("q=no", 0)])
