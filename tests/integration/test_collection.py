@@ -12,7 +12,7 @@ from service.common.web import App
 from tests.client import Client
 from tests.envelope import error_of
 from tests.factories import item
-from tests.integration.test_search import statements
+from tests.integration.sent import statements
 
 
 def links(response: Response) -> dict[str, str]:

@@ -1,16 +1,13 @@
 """Searches: the right pages, and never much more work than the cheaper way to them."""
 
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import AsyncIterator, Mapping
 from itertools import product
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service import limits
@@ -24,6 +21,7 @@ from service.common.search.weights import Reading, Search
 from service.common.web import App
 from tests.blueprints.item.backend import ITEM
 from tests.blueprints.item.models import Item
+from tests.integration.sent import Statement, statements
 from tests.integration.test_collection import links
 
 RECORDS = 20_000
@@ -54,37 +52,6 @@ NAMED = {
 }
 # All have one time of the last change.
 SORTS = ("id", "-id", "-name", "created_at", "name,-email", "updated_at,name")
-
-
-@dataclass(frozen=True)
-class Statement:
-    """The statements of the service, and the kind of work of their connections."""
-
-    sql: str
-    values: Any
-    work: Work
-
-
-@contextmanager
-def statements(app: App) -> Iterator[list[Statement]]:
-    """Yield the list of the statements that the application sends meanwhile."""
-    sent: list[Statement] = []
-
-    def note(work: Work, *facts: Any) -> None:
-        sent.append(Statement(facts[2], facts[3], work))
-
-    listeners = [
-        (one.sync_engine, partial(note, work))
-        for work, one in vars(app.database)["_alone_engines"].items()
-    ]
-    for engine, listener in listeners:
-        event.listen(engine, "before_cursor_execute", listener)
-    try:
-        yield sent
-    finally:
-        for engine, listener in listeners:
-            event.remove(engine, "before_cursor_execute", listener)
-    assert sent, "No statement was seen."
 
 
 @pytest.fixture(scope="module")
