@@ -107,11 +107,11 @@ backup file: setup
 restore file *OPTIONS: setup
     @.venv/bin/python -m ops restore "$@"
 
-# Stores the records of a CSV or NDJSON file, all or none.
+# Stores the records of a CSV or NDJSON file, all or none; of several collections, in `/book`.
 [group('operate')]
 [no-exit-message]
-import file: setup
-    @.venv/bin/python -m ops import "$1"
+import file *COLLECTION: setup
+    @.venv/bin/python -m ops import "$@"
 
 # Writes the records to a CSV or NDJSON file; takes query parameters, such as `q=sql only=name,email`.
 [group('operate')]
@@ -125,11 +125,17 @@ export file *QUERY: setup
 test *ARGS: setup
     @.venv/bin/pytest {{ if ARGS == "" { "--cov --numprocesses=4 --dist=loadfile" } else { '"$@"' } }}
 
+# Runs the tests that take a feature away from a copy of the project, or rename one.
+[group('develop')]
+[no-exit-message]
+test-copies *ARGS: setup
+    @.venv/bin/pytest -m copies --numprocesses=2 --dist=loadfile tests/ops tests/socket "$@"
+
 # Runs the tests of the containers, which need a Docker engine.
 [group('develop')]
 [no-exit-message]
 test-stack *ARGS: setup
-    @.venv/bin/pytest -m stack tests/stack "$@"
+    @.venv/bin/pytest -m stack --numprocesses=2 --dist=loadfile tests/stack "$@"
 
 # Runs the tests of fresh clones of other users, as root; `-m debian`: on other Debian systems.
 [group('develop')]

@@ -20,8 +20,8 @@ from urllib.request import urlopen
 
 import psutil
 
-from benchmarks.pages import migrate
 from benchmarks.processes import psql
+from benchmarks.records import migrate
 from service.common.embedded import start_server
 from service.settings import ROOT
 

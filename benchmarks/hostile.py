@@ -21,8 +21,8 @@ from typing import NamedTuple
 
 from benchmarks.attacks import INPUTS
 from benchmarks.attacks.target import Input, Target, request
-from benchmarks.pages import migrate
 from benchmarks.processes import psql
+from benchmarks.records import migrate
 from benchmarks.victim import KEY, Peaks, Victim
 from service.common.embedded import start_server
 

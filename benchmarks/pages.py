@@ -6,7 +6,6 @@ cursors, without HTTP.
 """
 
 import asyncio
-import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -16,13 +15,14 @@ from time import perf_counter
 
 from sqlalchemy import text
 
+from benchmarks.records import migrate
 from service.common.database import Database
 from service.common.embedded import start_server
 from service.common.resource import Cursor, encode_cursor, order_of, scope_of
 from service.foss import domain
 from service.foss.backend import FOSS
 from service.foss.payloads import ListFoss
-from service.settings import ROOT, Settings
+from service.settings import Settings
 
 RECORDS = 10_000_000
 LIMIT = 50
@@ -114,14 +114,6 @@ async def searches(database: Database) -> None:
     for name, q in SEARCHES.items():
         cost = await page(database, ListFoss(q=q))
         print(f"| {name}: `{q}` | {1000 * cost:.2f} | {cost / exact:.1f} |", flush=True)
-
-
-def migrate(
-    url: str, revision: str, python: str | Path = sys.executable, folder: Path = ROOT
-) -> None:
-    """Migrate the database, by the migrations of a folder."""
-    command = [python, "-m", "alembic", "upgrade", revision]
-    subprocess.run(command, cwd=folder, env={"DATABASE_URL": url}, check=True)
 
 
 def main() -> None:

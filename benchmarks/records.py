@@ -1,8 +1,12 @@
 """The records that a benchmark of the service begins with."""
 
-from benchmarks.pages import migrate
+import subprocess
+import sys
+from pathlib import Path
+
 from benchmarks.processes import psql
 from benchmarks.servers import Server
+from service.settings import ROOT
 
 RECORDS = 100_000
 FILL = f"""
@@ -10,6 +14,14 @@ INSERT INTO foss (name, email)
 SELECT 'Project ' || n, 'project' || n || '@example.org' FROM generate_series(1, {RECORDS}) AS n
 """  # noqa: S608
 CLEAN = f"DELETE FROM foss WHERE id > {RECORDS}; VACUUM ANALYZE foss"  # noqa: S608
+
+
+def migrate(
+    url: str, revision: str, python: str | Path = sys.executable, folder: Path = ROOT
+) -> None:
+    """Migrate the database, by the migrations of a folder."""
+    command = [python, "-m", "alembic", "upgrade", revision]
+    subprocess.run(command, cwd=folder, env={"DATABASE_URL": url}, check=True)
 
 
 def fill(url: str, server: Server) -> None:

@@ -27,7 +27,8 @@ from typing import Any
 from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from benchmarks.pages import TABLE_ONLY, migrate
+from benchmarks.pages import TABLE_ONLY
+from benchmarks.records import migrate
 from service.common.database import Database, create_engine
 from service.common.embedded import start_server
 from service.common.resource import Cursor, Order, encode_cursor, order_of, scope_of

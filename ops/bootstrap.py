@@ -22,7 +22,6 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from ops.console import CommandError  # noqa: E402  # The path comes first.
-from ops.environment import for_pip, for_uv  # noqa: E402
 from service.failures import guarded  # noqa: E402
 
 TOOLS = ROOT / ".tools"
@@ -101,6 +100,9 @@ def install_tools() -> None:
     lock = ROOT / "requirements" / "tools.txt"
     if is_current(TOOLS, lock) and all((TOOLS / "bin" / name).exists() for name in ("just", "uv")):
         return
+    # Imported here, because most commands install nothing.
+    from ops.environment import for_pip, for_uv  # noqa: PLC0415
+
     print("Installing uv and just into .tools/", file=sys.stderr, flush=True)
     with replacing(TOOLS, lock) as fresh:
         command = [
@@ -128,6 +130,8 @@ def make_environment(folder: Path, lock: Path) -> None:
     """Recreate an environment if its lock file has changed, or its Python is gone."""
     if is_current(folder, lock) and works(folder / "bin" / "python"):
         return
+    from ops.environment import for_uv  # noqa: PLC0415
+
     name = folder.relative_to(ROOT)
     print(f"Installing the packages of {lock.name} into {name}/", file=sys.stderr, flush=True)
     install_tools()

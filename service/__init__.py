@@ -3,12 +3,21 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from quart import Blueprint
+
     from service.common.web import App
     from service.settings import Settings
 
 
-def create_app(settings: "Settings | None" = None) -> "App":
-    """Return an application with database connections of its own."""
+def create_app(
+    settings: "Settings | None" = None, blueprints: "Iterable[Blueprint] | None" = None
+) -> "App":
+    """Return an application with database connections of its own.
+
+    `blueprints`, such as those of a test, take the place of the service's.
+    """
     # Imported here: commands that need only `service.settings` start a second faster.
     # ruff: noqa: PLC0415
     from service import (
@@ -54,10 +63,11 @@ def create_app(settings: "Settings | None" = None) -> "App":
     unit_of_work.register(app, settings)
     idempotency.register(app)
     export_hook.register(app)
-    for blueprint in (
+    own = (
         health.blueprint,
         docs.blueprint,
         foss.blueprint,
-    ):
+    )
+    for blueprint in own if blueprints is None else blueprints:
         app.register_blueprint(blueprint)
     return app

@@ -1,9 +1,11 @@
 """A client that sends `Content-Length`, as every client does, and checks every answer."""
 
+from functools import cache
 from typing import Any, ClassVar, cast
 
 import httpx
 import orjson
+from httpx._transports import default as transports
 from quart.testing import QuartClient
 from quart.wrappers import Response
 
@@ -11,6 +13,11 @@ from service.common.web import App
 from tests.contract import Document, check
 
 MISSING = object()
+
+
+def read_certificates_once() -> None:
+    """Let the clients of httpx share a TLS context: each would read every certificate anew."""
+    vars(transports)["create_ssl_context"] = cache(httpx.create_ssl_context)
 
 
 class Client(QuartClient):

@@ -1,5 +1,6 @@
 """One PostgreSQL for the run, one migrated database, and an application on it."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -9,18 +10,21 @@ from typing import cast
 import pytest
 from alembic import command
 from alembic.config import Config
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 from quart import Quart
-from sqlalchemy import text
+from sqlalchemy import MetaData, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import NullPool
 
-from service import create_app
 from service.common.database.engine import create_engine
 from service.common.embedded import start_server
 from service.common.web import App
 from service.settings import ROOT, Settings
 from tests import scheduling, summary, tracing
-from tests.client import Client
+from tests.app import create_app
+from tests.blueprints.aside import Aside
+from tests.client import Client, read_certificates_once
 from tests.contract import check_every_answer, got
 
 # A developer's own configuration must not affect the tests.
@@ -30,6 +34,12 @@ for name in Settings.model_fields:
 Settings.model_config["env_file"] = None
 os.environ["ENV_FILE"] = os.devnull
 check_every_answer()
+read_certificates_once()
+# How fast a machine is says nothing about a test.
+hypothesis_settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis_settings.load_profile("any machine")
 Quart.test_client_class = Client  # type: ignore[assignment]  # It is one; its `open` takes fewer.
 
 
@@ -60,8 +70,23 @@ def postgres() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def database_url(postgres: str) -> str:
     """Return the URL of the migrated database that the tests share."""
-    command.upgrade(alembic_config(postgres), "head")
+    migrate(postgres)
     return postgres
+
+
+def migrate(url: str) -> None:
+    """Apply the migrations, and create the tables of the blueprints of the tests."""
+    command.upgrade(alembic_config(url), "head")
+    asyncio.run(create_tables(url, Aside.metadata))
+
+
+async def create_tables(url: str, metadata: MetaData) -> None:
+    """Create the tables that are not there."""
+    engine = create_engine(url, statement_timeout=0, poolclass=NullPool)
+    async with engine.begin() as connection:
+        await connection.execute(text("CREATE EXTENSION IF NOT EXISTS pg_trgm"))
+        await connection.run_sync(metadata.create_all)
+    await engine.dispose()
 
 
 def alembic_config(url: str) -> Config:
@@ -81,9 +106,9 @@ async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
 
 @pytest.fixture
 async def empty_database(engine: AsyncEngine) -> None:
-    """Empty every table."""
+    """Empty the tables that most tests use."""
     async with engine.begin() as connection:
-        await connection.execute(text("TRUNCATE foss, idempotencykey RESTART IDENTITY"))
+        await connection.execute(text("TRUNCATE item, idempotencykey RESTART IDENTITY"))
 
 
 @pytest.fixture(scope="session")

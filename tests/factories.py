@@ -6,7 +6,7 @@ from typing import Any
 _numbers = count(1)
 
 
-def foss(**changes: Any) -> dict[str, Any]:
-    """Return what creates a Foss."""
+def item(**changes: Any) -> dict[str, Any]:
+    """Return what creates an Item."""
     number = next(_numbers)
     return {"name": f"Project {number}", "email": f"project{number}@example.org"} | changes

@@ -10,13 +10,13 @@ FIRST = (
     *("tests/ops/test_stack.py", "tests/ops/test_transfer.py", "tests/socket/test_removal.py"),
     "tests/ops/",
     *("tests/socket/", "tests/clients/", "tests/browser/", "tests/databases/", "tests/migrations/"),
-    *("tests/integration/", "tests/models/", "tests/fuzz/", "tests/unit/", "tests/"),
+    *("tests/integration/", "tests/foss/", "tests/fuzz/", "tests/unit/", "tests/"),
 )
-# In this file, tests that share a stack run on one worker; each other test has its own stack.
+# In these files, tests that share a stack run on one worker; each other test has its own stack.
 STACKS = ("tests/ops/test_stack.py", "tests/ops/test_transfer.py")
-# In this file, each test has a copy of the project to itself.
-COPIES = "tests/socket/test_removal.py"
-STACK = re.compile(r"\[(no nginx|nginx)\b")
+# Each of these has a copy of the project to itself.
+COPIES = "tests/socket/test_removal.py::test_a_feature_goes_by_its_list"
+STACK = re.compile(r"[\[-](no nginx|nginx)\b")
 
 
 class Scheduling(LoadFileScheduling):  # type: ignore[misc]  # xdist ships no types.
@@ -24,12 +24,12 @@ class Scheduling(LoadFileScheduling):  # type: ignore[misc]  # xdist ships no ty
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        if file == COPIES:
+        if nodeid.startswith(COPIES):
             return nodeid
         if file not in STACKS:
             return file
         stack = STACK.search(nodeid)
-        return f"{file} {stack[1]}" if stack else nodeid
+        return stack[1] if stack else nodeid
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -28,10 +28,10 @@ from service.common.resource.ordering import Key, order_of
 from service.common.resource.payloads import ListQuery
 from service.common.resource.resource import Resource
 from service.common.resource.searching import Searching
-from service.foss.backend import FOSS
 from tests import blueprints
 from tests.blueprints.account.backend import ACCOUNT
-from tests.blueprints.account.payloads import SCHEMAS
+from tests.blueprints.aside import SCHEMAS
+from tests.blueprints.item.backend import ITEM
 
 Lengths = tuple[int, int | None]
 # The files that have the texts of a record, by their titles.
@@ -137,7 +137,7 @@ def said(lengths: Lengths) -> str:
 
 
 def test_the_resources_of_all_blueprints_are_looked_at() -> None:
-    assert {(FOSS, DIRECTORY), (ACCOUNT, SCHEMAS)} <= set(resources())
+    assert {(ITEM, SCHEMAS), (ACCOUNT, SCHEMAS)} <= set(resources())
 
 
 @pytest.mark.parametrize(("resource", "directory"), resources())
@@ -252,13 +252,13 @@ def test_a_length_that_differs_would_be_told_with_both_places(
     assert [*wrong_lengths(model, files)] == ([f"a/b.json: {told}"] if told else [])
 
 
-def test_a_length_of_foss_that_differs_would_be_told() -> None:
-    files = deepcopy(files_of(FOSS.model, DIRECTORY, *TEXTS))
-    files["foss/create_foss.json"]["properties"]["name"]["maxLength"] = 300
+def test_a_length_of_an_item_that_differs_would_be_told() -> None:
+    files = deepcopy(files_of(ITEM.model, SCHEMAS, *TEXTS))
+    files["item/create_item.json"]["properties"]["name"]["maxLength"] = 300
 
-    assert [*wrong_lengths(FOSS.model, files)] == [
+    assert [*wrong_lengths(ITEM.model, files)] == [
         (
-            "foss/create_foss.json: `name` has 2 to 300 characters, ck_foss_name_length 2 to 200 "
+            "item/create_item.json: `name` has 2 to 300 characters, ck_item_name_length 2 to 200 "
             "characters"
         )
     ]

@@ -12,8 +12,9 @@ import pytest
 
 import service
 
-# These run the service in other processes, on code that the other tests already measure.
+# These run the service in other processes, or many requests, on code that other tests measure.
 UNTRACED = (
+    *("tests/integration/test_paging.py", "tests/integration/test_statements.py"),
     *("tests/browser/", "tests/fuzz/", "tests/ops/", "tests/socket/"),
     *("tests/test_layers.py", "tests/test_limits.py"),
 )

@@ -6,7 +6,7 @@ import time
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-SECONDS = 30
+SECONDS = 120
 
 
 async def until(engine: AsyncEngine, query: str, wanted: object) -> None:

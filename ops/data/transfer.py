@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 from rich.console import Console
@@ -17,32 +16,32 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from ops import modes
+from ops import api, modes
 from ops.console import CommandError, file_argument
 from ops.files import whole_file
 from service.settings import Settings
 
-COLLECTION = "/foss"
 FORMS = {
     ".csv": "text/csv",
     ".ndjson": "application/x-ndjson",
     ".jsonl": "application/x-ndjson",
 }
 PIECE = 1 << 18
-# Longer than the service waits for progress.
-SECONDS = 60
 # For the response to an import, as long as nginx waits: records are stored when all have arrived.
 STORE_SECONDS = 3600
-UNREACHABLE = "The service at {} can't be reached: {}."
 
 
 def import_(settings: Settings, arguments: list[str]) -> int:
     """Store every record of a file, or none."""
-    source, form = _file(arguments)
+    source, form = _file(arguments[:1])
     if not source.is_file():
         raise CommandError(f"There is no file {source}.")
     size = source.stat().st_size
-    with _client(settings) as client, _progress(DownloadColumn(), TransferSpeedColumn()) as bar:
+    with (
+        api.connect(modes.url(settings), settings.secure_api_key) as client,
+        _progress(DownloadColumn(), TransferSpeedColumn()) as bar,
+    ):
+        collection = _collection(client, arguments[1:])
         task = bar.add_task("Sending", total=size)
 
         def pieces() -> Iterator[bytes]:
@@ -52,8 +51,8 @@ def import_(settings: Settings, arguments: list[str]) -> int:
                     bar.advance(task, len(piece))
 
         headers = {"Content-Type": form}
-        timeout = httpx.Timeout(SECONDS, read=STORE_SECONDS)
-        response = client.post(COLLECTION, content=pieces(), headers=headers, timeout=timeout)
+        timeout = httpx.Timeout(api.SECONDS, read=STORE_SECONDS)
+        response = client.post(collection, content=pieces(), headers=headers, timeout=timeout)
     if response.status_code != httpx.codes.CREATED:
         raise CommandError(f"{_reason(response)}\nNothing of {source} was stored.")
     print(f"Stored {response.json()['created']} records.")
@@ -63,16 +62,21 @@ def import_(settings: Settings, arguments: list[str]) -> int:
 def export(settings: Settings, arguments: list[str]) -> int:
     """Write the records to a file, atomically."""
     target, form = _file(arguments[:1])
-    query = httpx.QueryParams([_parameter(argument) for argument in arguments[1:]])
-    with _client(settings) as client, _progress(MofNCompleteColumn()) as bar:
-        asked = client.get(COLLECTION, params=query, headers={"Prefer": "count=exact"})
+    chosen = [argument for argument in arguments[1:] if argument.startswith("/")]
+    query = httpx.QueryParams([_parameter(one) for one in arguments[1:] if one not in chosen])
+    with (
+        api.connect(modes.url(settings), settings.secure_api_key) as client,
+        _progress(MofNCompleteColumn()) as bar,
+    ):
+        collection = _collection(client, chosen)
+        asked = client.get(collection, params=query, headers={"Prefer": "count=exact"})
         total = int(_good(asked).headers["X-Total-Count"])
         task = bar.add_task("Receiving", total=total)
         try:
             with (
                 whole_file(target) as file,
                 client.stream(
-                    "GET", COLLECTION, params=query, headers={"Accept": form}
+                    "GET", collection, params=query, headers={"Accept": form}
                 ) as response,
             ):
                 for chunk in _good(response).iter_bytes():
@@ -100,26 +104,14 @@ def _parameter(argument: str) -> tuple[str, str]:
     return name, value
 
 
-def _client(settings: Settings) -> "Client":
-    key = settings.secure_api_key
-    return Client(
-        base_url=modes.url(settings),
-        headers={"X-API-Key": key.get_secret_value()} if key else {},
-        timeout=SECONDS,
-        # Without a proxy from the environment, which can't reach this machine's loopback address.
-        trust_env=False,
-    )
-
-
-class Client(httpx.Client):
-    """A client whose errors are messages for the user."""
-
-    def send(self, *arguments: Any, **options: Any) -> httpx.Response:
-        """Send a request. Raises CommandError if there is no response."""
-        try:
-            return super().send(*arguments, **options)
-        except httpx.TransportError as error:
-            raise CommandError(UNREACHABLE.format(self.base_url, error)) from error
+def _collection(client: api.Client, chosen: list[str]) -> str:
+    """Return the collection that the user chose, or the only one. Raises CommandError."""
+    known = [*api.collections(client)]
+    found = chosen or known
+    if len(found) != 1 or found[0] not in known:
+        names = ", ".join(known) or "none"
+        raise CommandError(f"Name a collection after the file; the service has: {names}.")
+    return found[0]
 
 
 def _good(response: httpx.Response) -> httpx.Response:

@@ -21,7 +21,7 @@ from hypercorn.config import Config, Sockets
 from service import create_app, limits
 from service.common.contract import SchemaError
 from service.common.database import COMMAND_GRACE_SECONDS, database_url, pool_sizes
-from service.common.web import begin_drain
+from service.common.web import App, begin_drain
 from service.failures import OperatorError
 from service.logs import configure_logs, log_unraisable
 from service.server import idle_connections, single_write
@@ -41,8 +41,8 @@ FEWEST_WAITING = 100
 NEW_OBJECTS = 10_000
 
 
-def main() -> int:
-    """Serve until SIGTERM or SIGINT; return the exit code."""
+def main(create: Callable[[Settings], App] = create_app) -> int:
+    """Serve what `create` makes until SIGTERM or SIGINT; return the exit code."""
     try:
         require_versions()
         settings = load_settings()
@@ -52,7 +52,7 @@ def main() -> int:
         waiting = reserve_descriptors(settings.max_connections, settings.database_pool_size)
         connections = Connections(settings.max_connections, waiting, settings.path_prefix)
         idle_connections.register(connections)
-        app = create_app(settings)
+        app = create(settings)
         # Before serving: a failure is one line, and starting PostgreSQL delays no request.
         database_url(settings)
         config = server_config(settings)

@@ -13,7 +13,7 @@ from service.common.bulk import StagedLines
 from service.common.database import RecordColumns
 from service.common.errors import Fault, RecordAlreadyExists
 from service.common.resource import Resource
-from tests.blueprints.account.models import Aside
+from tests.blueprints.aside import Aside
 
 ADA = {"code": "ada", "alias": "ada@example.org"}
 STORED = "SELECT code, alias FROM badge ORDER BY id"

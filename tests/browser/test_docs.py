@@ -77,7 +77,7 @@ async def test_a_record_that_is_posted_from_the_page_is_shown_and_stored(
 ) -> None:
     page = visit.page
     await authorize(page, KEY)
-    post = operation(page, "post", "/foss")
+    post = operation(page, "post", "/item")
     await post.locator(".opblock-summary-control").click()
     await post.get_by_role("button", name="Try it out").click()
     await post.locator(".body-param__text").fill(json.dumps(RECORD, indent=2))
@@ -87,7 +87,7 @@ async def test_a_record_that_is_posted_from_the_page_is_shown_and_stored(
     shown = json.loads(await answer.locator(".highlight-code code").first.inner_text())
     ARTIFACTS.mkdir(exist_ok=True)
     await page.screenshot(path=ARTIFACTS / "docs.png", full_page=True)
-    stored = (await api.get("/foss")).json()
+    stored = (await api.get("/item")).json()
 
     assert stored == [shown]
     assert RECORD.items() <= shown.items()

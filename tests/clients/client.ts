@@ -2,7 +2,7 @@
 import createClient from "openapi-fetch";
 import type { components, paths } from "./api.ts";
 
-type Foss = components["schemas"]["Foss"];
+type Item = components["schemas"]["Item"];
 
 declare const process: { argv: string[] };
 const [url, key] = process.argv.slice(2);
@@ -15,39 +15,39 @@ const client = createClient<paths, "application/json">({
   querySerializer: { array: { style: "form", explode: false } },
 });
 
-async function createFoss(name: string, email: string): Promise<Foss> {
-  const { data, error } = await client.POST("/foss", { body: { name, email } });
+async function createItem(name: string, email: string): Promise<Item> {
+  const { data, error } = await client.POST("/item", { body: { name, email } });
   if (error) throw new Error(error.error.type);
   // An import has the same status and other content.
   if (!("id" in data)) throw new Error(`${data.created} records were imported`);
   return data;
 }
 
-const postgresql = await createFoss("PostgreSQL", "info@postgresql.example");
-const nginx = await createFoss("nginx", "info@nginx.example");
+const postgresql = await createItem("PostgreSQL", "info@postgresql.example");
+const nginx = await createItem("nginx", "info@nginx.example");
 
-const page = await client.GET("/foss", {
+const page = await client.GET("/item", {
   params: { query: { sort: ["-created_at", "name"], only: ["id", "name"] } },
 });
-const names = page.data?.map((foss) => foss.name);
+const names = page.data?.map((item) => item.name);
 
 const path = { id: nginx.id };
-const read = await client.GET("/foss/{id}", { params: { path } });
+const read = await client.GET("/item/{id}", { params: { path } });
 const tag = read.response.headers.get("ETag") ?? "";
-const changed = await client.PATCH("/foss/{id}", {
+const changed = await client.PATCH("/item/{id}", {
   params: { path, header: { "If-Match": tag } },
   body: { name: "NGINX" },
 });
-const stale = await client.DELETE("/foss/{id}", {
+const stale = await client.DELETE("/item/{id}", {
   params: { path, header: { "If-Match": tag } },
 });
-const deleted = await client.DELETE("/foss/{id}", {
+const deleted = await client.DELETE("/item/{id}", {
   params: { path: { id: postgresql.id } },
 });
-const gone = await client.GET("/foss/{id}", {
+const gone = await client.GET("/item/{id}", {
   params: { path: { id: postgresql.id } },
 });
-const refused = await client.POST("/foss", { body: { name: "x", email: "x" } });
+const refused = await client.POST("/item", { body: { name: "x", email: "x" } });
 
 console.log(
   JSON.stringify({

@@ -1,4 +1,4 @@
-"""Clients that generators make of the contract, against a running service."""
+"""Clients that generators make of the contract of the tests, against a running service."""
 
 import json
 import os
@@ -17,8 +17,10 @@ import httpx
 import pytest
 
 from ops import node
-from ops.checks.contract import DOCUMENT
+from ops.checks.contract import render
 from ops.console import CommandError
+from service.settings import Settings
+from tests.app import contract_of, create_app
 from tests.socket.conftest import KEY, Service, running
 
 HERE = Path(__file__).parent
@@ -32,10 +34,18 @@ def service(tmp_path_factory: pytest.TempPathFactory, database_url: str) -> Iter
 
 
 @pytest.fixture(scope="module")
-def generated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def contract(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a file with the contract, as `docs/openapi.json` is written."""
+    path = tmp_path_factory.mktemp("contract") / "openapi.json"
+    path.write_text(render(contract_of(create_app(Settings()))), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def generated(tmp_path_factory: pytest.TempPathFactory, contract: Path) -> Iterator[str]:
     """Generate the package `api_client`, and return the output of the generator."""
     folder = tmp_path_factory.mktemp("python")
-    options = [f"--path={DOCUMENT}", f"--output-path={folder / 'api_client'}", "--meta=none"]
+    options = [f"--path={contract}", f"--output-path={folder / 'api_client'}", "--meta=none"]
     done = subprocess.run(
         [sys.executable, "-m", "openapi_python_client", "generate", *options],
         cwd=folder,
@@ -59,7 +69,7 @@ def python(generated: str, service: Service, empty_database: None) -> Iterator[A
 
 
 @pytest.fixture(scope="module")
-def typescript(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def typescript(tmp_path_factory: pytest.TempPathFactory, contract: Path) -> Path:
     """Return a folder with client.ts and the generated types."""
     try:
         node.install(TYPESCRIPT)
@@ -73,7 +83,7 @@ def typescript(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "package.json").write_text('{"type": "module"}')
     (folder / "node_modules").symlink_to(node.modules(TYPESCRIPT))
     output = run_node(
-        folder, "node_modules/openapi-typescript/bin/cli.js", DOCUMENT, "--output=api.ts"
+        folder, "node_modules/openapi-typescript/bin/cli.js", contract, "--output=api.ts"
     )
     assert "⚠" not in output
     assert "warn" not in output.lower()
@@ -95,15 +105,15 @@ def run_node(folder: Path, *command: str | Path) -> str:
 
 
 def operation(name: str) -> ModuleType:
-    return import_module(f"api_client.api.foss.{name}")
+    return import_module(f"api_client.api.item.{name}")
 
 
 def test_the_generator_warns_of_the_media_types_of_imports_alone(generated: str) -> None:
     warnings = re.findall(r"WARNING (.+)\n+(.*)", generated)
 
     assert warnings == [
-        ("parsing POST /foss within foss.", "Unsupported content type application/x-ndjson"),
-        ("parsing POST /foss within foss.", "Unsupported content type text/csv"),
+        ("parsing POST /item within item.", "Unsupported content type application/x-ndjson"),
+        ("parsing POST /item within item.", "Unsupported content type text/csv"),
     ]
     assert "ERROR" not in generated
 
@@ -112,27 +122,27 @@ def test_a_python_client_has_the_names_that_its_author_expects(generated: str) -
     package = Path(str(import_module("api_client").__file__)).parent
     modules = {
         folder: {path.stem for path in (package / folder).glob("[!_]*.py")}
-        for folder in ("api/foss", "api/health")
+        for folder in ("api/item", "api/health")
     }
 
     assert modules == {
-        "api/foss": {
-            *("create_foss", "delete_foss", "get_foss", "list_foss", "update_foss"),
-            "update_foss_put",
+        "api/item": {
+            *("create_item", "delete_item", "get_item", "list_item", "update_item"),
+            "update_item_put",
         },
         "api/health": {"livez", "readyz"},
     }
     assert {*import_module("api_client.models").__all__} == {
-        *("CreatedCount", "CreateFoss", "Error", "ErrorDetails", "ErrorType", "Fault", "Foss"),
+        *("CreatedCount", "CreateItem", "Error", "ErrorDetails", "ErrorType", "Fault", "Item"),
         *(
-            "FossField",
-            "FossFields",
-            "FossSort",
+            "ItemField",
+            "ItemFields",
+            "ItemSort",
             "Health",
             "HealthStatus",
             "Message",
             "Problem",
-            "UpdateFoss",
+            "UpdateItem",
         ),
     }
 
@@ -140,54 +150,54 @@ def test_a_python_client_has_the_names_that_its_author_expects(generated: str) -
 def test_a_python_client_creates_reads_changes_and_deletes(python: Any) -> None:
     models = import_module("api_client.models")
 
-    body = models.CreateFoss(name="PostgreSQL", email="info@postgresql.example")
-    created = operation("create_foss").sync(client=python, body=body)
-    read = operation("get_foss").sync_detailed(created.id, client=python)
+    body = models.CreateItem(name="PostgreSQL", email="info@postgresql.example")
+    created = operation("create_item").sync(client=python, body=body)
+    read = operation("get_item").sync_detailed(created.id, client=python)
     tag = read.headers["ETag"]
-    changed = operation("update_foss").sync(
-        created.id, client=python, body=models.UpdateFoss(name="Postgres"), if_match=tag
+    changed = operation("update_item").sync(
+        created.id, client=python, body=models.UpdateItem(name="Postgres"), if_match=tag
     )
-    stale = operation("update_foss").sync(
-        created.id, client=python, body=models.UpdateFoss(name="Other"), if_match=tag
+    stale = operation("update_item").sync(
+        created.id, client=python, body=models.UpdateItem(name="Other"), if_match=tag
     )
-    deleted = operation("delete_foss").sync(created.id, client=python)
+    deleted = operation("delete_item").sync(created.id, client=python)
 
-    assert isinstance(created, models.Foss)
-    assert read.parsed == models.FossFields.from_dict(created.to_dict())
+    assert isinstance(created, models.Item)
+    assert read.parsed == models.ItemFields.from_dict(created.to_dict())
     assert (changed.id, changed.name, changed.email) == (created.id, "Postgres", created.email)
     assert changed.updated_at > changed.created_at
     assert (stale.error.code, stale.error.type_) == (412, "PreconditionFailed")
-    assert deleted.message == f"Foss with `id: {created.id}` has been deleted."
+    assert deleted.message == f"Item with `id: {created.id}` has been deleted."
 
 
 def test_a_python_client_lists_by_a_filter_page_by_page(python: Any) -> None:
-    models, list_foss = import_module("api_client.models"), operation("list_foss")
+    models, list_item = import_module("api_client.models"), operation("list_item")
     for number in range(3):
-        body = models.CreateFoss(name=f"Foss {number}", email=f"{number}@foss.example")
-        operation("create_foss").sync(client=python, body=body)
-    other = models.CreateFoss(name="Other", email="other@example.org")
-    operation("create_foss").sync(client=python, body=other)
+        body = models.CreateItem(name=f"Item {number}", email=f"{number}@item.example")
+        operation("create_item").sync(client=python, body=body)
+    other = models.CreateItem(name="Other", email="other@example.org")
+    operation("create_item").sync(client=python, body=other)
 
-    query = {"q": "foss", "sort": [models.FossSort.NAME_DESC], "limit": 2}
-    first = list_foss.sync_detailed(
-        client=python, **query, only=[models.FossField.NAME], prefer="count=exact"
+    query = {"q": "item", "sort": [models.ItemSort.NAME_DESC], "limit": 2}
+    first = list_item.sync_detailed(
+        client=python, **query, only=[models.ItemField.NAME], prefer="count=exact"
     )
     [following] = re.findall(r'<([^>]+)>; rel="next"', first.headers["Link"])
     after = httpx.URL(following).params["after"]
-    second = list_foss.sync_detailed(client=python, **query, after=after)
+    second = list_item.sync_detailed(client=python, **query, after=after)
 
     assert first.headers["X-Total-Count"] == "3"
-    assert [record.to_dict() for record in first.parsed] == [{"name": "Foss 2"}, {"name": "Foss 1"}]
-    assert [record.name for record in second.parsed] == ["Foss 0"]
+    assert [record.to_dict() for record in first.parsed] == [{"name": "Item 2"}, {"name": "Item 1"}]
+    assert [record.name for record in second.parsed] == ["Item 0"]
     assert 'rel="next"' not in second.headers["Link"]
 
 
 def test_a_python_client_meets_errors(python: Any) -> None:
     models = import_module("api_client.models")
-    body = models.CreateFoss(name="x", email="x")
+    body = models.CreateItem(name="x", email="x")
 
-    invalid = operation("create_foss").sync_detailed(client=python, body=body)
-    missing = operation("get_foss").sync_detailed(7, client=python)
+    invalid = operation("create_item").sync_detailed(client=python, body=body)
+    missing = operation("get_item").sync_detailed(7, client=python)
 
     assert invalid.status_code == HTTPStatus.UNPROCESSABLE_ENTITY
     error = invalid.parsed.error
@@ -219,7 +229,7 @@ def test_a_typescript_client_works(
         "names": ["nginx", "PostgreSQL"],
         "changed": "NGINX",
         "stale": "PreconditionFailed",
-        "deleted": "Foss with `id: 1` has been deleted.",
+        "deleted": "Item with `id: 1` has been deleted.",
         "gone": "RecordNotFound",
         "refused": ["/name", "/email", "/email"],
     }

@@ -8,12 +8,11 @@ from tempfile import TemporaryDirectory
 from typing import Any, Protocol, cast
 
 import pytest
-from alembic import command
 
-from service import create_app
 from service.settings import Settings
+from tests.app import create_app
 from tests.client import Client
-from tests.conftest import alembic_config
+from tests.conftest import migrate as migrate_database
 from tests.databases.servers import (
     TLS_HBA,
     Authority,
@@ -45,7 +44,7 @@ def migrate(server: Server) -> None:
     for role in ROLES:
         server.sql(f"CREATE ROLE {role} LOGIN SUPERUSER")
     server.sql("CREATE ROLE with_password LOGIN SUPERUSER PASSWORD 's3cret'")
-    command.upgrade(alembic_config(server.url()), "head")
+    migrate_database(server.url())
 
 
 @pytest.fixture(scope="package")
@@ -82,7 +81,7 @@ def tls_server(postgres: str, authority: Authority) -> Iterator[Server]:
 @pytest.fixture
 def open_on(server: Server) -> Open:
     """Return what opens an application, on empty tables."""
-    server.sql("TRUNCATE foss, idempotencykey RESTART IDENTITY")
+    server.sql("TRUNCATE item, idempotencykey RESTART IDENTITY")
 
     @asynccontextmanager
     async def open_(url: str, **settings: Any) -> AsyncIterator[Client]:

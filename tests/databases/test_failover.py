@@ -15,7 +15,7 @@ from tests.client import Client
 from tests.databases.conftest import Open
 from tests.databases.servers import Server
 from tests.envelope import error_of
-from tests.factories import foss
+from tests.factories import item
 from tests.ports import free_port
 
 KEY = {"Idempotency-Key": "k"}
@@ -23,12 +23,12 @@ NDJSON = {"Content-Type": "application/x-ndjson"}
 LINE = '{"name": "Ada", "email": "ada@example.org"}'
 NEW = {"name": "Ada", "email": "new@example.org"}
 WRITES: dict[str, tuple[str, str, dict[str, Any], int]] = {
-    "create": ("POST", "/foss", {"json": NEW}, 201),
-    "create once": ("POST", "/foss", {"json": NEW, "headers": KEY}, 201),
-    "update": ("PUT", "/foss/1", {"json": {"name": "Zed"}}, 200),
-    "rename": ("PUT", "/foss/1", {"json": NEW}, 200),
-    "delete": ("DELETE", "/foss/1", {}, 200),
-    "import": ("POST", "/foss", {"data": LINE, "headers": NDJSON}, 201),
+    "create": ("POST", "/item", {"json": NEW}, 201),
+    "create once": ("POST", "/item", {"json": NEW, "headers": KEY}, 201),
+    "update": ("PUT", "/item/1", {"json": {"name": "Zed"}}, 200),
+    "rename": ("PUT", "/item/1", {"json": NEW}, 200),
+    "delete": ("DELETE", "/item/1", {}, 200),
+    "import": ("POST", "/item", {"data": LINE, "headers": NDJSON}, 201),
 }
 END = "SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity WHERE usename = '{}'"
 
@@ -51,14 +51,14 @@ async def test_the_first_write_at_the_new_primary_succeeds(
 ) -> None:
     method, path, options, status = write
     async with open_on(server.url("failing"), database_pool_size=pool_size) as client:
-        await client.post("/foss", json=foss())
+        await client.post("/item", json=item())
         with read_only(server, "failing"):
             for _ in range(2):
                 response = await client.open(path, method=method, **options)
                 await error_of(response, 503, "DatabaseError")
                 assert response.headers["Retry-After"] == "1"
             await error_of(await client.get("/readyz"), 503, "DatabaseError")
-            assert (await client.get("/foss/1")).status_code == 200
+            assert (await client.get("/item/1")).status_code == 200
         response = await client.open(path, method=method, **options)
 
         assert response.status_code == status
@@ -97,12 +97,12 @@ async def test_a_standby_is_left_when_it_is_promoted_and_not_ready_before(
     async with open_on(standby.url()) as client:
         before = [
             await status_of(client, "GET", "/readyz"),
-            await status_of(client, "POST", "/foss", json=foss()),
-            await status_of(client, "GET", "/foss"),
+            await status_of(client, "POST", "/item", json=item()),
+            await status_of(client, "GET", "/item"),
         ]
         standby.sql("SELECT pg_promote()")
         after = [
-            await status_of(client, "POST", "/foss", json=foss()),
+            await status_of(client, "POST", "/item", json=item()),
             await status_of(client, "GET", "/readyz"),
         ]
 
@@ -115,12 +115,12 @@ async def test_of_several_hosts_the_writable_one_is_found(
     hosts = f"127.0.0.1:{free_port()},127.0.0.1:{standby.port},127.0.0.1:{server.port}"
     url = f"postgresql://failing@{hosts}/postgres?target_session_attrs=read-write"
     async with open_on(url) as client:
-        first = await status_of(client, "POST", "/foss", json=foss())
+        first = await status_of(client, "POST", "/item", json=item())
         with read_only(server, "failing"):
             during = await status_of(client, "GET", "/readyz")
             standby.sql("SELECT pg_promote()")
             standby.sql("ALTER ROLE failing RESET default_transaction_read_only")
-            at_the_other = await status_of(client, "POST", "/foss", json=foss())
+            at_the_other = await status_of(client, "POST", "/item", json=item())
 
     assert (first, during, at_the_other) == (201, 503, 201)
-    assert standby.sql("SELECT count(*) FROM foss") == "2"
+    assert standby.sql("SELECT count(*) FROM item") == "2"

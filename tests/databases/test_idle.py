@@ -15,7 +15,7 @@ from service.common.database.engine import create_engine
 from tests.databases.conftest import Open
 from tests.databases.servers import Server
 from tests.envelope import error_of
-from tests.factories import foss
+from tests.factories import item
 
 CONNECTED = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'idle'"
 PID = text("SELECT pg_backend_pid()")
@@ -30,7 +30,7 @@ async def test_no_client_sees_that_the_server_ends_idle_sessions(
         statuses = []
         for _ in range(3):
             server.wait_for(f"SELECT ({CONNECTED}) = 0")
-            response = await client.open("/foss", method=method, json=foss())
+            response = await client.open("/item", method=method, json=item())
             statuses.append(response.status_code)
 
     assert statuses == [200 if method == "GET" else 201] * 3
@@ -93,13 +93,13 @@ async def test_when_a_firewall_forgets_connections_one_request_fails_and_those_b
     ):
         # Some of each kind of connection.
         created = await asyncio.gather(
-            *(client.post("/foss", json=foss(), headers=key(n)) for n in range(4)),
-            client.post("/foss", json=foss()),
+            *(client.post("/item", json=item(), headers=key(n)) for n in range(4)),
+            client.post("/item", json=item()),
         )
         wall.forget()
-        await error_of(await client.post("/foss", json=foss()), 504, "DeadlineExceeded")
+        await error_of(await client.post("/item", json=item()), 504, "DeadlineExceeded")
         after = await asyncio.gather(
-            *(client.post("/foss", json=foss(), headers=key(n + 5)) for n in range(5))
+            *(client.post("/item", json=item(), headers=key(n + 5)) for n in range(5))
         )
 
     assert [response.status_code for response in (*created, *after)] == [201] * 10

@@ -162,7 +162,7 @@ def test_migrations_and_a_backup_go_over_tls(tls_server: Server, files: dict[str
     address, environment = connection(url)
     output, _ = run(environment, tls_server.programs / "pg_dump", "--schema-only", address)
 
-    assert "CREATE TABLE public.foss" in output
+    assert "CREATE TABLE public.idempotencykey" in output
 
 
 async def test_a_key_may_have_a_password(tls_server: Server, files: dict[str, Path]) -> None:

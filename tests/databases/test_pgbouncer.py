@@ -20,7 +20,7 @@ from service.settings import ROOT
 from tests.conftest import alembic_config
 from tests.databases.conftest import Open
 from tests.databases.servers import Server, give, pgbouncer, process
-from tests.factories import foss
+from tests.factories import item
 from tests.ports import free_port
 
 # Required settings; all others have their defaults.
@@ -60,8 +60,8 @@ def pooled(server: Server) -> Iterator[Server]:
 async def test_the_service_works_behind_it(pooled: Server, open_on: Open) -> None:
     async with open_on(pooled.url(), database_pool_size=5) as client:
         ready = await client.get("/readyz")
-        created = await asyncio.gather(*(client.post("/foss", json=foss()) for _ in range(20)))
-        read = await asyncio.gather(*(client.get(f"/foss/{number}") for number in range(1, 21)))
+        created = await asyncio.gather(*(client.post("/item", json=item()) for _ in range(20)))
+        read = await asyncio.gather(*(client.get(f"/item/{number}") for number in range(1, 21)))
 
     assert ready.status_code == 200
     assert {response.status_code for response in created} == {201}

@@ -5,7 +5,7 @@ from pathlib import Path
 import httpx
 
 from tests.databases.servers import Authority, Server
-from tests.factories import foss
+from tests.factories import item
 from tests.socket.conftest import KEY, running
 
 SESSIONS = "FROM pg_stat_activity WHERE application_name = 'process'"
@@ -21,12 +21,12 @@ def test_connections_over_tls_are_kept_and_replaced_unseen_when_the_server_close
         httpx.Client(base_url=service.url, headers={"X-API-Key": KEY}) as http,
     ):
         http.get("/readyz")
-        first = [http.post("/foss", json=foss()).status_code for _ in range(3)]
+        first = [http.post("/item", json=item()).status_code for _ in range(3)]
         kept = tls_server.sql(f"SELECT pid {SESSIONS} ORDER BY pid")
         second = [http.get("/readyz").status_code for _ in range(3)]
         still = tls_server.sql(f"SELECT pid {SESSIONS} ORDER BY pid")
         tls_server.sql(f"SELECT pg_terminate_backend(pid, 5000) {SESSIONS}")
-        third = [http.post("/foss", json=foss()).status_code for _ in range(3)]
+        third = [http.post("/item", json=item()).status_code for _ in range(3)]
 
     assert (first, second, third) == ([201] * 3, [200] * 3, [201] * 3)
     assert kept == still

@@ -54,7 +54,7 @@ def fuzz_service() -> int:
             alembic = [sys.executable, "-m", "alembic", "upgrade", "head"]
             environment = {"DATABASE_URL": url, "PATH": ""}
             subprocess.run(alembic, cwd=ROOT, env=environment, check=True)
-            with running(directory, url, APP_ENV="production") as service:
+            with running(directory, url, ("-m", "service"), APP_ENV="production") as service:
                 for which, key in KEYS.items():
                     run = fuzz(service, directory, key, "--max-examples", EXAMPLES[which])
                     print(run.output, f"{run.cases} cases with the key {which}\n", sep="\n")  # noqa: T201  # This is a command.

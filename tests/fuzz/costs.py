@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, NoReturn, cast
 from hypothesis import HealthCheck, Phase, given, settings, target
 from hypothesis import strategies as st
 
-from service import create_app, limits
+from service import limits
 from service.common.bulk.csv_reader import CsvReader
 from service.common.bulk.lines import Lines, Reader, Rows
 from service.common.bulk.ndjson import NdjsonReader
@@ -26,19 +26,20 @@ from service.common.resource.payloads import Preconditions
 from service.common.resource.preferences import wants_count
 from service.common.web import App
 from service.common.web.request_headers import RequestHeaders
-from service.foss.backend import FOSS
-from service.foss.payloads import CreateFoss, ListFoss
 from service.settings import Settings
+from tests.app import create_app
+from tests.blueprints.item.backend import ITEM
+from tests.blueprints.item.payloads import CreateItem, ListItem
 
 # Stands in a part for the number of its repetition, so that names and values may differ.
 NUMBER = b"\0#"
 PIECE = 1 << 14
 ROUTES = (
     ("GET", "/livez", b""),
-    ("GET", "/foss", b""),
-    ("POST", "/foss", b"{}"),
+    ("GET", "/item", b""),
+    ("POST", "/item", b"{}"),
     ("POST", "/nope", b""),
-    ("OPTIONS", "/foss", b""),
+    ("OPTIONS", "/item", b""),
 )
 HEADERS = (
     "Accept",
@@ -283,7 +284,7 @@ def _parsers(app: App, run: Callable[[Coroutine[Any, Any, Any]], Any]) -> dict[s
     )
 
     def csv(data: bytes) -> object:
-        return run(_read_lines(CsvReader(body, CreateFoss), data))
+        return run(_read_lines(CsvReader(body, CreateItem), data))
 
     def ndjson(data: bytes) -> object:
         return run(_read_lines(NdjsonReader(body), data))
@@ -372,15 +373,15 @@ def _read_preferences(data: bytes) -> object:
 
 
 def _read_query(data: bytes) -> object:
-    document = ListFoss.contract().document
+    document = ListItem.contract().document
     types = {name: one["type"] for name, one in document["properties"].items()}
     values, faults = parse_query(data, types)
-    return FOSS.selection(ListFoss.check(values, faults or text_faults(values)), 50)
+    return ITEM.selection(ListItem.check(values, faults or text_faults(values)), 50)
 
 
 def _read_json(data: bytes) -> object:
     value = parse_json(data)
-    return CreateFoss.check(value, text_faults(value))
+    return CreateItem.check(value, text_faults(value))
 
 
 class NotStored:
@@ -401,4 +402,4 @@ async def _read_lines(reader: Reader, data: bytes) -> int:
         for start in range(0, len(data), PIECE):
             yield data[start : start + PIECE]
 
-    return await Lines(pieces(), reader, CreateFoss).store(NotStored())
+    return await Lines(pieces(), reader, CreateItem).store(NotStored())

@@ -8,13 +8,13 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from service import create_app
 from service.common.database import database
 from service.common.web import App
 from service.settings import Settings
+from tests.app import create_app
 from tests.client import Client
 from tests.envelope import error_of
-from tests.factories import foss
+from tests.factories import item
 from tests.waiting import until
 
 WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'advisory'"
@@ -25,10 +25,10 @@ GATE = """
 CREATE FUNCTION gate() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN
     PERFORM {what}; RETURN true;
 END $$;
-ALTER TABLE foss RENAME TO kept;
-CREATE VIEW foss AS SELECT kept.* FROM kept, gate() AS open WHERE open
+ALTER TABLE item RENAME TO kept;
+CREATE VIEW item AS SELECT kept.* FROM kept, gate() AS open WHERE open
 """
-NO_GATE = "DROP VIEW foss; ALTER TABLE kept RENAME TO foss; DROP FUNCTION gate"
+NO_GATE = "DROP VIEW item; ALTER TABLE kept RENAME TO item; DROP FUNCTION gate"
 
 
 async def run(engine: AsyncEngine, script: str) -> None:
@@ -40,7 +40,7 @@ async def run(engine: AsyncEngine, script: str) -> None:
 
 @asynccontextmanager
 async def before_each_read(engine: AsyncEngine, what: str) -> AsyncIterator[None]:
-    """Have every read of `foss` do something, behind its snapshot."""
+    """Have every read of `item` do something, behind its snapshot."""
     await run(engine, GATE.format(what=what))
     try:
         yield
@@ -59,7 +59,7 @@ async def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
 
 @pytest.fixture
 async def gate(engine: AsyncEngine, client: Client) -> AsyncIterator[AsyncConnection]:
-    """Have every read of `foss` wait, with what it sees, until the connection's lock is gone."""
+    """Have every read of `item` wait, with what it sees, until the connection's lock is gone."""
     del client  # The table is emptied while it is one.
     async with before_each_read(engine, WAIT), engine.connect() as connection:
         yield connection
@@ -76,7 +76,7 @@ async def test_batches_that_are_busy_leave_connections_for_the_others(
             assert (await app.test_client().get(path)).status_code == 200
 
     async with before_each_read(engine, SLEEP), app.test_app():
-        busy = [asyncio.create_task(ask(f"/foss?limit={1 + number % 2}")) for number in range(6)]
+        busy = [asyncio.create_task(ask(f"/item?limit={1 + number % 2}")) for number in range(6)]
         codes = [(await app.test_client().get("/readyz")).status_code for _ in range(5)]
         stop.set()
         await asyncio.gather(*busy)
@@ -84,7 +84,7 @@ async def test_batches_that_are_busy_leave_connections_for_the_others(
     assert codes == [200] * 5
 
 
-@pytest.mark.parametrize("path", ["/foss/1", "/foss", "/foss?only=name", "/foss/1?only=name"])
+@pytest.mark.parametrize("path", ["/item/1", "/item", "/item?only=name", "/item/1?only=name"])
 async def test_a_read_sees_what_was_committed_before_it_whatever_is_in_flight(
     app: App, client: Client, engine: AsyncEngine, gate: AsyncConnection, path: str
 ) -> None:
@@ -96,10 +96,13 @@ async def test_a_read_sees_what_was_committed_before_it_whatever_is_in_flight(
     async with engine.begin() as connection:
         await connection.execute(text("UPDATE kept SET name = 'new'"))
     late = [asyncio.create_task(client.get(path)) for _ in range(5)]
-    waiting = vars(app.database.reader().batches)["_batches"]
-    # Polling: a batch has no event for this.
-    while sum(len(vars(batch)["_waiting"]) for batch in waiting.values()) < len(late):  # noqa: ASYNC110
-        await asyncio.sleep(0)
+    reader = app.database.reader()
+    session = reader if path.startswith("/item/1") else reader.pages
+    waiting = vars(session.batches)["_batches"]
+    async with asyncio.timeout(30):
+        # Polling: a batch has no event for this.
+        while sum(len(vars(batch)["_waiting"]) for batch in waiting.values()) < len(late):  # noqa: ASYNC110
+            await asyncio.sleep(0)
     await gate.execute(text("SELECT pg_advisory_unlock(42)"))
 
     assert "old" in await (await early).get_data(as_text=True)
@@ -108,14 +111,14 @@ async def test_a_read_sees_what_was_committed_before_it_whatever_is_in_flight(
 
 
 async def test_every_client_sees_its_own_writes(client: Client) -> None:
-    ids = [(await (await client.post("/foss", json=foss())).get_json())["id"] for _ in range(20)]
+    ids = [(await (await client.post("/item", json=item())).get_json())["id"] for _ in range(20)]
 
     async def write_and_read(number: int) -> None:
         for turn in range(20):
             name = f"Name {number} {turn}"
-            changed = await client.put(f"/foss/{number}", json={"name": name})
-            found = await (await client.get(f"/foss/{number}")).get_json()
-            listed = await (await client.get("/foss")).get_json()
+            changed = await client.put(f"/item/{number}", json={"name": name})
+            found = await (await client.get(f"/item/{number}")).get_json()
+            listed = await (await client.get("/item")).get_json()
 
             assert changed.status_code == 200
             assert found == await changed.get_json()
@@ -127,15 +130,15 @@ async def test_every_client_sees_its_own_writes(client: Client) -> None:
 async def test_new_records_that_come_together_share_a_statement(
     client: Client, engine: AsyncEngine
 ) -> None:
-    payloads = [foss() for _ in range(40)]
-    answers = await asyncio.gather(*(client.post("/foss", json=one) for one in payloads))
+    payloads = [item() for _ in range(40)]
+    answers = await asyncio.gather(*(client.post("/item", json=one) for one in payloads))
     for payload, answer in zip(payloads, answers, strict=True):
         stored = await (await client.get(answer.headers["Location"])).get_json()
 
         assert (stored["name"], stored["email"]) == (payload["name"], payload["email"])
 
     async with engine.connect() as connection:
-        statements = await connection.scalar(text("SELECT count(DISTINCT xmin::text) FROM foss"))
+        statements = await connection.scalar(text("SELECT count(DISTINCT xmin::text) FROM item"))
 
     assert [answer.status_code for answer in answers] == [201] * 40
     assert statements is not None
@@ -145,11 +148,11 @@ async def test_new_records_that_come_together_share_a_statement(
 async def test_of_twins_that_come_together_one_is_stored_and_the_rest_goes_its_way(
     client: Client, engine: AsyncEngine
 ) -> None:
-    await client.post("/foss", json=foss(email="taken@example.org"))
-    payloads = [foss() for _ in range(10)]
-    payloads += [foss(email="twin@example.org") for _ in range(5)]
-    payloads += [foss(email="taken@example.org")] * 5
-    answers = await asyncio.gather(*(client.post("/foss", json=one) for one in payloads))
+    await client.post("/item", json=item(email="taken@example.org"))
+    payloads = [item() for _ in range(10)]
+    payloads += [item(email="twin@example.org") for _ in range(5)]
+    payloads += [item(email="taken@example.org")] * 5
+    answers = await asyncio.gather(*(client.post("/item", json=one) for one in payloads))
     codes = [answer.status_code for answer in answers]
 
     assert codes[:10] == [201] * 10
@@ -157,7 +160,7 @@ async def test_of_twins_that_come_together_one_is_stored_and_the_rest_goes_its_w
     assert codes[15:] == [409] * 5
     await error_of(answers[-1], 409, "RecordAlreadyExists")
     async with engine.connect() as connection:
-        assert await connection.scalar(text("SELECT count(*) FROM foss")) == 12
+        assert await connection.scalar(text("SELECT count(*) FROM item")) == 12
 
 
 @asynccontextmanager
@@ -172,10 +175,10 @@ async def held(engine: AsyncEngine, statement: str) -> AsyncIterator[None]:
 async def test_no_request_waits_for_an_email_that_another_is_storing(
     client: Client, engine: AsyncEngine
 ) -> None:
-    statement = "INSERT INTO foss (name, email) VALUES ('Held', 'held@example.org')"
+    statement = "INSERT INTO item (name, email) VALUES ('Held', 'held@example.org')"
     async with held(engine, statement):
-        blocked = asyncio.create_task(client.post("/foss", json=foss(email="held@example.org")))
-        others = await asyncio.gather(*(client.post("/foss", json=foss()) for _ in range(10)))
+        blocked = asyncio.create_task(client.post("/item", json=item(email="held@example.org")))
+        others = await asyncio.gather(*(client.post("/item", json=item()) for _ in range(10)))
         await until(engine, LOCKED, 1)
 
         assert [answer.status_code for answer in others] == [201] * 10
@@ -188,11 +191,11 @@ async def test_no_request_waits_for_a_record_that_another_is_changing(
     client: Client, engine: AsyncEngine
 ) -> None:
     for _ in range(3):
-        await client.post("/foss", json=foss())
-    async with held(engine, "SELECT 1 FROM foss WHERE id = 1 FOR UPDATE"):
-        blocked = asyncio.create_task(client.put("/foss/1", json={"name": "One"}))
+        await client.post("/item", json=item())
+    async with held(engine, "SELECT 1 FROM item WHERE id = 1 FOR UPDATE"):
+        blocked = asyncio.create_task(client.put("/item/1", json={"name": "One"}))
         others = await asyncio.gather(
-            *(client.put(f"/foss/{number}", json={"name": "Other"}) for number in (2, 3, 2, 3))
+            *(client.put(f"/item/{number}", json={"name": "Other"}) for number in (2, 3, 2, 3))
         )
         await until(engine, LOCKED, 1)
 
@@ -203,9 +206,9 @@ async def test_no_request_waits_for_a_record_that_another_is_changing(
 
 
 async def test_changes_of_one_record_that_come_together_are_all_made(client: Client) -> None:
-    await client.post("/foss", json=foss())
+    await client.post("/item", json=item())
     answers = await asyncio.gather(
-        *(client.put("/foss/1", json={"name": f"Name {number}"}) for number in range(20))
+        *(client.put("/item/1", json={"name": f"Name {number}"}) for number in range(20))
     )
 
     assert sorted(int(answer.headers["ETag"].strip('"')) for answer in answers) == [*range(2, 22)]
@@ -214,8 +217,8 @@ async def test_changes_of_one_record_that_come_together_are_all_made(client: Cli
 
 
 async def test_a_call_for_a_missing_record_gets_a_404_within_a_batch(client: Client) -> None:
-    await client.post("/foss", json=foss())
-    paths = ["/foss/1", "/foss/2", "/foss/1", "/foss/99999999999999999999"]
+    await client.post("/item", json=item())
+    paths = ["/item/1", "/item/2", "/item/1", "/item/99999999999999999999"]
     reads = await asyncio.gather(*(client.get(path) for path in paths))
     writes = await asyncio.gather(*(client.put(path, json={"name": "Zed"}) for path in paths))
 

@@ -8,14 +8,15 @@ import pytest
 from pydantic import SecretStr
 from quart import Quart
 
-from service import create_app, limits
+from service import limits
 from service.common.database import transfers
 from service.common.middleware import schemas
 from service.common.web import body_limits
 from service.common.web.app import App
 from service.common.web.body_budget import Budget
 from service.settings import Settings
-from tests.factories import foss
+from tests.app import create_app
+from tests.factories import item
 from tests.integration.test_connection import GONE, Exchange, part
 
 LIMIT = 10_000
@@ -67,7 +68,7 @@ async def test_bodies_fill_the_budget_and_one_byte_more_has_the_largest_refused(
     running: App,
 ) -> None:
     sizes = (LIMIT - 2, LIMIT, LIMIT - 1, 2)
-    exchanges = [Exchange(running, "/foss", "POST", **JSON) for _ in sizes]
+    exchanges = [Exchange(running, "/item", "POST", **JSON) for _ in sizes]
     bodies = [part(b" " * size, more=True) for size in sizes]
     pairs = zip(exchanges, bodies, strict=True)
     tasks = [asyncio.create_task(exchange.run(body)) for exchange, body in pairs]
@@ -92,7 +93,7 @@ async def test_bodies_fill_the_budget_and_one_byte_more_has_the_largest_refused(
 @pytest.mark.limit("BODIES_BYTES")
 async def test_bodies_beyond_the_budget_are_refused_and_small_ones_are_not(running: App) -> None:
     # For the shared limit: three of them fit.
-    large = [Exchange(running, "/foss", "POST", **JSON) for _ in range(10)]
+    large = [Exchange(running, "/item", "POST", **JSON) for _ in range(10)]
     tasks = []
     for exchange in large:
         tasks.append(asyncio.create_task(exchange.run(part(b" " * LIMIT, more=True))))
@@ -100,8 +101,8 @@ async def test_bodies_beyond_the_budget_are_refused_and_small_ones_are_not(runni
         await settle()
         assert budget(running).held <= ALL
     await until(lambda: sum(bool(exchange.sent) for exchange in large) == len(large) - 3)
-    body = json.dumps(foss()).encode()
-    small = Exchange(running, "/foss", "POST", **JSON | {"content_length": str(len(body))})
+    body = json.dumps(item()).encode()
+    small = Exchange(running, "/item", "POST", **JSON | {"content_length": str(len(body))})
     await small.run(part(body))
     for exchange in large:
         exchange.received.put_nowait(GONE)
@@ -119,14 +120,14 @@ async def test_bodies_beyond_the_budget_are_refused_and_small_ones_are_not(runni
 @pytest.mark.parametrize(
     ("status", "method", "path", "headers"),
     [
-        (401, "POST", "/foss", {"x_api_key": "wrong"}),
+        (401, "POST", "/item", {"x_api_key": "wrong"}),
         (404, "POST", "/elsewhere", {}),
-        (405, "POST", "/foss/1", {}),
-        (415, "POST", "/foss", {"content_type": "text/plain"}),
-        (415, "POST", "/foss", {"content_encoding": "gzip"}),
-        (415, "POST", "/foss", {"content_type": NDJSON, "content_encoding": "gzip"}),
-        (415, "POST", "/foss", {"content_type": "text/csv; header=absent"}),
-        (413, "POST", "/foss", {"content_length": str(LIMIT + 1)}),
+        (405, "POST", "/item/1", {}),
+        (415, "POST", "/item", {"content_type": "text/plain"}),
+        (415, "POST", "/item", {"content_encoding": "gzip"}),
+        (415, "POST", "/item", {"content_type": NDJSON, "content_encoding": "gzip"}),
+        (415, "POST", "/item", {"content_type": "text/csv; header=absent"}),
+        (413, "POST", "/item", {"content_length": str(LIMIT + 1)}),
     ],
 )
 async def test_a_response_before_the_body_keeps_nothing_of_it(
@@ -170,9 +171,9 @@ async def test_an_answer_waits_a_moment_for_the_rest_of_a_body(
 
 
 async def test_a_client_that_disconnects_releases_its_body(running: App) -> None:
-    early = Exchange(running, "/foss", "POST", **JSON)
+    early = Exchange(running, "/item", "POST", **JSON)
     await early.run(part(b" " * 1000, more=True), GONE)
-    late = Exchange(running, "/foss", "POST", **JSON)
+    late = Exchange(running, "/item", "POST", **JSON)
     task = asyncio.create_task(late.run(part(b" " * 1000, more=True)))
     await until(lambda: budget(running).held > 0)
     held = budget(running).held
@@ -186,7 +187,7 @@ async def test_a_client_that_disconnects_releases_its_body(running: App) -> None
 @pytest.mark.limit("IMPORTS", "IMPORTS_WAITING")
 async def test_no_byte_of_an_import_is_read_before_its_turn(running: App) -> None:
     most = limits.IMPORTS.value, limits.IMPORTS_WAITING.value
-    exchanges = [Exchange(running, "/foss", "POST", **LINES) for _ in range(sum(most))]
+    exchanges = [Exchange(running, "/item", "POST", **LINES) for _ in range(sum(most))]
     tasks = [asyncio.create_task(one.run()) for one in exchanges]
     await settle()
     for exchange in exchanges:
@@ -195,7 +196,7 @@ async def test_no_byte_of_an_import_is_read_before_its_turn(running: App) -> Non
     await until(lambda: all(one.received.empty() for one in exchanges[: most[0]]))
     await settle()
     unread = [exchange.received.qsize() for exchange in exchanges]
-    one_more = Exchange(running, "/foss", "POST", **LINES)
+    one_more = Exchange(running, "/item", "POST", **LINES)
     await one_more.run(part(b"\n", more=True))
     # When a client leaves, the next import is read.
     exchanges[0].received.put_nowait(GONE)
@@ -216,11 +217,11 @@ async def test_an_import_whose_records_do_not_arrive_ends_when_another_waits(
 ) -> None:
     # None of them has paused that long when the other one begins to wait.
     monkeypatch.setattr(transfers, "SECONDS_FOR_OTHERS", 0.3)
-    resting = [Exchange(running, "/foss", "POST", **LINES) for _ in range(limits.IMPORTS.value)]
+    resting = [Exchange(running, "/item", "POST", **LINES) for _ in range(limits.IMPORTS.value)]
     tasks = [asyncio.create_task(one.run(part(b"\n", more=True))) for one in resting]
     await until(lambda: all(one.received.empty() for one in resting))
     await settle()
-    another = Exchange(running, "/foss", "POST", **LINES)
+    another = Exchange(running, "/item", "POST", **LINES)
     await another.run(part(b"\n"))
     for exchange in resting:
         exchange.received.put_nowait(part())
@@ -237,7 +238,7 @@ async def test_a_body_that_waits_to_be_parsed_counts_and_can_be_refused(
     monkeypatch.setattr(schemas, "LARGE", LIMIT - 1)
     turn: asyncio.Lock = running.extensions["large_body"]
     await turn.acquire()
-    complete, *others = [Exchange(running, "/foss", "POST", **JSON) for _ in range(4)]
+    complete, *others = [Exchange(running, "/item", "POST", **JSON) for _ in range(4)]
     tasks = [asyncio.create_task(complete.run(part(b" " * LIMIT)))]
     await until(lambda: bool(vars(turn)["_waiters"]))
     counted = budget(running).held

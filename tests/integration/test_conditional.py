@@ -6,13 +6,13 @@ import pytest
 
 from tests.client import Client
 from tests.envelope import error_of
-from tests.factories import foss
+from tests.factories import item
 
 
 @pytest.fixture
 async def record(client: Client) -> str:
     """Return the URL of a record at version 2."""
-    created = await client.post("/foss", json=foss())
+    created = await client.post("/item", json=item())
     url: str = created.headers["Location"]
     await client.put(url, json={"name": "Zed"})
     return url
@@ -70,13 +70,13 @@ async def test_a_stale_tag_is_a_412_and_changes_nothing(
 async def test_a_record_that_is_gone_is_a_404_before_it_is_a_412(
     client: Client, method: str, json: object
 ) -> None:
-    response = await client.open("/foss/99", method=method, json=json, headers={"If-Match": '"1"'})
+    response = await client.open("/item/99", method=method, json=json, headers={"If-Match": '"1"'})
 
     await error_of(response, 404, "RecordNotFound")
 
 
 async def test_a_stale_tag_takes_precedence_over_a_taken_email(client: Client, record: str) -> None:
-    await client.post("/foss", json=foss(email="taken@example.org"))
+    await client.post("/item", json=item(email="taken@example.org"))
     response = await client.put(
         record, json={"email": "taken@example.org"}, headers={"If-Match": '"1"'}
     )
@@ -87,19 +87,19 @@ async def test_a_stale_tag_takes_precedence_over_a_taken_email(client: Client, r
 @pytest.mark.parametrize(
     ("method", "path", "json", "cache_control"),
     [
-        ("POST", "/foss", {"name": "New", "email": "new@example.org"}, "private, no-cache"),
-        ("GET", "/foss", None, "no-store"),
-        ("GET", "/foss/1", None, "private, no-cache"),
-        ("HEAD", "/foss/1", None, "private, no-cache"),
-        ("GET", "/foss/1?only=id", None, "no-store"),
-        ("PUT", "/foss/1", {"name": "New"}, "private, no-cache"),
-        ("PATCH", "/foss/1", {}, "private, no-cache"),
-        ("DELETE", "/foss/1", None, "no-store"),
-        ("GET", "/foss/99", None, "no-store"),
+        ("POST", "/item", {"name": "New", "email": "new@example.org"}, "private, no-cache"),
+        ("GET", "/item", None, "no-store"),
+        ("GET", "/item/1", None, "private, no-cache"),
+        ("HEAD", "/item/1", None, "private, no-cache"),
+        ("GET", "/item/1?only=id", None, "no-store"),
+        ("PUT", "/item/1", {"name": "New"}, "private, no-cache"),
+        ("PATCH", "/item/1", {}, "private, no-cache"),
+        ("DELETE", "/item/1", None, "no-store"),
+        ("GET", "/item/99", None, "no-store"),
         ("GET", "/nope", None, "no-store"),
-        ("PUT", "/foss", {}, "no-store"),
-        ("GET", "/foss?limit=0", None, "no-store"),
-        ("POST", "/foss", {}, "no-store"),
+        ("PUT", "/item", {}, "no-store"),
+        ("GET", "/item?limit=0", None, "no-store"),
+        ("POST", "/item", {}, "no-store"),
         ("GET", "/livez", None, "no-store"),
         ("GET", "/docs", None, "no-cache"),
     ],
@@ -115,12 +115,12 @@ async def test_no_shared_cache_may_keep_an_answer(
 
 @pytest.mark.parametrize("accept", ["text/csv", "application/x-ndjson"])
 async def test_no_cache_may_keep_a_file(client: Client, accept: str) -> None:
-    response = await client.get("/foss", headers={"Accept": accept})
+    response = await client.get("/item", headers={"Accept": accept})
 
     assert response.headers["Cache-Control"] == "no-store"
 
 
-@pytest.mark.parametrize("path", ["/foss/1", "/docs/init.js"])
+@pytest.mark.parametrize("path", ["/item/1", "/docs/init.js"])
 async def test_a_304_repeats_cache_control(client: Client, record: str, path: str) -> None:
     whole = await client.get(path)
     headers = {"If-None-Match": whole.headers["ETag"]}
@@ -143,7 +143,7 @@ async def test_a_current_tag_in_if_none_match_is_a_412_and_changes_nothing(
     error = await error_of(response, 412, "PreconditionFailed")
 
     assert error["message"] == (
-        "`If-None-Match` excludes the current version of Foss with `id: 1`."
+        "`If-None-Match` excludes the current version of Item with `id: 1`."
     )
     assert response.headers["ETag"] == '"2"'
     assert (await (await client.get(record)).get_json())["name"] == "Zed"
@@ -195,7 +195,7 @@ async def test_if_none_match_on_a_record_that_is_not_there_is_a_404(
     client: Client, method: str, json: object
 ) -> None:
     headers = {"If-None-Match": "*"}
-    response = await client.open("/foss/99", method=method, json=json, headers=headers)
+    response = await client.open("/item/99", method=method, json=json, headers=headers)
 
     await error_of(response, 404, "RecordNotFound")
 
@@ -203,7 +203,7 @@ async def test_if_none_match_on_a_record_that_is_not_there_is_a_404(
 async def test_if_none_match_takes_precedence_over_a_taken_email(
     client: Client, record: str
 ) -> None:
-    await client.post("/foss", json=foss(email="taken@example.org"))
+    await client.post("/item", json=item(email="taken@example.org"))
     headers = {"If-None-Match": "*"}
     response = await client.put(record, json={"email": "taken@example.org"}, headers=headers)
 
@@ -213,11 +213,11 @@ async def test_if_none_match_takes_precedence_over_a_taken_email(
 async def test_a_condition_is_held_among_changes_that_share_a_statement(client: Client) -> None:
     """Of concurrent changes, those with a condition are not batched."""
     for _ in range(5):
-        await client.post("/foss", json=foss(name="Old"))
+        await client.post("/item", json=item(name="Old"))
     answers = await asyncio.gather(
         *(
             client.put(
-                f"/foss/{number}",
+                f"/item/{number}",
                 json={"name": "New"},
                 headers={"If-None-Match": "*"} if turn % 2 else {},
             )
@@ -227,6 +227,6 @@ async def test_a_condition_is_held_among_changes_that_share_a_statement(client: 
     )
 
     assert [answer.status_code for answer in answers] == [*[200] * 5, *[412] * 5] * 2
-    assert {(await client.get(f"/foss/{number}")).headers["ETag"] for number in range(1, 6)} == {
+    assert {(await client.get(f"/item/{number}")).headers["ETag"] for number in range(1, 6)} == {
         '"3"'
     }

@@ -8,7 +8,6 @@ import pytest
 from quart import Quart, request
 from quart.wrappers import Response
 
-from service import create_app
 from service.common.middleware import admission
 from service.common.web import App
 from service.common.web.connection import GIVE_UP
@@ -16,6 +15,7 @@ from service.docs.domain import ASSETS, FOLDER
 from service.limits import REQUESTS_IN_PROGRESS
 from service.server.single_write import end_request
 from service.settings import Settings
+from tests.app import create_app
 
 START, BODY, GONE = "http.response.start", "http.response.body", {"type": "http.disconnect"}
 
@@ -343,7 +343,7 @@ async def test_only_so_many_views_run_at_a_time_and_health_is_answered_meanwhile
 async def test_clients_that_are_slow_to_send_a_body_take_no_place(running: Quart) -> None:
     slow = []
     for _ in range(REQUESTS_IN_PROGRESS.value + 1):
-        exchange = Exchange(running, "/foss", "POST", content_length="9", x_api_key="k", **JSON)
+        exchange = Exchange(running, "/item", "POST", content_length="9", x_api_key="k", **JSON)
         slow.append(asyncio.create_task(exchange.run()))
     await asyncio.sleep(0.1)  # Each waits for its body by then.
     other = Exchange(running, "/address")

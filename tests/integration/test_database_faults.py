@@ -11,14 +11,15 @@ from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service import create_app, limits
+from service import limits
 from service.common.database.work_pool import WorkPool
 from service.common.web.drain import begin_drain
 from service.logs import configure_logs
 from service.settings import Settings
+from tests.app import create_app
 from tests.client import Client
 from tests.envelope import error_of
-from tests.factories import foss
+from tests.factories import item
 from tests.integration.test_batching import WAIT, WAITING, before_each_read
 from tests.waiting import until
 
@@ -31,7 +32,7 @@ async def client_with(settings: Settings, **changes: object) -> AsyncIterator[Cl
 
 
 @pytest.mark.error("503 DatabaseError")
-@pytest.mark.parametrize("path", ["/foss", "/readyz", "/foss/1"])
+@pytest.mark.parametrize("path", ["/item", "/readyz", "/item/1"])
 async def test_a_database_that_is_down_is_a_503(settings: Settings, path: str) -> None:
     nowhere = SecretStr("postgresql://nobody@127.0.0.1:1/nothing")
     async with client_with(settings, database_url=nowhere) as client:
@@ -46,7 +47,7 @@ async def test_a_database_that_refuses_is_a_503(settings: Settings) -> None:
     assert settings.database_url is not None
     missing = settings.database_url.get_secret_value().replace("/postgres?", "/missing?")
     async with client_with(settings, database_url=SecretStr(missing)) as client:
-        await error_of(await client.get("/foss"), 503, "DatabaseError")
+        await error_of(await client.get("/item"), 503, "DatabaseError")
 
 
 async def test_the_process_lives_without_a_database(settings: Settings) -> None:
@@ -68,17 +69,17 @@ async def test_a_request_waits_for_a_connection_and_is_a_503_if_it_gets_none(
         pools = [cast("WorkPool", engine.pool) for engine in engines]
         reads = app.database.engine
         connection = await reads.connect()
-        waiter = asyncio.create_task(app.test_client().get("/foss"))
+        waiter = asyncio.create_task(app.test_client().get("/item/7"))
         async with asyncio.timeout(30):
             while not any(pool.waiting for pool in pools):  # noqa: ASYNC110  # Polling: there is no event.
                 await asyncio.sleep(0)
         await connection.close()
         in_time = await waiter
         async with reads.connect():
-            late = await app.test_client().get("/foss")
+            late = await app.test_client().get("/item/7")
     await error_of(late, 503, "Unavailable")
 
-    assert in_time.status_code == 200
+    assert in_time.status_code == 404
     assert late.headers["Retry-After"] == "1"
     assert {pool.timeout() for pool in pools} == {limits.POOL_WAIT_SECONDS.value}
 
@@ -88,14 +89,14 @@ async def test_a_statement_that_ends_in_time_is_answered(
     settings: Settings, engine: AsyncEngine, client: Client
 ) -> None:
     seconds = limits.STATEMENT_SECONDS.value
-    await client.post("/foss", json=foss())
+    await client.post("/item", json=item())
     async with (
         before_each_read(engine, WAIT),
         engine.connect() as gate,
         client_with(settings, database_statement_timeout=seconds) as slow,
     ):
         await gate.execute(text("SELECT pg_advisory_lock(42)"))
-        reading = asyncio.create_task(slow.get("/foss"))
+        reading = asyncio.create_task(slow.get("/item"))
         await until(engine, WAITING, 1)
         await gate.execute(text("SELECT pg_advisory_unlock(42)"))
         response = await reading
@@ -111,13 +112,13 @@ async def test_a_statement_that_takes_too_long_is_a_504_and_changes_nothing(
     settings: Settings, engine: AsyncEngine, empty_database: None
 ) -> None:
     async with client_with(settings, database_statement_timeout=0.1) as client:
-        created = await (await client.post("/foss", json=foss())).get_json()
+        created = await (await client.post("/item", json=item())).get_json()
         async with engine.begin() as connection:
-            await connection.execute(text("SELECT FROM foss FOR UPDATE"))
-            response = await client.put("/foss/1", json={"name": "Zed"})
+            await connection.execute(text("SELECT FROM item FOR UPDATE"))
+            response = await client.put("/item/1", json={"name": "Zed"})
         await error_of(response, 504, "DeadlineExceeded")
 
-        assert await (await client.get("/foss/1")).get_json() == created
+        assert await (await client.get("/item/1")).get_json() == created
 
 
 async def test_no_request_sees_that_an_idle_connection_was_closed(
@@ -130,7 +131,7 @@ async def test_no_request_sees_that_an_idle_connection_was_closed(
         await connection.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
         client = app.test_client()
 
-        assert (await client.get("/foss")).status_code == 200
+        assert (await client.get("/item")).status_code == 200
 
 
 async def test_ready_means_database_and_schema(client: Client) -> None:
@@ -173,7 +174,7 @@ async def test_while_draining_only_readiness_fails_and_connections_close(
         begin_drain(app)
         begin_drain(app)
         await error_of(await client.get("/readyz"), 503, "Unavailable")
-        response = await client.get("/foss")
+        response = await client.get("/item")
 
         assert response.status_code == 200
         assert response.headers["Connection"] == "close"
@@ -186,7 +187,7 @@ async def changed_column(engine: AsyncEngine) -> AsyncIterator[Callable[[], Awai
 
     async def alter(type_: str) -> None:
         async with engine.begin() as connection:
-            await connection.execute(text(f"ALTER TABLE foss ALTER version TYPE {type_}"))
+            await connection.execute(text(f"ALTER TABLE item ALTER version TYPE {type_}"))
 
     yield partial(alter, "numeric")
     await alter("bigint")
@@ -198,11 +199,11 @@ async def test_a_read_survives_a_migration_and_a_write_may_be_repeated(
     changed_column: Callable[[], Awaitable[None]],
 ) -> None:
     async with client_with(settings, database_pool_size=1) as client:
-        await client.post("/foss", json=foss())
-        first = await client.get("/foss/1")
-        await client.put("/foss/1", json={"name": "Zed"})
+        await client.post("/item", json=item())
+        first = await client.get("/item/1")
+        await client.put("/item/1", json={"name": "Zed"})
         await changed_column()
-        again = await client.get("/foss/1")
+        again = await client.get("/item/1")
 
         assert (first.status_code, again.status_code) == (200, 200)
         assert (await again.get_json())["name"] == "Zed"
@@ -214,14 +215,14 @@ async def test_a_write_with_a_stale_plan_is_a_503_and_its_repetition_succeeds(
     changed_column: Callable[[], Awaitable[None]],
 ) -> None:
     async with client_with(settings, database_pool_size=1) as client:
-        await client.post("/foss", json=foss())
-        await client.put("/foss/1", json=foss())
+        await client.post("/item", json=item())
+        await client.put("/item/1", json=item())
         await changed_column()
-        response = await client.put("/foss/1", json=foss())
+        response = await client.put("/item/1", json=item())
         await error_of(response, 503, "Unavailable")
 
         assert response.headers["Retry-After"] == "1"
-        assert (await client.put("/foss/1", json=foss())).status_code == 200
+        assert (await client.put("/item/1", json=item())).status_code == 200
 
 
 async def test_a_batch_of_writes_with_a_stale_plan_is_done_one_by_one(
@@ -230,10 +231,10 @@ async def test_a_batch_of_writes_with_a_stale_plan_is_done_one_by_one(
     changed_column: Callable[[], Awaitable[None]],
 ) -> None:
     async with client_with(settings, database_pool_size=1) as client:
-        await client.post("/foss", json=foss())
-        await client.put("/foss/1", json={"name": "Zed"})
+        await client.post("/item", json=item())
+        await client.put("/item/1", json={"name": "Zed"})
         await changed_column()
-        response = await client.put("/foss/1", json={"name": "Ada"})
+        response = await client.put("/item/1", json={"name": "Ada"})
 
         assert (response.status_code, (await response.get_json())["name"]) == (200, "Ada")
 
@@ -247,7 +248,7 @@ async def test_a_right_that_is_missing_is_a_503(
     url = settings.database_url.get_secret_value().replace("postgres@", "nobody@")
     try:
         async with client_with(settings, database_url=SecretStr(url)) as client:
-            await error_of(await client.get("/foss"), 503, "DatabaseError")
+            await error_of(await client.get("/item"), 503, "DatabaseError")
     finally:
         async with engine.begin() as connection:
             await connection.execute(text("DROP ROLE nobody"))
@@ -259,7 +260,7 @@ async def test_an_expected_error_is_one_line_of_log_with_its_cause(
     nowhere = SecretStr("postgresql://nobody:hidden@127.0.0.1:1/nothing")
     configure_logs(settings)
     async with client_with(settings, database_url=nowhere) as client:
-        await client.get("/foss")
+        await client.get("/item")
     log = capsys.readouterr().out
 
     assert log.count("DatabaseError") == 1

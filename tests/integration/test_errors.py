@@ -7,20 +7,21 @@ import pytest
 from quart import Quart, g
 from quart.wrappers import Response
 
-from service import create_app, limits
+from service import limits
 from service.settings import Settings
+from tests.app import create_app
 from tests.client import Client
 from tests.envelope import error_of
-from tests.factories import foss
+from tests.factories import item
 from tests.integration.test_connection import Exchange, part
 
 JSON = {"Content-Type": "application/json"}
-URLS = ["/", "/nope", "/foss/", "/foss/abc", "/foss/-1", "/foss/01", "/foss/1.0", "/foss/1/"]
+URLS = ["/", "/nope", "/item/", "/item/abc", "/item/-1", "/item/01", "/item/1.0", "/item/1/"]
 
 
 @pytest.mark.error("404 InvalidAPIRequest")
 @pytest.mark.parametrize(
-    "url", [*URLS, "/foss//1", "/foss/%00", "/foss/%D9%A3", "/foss/../livez", "/foss/1%2F"]
+    "url", [*URLS, "/item//1", "/item/%00", "/item/%D9%A3", "/item/../livez", "/item/1%2F"]
 )
 @pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS", "FOO"])
 async def test_an_unknown_url_is_a_404_and_never_a_redirect(
@@ -36,11 +37,11 @@ async def test_an_unknown_url_is_a_404_and_never_a_redirect(
 @pytest.mark.parametrize(
     ("url", "method", "allow"),
     [
-        ("/foss", "PUT", "GET, HEAD, OPTIONS, POST"),
-        ("/foss", "DELETE", "GET, HEAD, OPTIONS, POST"),
-        ("/foss/1", "POST", "DELETE, GET, HEAD, OPTIONS, PATCH, PUT"),
-        ("/foss/1", "TRACE", "DELETE, GET, HEAD, OPTIONS, PATCH, PUT"),
-        ("/foss", "FOO", "GET, HEAD, OPTIONS, POST"),
+        ("/item", "PUT", "GET, HEAD, OPTIONS, POST"),
+        ("/item", "DELETE", "GET, HEAD, OPTIONS, POST"),
+        ("/item/1", "POST", "DELETE, GET, HEAD, OPTIONS, PATCH, PUT"),
+        ("/item/1", "TRACE", "DELETE, GET, HEAD, OPTIONS, PATCH, PUT"),
+        ("/item", "FOO", "GET, HEAD, OPTIONS, POST"),
         ("/livez", "POST", "GET, HEAD, OPTIONS"),
         ("/openapi.json", "POST", "GET, HEAD, OPTIONS"),
     ],
@@ -62,7 +63,7 @@ async def test_a_method_that_a_url_does_not_have_is_a_405(
 )
 async def test_a_body_that_is_not_json_is_a_415(client: Client, content_type: str | None) -> None:
     headers = {} if content_type is None else {"Content-Type": content_type}
-    response = await client.post("/foss", data=b"{}", headers=headers)
+    response = await client.post("/item", data=b"{}", headers=headers)
     error = await error_of(response, 415, "InvalidContentType")
 
     names = "`application/json`, `application/x-ndjson`, `text/csv`"
@@ -74,7 +75,7 @@ async def test_parameters_and_case_of_the_content_type_are_fine(
     client: Client, content_type: str
 ) -> None:
     response = await client.post(
-        "/foss", data=b'{"name":"ab","email":"a@b.co"}', headers={"Content-Type": content_type}
+        "/item", data=b'{"name":"ab","email":"a@b.co"}', headers={"Content-Type": content_type}
     )
 
     assert response.status_code == 201
@@ -84,13 +85,13 @@ async def test_a_merge_patch_is_for_patch_alone(client: Client) -> None:
     headers = {"Content-Type": "application/merge-patch+json"}
 
     await error_of(
-        await client.put("/foss/1", data=b"{}", headers=headers), 415, "InvalidContentType"
+        await client.put("/item/1", data=b"{}", headers=headers), 415, "InvalidContentType"
     )
 
 
 async def test_an_encoded_body_is_a_415(client: Client) -> None:
     response = await client.post(
-        "/foss", data=b"\x1f\x8b", headers=JSON | {"Content-Encoding": "gzip"}
+        "/item", data=b"\x1f\x8b", headers=JSON | {"Content-Encoding": "gzip"}
     )
 
     await error_of(response, 415, "InvalidContentType")
@@ -98,16 +99,16 @@ async def test_an_encoded_body_is_a_415(client: Client) -> None:
 
 async def test_a_body_of_http_2_that_says_no_length_is_checked_too(client: Client) -> None:
     headers = {"Content-Type": "text/plain"}
-    response = await client.post("/foss", http_version="2", headers=headers)
+    response = await client.post("/item", http_version="2", headers=headers)
 
     await error_of(response, 415, "InvalidContentType")
 
 
 async def test_a_request_without_a_body_needs_no_content_type(client: Client) -> None:
-    assert (await client.get("/foss")).status_code == 200
-    assert (await client.get("/foss", headers={"Content-Type": "text/plain"})).status_code == 200
+    assert (await client.get("/item")).status_code == 200
+    assert (await client.get("/item", headers={"Content-Type": "text/plain"})).status_code == 200
 
-    await error_of(await client.post("/foss"), 400, "InvalidAPIRequest")
+    await error_of(await client.post("/item"), 400, "InvalidAPIRequest")
 
 
 @pytest.mark.error("400 InvalidAPIRequest")
@@ -132,16 +133,16 @@ async def test_a_request_without_a_body_needs_no_content_type(client: Client) ->
 )
 async def test_malformed_json_is_a_400(client: Client, body: bytes) -> None:
     error = await error_of(
-        await client.post("/foss", data=body, headers=JSON), 400, "InvalidAPIRequest"
+        await client.post("/item", data=body, headers=JSON), 400, "InvalidAPIRequest"
     )
 
     assert error["message"].startswith("The request body ")
-    assert await (await client.get("/foss")).get_json() == []
+    assert await (await client.get("/item")).get_json() == []
 
 
 @pytest.mark.error("413 InvalidAPIRequest")
 async def test_a_body_over_the_limit_is_a_413(client: Client) -> None:
-    response = await client.post("/foss", json=foss(name="x" * 20_000))
+    response = await client.post("/item", json=item(name="x" * 20_000))
     error = await error_of(response, 413, "InvalidAPIRequest")
 
     assert error["message"] == "The request body is larger than 10000 bytes."
@@ -240,14 +241,14 @@ async def test_a_timeout_of_the_view_itself_is_not_taken_for_the_deadline(app: Q
 ORDER: list[tuple[int, dict[str, Any]]] = [
     (401, {"path": "/nope", "method": "FOO", "headers": {"X-API-Key": "wrong"}}),
     (404, {"path": "/nope", "method": "POST", "data": b"x" * 20_000}),
-    (405, {"path": "/foss", "method": "PUT", "data": b"x" * 20_000}),
-    (415, {"path": "/foss?no=1", "method": "POST", "data": b"x" * 20_000}),
-    (413, {"path": "/foss?no=1", "method": "POST", "data": b"x" * 20_000, "headers": JSON}),
-    (400, {"path": "/foss?no=1", "method": "POST", "data": b"x", "headers": JSON}),
-    (422, {"path": "/foss/99", "method": "PUT", "data": b"[]", "headers": JSON}),
+    (405, {"path": "/item", "method": "PUT", "data": b"x" * 20_000}),
+    (415, {"path": "/item?no=1", "method": "POST", "data": b"x" * 20_000}),
+    (413, {"path": "/item?no=1", "method": "POST", "data": b"x" * 20_000, "headers": JSON}),
+    (400, {"path": "/item?no=1", "method": "POST", "data": b"x", "headers": JSON}),
+    (422, {"path": "/item/99", "method": "PUT", "data": b"[]", "headers": JSON}),
     (
         404,
-        {"path": "/foss/99", "method": "PUT", "data": b"{}", "headers": JSON | {"If-Match": '"1"'}},
+        {"path": "/item/99", "method": "PUT", "data": b"{}", "headers": JSON | {"If-Match": '"1"'}},
     ),
 ]
 

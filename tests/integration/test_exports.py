@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from service.common.web import App
 from tests.client import Client
 from tests.envelope import error_of
-from tests.factories import foss
+from tests.factories import item
 from tests.integration.test_collection import fill, links
 
 NDJSON = {"Accept": "application/x-ndjson"}
@@ -33,32 +33,32 @@ HARD = [
 ]
 
 
-async def ndjson(client: Client, url: str = "/foss") -> list[dict[str, Any]]:
+async def ndjson(client: Client, url: str = "/item") -> list[dict[str, Any]]:
     body = cast("bytes", await (await client.get(url, headers=NDJSON)).get_data())
     # Not by `splitlines`, which takes more for an end of a line than NDJSON does.
     return [json.loads(line) for line in body.decode().split("\n")[:-1]]
 
 
-async def rows(client: Client, url: str = "/foss", accept: str = "text/csv") -> list[list[str]]:
+async def rows(client: Client, url: str = "/item", accept: str = "text/csv") -> list[list[str]]:
     body = cast("bytes", await (await client.get(url, headers={"Accept": accept})).get_data())
     return [*csv.reader(io.StringIO(body.decode(), newline=""), strict=True)]
 
 
 async def test_ndjson_has_the_records_as_a_page_has_them(client: Client) -> None:
     for name in HARD:
-        await client.post("/foss", json=foss(name=name))
-    response = await client.get("/foss", headers=NDJSON)
+        await client.post("/item", json=item(name=name))
+    response = await client.get("/item", headers=NDJSON)
 
     assert response.content_type == "application/x-ndjson"
-    assert await ndjson(client) == await (await client.get("/foss")).get_json()
+    assert await ndjson(client) == await (await client.get("/item")).get_json()
 
 
 async def test_csv_has_the_records_as_a_page_has_them(client: Client) -> None:
     for name in HARD:
-        await client.post("/foss", json=foss(name=name))
-    response = await client.get("/foss", headers=CSV)
+        await client.post("/item", json=item(name=name))
+    response = await client.get("/item", headers=CSV)
     head, *found = await rows(client)
-    page = await (await client.get("/foss")).get_json()
+    page = await (await client.get("/item")).get_json()
 
     assert response.content_type == "text/csv; charset=utf-8"
     assert head == FIELDS
@@ -75,19 +75,19 @@ async def test_all_records_come_unless_a_limit_is_given(
 ) -> None:
     await fill(client, 2)
     async with engine.begin() as connection:
-        statement = "INSERT INTO foss (name, email) SELECT 'of many', n || '@example.org' FROM"
+        statement = "INSERT INTO item (name, email) SELECT 'of many', n || '@example.org' FROM"
         await connection.execute(text(f"{statement} generate_series(1, 2500) AS n"))
 
     assert [record["id"] for record in await ndjson(client)] == [*range(1, 2503)]
-    assert len(await ndjson(client, "/foss?limit=201")) == 201
-    assert len(await rows(client, "/foss?limit=2")) == 3
+    assert len(await ndjson(client, "/item?limit=201")) == 201
+    assert len(await rows(client, "/item?limit=2")) == 3
 
 
 async def test_lines_take_the_parameters_of_a_page(client: Client) -> None:
     for name in ("Ada", "Bob", "Cleo"):
-        await client.post("/foss", json={"name": name, "email": f"{name}@example.org"})
-    sorted_ = await rows(client, "/foss?sort=-name&only=name,id&q=b")
-    excluded = await ndjson(client, "/foss?exclude=created_at,updated_at&email=Ada@example.org")
+        await client.post("/item", json={"name": name, "email": f"{name}@example.org"})
+    sorted_ = await rows(client, "/item?sort=-name&only=name,id&q=b")
+    excluded = await ndjson(client, "/item?exclude=created_at,updated_at&email=Ada@example.org")
 
     assert sorted_ == [["id", "name"], ["2", "Bob"]]
     assert excluded == [{"id": 1, "name": "Ada", "email": "Ada@example.org"}]
@@ -95,7 +95,7 @@ async def test_lines_take_the_parameters_of_a_page(client: Client) -> None:
 
 async def test_lines_begin_at_a_cursor(client: Client) -> None:
     await fill(client, 6)
-    first = await client.get("/foss?limit=2&sort=-id")
+    first = await client.get("/item?limit=2&sort=-id")
     second = await client.get(links(first)["next"])
     third = await client.get(links(second)["next"])
 
@@ -125,7 +125,7 @@ async def test_lines_begin_at_a_cursor(client: Client) -> None:
     ],
 )
 async def test_the_client_chooses_the_form(client: Client, accept: str, media_type: str) -> None:
-    response = await client.get("/foss", headers={"Accept": accept})
+    response = await client.get("/item", headers={"Accept": accept})
 
     assert response.content_type == media_type
     assert "Accept" in response.headers["Vary"]
@@ -134,9 +134,9 @@ async def test_the_client_chooses_the_form(client: Client, accept: str, media_ty
 async def test_a_cell_is_escaped_for_spreadsheets_on_request_alone(client: Client) -> None:
     names = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\uff1d1", "1=1", "'=1"]
     for name in names:
-        await client.post("/foss", json=foss(name=f"{name}0"))
-    exact = [name for [name] in (await rows(client, "/foss?only=name"))[1:]]
-    escaped = await rows(client, "/foss?only=name", "text/csv; escape=formula")
+        await client.post("/item", json=item(name=f"{name}0"))
+    exact = [name for [name] in (await rows(client, "/item?only=name"))[1:]]
+    escaped = await rows(client, "/item?only=name", "text/csv; escape=formula")
 
     assert exact == [f"{name}0" for name in names]
     assert [name for [name] in escaped[1:]] == [f"'{name}" for name in exact[:7]] + exact[7:]
@@ -147,9 +147,9 @@ async def test_only_the_form_for_spreadsheets_begins_with_a_byte_order_mark(
 ) -> None:
     for expected, accept in ((True, "text/csv; escape=formula"), (False, "text/csv")):
         for _ in range(2):  # Without a record, and with one.
-            response = await client.get("/foss?only=name", headers={"Accept": accept})
+            response = await client.get("/item?only=name", headers={"Accept": accept})
             body = cast("bytes", await response.get_data())
-            await client.post("/foss", json=foss(name="Gr\u00fc\u00dfe"))
+            await client.post("/item", json=item(name="Gr\u00fc\u00dfe"))
 
             assert body.startswith(b"\xef\xbb\xbfname\r\n" if expected else b"name\r\n")
             assert body.count(b"\xef\xbb\xbf") == expected
@@ -157,7 +157,7 @@ async def test_only_the_form_for_spreadsheets_begins_with_a_byte_order_mark(
 
 async def test_head_has_the_headers_alone(client: Client) -> None:
     await fill(client, 1)
-    head = await client.head("/foss", headers=CSV)
+    head = await client.head("/item", headers=CSV)
 
     assert head.content_type == "text/csv; charset=utf-8"
     assert await head.get_data() == b""
@@ -167,14 +167,14 @@ async def test_head_has_the_headers_alone(client: Client) -> None:
 async def test_a_failure_before_the_first_line_is_an_error_response(
     client: Client, engine: AsyncEngine, accept: str
 ) -> None:
-    invalid = await client.get("/foss?sort=id,-id", headers={"Accept": accept})
+    invalid = await client.get("/item?sort=id,-id", headers={"Accept": accept})
     async with engine.begin() as connection:
-        await connection.execute(text("ALTER TABLE foss RENAME TO away"))
+        await connection.execute(text("ALTER TABLE item RENAME TO away"))
     try:
-        failed = await client.get("/foss", headers={"Accept": accept})
+        failed = await client.get("/item", headers={"Accept": accept})
     finally:
         async with engine.begin() as connection:
-            await connection.execute(text("ALTER TABLE away RENAME TO foss"))
+            await connection.execute(text("ALTER TABLE away RENAME TO item"))
 
     fault = await error_of(invalid, 422, "InvalidAPIRequest")
     assert fault["errors"][0]["pointer"] == "/sort"
@@ -189,8 +189,8 @@ async def test_a_fifth_concurrent_export_gets_a_503_with_retry_after(
     for session in sessions:
         await session.connection()
     try:
-        refused = await client.get("/foss", headers=NDJSON)
-        page = await client.get("/foss")
+        refused = await client.get("/item", headers=NDJSON)
+        page = await client.get("/item")
     finally:
         for session in sessions:
             await session.close()

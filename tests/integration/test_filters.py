@@ -11,12 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from service.common.database.database import Work
 from service.common.web import App
 from tests.client import Client
+from tests.integration.sent import statements
 from tests.integration.test_collection import links
-from tests.integration.test_search import read, statements
+from tests.integration.test_search import read
 
 RECORDS, SAME = 10_000, 1000
 FILL = f"""
-INSERT INTO foss (name, email, created_at, updated_at)
+INSERT INTO item (name, email, created_at, updated_at)
 SELECT CASE WHEN n > {RECORDS - SAME} THEN 'Same' ELSE md5(n::text) END,
        'u' || lpad(n::text, 5, '0') || '@example.org', at, at
 FROM generate_series(1, {RECORDS}) AS n,
@@ -29,11 +30,11 @@ async def filled(app: App, engine: AsyncEngine) -> AsyncIterator[Client]:
     """Return a client on a table that the planner knows; it is empty afterwards."""
     async with engine.connect() as connection:
         await connection.execution_options(isolation_level="AUTOCOMMIT")
-        await connection.execute(text("TRUNCATE foss RESTART IDENTITY"))
+        await connection.execute(text("TRUNCATE item RESTART IDENTITY"))
         await connection.execute(text(FILL))
-        await connection.execute(text("VACUUM ANALYZE foss"))
+        await connection.execute(text("VACUUM ANALYZE item"))
         yield cast("Client", app.test_client())
-        await connection.execute(text("TRUNCATE foss"))
+        await connection.execute(text("TRUNCATE item"))
 
 
 @pytest.mark.parametrize("sort", ["id", "-id", "name", "-name", "-name,id"])
@@ -43,7 +44,7 @@ async def test_a_filter_by_name_uses_the_index_of_names(
 ) -> None:
     query = {"name": "Same", "sort": sort, "limit": "7"} | ({"q": q} if q else {})
     with statements(app) as sent:
-        first = await filled.get(f"/foss?{urlencode(query)}")
+        first = await filled.get(f"/item?{urlencode(query)}")
         answers = [first]
         for relation in ("next", "prev") if q != "zqxjkv" else ():
             answers.append(await filled.get(links(answers[-1])[relation]))
@@ -53,7 +54,7 @@ async def test_a_filter_by_name_uses_the_index_of_names(
         ids.reverse()
 
     assert pages == ([[]] if q == "zqxjkv" else [ids[:7], ids[7:14], ids[:7]])
-    assert {one.work for one in sent} == {Work.SEARCHES if q else Work.READS}
+    assert {one.work for one in sent} == {Work.SEARCHES if q else Work.PAGES}
     assert await read(engine, sent) <= (2 * SAME if q else 8) * len(answers)
 
 
@@ -66,7 +67,7 @@ async def test_a_filter_by_name_is_costly_in_another_order(
 ) -> None:
     query = {"name": "Same", "sort": sort, "limit": "7"} | ({"q": q} if q else {})
     with statements(app) as sent:
-        answer = await filled.get(f"/foss?{urlencode(query)}")
+        answer = await filled.get(f"/item?{urlencode(query)}")
     ids = list(range(RECORDS - SAME + 1, RECORDS + 1))
     expected = ids[::-1][:7] if sort.startswith("-") else ids[:7]
 
@@ -83,8 +84,8 @@ async def test_a_filter_by_email_finds_one_record_in_any_order(
             {"name": name} if name else {}
         )
         with statements(app) as sent:
-            answer = await filled.get(f"/foss?{urlencode(query)}")
+            answer = await filled.get(f"/item?{urlencode(query)}")
 
         assert len(await answer.get_json()) == (name != "Other")
-        assert {one.work for one in sent} == {Work.READS}
+        assert {one.work for one in sent} == {Work.PAGES}
         assert await read(engine, sent) <= 1

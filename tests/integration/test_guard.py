@@ -8,9 +8,10 @@ from pydantic import SecretStr
 from quart import Quart
 from quart.testing import QuartClient
 
-from service import create_app
+import service
 from service.common.web import public
 from service.settings import Settings
+from tests.app import create_app
 from tests.client import Client
 from tests.envelope import error_of
 
@@ -35,11 +36,11 @@ async def guarded(settings: Settings, empty_database: None) -> AsyncIterator[Cli
     ],
 )
 async def test_the_key_opens(guarded: Client, headers: dict[str, str]) -> None:
-    assert (await guarded.get("/foss", headers=headers)).status_code == 200
+    assert (await guarded.get("/item", headers=headers)).status_code == 200
 
 
 def test_the_paths_that_need_no_key_are_these() -> None:
-    paths = create_app(Settings()).public_paths
+    paths = service.create_app(Settings()).public_paths
     assets = {path for path in paths if path.startswith("/docs/")}
 
     assert paths - assets == {"/livez", "/readyz", "/openapi.json", "/docs"}
@@ -83,7 +84,7 @@ async def test_a_public_view_opens_neither_other_methods_nor_only_fixed_paths(
         {"_secure_key": "wrong"},
     ],
 )
-@pytest.mark.parametrize("path", ["/foss", "/foss/1", "/nope", "/livez/", "/Livez"])
+@pytest.mark.parametrize("path", ["/item", "/item/1", "/nope", "/livez/", "/Livez"])
 async def test_without_the_key_nothing_opens(
     guarded: Client, path: str, headers: dict[str, str]
 ) -> None:
@@ -104,9 +105,9 @@ async def test_the_public_routes_need_no_key(guarded: Client, path: str) -> None
 async def test_a_preflight_needs_no_key(guarded: Client) -> None:
     headers = {"Origin": "http://localhost:8080", "Access-Control-Request-Method": "PUT"}
 
-    assert (await guarded.options("/foss/1", headers=headers)).status_code == 204
-    assert (await guarded.options("/foss/1")).status_code == 401
+    assert (await guarded.options("/item/1", headers=headers)).status_code == 204
+    assert (await guarded.options("/item/1")).status_code == 401
 
 
 async def test_without_a_configured_key_all_is_open(app: Quart, client: Client) -> None:
-    assert (await client.get("/foss")).status_code == 200
+    assert (await client.get("/item")).status_code == 200

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from quart import Quart
 
-from service import create_app
 from service.settings import Settings
+from tests.app import create_app
 from tests.client import Client
-from tests.factories import foss
+from tests.factories import item
 
 ORIGIN = "http://localhost:8080"
 OWN = (
@@ -43,7 +43,7 @@ async def test_two_requests_have_two_ids(client: Client) -> None:
     assert len(ids) == 10
 
 
-@pytest.mark.parametrize("path", ["/foss", "/livez", "/nope", "/foss/abc"])
+@pytest.mark.parametrize("path", ["/item", "/livez", "/nope", "/item/abc"])
 async def test_a_preflight_is_answered_before_anything_else(client: Client, path: str) -> None:
     headers = {"Origin": ORIGIN, "Access-Control-Request-Method": "PUT"}
     response = await client.options(path, headers=headers)
@@ -78,7 +78,7 @@ async def test_a_preflight_allows_every_header_that_is_asked_for(
         "Access-Control-Request-Method": "GET",
         "Access-Control-Request-Headers": asked,
     }
-    response = await client.options("/foss", headers=headers)
+    response = await client.options("/item", headers=headers)
 
     assert response.status_code == 204
     assert response.headers["Access-Control-Allow-Headers"] == ", ".join([OWN, *more])
@@ -88,14 +88,14 @@ async def test_another_origin_is_not_echoed(client: Client) -> None:
     headers = {"Origin": "http://evil.example", "Access-Control-Request-Method": "PUT"}
 
     for response in (
-        await client.options("/foss", headers=headers),
-        await client.get("/foss", headers=headers),
+        await client.options("/item", headers=headers),
+        await client.get("/item", headers=headers),
     ):
         assert "Access-Control-Allow-Origin" not in response.headers
         assert "Origin" in response.headers["Vary"]
 
 
-@pytest.mark.parametrize("path", ["/foss", "/livez", "/nope"])
+@pytest.mark.parametrize("path", ["/item", "/livez", "/nope"])
 async def test_a_listed_origin_may_read_every_answer(client: Client, path: str) -> None:
     response = await client.get(path, headers={"Origin": ORIGIN})
 
@@ -104,7 +104,7 @@ async def test_a_listed_origin_may_read_every_answer(client: Client, path: str) 
 
 
 async def test_an_answer_without_an_origin_varies_all_the_same(client: Client) -> None:
-    response = await client.post("/foss", json=foss())
+    response = await client.post("/item", json=item())
 
     assert response.headers["Vary"] == "Origin"
     assert "Access-Control-Allow-Origin" not in response.headers
@@ -121,8 +121,8 @@ async def test_a_star_lets_every_origin_in(settings: Settings) -> None:
 @pytest.mark.parametrize(
     ("path", "allow"),
     [
-        ("/foss", "GET, HEAD, OPTIONS, POST"),
-        ("/foss/1", "DELETE, GET, HEAD, OPTIONS, PATCH, PUT"),
+        ("/item", "GET, HEAD, OPTIONS, POST"),
+        ("/item/1", "DELETE, GET, HEAD, OPTIONS, PATCH, PUT"),
         ("/livez", "GET, HEAD, OPTIONS"),
     ],
 )
@@ -145,8 +145,8 @@ async def test_a_websocket_is_answered_like_a_get(app: Quart, empty_database: No
         "type": "websocket",
         "http_version": "1.1",
         "scheme": "ws",
-        "path": "/foss/1",
-        "raw_path": b"/foss/1",
+        "path": "/item/1",
+        "raw_path": b"/item/1",
         "query_string": b"",
         "root_path": "",
         "headers": [(b"host", b"localhost")],

@@ -14,12 +14,12 @@ from service.common.idempotency.payloads import IdempotencyKeyHeader
 from service.common.web import App
 from tests.client import Client
 from tests.envelope import error_of
-from tests.factories import foss
+from tests.factories import item
 
 KEY = {"Idempotency-Key": "order-17"}
 
 
-async def count(engine: AsyncEngine, table: str = "foss") -> int:
+async def count(engine: AsyncEngine, table: str = "item") -> int:
     """Return how many records there really are."""
     async with engine.connect() as connection:
         return int(await connection.scalar(text(f"SELECT count(*) FROM {table}")) or 0)  # noqa: S608
@@ -28,9 +28,9 @@ async def count(engine: AsyncEngine, table: str = "foss") -> int:
 async def test_a_repeated_request_gets_the_answer_of_the_first(
     client: Client, engine: AsyncEngine
 ) -> None:
-    json = foss()
-    first = await client.post("/foss", json=json, headers=KEY)
-    again = await client.post("/foss", json=json, headers=KEY)
+    json = item()
+    first = await client.post("/item", json=json, headers=KEY)
+    again = await client.post("/item", json=json, headers=KEY)
     same = ("Content-Type", "Content-Length", "ETag", "Location")
 
     assert (first.status_code, again.status_code) == (201, 201)
@@ -43,31 +43,31 @@ async def test_a_repeated_request_gets_the_answer_of_the_first(
 
 
 async def test_the_response_is_unchanged(client: Client) -> None:
-    json = foss()
-    first = await client.post("/foss", json=json, headers=KEY)
+    json = item()
+    first = await client.post("/item", json=json, headers=KEY)
     url = first.headers["Location"]
     await client.put(url, json={"name": "Zed"})
-    changed = await client.post("/foss", json=json, headers=KEY)
+    changed = await client.post("/item", json=json, headers=KEY)
     await client.delete(url)
-    deleted = await client.post("/foss", json=json, headers=KEY)
+    deleted = await client.post("/item", json=json, headers=KEY)
 
     assert await changed.get_data() == await deleted.get_data() == await first.get_data()
     assert deleted.headers["ETag"] == '"1"'
 
 
 async def test_the_same_values_in_another_order_are_the_same_payload(client: Client) -> None:
-    json = foss()
-    await client.post("/foss", json=json, headers=KEY)
+    json = item()
+    await client.post("/item", json=json, headers=KEY)
     turned = dict(reversed(json.items()))
-    again = await client.post("/foss", json=turned, headers=KEY)
+    again = await client.post("/item", json=turned, headers=KEY)
 
     assert again.headers["Idempotency-Replayed"] == "true"
 
 
 async def test_another_payload_under_the_key_is_a_422(client: Client, engine: AsyncEngine) -> None:
-    await client.post("/foss", json=foss(), headers=KEY)
+    await client.post("/item", json=item(), headers=KEY)
     error = await error_of(
-        await client.post("/foss", json=foss(), headers=KEY), 422, "InvalidAPIRequest"
+        await client.post("/item", json=item(), headers=KEY), 422, "InvalidAPIRequest"
     )
 
     assert [fault["pointer"] for fault in error["errors"]] == ["/Idempotency-Key"]
@@ -78,7 +78,7 @@ async def test_each_key_and_no_key_is_a_request_of_its_own(
     client: Client, engine: AsyncEngine
 ) -> None:
     for headers in (KEY, {"Idempotency-Key": "order-18"}, {}, {}):
-        response = await client.post("/foss", json=foss(), headers=headers)
+        response = await client.post("/item", json=item(), headers=headers)
         assert response.status_code == 201
         assert "Idempotency-Replayed" not in response.headers
 
@@ -87,14 +87,14 @@ async def test_each_key_and_no_key_is_a_request_of_its_own(
 
 
 async def test_an_error_is_not_kept(client: Client, engine: AsyncEngine) -> None:
-    taken = foss()
-    await client.post("/foss", json=taken)
-    await error_of(await client.post("/foss", json=taken, headers=KEY), 409, "RecordAlreadyExists")
+    taken = item()
+    await client.post("/item", json=taken)
+    await error_of(await client.post("/item", json=taken, headers=KEY), 409, "RecordAlreadyExists")
     await error_of(
-        await client.post("/foss", json={"name": "x"}, headers=KEY), 422, "InvalidAPIRequest"
+        await client.post("/item", json={"name": "x"}, headers=KEY), 422, "InvalidAPIRequest"
     )
     kept = await count(engine, "idempotencykey")
-    response = await client.post("/foss", json=foss(), headers=KEY)
+    response = await client.post("/item", json=item(), headers=KEY)
 
     assert kept == 0
     assert response.status_code == 201
@@ -106,13 +106,13 @@ async def test_an_answer_that_can_not_be_kept_is_not_given(
     async with engine.begin() as connection:
         await connection.execute(text("ALTER TABLE idempotencykey ADD CHECK (status <> 201)"))
     try:
-        await error_of(await client.post("/foss", json=foss(), headers=KEY), 500, "InternalError")
+        await error_of(await client.post("/item", json=item(), headers=KEY), 500, "InternalError")
     finally:
         async with engine.begin() as connection:
             drop = "ALTER TABLE idempotencykey DROP CONSTRAINT idempotencykey_status_check"
             await connection.execute(text(drop))
     stored = await count(engine)
-    again = await client.post("/foss", json=foss(), headers=KEY)
+    again = await client.post("/item", json=item(), headers=KEY)
 
     assert stored == 0
     assert again.status_code == 201
@@ -120,7 +120,7 @@ async def test_an_answer_that_can_not_be_kept_is_not_given(
 
 @pytest.mark.parametrize("key", ["a", "!~" * 127 + "x", "5f1c2b9e-8c4a-4a0e"])
 async def test_a_key_is_any_visible_text(client: Client, key: str) -> None:
-    response = await client.post("/foss", json=foss(), headers={"Idempotency-Key": key})
+    response = await client.post("/item", json=item(), headers={"Idempotency-Key": key})
 
     assert response.status_code == 201
 
@@ -128,7 +128,7 @@ async def test_a_key_is_any_visible_text(client: Client, key: str) -> None:
 @pytest.mark.parametrize("key", ["", " ", "a b", "a" * 256, "\xfc", "a\x7f"])
 async def test_any_other_key_is_a_422(client: Client, engine: AsyncEngine, key: str) -> None:
     error = await error_of(
-        await client.post("/foss", json=foss(), headers={"Idempotency-Key": key}),
+        await client.post("/item", json=item(), headers={"Idempotency-Key": key}),
         422,
         "InvalidAPIRequest",
     )
@@ -138,9 +138,9 @@ async def test_any_other_key_is_a_422(client: Client, engine: AsyncEngine, key: 
 
 
 async def test_of_twins_at_the_same_time_one_is_done(client: Client, engine: AsyncEngine) -> None:
-    json = foss()
+    json = item()
     answers = await asyncio.gather(
-        *(client.post("/foss", json=json, headers=KEY) for _ in range(8))
+        *(client.post("/item", json=json, headers=KEY) for _ in range(8))
     )
     statuses = [answer.status_code for answer in answers]
 
@@ -158,14 +158,14 @@ async def test_of_twins_at_the_same_time_one_is_done(client: Client, engine: Asy
 async def test_while_the_first_is_running_a_repetition_is_a_409(
     client: Client, engine: AsyncEngine
 ) -> None:
-    json = foss()
+    json = item()
     async with engine.begin() as first:
         # Like a request in progress that holds the key.
         session: Any = first
         assert await backend.lock_key(session, KEY["Idempotency-Key"])
-        twin = await client.post("/foss", json=json, headers=KEY)
+        twin = await client.post("/item", json=json, headers=KEY)
         await error_of(twin, 409, "RequestInProgress")
-    after = await client.post("/foss", json=json, headers=KEY)
+    after = await client.post("/item", json=json, headers=KEY)
 
     assert twin.headers["Retry-After"] == "1"
     assert after.status_code == 201
@@ -178,7 +178,7 @@ async def test_a_key_of_the_most_characters_is_taken(client: Client) -> None:
 
     statuses = [
         (
-            await client.post("/foss", json=foss(), headers={"Idempotency-Key": "k" * length})
+            await client.post("/item", json=item(), headers={"Idempotency-Key": "k" * length})
         ).status_code
         for length in (most, most + 1)
     ]
@@ -197,13 +197,13 @@ def test_the_contract_has_the_limits_of_a_key() -> None:
 @pytest.mark.limit("IDEMPOTENCY_KEY_HOURS")
 async def test_a_key_is_kept_for_24_hours(client: Client, engine: AsyncEngine) -> None:
     hours = limits.IDEMPOTENCY_KEY_HOURS.value
-    json = foss()
-    await client.post("/foss", json=json, headers=KEY)
+    json = item()
+    await client.post("/item", json=json, headers=KEY)
     await age(engine, f"{hours - 1}:59:50")
-    replayed = await client.post("/foss", json=json, headers=KEY)
+    replayed = await client.post("/item", json=json, headers=KEY)
     await age(engine, f"{hours}:00:01")
-    new = await client.post("/foss", json=foss(), headers=KEY)
-    again = await client.post("/foss", json=foss(), headers=KEY)
+    new = await client.post("/item", json=item(), headers=KEY)
+    again = await client.post("/item", json=item(), headers=KEY)
 
     assert replayed.headers["Idempotency-Replayed"] == "true"
     assert new.status_code == 201
@@ -215,9 +215,9 @@ async def test_a_key_is_kept_for_24_hours(client: Client, engine: AsyncEngine) -
 async def test_maintenance_deletes_what_has_expired(
     app: App, client: Client, engine: AsyncEngine
 ) -> None:
-    await client.post("/foss", json=foss(), headers=KEY)
+    await client.post("/item", json=item(), headers=KEY)
     await age(engine, "24:00:01")
-    await client.post("/foss", json=foss(), headers={"Idempotency-Key": "young"})
+    await client.post("/item", json=item(), headers={"Idempotency-Key": "young"})
     database: Database = app.database
     await maintenance.do(database)
     async with engine.connect() as connection:
@@ -232,7 +232,7 @@ async def test_maintenance_deletes_in_batches(
 ) -> None:
     monkeypatch.setattr(backend, "DELETED_KEYS", 2)
     for number in range(5):
-        await client.post("/foss", json=foss(), headers={"Idempotency-Key": str(number)})
+        await client.post("/item", json=item(), headers={"Idempotency-Key": str(number)})
     await age(engine, "25:00:00")
     await maintenance.do(app.database)
 

@@ -13,11 +13,11 @@ from quart.wrappers import Response
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service import create_app
 from service.settings import Settings
+from tests.app import create_app
 from tests.client import Client
 from tests.envelope import error_of
-from tests.factories import foss
+from tests.factories import item
 from tests.integration.test_exports import HARD
 from tests.waiting import until
 
@@ -39,7 +39,7 @@ async def post(
     client: Client, body: bytes | str, headers: dict[str, str] = CSV, **more: str
 ) -> Response:
     data = body.encode() if isinstance(body, str) else body
-    return await client.post("/foss", data=data, headers=headers | more)
+    return await client.post("/item", data=data, headers=headers | more)
 
 
 async def faults_of(response: Response) -> list[tuple[int, str, str, str]]:
@@ -52,13 +52,13 @@ async def faults_of(response: Response) -> list[tuple[int, str, str, str]]:
 
 
 async def stored(client: Client) -> list[tuple[str, str]]:
-    page = await (await client.get("/foss?limit=200")).get_json()
+    page = await (await client.get("/item?limit=200")).get_json()
     return [(record["name"], record["email"]) for record in page]
 
 
 @pytest.mark.parametrize("media_type", ["application/x-ndjson", "text/csv; charset=UTF-8"])
 async def test_every_line_becomes_a_record(client: Client, media_type: str) -> None:
-    records = [foss(name=name) for name in HARD]
+    records = [item(name=name) for name in HARD]
     rows = [["email", "name"], *([record["email"], record["name"]] for record in records)]
     body = ndjson_of(records) if "json" in media_type else csv_of(rows)
     response = await post(client, body, {"Content-Type": media_type})
@@ -75,12 +75,12 @@ async def test_an_export_can_be_imported(
     client: Client, engine: AsyncEngine, media_type: str
 ) -> None:
     for name in HARD:
-        await client.post("/foss", json=foss(name=name))
+        await client.post("/item", json=item(name=name))
     before = await stored(client)
-    export = await client.get("/foss", headers={"Accept": media_type})
+    export = await client.get("/item", headers={"Accept": media_type})
     body = await export.get_data()
     async with engine.begin() as connection:
-        await connection.execute(text("TRUNCATE foss"))
+        await connection.execute(text("TRUNCATE item"))
     response = await post(client, body, {"Content-Type": media_type.partition(";")[0]})
 
     assert response.status_code == 201
@@ -118,7 +118,7 @@ async def test_lines_without_text_are_passed_over(
 
 
 async def test_faults_have_their_lines_and_nothing_is_stored(client: Client) -> None:
-    await client.post("/foss", json={"name": "Taken", "email": "taken@example.org"})
+    await client.post("/item", json={"name": "Taken", "email": "taken@example.org"})
     lines = [
         '{"name": "Fine", "email": "fine@example.org"}',
         '{"name": "A", "email": "a@example.org"}',
@@ -162,10 +162,10 @@ async def test_faults_have_their_lines_and_nothing_is_stored(client: Client) -> 
 
 
 async def test_a_taken_email_is_found_before_anything_is_stored(client: Client) -> None:
-    first = await client.post("/foss", json=foss())
-    lines = [foss() for _ in range(10)]
+    first = await client.post("/item", json=item())
+    lines = [item() for _ in range(10)]
     refused = await post(client, ndjson_of([*lines, lines[0]]), NDJSON)
-    second = await client.post("/foss", json=foss())
+    second = await client.post("/item", json=item())
 
     assert refused.status_code == 422
     # Storing a record takes an id, even if it is rolled back.
@@ -256,7 +256,7 @@ async def test_another_separator_is_a_fault(client: Client, head: str, name: str
 async def test_the_first_hundred_faults_are_reported_in_the_order_of_their_lines(
     client: Client,
 ) -> None:
-    good = [foss() for _ in range(30)]
+    good = [item() for _ in range(30)]
     # The database finds what is taken later than the schema finds what is wrong.
     lines = [*good, *(good[number % 30] if number % 3 else {} for number in range(150))]
     found = await faults_of(await post(client, ndjson_of(lines), NDJSON))
@@ -284,11 +284,11 @@ async def test_a_line_that_is_too_long_is_a_fault(client: Client) -> None:
 @pytest.mark.limit("IMPORT_BYTES")
 async def test_a_file_over_the_limit_is_refused(settings: Settings, empty_database: None) -> None:
     app = create_app(settings.model_copy(update={"max_import_bytes": 1000}))
-    line = ndjson_of([foss()])
+    line = ndjson_of([item()])
     async with app.test_app():
         client = app.test_client()
-        fits = await client.post("/foss", data=line.ljust(1000), headers=NDJSON)
-        refused = await client.post("/foss", data=line.ljust(1001), headers=NDJSON)
+        fits = await client.post("/item", data=line.ljust(1000), headers=NDJSON)
+        refused = await client.post("/item", data=line.ljust(1001), headers=NDJSON)
 
     assert await fits.get_json() == {"created": 1}
     error = await error_of(refused, 413, "InvalidAPIRequest")
@@ -304,11 +304,11 @@ async def test_another_form_of_csv_is_refused(client: Client, parameter: str) ->
 
 
 async def test_a_repeated_import_gets_the_answer_of_the_first(client: Client) -> None:
-    body = ndjson_of([foss(), foss()])
+    body = ndjson_of([item(), item()])
     key = {"Idempotency-Key": "file-1"}
     first = await post(client, body, NDJSON, **key)
     again = await post(client, body, NDJSON, **key)
-    other = await post(client, ndjson_of([foss()]), NDJSON, **key)
+    other = await post(client, ndjson_of([item()]), NDJSON, **key)
 
     assert first.status_code == again.status_code == 201
     assert "Idempotency-Replayed" not in first.headers
@@ -321,17 +321,17 @@ async def test_a_repeated_import_gets_the_answer_of_the_first(client: Client) ->
 async def test_an_import_is_invisible_until_it_is_complete(
     app: Quart, client: Client, engine: AsyncEngine
 ) -> None:
-    lines = ndjson_of([foss() for _ in range(12_000)])
+    lines = ndjson_of([item() for _ in range(12_000)])
     async with engine.begin() as connection:
         # The end of the file is not sent; all before it is stored, but not visible to others.
         last = json.loads(lines.splitlines()[-1])["email"]
-        statement = "INSERT INTO foss (name, email) VALUES ('rival', :email)"
+        statement = "INSERT INTO item (name, email) VALUES ('rival', :email)"
         await connection.execute(text(statement), {"email": last})
         task = asyncio.create_task(post(client, lines, NDJSON))
         waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'transactionid'"
         await until(engine, waiting, 1)
         async with engine.connect() as observer:
-            seen = await observer.scalar(text("SELECT count(*) FROM foss"))
+            seen = await observer.scalar(text("SELECT count(*) FROM item"))
     found = await faults_of(await task)
 
     assert seen == 0
@@ -342,11 +342,11 @@ async def test_an_import_is_invisible_until_it_is_complete(
 async def test_a_database_that_dies_midway_stores_nothing(
     client: Client, engine: AsyncEngine
 ) -> None:
-    lines = ndjson_of([foss() for _ in range(12_000)])
+    lines = ndjson_of([item() for _ in range(12_000)])
     task = asyncio.create_task(post(client, lines, NDJSON))
     kill = (
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
-        " AND xact_start IS NOT NULL AND query LIKE '%foss_lines%'"
+        " AND xact_start IS NOT NULL AND query LIKE '%item_lines%'"
     )
     await until(engine, kill, True)
     response = await task

@@ -10,14 +10,14 @@ from service import limits
 from service.settings import Settings
 from tests.client import Client
 from tests.envelope import error_of
-from tests.factories import foss
+from tests.factories import item
 
 PROBLEM = "application/problem+json"
 JSON = {"Content-Type": "application/json"}
 
 
 async def post(client: Client, body: bytes, status: int) -> dict[str, Any]:
-    response = await client.post("/foss", data=body, headers=JSON)
+    response = await client.post("/item", data=body, headers=JSON)
     error: dict[str, Any] = await error_of(response, status, "InvalidAPIRequest")
     return error
 
@@ -25,7 +25,7 @@ async def post(client: Client, body: bytes, status: int) -> dict[str, Any]:
 @pytest.mark.limit("BODY_BYTES")
 async def test_a_body_of_the_largest_size_is_read(client: Client, settings: Settings) -> None:
     largest = settings.max_body_bytes
-    response = await client.post("/foss", data=json.dumps(foss()).ljust(largest), headers=JSON)
+    response = await client.post("/item", data=json.dumps(item()).ljust(largest), headers=JSON)
     refused = await post(client, b"".ljust(largest + 1), 413)
 
     assert response.status_code == 201
@@ -55,7 +55,7 @@ async def test_a_number_of_the_most_digits_is_read(client: Client) -> None:
 async def test_the_first_faults_are_reported(client: Client, more: int) -> None:
     most = limits.FAULTS.value
     repeated = "&".join(f"{name}=1&{name}=1" for name in range(most + more))
-    error = await error_of(await client.get(f"/foss?{repeated}"), 422, "InvalidAPIRequest")
+    error = await error_of(await client.get(f"/item?{repeated}"), 422, "InvalidAPIRequest")
 
     assert len(error["errors"]) == min(most, most + more)
 
@@ -67,7 +67,7 @@ async def test_the_first_names_are_in_the_message(client: Client) -> None:
     for number in (most, most + 1):
         unknowns = {f"unknown{index}": 1 for index in range(number)}
         error = await error_of(
-            await client.post("/foss", json=foss(**unknowns)), 422, "InvalidAPIRequest"
+            await client.post("/item", json=item(**unknowns)), 422, "InvalidAPIRequest"
         )
         assert "".join(error["message"]).count("'unknown") == most
 
@@ -77,7 +77,7 @@ async def test_a_quoted_value_is_cut(client: Client) -> None:
     most = limits.QUOTED_CHARACTERS.value
 
     whole, cut = [
-        (await error_of(await client.get(f"/foss?after={'x' * length}"), 422, "InvalidAPIRequest"))
+        (await error_of(await client.get(f"/item?after={'x' * length}"), 422, "InvalidAPIRequest"))
         for length in (most, most + 1)
     ]
 
@@ -90,7 +90,7 @@ async def test_a_list_of_the_most_items_is_left_to_the_schema(client: Client) ->
     most = limits.LIST_ITEMS.value
 
     found = [
-        await error_of(await client.get(f"/foss?only={names}"), 422, "InvalidAPIRequest")
+        await error_of(await client.get(f"/item?only={names}"), 422, "InvalidAPIRequest")
         for names in (",".join(["x"] * most), ",".join(["x"] * (most + 1)))
     ]
 
@@ -102,13 +102,13 @@ async def test_a_list_of_the_most_items_is_left_to_the_schema(client: Client) ->
 @pytest.mark.parametrize("more", [0, 1])
 async def test_an_id_of_many_digits_names_no_record(client: Client, more: int) -> None:
     digits = "9" * (limits.RECORD_ID_DIGITS.value + more)
-    error = await error_of(await client.get(f"/foss/{digits}"), 404, "RecordNotFound")
+    error = await error_of(await client.get(f"/item/{digits}"), 404, "RecordNotFound")
 
     assert "`id: 999" in error["message"]
 
 
 @pytest.mark.limit("HEADER_ITEMS")
-@pytest.mark.parametrize(("path", "preferred"), [("/foss", "text/csv"), ("/nope", PROBLEM)])
+@pytest.mark.parametrize(("path", "preferred"), [("/item", "text/csv"), ("/nope", PROBLEM)])
 async def test_a_preference_counts_if_it_is_among_the_first_items(
     client: Client, path: str, preferred: str
 ) -> None:
@@ -132,7 +132,7 @@ async def test_a_content_type_beyond_the_limit_is_not_parsed(
 
     for more in (0, 1):
         headers = {"Content-Type": f"{media_type}; a=".ljust(most + more, "b")}
-        response = await client.post("/foss", data=json.dumps(foss()), headers=headers)
+        response = await client.post("/item", data=json.dumps(item()), headers=headers)
         message = f"Invalid content-type. It is longer than {most} bytes."
         assert (message in await response.get_data(as_text=True)) == bool(more)
         assert response.status_code != 415 or more or media_type == "text/html"
@@ -147,29 +147,29 @@ async def test_a_change_under_too_many_tags_is_refused(
     client: Client, name: str, method: str, sent: Any
 ) -> None:
     most = limits.ENTITY_TAGS.value
-    await client.post("/foss", json=foss(name="Zed"))
+    await client.post("/item", json=item(name="Zed"))
     first = 1 if name == "If-Match" else 2
     options = {} if sent is None else {"json": sent}
 
     async def change(tags: int, extra: str) -> Response:
         text = ", ".join(f'"{number}"' for number in range(first, first + tags)) + extra
-        return await client.open("/foss/1", method=method, headers={name: text}, **options)
+        return await client.open("/item/1", method=method, headers={name: text}, **options)
 
     for extra in (', "one,more"', ',W/"7"', "," + '""' * 30_000):
         error = await error_of(await change(most, extra), 422, "InvalidAPIRequest")
         assert error["message"] == [f"'{name}' has more than {most} entity tags"]
         assert error["errors"][0]["pointer"] == f"/{name}"
-    assert (await (await client.get("/foss/1")).get_json())["name"] == "Zed"
+    assert (await (await client.get("/item/1")).get_json())["name"] == "Zed"
     assert (await change(most, ", nonsense" * 200)).status_code == 200
 
 
 @pytest.mark.limit("ENTITY_TAGS")
 async def test_a_read_under_too_many_tags_is_refused(client: Client) -> None:
     most = limits.ENTITY_TAGS.value
-    await client.post("/foss", json=foss())
+    await client.post("/item", json=item())
 
     statuses = [
-        (await client.get("/foss/1", headers={"If-None-Match": '"9", ' * more + '"1"'})).status_code
+        (await client.get("/item/1", headers={"If-None-Match": '"9", ' * more + '"1"'})).status_code
         for more in (most - 1, most)
     ]
 
@@ -180,9 +180,9 @@ async def test_a_read_under_too_many_tags_is_refused(client: Client) -> None:
 async def test_a_query_string_of_the_largest_size_is_read(client: Client) -> None:
     most = limits.QUERY_BYTES.value
 
-    whole = await client.get("/foss?q=a".ljust(len("/foss?") + most, "&"))
+    whole = await client.get("/item?q=a".ljust(len("/item?") + most, "&"))
     error = await error_of(
-        await client.get("/foss?".ljust(most + 7, "&")), 422, "InvalidAPIRequest"
+        await client.get("/item?".ljust(most + 7, "&")), 422, "InvalidAPIRequest"
     )
 
     assert whole.status_code == 200

@@ -1,4 +1,4 @@
-"""The contract at `/openapi.json`."""
+"""The contract at `/openapi.json`: of the service, and of the application of the tests."""
 
 import json
 import re
@@ -9,18 +9,33 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from quart import Quart
 
+import service
 from service.common.contract.parts import BEFORE_THE_APPLICATION
-from service.common.contract.validation import load_schemas
 from service.common.errors import error_rows, rows_by_type
 from service.common.web import App
-from tests.client import Client
+from service.settings import Settings
+from tests.app import create_app
 
 Operation = dict[str, Any]
 
 
+@pytest.fixture(
+    scope="module",
+    params=[service.create_app, create_app],
+    ids=["the service", "the tests"],
+)
+def app(request: pytest.FixtureRequest) -> App:
+    app: App = request.param(Settings())
+    return app
+
+
 @pytest.fixture
-async def document(client: Client) -> dict[str, Any]:
-    response = await client.get("/openapi.json")
+async def document(app: App) -> dict[str, Any]:
+    return await read(app)
+
+
+async def read(app: App) -> dict[str, Any]:
+    response = await app.test_client().get("/openapi.json")
     assert response.status_code == 200
     body: dict[str, Any] = await response.get_json()
     return body
@@ -60,13 +75,11 @@ async def test_every_route_is_described(document: dict[str, Any], app: Quart) ->
 
 
 async def test_each_schema_file_of_a_body_is_a_component_word_for_word(
-    document: dict[str, Any],
+    document: dict[str, Any], app: App
 ) -> None:
     components = document["components"]["schemas"]
-    files = {file.document["title"]: file.document for file in load_schemas().values()}
-    titles = {
-        name.rpartition("/")[2]: one.document["title"] for name, one in load_schemas().items()
-    }
+    files = {file.document["title"]: file.document for file in app.schemas.values()}
+    titles = {name.rpartition("/")[2]: one.document["title"] for name, one in app.schemas.items()}
 
     # The types of errors are those of the catalogue.
     types = components.pop("ErrorType")
@@ -89,7 +102,7 @@ async def test_each_schema_file_of_a_body_is_a_component_word_for_word(
 
 
 async def test_what_operations_share_is_a_component_and_nothing_else_is(
-    document: dict[str, Any],
+    document: dict[str, Any], app: App
 ) -> None:
     components = document["components"]["schemas"]
     references = {found["$ref"] for found in objects(document) if "$ref" in found}
@@ -97,8 +110,9 @@ async def test_what_operations_share_is_a_component_and_nothing_else_is(
 
     assert {f"#/components/schemas/{title}" for title in components} <= references
     # Those of queries and headers are described as parameters.
-    unpublished = {file.document["title"] for file in load_schemas().values()} - {*components}
-    assert {"ListFoss", "GetFoss", "Preconditions", "RecordHeaders"} <= unpublished
+    unpublished = {file.document["title"] for file in app.schemas.values()} - {*components}
+    assert {"Preconditions", "RecordHeaders"} <= unpublished
+    assert ("Item" in components) == ({"ListItem", "GetItem"} <= unpublished)
     # Many generators follow no other references, and make an odd name for an object in another.
     assert [one for one in references if not re.fullmatch(r"#/components/\w+/[\w-]+", one)] == []
     for title, (_, *inner) in parts.items():
@@ -158,27 +172,29 @@ async def test_every_error_of_the_service_has_both_media_types(document: dict[st
         assert set(answer["content"]) == expected
 
 
-async def test_a_new_record_leads_to_what_can_be_done_with_it(document: dict[str, Any]) -> None:
-    links = document["paths"]["/foss"]["post"]["responses"]["201"]["links"]
-    of_one = document["paths"]["/foss/{id}"].values()
+async def test_a_new_record_leads_to_what_can_be_done_with_it() -> None:
+    document = await read(create_app(Settings()))
+    links = document["paths"]["/item"]["post"]["responses"]["201"]["links"]
+    of_one = document["paths"]["/item/{id}"].values()
 
     assert set(links) == {operation["operationId"] for operation in of_one}
 
 
-async def test_a_merge_patch_is_described(document: dict[str, Any]) -> None:
-    one = document["paths"]["/foss/{id}"]
+async def test_a_merge_patch_is_described() -> None:
+    document = await read(create_app(Settings()))
+    one = document["paths"]["/item/{id}"]
 
     assert "application/merge-patch+json" in one["patch"]["requestBody"]["content"]
     assert "application/merge-patch+json" not in one["put"]["requestBody"]["content"]
 
 
-async def test_every_example_is_valid(document: dict[str, Any]) -> None:
+async def test_every_example_is_valid(document: dict[str, Any], app: App) -> None:
     examples = [
         (media["schema"]["$ref"], media["example"])
         for answer in document["components"]["responses"].values()
         for media in answer["content"].values()
     ]
-    files = {file.document["title"]: file for file in load_schemas().values()}
+    files = {file.document["title"]: file for file in app.schemas.values()}
 
     statuses = {row.status for row in error_rows() if row.response}
     assert len(examples) == 2 * len(statuses) - len(BEFORE_THE_APPLICATION)

@@ -14,7 +14,7 @@ from tests.client import Client
 FIELDS = ("id", "name", "email", "created_at", "updated_at")
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 INSERT = text(
-    "INSERT INTO foss (name, email, created_at, updated_at) VALUES (:name, :email, :at, :at)"
+    "INSERT INTO item (name, email, created_at, updated_at) VALUES (:name, :email, :at, :at)"
 )
 # Few names and moments, so that many records tie.
 RECORDS = st.lists(st.tuples(st.sampled_from(["aa", "bb", "CC"]), st.integers(0, 2)), max_size=12)
@@ -67,17 +67,17 @@ async def test_a_record_that_stays_is_on_one_page_in_its_place(
 ) -> None:
     waiting = rows(added, "added")
     async with engine.begin() as connection:
-        await connection.execute(text("TRUNCATE foss RESTART IDENTITY"))
+        await connection.execute(text("TRUNCATE item RESTART IDENTITY"))
         for stored in (rows(kept, "kept"), rows(doomed, "doomed")):
             if stored:
                 await connection.execute(INSERT, stored)
         texts = await connection.scalars(
             text(
-                "SELECT t FROM (SELECT name FROM foss UNION SELECT email FROM foss) s(t) ORDER BY t"
+                "SELECT t FROM (SELECT name FROM item UNION SELECT email FROM item) s(t) ORDER BY t"
             )
         )
         rank = {found: position for position, found in enumerate(texts)}
-    query = f"/foss?sort={','.join(sort)}&limit={limit}"
+    query = f"/item?sort={','.join(sort)}&limit={limit}"
     seen: list[dict[str, Any]] = []
     url: str | None = query
     while url:
@@ -89,7 +89,7 @@ async def test_a_record_that_stays_is_on_one_page_in_its_place(
             if waiting:
                 await connection.execute(INSERT, [waiting.pop()])
             await connection.execute(
-                text("DELETE FROM foss WHERE id = (SELECT min(id) FROM foss WHERE email LIKE 'd%')")
+                text("DELETE FROM item WHERE id = (SELECT min(id) FROM item WHERE email LIKE 'd%')")
             )
     stayed = [record for record in seen if record["email"].startswith("kept")]
 

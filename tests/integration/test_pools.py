@@ -11,7 +11,7 @@ from sqlalchemy import event, text
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
-from service import create_app, limits
+from service import limits
 from service.common.database import database
 from service.common.database.database import (
     LOCK_TIMEOUTS,
@@ -27,19 +27,20 @@ from service.common.middleware.schemas import LARGE
 from service.common.web import App
 from service.logs import configure_logs
 from service.settings import Settings
+from tests.app import create_app
 from tests.client import Client
 from tests.envelope import error_of
-from tests.factories import foss
+from tests.factories import item
 from tests.integration.test_batching import LOCKED, WAIT, WAITING, before_each_read, held, run
 from tests.waiting import until
 
 # Costly reads, whatever they find.
-IS_COSTLY = "current_query() ~* 'ilike|count|by foss.created_at.*, foss.email'"
+IS_COSTLY = "current_query() ~* 'ilike|count|by item.created_at.*, item.email'"
 # Parts of every record, each another one for the service.
 PAIRS = ("pr", "ro", "oj", "je", "ec", "ct", "ex", "xa", "am", "mp")
 PARTS = [*PAIRS, *map(str.upper, PAIRS)]
-HELD = "INSERT INTO foss (name, email) VALUES ('Held', 'held@example.org')"
-COSTLY = "/foss?sort=created_at,email"
+HELD = "INSERT INTO item (name, email) VALUES ('Held', 'held@example.org')"
+COSTLY = "/item?sort=created_at,email"
 COUNT = {"Prefer": "count=exact"}
 ASLEEP = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
 TERMINATE = ASLEEP.replace("count(*)", "pg_terminate_backend(pid, 5000)")
@@ -47,7 +48,7 @@ SLOW_COMMIT = """
 CREATE FUNCTION rest() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
     PERFORM pg_sleep(60); RETURN NULL;
 END $$;
-CREATE CONSTRAINT TRIGGER rest AFTER INSERT ON foss DEFERRABLE INITIALLY DEFERRED
+CREATE CONSTRAINT TRIGGER rest AFTER INSERT ON item DEFERRABLE INITIALLY DEFERRED
 FOR EACH ROW EXECUTE FUNCTION rest()
 """
 
@@ -80,9 +81,9 @@ def _slow_cheap_reads(request: pytest.FixtureRequest, monkeypatch: pytest.Monkey
 
 @pytest.fixture
 async def gate(engine: AsyncEngine, client: Client) -> AsyncIterator[AsyncConnection]:
-    """Have every costly read of `foss` wait until the connection's lock is gone."""
+    """Have every costly read of `item` wait until the connection's lock is gone."""
     for _ in range(3):
-        await client.post("/foss", json=foss())
+        await client.post("/item", json=item())
     what = f"{WAIT} WHERE {IS_COSTLY}"
     async with before_each_read(engine, what), engine.connect() as connection:
         await connection.execute(text("SELECT pg_advisory_lock(42)"))
@@ -95,7 +96,7 @@ async def open_gate(gate: AsyncConnection) -> None:
 
 async def until_waiting(pool: WorkPool, number: int) -> None:
     """Return once so many requests wait for a connection of the pool."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while pool.waiting < number:  # noqa: ASYNC110  # A pool has no event for it.
             await asyncio.sleep(0)
 
@@ -130,12 +131,12 @@ async def test_costly_reads_hang_and_all_others_are_answered(
     async with running(settings) as (app, client):
         costly = [
             asyncio.create_task(
-                client.get(f"/foss?{query.format(part=part, number=number)}", headers=headers)
+                client.get(f"/item?{query.format(part=part, number=number)}", headers=headers)
             )
             for number, part in enumerate(PARTS[:8], 10)
         ]
         await until(engine, WAITING, 1)
-        cheap = ["/foss/1", "/foss", "/foss?sort=-name", "/readyz", "/foss?limit=1"]
+        cheap = ["/item/1", "/item", "/item?sort=-name", "/readyz", "/item?limit=1"]
         found = await codes([client.get(path) for path in cheap])
         await until(engine, WAITING, 1)
         await open_gate(gate)
@@ -228,27 +229,27 @@ async def test_a_plain_read_that_takes_too_long_is_repeated_too(
 async def test_a_cheap_read_that_takes_too_long_is_restarted_as_a_costly_one(
     settings: Settings, engine: AsyncEngine, empty_database: None
 ) -> None:
-    what = f"{WAIT} WHERE current_query() ~ 'ORDER BY foss.name DESC'"
+    what = f"{WAIT} WHERE current_query() ~ 'ORDER BY item.name DESC'"
     async with (
         running(settings) as (app, client),
         engine.connect() as gate,
         AsyncExitStack() as stack,
     ):
-        await client.post("/foss", json=foss())
+        await client.post("/item", json=item())
         await stack.enter_async_context(before_each_read(engine, what))
         reader = app.database.reader()
         timeout = await reader.scalar(text("SHOW statement_timeout"))
-        in_time = await codes([client.get("/foss?sort=-name"), client.get("/foss/1")])
-        costly_kinds = [*vars(reader)["_slow"]]
+        in_time = await codes([client.get("/item?sort=-name"), client.get("/item/1")])
+        costly_kinds = [*vars(reader.pages)["_slow"]]
         await gate.execute(text("SELECT pg_advisory_lock(42)"))
-        late = asyncio.create_task(client.get("/foss?sort=-name"))
+        late = asyncio.create_task(client.get("/item?sort=-name"))
         async with asyncio.timeout(30):
             while not pool_of(app, Work.COSTLY).checkedout():  # noqa: ASYNC110  # As above.
                 await asyncio.sleep(0)
-        more = [asyncio.create_task(client.get(f"/foss?sort=-name&limit={n}")) for n in "123"]
+        more = [asyncio.create_task(client.get(f"/item?sort=-name&limit={n}")) for n in "123"]
         await until_waiting(pool_of(app, Work.COSTLY), 2)
-        used = pool_of(app, Work.READS).checkedout()
-        others = await codes(client.get(path) for path in ("/foss/1", "/foss", "/foss?sort=name"))
+        used = pool_of(app, Work.PAGES).checkedout()
+        others = await codes(client.get(path) for path in ("/item/1", "/item", "/item?sort=name"))
         await open_gate(gate)
         answered = await codes([late, *more])
 
@@ -262,16 +263,17 @@ async def test_a_cheap_read_that_takes_too_long_is_restarted_as_a_costly_one(
 
 @pytest.mark.limit("REQUESTS_IN_PROGRESS")
 @pytest.mark.parametrize(
-    "path", ["/foss?sort=created_at,email&limit={}", "/foss?q=pr"], ids=["different", "the same"]
+    "path", ["/item?sort=created_at,email&limit={}", "/item?q=pr"], ids=["different", "the same"]
 )
 async def test_costly_reads_in_any_number_leave_room_for_others(
     settings: Settings, engine: AsyncEngine, gate: AsyncConnection, path: str
 ) -> None:
     many = limits.REQUESTS_IN_PROGRESS.value + 1
-    async with running(settings) as (app, client):
+    patient = {"request_timeout": 60, "database_statement_timeout": 60}
+    async with running(settings, **patient) as (app, client):
         costly = [asyncio.create_task(client.get(path.format(n))) for n in range(1, 1 + many)]
         await until(engine, WAITING, 1)
-        response = await client.get("/foss/1")
+        response = await client.get("/item/1")
         await until(engine, WAITING, 1)
         await open_gate(gate)
         answered = await codes(costly)
@@ -297,9 +299,9 @@ async def test_writes_and_transfers_in_any_number_leave_room_for_others(
 ) -> None:
     def ask(client: Client, number: int) -> Awaitable[Any]:
         if work is Work.BULK:
-            return client.get("/foss", headers={"Accept": "text/csv"})
+            return client.get("/item", headers={"Accept": "text/csv"})
         key = {"Idempotency-Key": f"w{number}"} if work is Work.TRANSACTIONS else {}
-        return client.post("/foss", json=foss(), headers=key)
+        return client.post("/item", json=item(), headers=key)
 
     many = limits.REQUESTS_IN_PROGRESS.value + 1
     async with running(settings, request_timeout=60) as (app, client):
@@ -311,7 +313,7 @@ async def test_writes_and_transfers_in_any_number_leave_room_for_others(
             waiting = [asyncio.ensure_future(ask(client, number)) for number in range(many)]
             # Writes wait together for one connection.
             await until_waiting(pool, 1 if work is Work.WRITES else many)
-            response = await client.get("/foss")
+            response = await client.get("/item")
         answered = await codes(waiting)
 
         assert nobody_is_in_progress(app)
@@ -324,7 +326,7 @@ async def test_repetitions_of_a_request_in_progress_need_no_connection(
     settings: Settings, empty_database: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def keyed(client: Client, key: str) -> Awaitable[Any]:
-        return client.post("/foss", json=foss(), headers={"Idempotency-Key": key})
+        return client.post("/item", json=item(), headers={"Idempotency-Key": key})
 
     statements: list[str] = []
     async with running(settings, request_timeout=60) as (app, client):
@@ -359,7 +361,7 @@ async def test_a_key_is_free_again_when_its_request_was_given_up(
 ) -> None:
     async with running(settings, request_timeout=60) as (app, client):
         pool = pool_of(app, Work.TRANSACTIONS)
-        send = partial(client.post, "/foss", json=foss(), headers={"Idempotency-Key": "one"})
+        send = partial(client.post, "/item", json=item(), headers={"Idempotency-Key": "one"})
         async with engine_of(app, Work.TRANSACTIONS).connect():
             given_up = asyncio.create_task(send())
             await until_waiting(pool, 1)
@@ -385,7 +387,7 @@ async def test_the_statements_of_an_idempotency_key_have_the_deadline_of_the_req
         running(settings, request_timeout=0.2) as (_, client),
         held(engine, f"LOCK TABLE idempotencykey IN {mode} MODE"),
     ):
-        response = await client.post("/foss", json=foss(), headers={"Idempotency-Key": "one"})
+        response = await client.post("/item", json=item(), headers={"Idempotency-Key": "one"})
 
     await error_of(response, 504, "DeadlineExceeded")
 
@@ -394,23 +396,23 @@ async def test_writes_that_wait_for_a_lock_leave_connections_for_others(
     settings: Settings, engine: AsyncEngine, client: Client
 ) -> None:
     for _ in range(3):
-        await client.post("/foss", json=foss())
-    in_the_way = foss(email="held@example.org")
+        await client.post("/item", json=item())
+    in_the_way = item(email="held@example.org")
     async with running(settings) as (_, small), held(engine, HELD):
         blocked = [
             asyncio.create_task(
-                small.post("/foss", json=in_the_way, headers={"Idempotency-Key": f"k{number}"})
+                small.post("/item", json=in_the_way, headers={"Idempotency-Key": f"k{number}"})
             )
             for number in range(4)
-        ] + [asyncio.create_task(small.post("/foss", json=in_the_way)) for _ in range(4)]
+        ] + [asyncio.create_task(small.post("/item", json=in_the_way)) for _ in range(4)]
         await until(engine, LOCKED, 1)
         others = await codes(
             [
-                small.post("/foss", json=foss()),
-                small.put("/foss/1", json={"name": "Ada"}, headers={"If-Match": "*"}),
-                small.delete("/foss/2"),
-                small.get("/foss/3"),
-                small.get("/foss"),
+                small.post("/item", json=item()),
+                small.put("/item/1", json={"name": "Ada"}, headers={"If-Match": "*"}),
+                small.delete("/item/2"),
+                small.get("/item/3"),
+                small.get("/item"),
                 small.get("/readyz"),
             ]
         )
@@ -426,17 +428,17 @@ async def test_blocked_writes_in_any_number_leave_room_for_others(
 ) -> None:
     monkeypatch.setitem(LOCK_TIMEOUTS, Work.BLOCKED, "0")
     # The one that has a connection, and the rest.
-    most, in_the_way = limits.REQUESTS_IN_PROGRESS.value, foss(email="held@example.org")
+    most, in_the_way = limits.REQUESTS_IN_PROGRESS.value, item(email="held@example.org")
     async with running(settings, request_timeout=60) as (app, client):
         pool = pool_of(app, Work.BLOCKED)
         monkeypatch.setattr(pool, "_timeout", 60)
         async with held(engine, HELD):
             blocked = [
-                asyncio.ensure_future(client.post("/foss", json=in_the_way))
+                asyncio.ensure_future(client.post("/item", json=in_the_way))
                 for _ in range(1 + most)
             ]
             await until_waiting(pool, most)
-            keyed = await client.post("/foss", json=foss(), headers={"Idempotency-Key": "one"})
+            keyed = await client.post("/item", json=item(), headers={"Idempotency-Key": "one"})
         answered = await codes(blocked)
 
         assert nobody_is_in_progress(app)
@@ -460,10 +462,10 @@ async def test_a_write_with_an_idempotency_key_waits_a_shorter_time(
     monkeypatch.setattr(limits, "KEYED_LOCK_MILLISECONDS", lock_limit)
     # So that no other limit ends the wait first.
     monkeypatch.setitem(LOCK_TIMEOUTS, Work.TRANSACTIONS, "0")
-    in_the_way, headers = foss(email="held@example.org"), {"Idempotency-Key": "one"}
+    in_the_way, headers = item(email="held@example.org"), {"Idempotency-Key": "one"}
     async with running(settings) as (_, client):
         async with held(engine, HELD):
-            posted = asyncio.create_task(client.post("/foss", json=in_the_way, headers=headers))
+            posted = asyncio.create_task(client.post("/item", json=in_the_way, headers=headers))
             if status == 503:
                 await asyncio.wait([posted])
             else:
@@ -479,7 +481,7 @@ async def test_imports_that_open_connections_do_not_wait(
     headers = {"Content-Type": "text/csv"}
     async with running(settings) as (app, client):
         answered = await codes(
-            client.post("/foss", data=f"name,email\nName,n{number}@example.org\n", headers=headers)
+            client.post("/item", data=f"name,email\nName,n{number}@example.org\n", headers=headers)
             for number in range(limits.IMPORTS.value)
         )
 
@@ -492,12 +494,12 @@ async def test_imports_that_open_connections_do_not_wait(
 async def test_a_write_waits_a_short_time_for_a_lock(
     settings: Settings, engine: AsyncEngine, client: Client
 ) -> None:
-    in_the_way = foss(email="held@example.org")
-    location = (await client.post("/foss", json=foss())).headers["Location"]
+    in_the_way = item(email="held@example.org")
+    location = (await client.post("/item", json=item())).headers["Location"]
     async with held(engine, HELD):
-        in_time = asyncio.create_task(client.post("/foss", json=in_the_way))
+        in_time = asyncio.create_task(client.post("/item", json=in_the_way))
         await until(engine, LOCKED, 1)
-    async with held(engine, "DELETE FROM foss"):
+    async with held(engine, "DELETE FROM item"):
         late = await client.delete(location)
 
     assert (await in_time).status_code == 201
@@ -539,7 +541,8 @@ async def test_a_deadline_in_the_queue_frees_the_place_and_its_cause_is_logged(
 
             assert pool.waiting == 0
 
-        assert (await client.get(COSTLY)).status_code == 200
+        async with engine_of(app, Work.COSTLY).connect():
+            pass  # There is a place for it.
 
     log = capsys.readouterr().out
     assert "CancelledError" not in log
@@ -551,11 +554,11 @@ async def test_the_cause_of_a_full_pool_is_logged(
 ) -> None:
     configure_logs(settings)
     async with running(settings, database_pool_size=1) as (app, client):
-        monkeypatch.setattr(pool_of(app, Work.READS), "_timeout", 0.1)
-        async with engine_of(app, Work.READS).connect():
-            await error_of(await client.get("/foss"), 503, "Unavailable")
+        monkeypatch.setattr(pool_of(app, Work.PAGES), "_timeout", 0.1)
+        async with engine_of(app, Work.PAGES).connect():
+            await error_of(await client.get("/item"), 503, "Unavailable")
 
-    cause = "waited 0.1 s for a connection; pool `reads`: 1 of 1 connections in use, 1 waiting"
+    cause = "waited 0.1 s for a connection; pool `pages`: 1 of 1 connections in use, 1 waiting"
     assert cause in capsys.readouterr().out
 
 
@@ -587,7 +590,7 @@ async def test_the_cause_of_a_failed_commit_is_logged(
     await run(engine, SLOW_COMMIT)
     try:
         headers = {"Idempotency-Key": "slow-commit"}
-        posted = asyncio.create_task(client.post("/foss", json=foss(), headers=headers))
+        posted = asyncio.create_task(client.post("/item", json=item(), headers=headers))
         await until(engine, ASLEEP, 1)
         await run(engine, TERMINATE)
         response = await posted
@@ -606,14 +609,14 @@ async def test_large_bodies_that_wait_for_their_turn_leave_room_for_others(
         turn: asyncio.Lock = app.extensions["large_body"]
         await turn.acquire()
         large = [
-            asyncio.create_task(client.post("/foss", json={"name": "n" * LARGE}))
+            asyncio.create_task(client.post("/item", json={"name": "n" * LARGE}))
             for _ in range(limits.REQUESTS_IN_PROGRESS.value + 1)
         ]
         async with asyncio.timeout(30):
             # It has no event for it, and no list before the first waits.
             while len(vars(turn)["_waiters"] or ()) < len(large):  # noqa: ASYNC110
                 await asyncio.sleep(0)
-        response = await client.get("/foss")
+        response = await client.get("/item")
         turn.release()
         answered = await codes(large)
 

@@ -15,7 +15,7 @@ PROBLEM = "application/problem+json"
 JSON = "application/json"
 
 
-async def answer(client: Client, accept: str | None, path: str = "/foss/99") -> tuple[str, Any]:
+async def answer(client: Client, accept: str | None, path: str = "/item/99") -> tuple[str, Any]:
     headers = {} if accept is None else {"Accept": accept}
     response = await client.get(path, headers=headers)
     return response.headers["Content-Type"], await response.get_json()
@@ -76,15 +76,15 @@ async def test_any_other_client_gets_the_envelope(client: Client, accept: str | 
 )
 async def test_several_lines_are_one_list(app: Quart, lines: list[str], media_type: str) -> None:
     headers = Headers([("Accept", line) for line in lines])
-    async with app.test_request_context("/foss/99", headers=headers):
+    async with app.test_request_context("/item/99", headers=headers):
         assert prefers_problem() == (media_type == PROBLEM)
 
 
 async def test_both_have_the_same_facts(client: Client) -> None:
     headers = {"X-Request-ID": "me"}
     json = {"name": "x", "email": 1}
-    envelope = await client.post("/foss", json=json, headers=headers)
-    problem = await client.post("/foss", json=json, headers=headers | {"Accept": PROBLEM})
+    envelope = await client.post("/item", json=json, headers=headers)
+    problem = await client.post("/item", json=json, headers=headers | {"Accept": PROBLEM})
     error, found = (await envelope.get_json())["error"], await problem.get_json()
 
     assert problem.status_code == envelope.status_code == 422
@@ -94,7 +94,7 @@ async def test_both_have_the_same_facts(client: Client) -> None:
         "title": "The request is malformed, invalid, or for an unknown URL",
         "status": 422,
         "detail": "; ".join(error["message"]),
-        "instance": "/foss",
+        "instance": "/item",
         "errors": error["errors"],
         "request_id": "me",
     }
@@ -109,7 +109,7 @@ async def test_the_instance_is_the_requested_path(client: Client) -> None:
 
 async def test_an_error_says_that_accept_matters(client: Client) -> None:
     for accept in (PROBLEM, JSON):
-        response = await client.get("/foss/99", headers={"Accept": accept})
+        response = await client.get("/item/99", headers={"Accept": accept})
 
         assert "Accept" in response.headers["Vary"].split(", ")
 
@@ -124,6 +124,6 @@ async def test_the_links_of_a_problem_resolve(client: Client) -> None:
 
 
 async def test_no_error_is_a_406(client: Client) -> None:
-    response = await client.get("/foss", headers={"Accept": "image/png"})
+    response = await client.get("/item", headers={"Accept": "image/png"})
 
     assert response.status_code == 200

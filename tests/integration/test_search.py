@@ -1,16 +1,13 @@
 """Searches: the right pages, and never much more work than the cheaper way to them."""
 
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import AsyncIterator, Mapping
 from itertools import product
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service import limits
@@ -22,14 +19,15 @@ from service.common.search.pages import FAR, NEAR, STEP, affordable, step_of
 from service.common.search.trigrams import FEW, LENGTH, has_trigrams
 from service.common.search.weights import Reading, Search
 from service.common.web import App
-from service.foss.backend import FOSS
-from service.foss.models import Foss
+from tests.blueprints.item.backend import ITEM
+from tests.blueprints.item.models import Item
+from tests.integration.sent import Statement, statements
 from tests.integration.test_collection import links
 
 RECORDS = 20_000
 # By id, name and time the order is the same, so that each has matches first and last.
 FILL = f"""
-INSERT INTO foss (name, email, created_at)
+INSERT INTO item (name, email, created_at)
 SELECT lpad(to_hex(n), 5, '0') || ' Project ' || md5(n::text)
        || CASE WHEN n % 5000 = 7 THEN ' rarely Größe 日本語' ELSE '' END
        || CASE WHEN n % 10 = 5 THEN ' spread' ELSE '' END
@@ -56,37 +54,6 @@ NAMED = {
 SORTS = ("id", "-id", "-name", "created_at", "name,-email", "updated_at,name")
 
 
-@dataclass(frozen=True)
-class Statement:
-    """The statements of the service, and the kind of work of their connections."""
-
-    sql: str
-    values: Any
-    work: Work
-
-
-@contextmanager
-def statements(app: App) -> Iterator[list[Statement]]:
-    """Yield the list of the statements that the application sends meanwhile."""
-    sent: list[Statement] = []
-
-    def note(work: Work, *facts: Any) -> None:
-        sent.append(Statement(facts[2], facts[3], work))
-
-    listeners = [
-        (one.sync_engine, partial(note, work))
-        for work, one in vars(app.database)["_alone_engines"].items()
-    ]
-    for engine, listener in listeners:
-        event.listen(engine, "before_cursor_execute", listener)
-    try:
-        yield sent
-    finally:
-        for engine, listener in listeners:
-            event.remove(engine, "before_cursor_execute", listener)
-    assert sent, "No statement was seen."
-
-
 @pytest.fixture(scope="module")
 async def filled(app: App, engine: AsyncEngine) -> AsyncIterator[list[dict[str, Any]]]:
     """Return the records of a table that the planner knows; it is empty afterwards."""
@@ -94,12 +61,12 @@ async def filled(app: App, engine: AsyncEngine) -> AsyncIterator[list[dict[str, 
         await connection.execution_options(isolation_level="AUTOCOMMIT")
         # VACUUM does not mark rows as all-visible before they are durable.
         await connection.execute(text("SET synchronous_commit = on"))
-        await connection.execute(text("TRUNCATE foss RESTART IDENTITY"))
+        await connection.execute(text("TRUNCATE item RESTART IDENTITY"))
         await connection.execute(text(FILL))
-        await connection.execute(text("VACUUM ANALYZE foss"))
-        found = await connection.execute(text("SELECT * FROM foss"))
+        await connection.execute(text("VACUUM ANALYZE item"))
+        found = await connection.execute(text("SELECT * FROM item"))
         yield [dict(row) for row in found.mappings()]
-        await connection.execute(text("TRUNCATE foss"))
+        await connection.execute(text("TRUNCATE item"))
 
 
 def in_order(records: list[dict[str, Any]], sort: str) -> list[dict[str, Any]]:
@@ -132,7 +99,7 @@ def _read(node: dict[str, Any]) -> int:
     own = 0
     if "Heap Fetches" in node:
         own = node["Heap Fetches"]  # The index alone had the others.
-    elif node.get("Relation Name") == "foss":
+    elif node.get("Relation Name") == "item":
         lost = sum(value for name, value in node.items() if name.startswith("Rows Removed"))
         own = round((node["Actual Rows"] + lost) * node["Actual Loops"])
     return own + sum(_read(child) for child in node.get("Plans", ()))
@@ -150,7 +117,7 @@ async def test_a_search_reads_little_more_than_the_cheaper_way(
     for q, named in NAMED.items():
         with statements(app) as sent:
             query = urlencode({"q": q, "sort": sort, "limit": limit})
-            page = await (await client.get(f"/foss?{query}")).get_json()
+            page = await (await client.get(f"/item?{query}")).get_json()
         places = [place for place, record in enumerate(ordered, 1) if has(record, q)]
         walked = places[limit] if len(places) > limit and "updated_at" not in sort else RECORDS
         most = (2 + again) * min(walked, named) + (1 + again) * (NEAR + STEP)
@@ -163,7 +130,7 @@ async def test_an_order_that_an_index_begins_is_read_until_the_page_is_full(
     app: App, filled: list[dict[str, Any]]
 ) -> None:
     with statements(app) as sent:
-        await app.test_client().get("/foss?q=spread&sort=name,-email&limit=200")
+        await app.test_client().get("/item?q=spread&sort=name,-email&limit=200")
 
     assert not any("hits" in one.sql for one in sent)
 
@@ -174,7 +141,7 @@ async def test_a_step_in_order_stores_its_matches_alone(
     client = app.test_client()
     for q, stored in {"zqxjkv": 0, "rarely": 1}.items():
         with statements(app) as sent:
-            await client.get(f"/foss?{urlencode({'q': q})}")
+            await client.get(f"/item?{urlencode({'q': q})}")
 
         assert _stored(await explain(engine, sent[0])) == stored
 
@@ -197,8 +164,8 @@ async def test_the_statistics_give_the_cost_of_reading_in_an_order(
     }
     session = app.database.reader()
     for sort, reading in expected.items():
-        order = order_of(sort.split(","), FOSS.keys)
-        search = await weigh(session, Foss, ("name", "email"), "spread", order)
+        order = order_of(sort.split(","), ITEM.keys)
+        search = await weigh(session, Item, ("name", "email"), "spread", order)
 
         assert search.reading == reading, sort
 
@@ -240,7 +207,7 @@ async def test_the_pages_of_a_search_lead_to_each_match_and_back(
     for sort in ("-id", "name,-email"):
         expected = [record["id"] for record in in_order(filled, sort) if has(record, q)]
         pages = []
-        url: str | None = f"/foss?{urlencode({'q': q, 'sort': sort, 'limit': 199})}"
+        url: str | None = f"/item?{urlencode({'q': q, 'sort': sort, 'limit': 199})}"
         while url:
             response = await client.get(url)
             pages.append([record["id"] for record in await response.get_json()])
@@ -259,7 +226,7 @@ async def test_exact_filters_narrow_a_search(app: App, filled: list[dict[str, An
     record = next(one for one in filled if has(one, "rarely"))
     for name, q in product(("name", "email"), ("rarely", "zqxjkv", "ra")):
         query = urlencode({name: record[name], "q": q})
-        found = await (await client.get(f"/foss?{query}")).get_json()
+        found = await (await client.get(f"/item?{query}")).get_json()
 
         assert [one["id"] for one in found] == ([] if q == "zqxjkv" else [record["id"]])
 
@@ -272,7 +239,7 @@ async def test_different_searches_share_their_statements(
     for q in ("spread", "toolate", "zqxjkv", "Project a1", "%_/", "x" * 200, "zq", "u17@host.e"):
         for limit in (1, 7, 200):
             with statements(app) as sent:
-                await client.get(f"/foss?{urlencode({'q': q, 'limit': limit})}")
+                await client.get(f"/item?{urlencode({'q': q, 'limit': limit})}")
             texts |= {one.sql for one in sent}
 
     # The first step in order, from the first record on; the later ones; the statistics; the
@@ -308,7 +275,7 @@ async def test_a_text_that_repeats_its_beginning_is_a_costly_search(
 ) -> None:
     """PostgreSQL compares it from its beginning at each letter of a text."""
     with statements(app) as sent:
-        await app.test_client().get(f"/foss?{urlencode({'q': q})}")
+        await app.test_client().get(f"/item?{urlencode({'q': q})}")
 
     assert {one.work for one in sent} == {work}
 
@@ -318,11 +285,11 @@ async def test_a_text_that_postgresql_has_no_trigram_of_is_a_costly_search(
     app: App, engine: AsyncEngine, filled: list[dict[str, Any]], q: str
 ) -> None:
     with statements(app) as sent:
-        await app.test_client().get(f"/foss?{urlencode({'q': q})}")
+        await app.test_client().get(f"/item?{urlencode({'q': q})}")
 
     assert {one.work for one in sent} == {Work.COSTLY}
 
-    search = await weigh(app.database.reader(), Foss, ("name", "email"), q)
+    search = await weigh(app.database.reader(), Item, ("name", "email"), q)
     async with engine.connect() as connection:
         trigrams = await connection.scalar(text("SELECT show_trgm(:q)"), {"q": q})
 
@@ -334,7 +301,7 @@ async def test_a_text_that_few_records_have_is_no_costly_search(
     app: App, engine: AsyncEngine, filled: list[dict[str, Any]], q: str
 ) -> None:
     with statements(app) as sent:
-        await app.test_client().get(f"/foss?{urlencode({'q': q})}")
+        await app.test_client().get(f"/item?{urlencode({'q': q})}")
     async with engine.connect() as connection:
         trigrams = await connection.scalar(text("SELECT show_trgm(:q)"), {"q": q})
 
@@ -348,7 +315,7 @@ async def test_nothing_waits_to_be_written_to_the_index(app: App, engine: AsyncE
     del app
     async with engine.connect() as connection:
         options = await connection.scalar(
-            text("SELECT reloptions FROM pg_class WHERE relname = 'ix_foss_name_email_trigrams'")
+            text("SELECT reloptions FROM pg_class WHERE relname = 'ix_item_name_email_trigrams'")
         )
 
     assert options == ["fastupdate=off"]
@@ -362,7 +329,7 @@ async def test_the_index_is_asked_for_few_trigrams_of_a_long_text(
     )
     for q in ("atfirst spread project rarely toolate " * 5, "0123456789abcdef" * 12):
         with statements(app) as sent:
-            await app.test_client().get(f"/foss?{urlencode({'q': q, 'sort': '-id'})}")
+            await app.test_client().get(f"/item?{urlencode({'q': q, 'sort': '-id'})}")
         asked = next(one.values for one in sent if "hits" in one.sql)
         patterns = {one for one in asked if isinstance(one, str)} - {f"%{q}%"}
         async with engine.connect() as connection:
@@ -380,7 +347,7 @@ async def test_a_search_for_which_the_index_reads_many_entries_is_costly(
 ) -> None:
     monkeypatch.setattr(pages, "ENTRIES", RECORDS // 10)
     with statements(app) as sent:
-        await app.test_client().get("/foss?q=toolate+atfirst")
+        await app.test_client().get("/item?q=toolate+atfirst")
 
     assert [one.work for one in sent if "hits" in one.sql] == [Work.COSTLY]
 
@@ -392,7 +359,7 @@ async def test_counts_and_exports_use_the_index_if_it_is_of_use(
     for q, most in {"rarely": 10, "zqxjkv": 0, "xample host": RECORDS}.items():
         with statements(app) as sent:
             response = await client.get(
-                f"/foss?{urlencode({'q': q, 'limit': 1})}", headers={"Prefer": "count=exact"}
+                f"/item?{urlencode({'q': q, 'limit': 1})}", headers={"Prefer": "count=exact"}
             )
         counts = [one for one in sent if "count(*)" in one.sql and "walked" not in one.sql]
 

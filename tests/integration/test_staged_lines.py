@@ -12,14 +12,14 @@ from service.common.bulk.lines import STAGED_RECORDS, Lines, Rows
 from service.common.bulk.ndjson import NdjsonReader
 from service.common.bulk.staging import StagedLines
 from service.common.errors import Fault, InvalidAPIRequest
-from service.foss.backend import FOSS
-from service.foss.payloads import CreateFoss
-from tests.factories import foss
+from tests.blueprints.item.backend import ITEM
+from tests.blueprints.item.payloads import CreateItem
+from tests.factories import item
 
 PIECE = 1 << 12
 READ = """
 SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables
-WHERE relid = 'foss_lines'::regclass
+WHERE relid = 'item_lines'::regclass
 """
 
 
@@ -53,11 +53,11 @@ def read(*texts: bytes) -> Lines:
         for start in range(0, len(data), PIECE):
             yield data[start : start + PIECE]
 
-    return Lines(pieces(), NdjsonReader(10_000), CreateFoss)
+    return Lines(pieces(), NdjsonReader(10_000), CreateItem)
 
 
 def ndjson(count: int) -> bytes:
-    return "".join(f"{json.dumps(foss())}\n" for _ in range(count)).encode()
+    return "".join(f"{json.dumps(item())}\n" for _ in range(count)).encode()
 
 
 async def test_nothing_is_stored_before_all_is_read_and_each_line_once() -> None:
@@ -93,11 +93,11 @@ async def test_each_statement_reads_no_other_lines_than_its_own(
     engine: AsyncEngine, empty_database: None
 ) -> None:
     size, batches = 500, 20
-    rows = [(line, foss()) for line in range(1, 1 + size * batches)]
+    rows = [(line, item()) for line in range(1, 1 + size * batches)]
     for _, record in rows[size - 1 :: size]:
         record["email"] = rows[0][1]["email"]
     async with AsyncSession(engine) as session:
-        staged = StagedLines(session, FOSS)
+        staged = StagedLines(session, ITEM)
         starts = range(0, len(rows), size)
         for start in starts:
             await staged.stage(rows[start : start + size])

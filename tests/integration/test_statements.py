@@ -12,7 +12,7 @@ from service import limits
 from service.common.database.database import Work
 from service.common.web import App
 from tests.client import Client
-from tests.factories import foss
+from tests.factories import item
 
 # SQLAlchemy closes the statements of a connection that were used least recently: of more than 150
 # all but 100.
@@ -49,13 +49,13 @@ def tags(count: int) -> str:
 async def every_kind(client: Client, turn: int) -> None:
     """Send each kind of request, with other values and other numbers of them in each turn."""
     word = chr(ord("a") + turn % 26) * (1 + turn % 5)
-    url = (await client.post("/foss", json=foss(name=f"{word} {turn}"))).headers["Location"]
+    url = (await client.post("/item", json=item(name=f"{word} {turn}"))).headers["Location"]
     key = {"Idempotency-Key": f"key-{turn}"}
-    await client.post("/foss", json=foss(), headers=key)
-    await client.post("/foss", json=foss(), headers=key)
+    await client.post("/item", json=item(), headers=key)
+    await client.post("/item", json=item(), headers=key)
     lines = "".join(f'"{word}{line}",{turn}-{line}@example.org\n' for line in range(turn + 1))
     for media_type, begin in (("text/csv", "name,email\n"), ("text/csv", "email,name\n")):
-        await client.post("/foss", data=begin + lines, headers={"Content-Type": media_type})
+        await client.post("/item", data=begin + lines, headers={"Content-Type": media_type})
     for name, other in permutations(("If-Match", "If-None-Match")):
         for count in (2 + turn, TAGS - turn):
             conditions = {name: tags(count)}
@@ -72,14 +72,14 @@ async def every_kind(client: Client, turn: int) -> None:
         f"sort=-name&limit={1 + turn}",
         f"only=id&exclude_nothing={turn}",
     ):
-        page = await client.get(f"/foss?{query}", headers={"Prefer": "count=exact"})
+        page = await client.get(f"/item?{query}", headers={"Prefer": "count=exact"})
         for link in page.headers.get("Link", "").split(", ")[:1]:
             if link:
                 await client.get(link[1:].partition(">")[0])
-        await client.get(f"/foss?{query}", headers={"Accept": "text/csv"})
-    await client.get(f"/foss/{turn}")
+        await client.get(f"/item?{query}", headers={"Accept": "text/csv"})
+    await client.get(f"/item/{turn}")
     await client.delete(url, headers={"If-Match": tags(TAGS - turn)})
-    await client.delete(f"/foss/{turn}")
+    await client.delete(f"/item/{turn}")
 
 
 async def test_other_values_make_no_other_statements(client: Client, seen: set[str]) -> None:
@@ -106,10 +106,10 @@ async def test_other_fields_leave_no_more_statements_than_a_connection_keeps(
 ) -> None:
     """Prepared statements are what PostgreSQL keeps in memory for a connection."""
     for _ in range(3):
-        await client.post("/foss", json=foss())
+        await client.post("/item", json=item())
     asked = [*shapes()][::3]
     for query in asked:
-        assert (await client.get(f"/foss?limit=1&{query}")).status_code == 200
+        assert (await client.get(f"/item?limit=1&{query}")).status_code == 200
     # Most of these orders have no index.
     engine: AsyncEngine = vars(app.database)["_engines"][Work.COSTLY]
     async with engine.connect() as connection:

@@ -9,14 +9,14 @@ from quart.wrappers import Response
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from service import create_app
 from service.common.database.database import Work
 from service.common.middleware.unit_of_work import session, single_write
 from service.common.web import App
-from service.foss.backend import FOSS
 from service.settings import Settings
+from tests.app import create_app
+from tests.blueprints.item.backend import ITEM
 from tests.envelope import error_of
-from tests.factories import foss
+from tests.factories import item
 
 # A view with one statement needs a transaction if it is not the only one.
 KEY = {"Idempotency-Key": "a"}
@@ -24,7 +24,7 @@ KEY = {"Idempotency-Key": "a"}
 
 async def count(engine: AsyncEngine) -> int:
     async with engine.connect() as connection:
-        return int((await connection.execute(text("SELECT count(*) FROM foss"))).scalar_one())
+        return int((await connection.execute(text("SELECT count(*) FROM item"))).scalar_one())
 
 
 async def test_a_connection_that_dies_between_flush_and_commit_stores_nothing(
@@ -43,7 +43,7 @@ async def test_a_connection_that_dies_between_flush_and_commit_stores_nothing(
         return response
 
     async with app.test_app():
-        response = await app.test_client().post("/foss", json=foss(), headers=KEY)
+        response = await app.test_client().post("/item", json=item(), headers=KEY)
     await error_of(response, 503, "DatabaseError")
 
     assert flushed == [201]
@@ -61,7 +61,7 @@ async def test_a_view_that_writes_twice_without_a_transaction_fails_at_the_first
     async def create_pair() -> dict[str, str]:
         """Store two records."""
         for _ in range(2):
-            await FOSS.insert(single_write(), foss())
+            await ITEM.insert(single_write(), item())
         return {}
 
     async with app.test_app():
@@ -79,8 +79,8 @@ async def test_a_transaction_after_a_write_without_one_is_refused(
     @app.post("/pairs")
     async def create_pair() -> dict[str, str]:
         """Store two records, one of them without the other's transaction."""
-        await FOSS.insert(single_write(), foss())
-        await FOSS.insert(session(), foss())
+        await ITEM.insert(single_write(), item())
+        await ITEM.insert(session(), item())
         return {}
 
     async with app.test_app():
@@ -107,10 +107,10 @@ async def test_a_connection_that_dies_before_the_rollback_leaves_the_answer_as_i
     settings: Settings, empty_database: None, fault: Exception | None
 ) -> None:
     app = create_app(settings.model_copy(update={"database_pool_size": 1}))
-    twin = foss()
+    twin = item()
     async with app.test_app():
         client = app.test_client()
-        await client.post("/foss", json=twin)
+        await client.post("/item", json=twin)
 
         async def kill(response: Response) -> Response:
             raw = await (await g.session.connection()).get_raw_connection()
@@ -120,11 +120,11 @@ async def test_a_connection_that_dies_before_the_rollback_leaves_the_answer_as_i
             return response
 
         app.after_request_funcs[None].append(kill)
-        response = await client.post("/foss", json=twin, headers=KEY)
+        response = await client.post("/item", json=twin, headers=KEY)
         app.after_request_funcs[None].remove(kill)
         await error_of(response, 409, "RecordAlreadyExists")
 
-        assert (await client.post("/foss", json=foss())).status_code == 201
+        assert (await client.post("/item", json=item())).status_code == 201
 
 
 @asynccontextmanager
@@ -135,7 +135,7 @@ async def objection(engine: AsyncEngine, state: str) -> AsyncIterator[None]:
         f"$$ BEGIN RAISE EXCEPTION 'too late' USING ERRCODE = '{state}'; END $$"
     )
     trigger = (
-        "CREATE CONSTRAINT TRIGGER object AFTER INSERT ON foss DEFERRABLE INITIALLY DEFERRED "
+        "CREATE CONSTRAINT TRIGGER object AFTER INSERT ON item DEFERRABLE INITIALLY DEFERRED "
         "FOR EACH ROW EXECUTE FUNCTION object()"
     )
     async with engine.begin() as connection:
@@ -162,18 +162,18 @@ async def test_a_commit_that_fails_is_answered_like_any_other_error(
     app: App, engine: AsyncEngine, empty_database: None, state: str, status: int, type_: str
 ) -> None:
     async with objection(engine, state):
-        response = await app.test_client().post("/foss", json=foss())
+        response = await app.test_client().post("/item", json=item())
     await error_of(response, status, type_)
 
     assert await count(engine) == 0
-    assert (await app.test_client().post("/foss", json=foss())).status_code == 201
+    assert (await app.test_client().post("/item", json=item())).status_code == 201
 
 
 async def test_an_error_behind_a_statement_rolls_it_back(
     settings: Settings, engine: AsyncEngine, empty_database: None
 ) -> None:
     app = create_app(settings)
-    view = app.view_functions["foss.create_foss"]
+    view = app.view_functions["item.create_item"]
 
     async def store_and_fail(**arguments: object) -> None:
         await view(**arguments)  # type: ignore[misc]
@@ -181,9 +181,9 @@ async def test_an_error_behind_a_statement_rolls_it_back(
 
     for name, value in vars(view).items():
         setattr(store_and_fail, name, value)
-    app.view_functions["foss.create_foss"] = store_and_fail  # type: ignore[assignment]
+    app.view_functions["item.create_item"] = store_and_fail  # type: ignore[assignment]
     async with app.test_app():
-        response = await app.test_client().post("/foss", json=foss(), headers=KEY)
+        response = await app.test_client().post("/item", json=item(), headers=KEY)
         await error_of(response, 500, "InternalError")
 
     assert await count(engine) == 0
@@ -201,9 +201,9 @@ async def test_only_a_write_of_several_statements_opens_a_transaction(
         return response
 
     async with app.test_app():
-        await app.test_client().get("/foss")
-        await app.test_client().post("/foss", json=foss())
-        await app.test_client().post("/foss", json=foss(), headers=KEY)
+        await app.test_client().get("/item")
+        await app.test_client().post("/item", json=item())
+        await app.test_client().post("/item", json=item(), headers=KEY)
 
     assert seen == [False, False, True]
 
@@ -213,10 +213,10 @@ async def test_every_connection_is_given_back(settings: Settings, empty_database
     async with app.test_app():
         client = app.test_client()
         for _ in range(3):
-            await client.post("/foss", json=foss(email="ada@example.org"))
-            await client.post("/foss", json={})
-            await client.get("/foss/99")
+            await client.post("/item", json=item(email="ada@example.org"))
+            await client.post("/item", json={})
+            await client.get("/item/99")
         engines = vars(app.database)["_engines"].values()
 
         assert [engine.pool.checkedout() for engine in engines] == [0] * len(Work)
-        assert len(await (await client.get("/foss")).get_json()) == 1
+        assert len(await (await client.get("/item")).get_json()) == 1

@@ -23,6 +23,8 @@ from ops.console import CommandError as LocalCommandError
 from ops.data import migrations as local_migrations
 from service.common.database.models import Base
 from service.settings import ROOT, Settings
+from tests.blueprints.item.models import Item
+from tests.conftest import create_tables
 from tests.migrations.conftest import connect
 from tests.migrations.test_migrations import MIGRATION, alembic, head, revisions, tables
 
@@ -73,7 +75,7 @@ async def test_the_pending_sql_continues_from_any_side_of_a_merge(
     await alembic(using(merged, migrations.print_pending), empty_url)
 
     assert await revisions(empty_url) == ["both"]
-    assert {"left_one", "right_one", "foss"} <= await tables(empty_url)
+    assert {"left_one", "right_one", *Base.metadata.tables} <= await tables(empty_url)
     assert capsys.readouterr().out.startswith("-- Nothing is pending")
 
 
@@ -168,7 +170,7 @@ async def test_a_database_with_other_tables_is_migrated_only_with_force(empty_ur
     # From now on it is this project's too.
     await alembic(migrations.upgrade, empty_url)
 
-    assert {"orders", "foss"} <= await tables(empty_url)
+    assert {"orders", *Base.metadata.tables} <= await tables(empty_url)
 
 
 async def test_objects_left_by_a_downgrade_are_named(empty_url: str, tmp_path: Path) -> None:
@@ -194,10 +196,16 @@ async def test_the_project_s_own_migrations_leave_nothing_behind(empty_url: str)
     ],
 )
 async def test_a_changed_default_or_type_is_detected(
-    empty_url: str, changed: str, detected: str
+    empty_url: str, changed: str, detected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    metadata = MetaData(naming_convention=Base.metadata.naming_convention)
+    for table in (*Base.metadata.tables.values(), Item.metadata.tables["item"]):
+        table.to_metadata(metadata)
+    monkeypatch.setattr(Base, "metadata", metadata)
     await alembic(migrations.upgrade, empty_url)
-    await run_sql(empty_url, f"ALTER TABLE foss {changed}")
+    await create_tables(empty_url, metadata)
+    await alembic(command.check, empty_url)
+    await run_sql(empty_url, f"ALTER TABLE item {changed}")
     with pytest.raises(CommandError, match=detected):
         await alembic(command.check, empty_url)
 

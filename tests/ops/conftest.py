@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from ops.local import nginx
-from tests.ops.project import Project, copy_project, hide_nginx
+from tests.ops.project import Project, copy_project, hide_nginx, serve_items
 
 
 @pytest.fixture(
-    scope="module",
+    scope="session",
     params=[
         pytest.param(
             "nginx",
@@ -22,9 +22,13 @@ from tests.ops.project import Project, copy_project, hide_nginx
 def running(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Project]:
-    """Give a running stack, with nginx and without."""
+    """Give a running stack, with nginx and without.
+
+    The tests of several files share it.
+    """
     directory = tmp_path_factory.mktemp("stack")
     project = copy_project(directory / "project")
+    serve_items(project)
     if request.param == "no nginx":
         project.environment["PATH"] = hide_nginx(directory, project.environment["PATH"])
     started = project.just("up", "local")
@@ -38,4 +42,5 @@ def project(tmp_path: Path) -> Iterator[Project]:
     """Give a copy in which nothing runs."""
     copy = copy_project(tmp_path / "project")
     yield copy
-    copy.just("down")
+    if (copy.directory / ".local").exists():
+        copy.just("down")

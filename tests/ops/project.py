@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
+import pytest
+from alembic.script import ScriptDirectory
 
 from tests.ports import free_port
 
@@ -23,6 +25,9 @@ FOREIGN = [
     *("KEEP_ALIVE_TIMEOUT", "METRICS_BIND", "TRUSTED_PROXIES"),
     *("SECURE_API_KEY", "SECURE_API_KEY_FILE", "STATE_DIR"),
 ]
+
+# For a test that takes the stack without nginx, because nginx has no part in what it shows.
+ONE_STACK = pytest.mark.parametrize("running", ["no nginx"], indirect=True)
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,51 @@ def copy_project(directory: Path) -> Project:
         else:
             shutil.copy(source, directory / name)
     return project_in(directory)
+
+
+# A migration that creates the table of the blueprint `item`.
+MIGRATION = """\
+\"\"\"Create the table `item`.\"\"\"
+
+from alembic import op
+
+from tests.blueprints.item.models import Item
+
+revision = "item"
+down_revision = "{head}"
+
+
+def upgrade() -> None:
+    op.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm")
+    Item.metadata.create_all(op.get_bind())
+
+
+def downgrade() -> None:
+    Item.metadata.drop_all(op.get_bind())
+"""
+
+
+def serve_items(project: Project) -> None:
+    """Have a copy serve the blueprint `item` of the tests in place of the service's own."""
+    [head] = ScriptDirectory(str(project.directory / "migrations")).get_heads()
+    (project.directory / "migrations/versions/item.py").write_text(MIGRATION.format(head=head))
+    for name in ("app.py", "served.py", "blueprints/aside.py"):
+        target = project.directory / "tests" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / "tests" / name, target)
+    for name in ("item", "schemas/item"):
+        shutil.copytree(
+            ROOT / "tests/blueprints" / name, project.directory / "tests/blueprints" / name
+        )
+    main = project.directory / "service/__main__.py"
+    main.write_text(
+        main.read_text()
+        .replace("main()", "main(create_app)")
+        .replace(
+            "from service.server import main",
+            "from service.server import main\nfrom tests.app import create_app",
+        )
+    )
 
 
 def project_in(directory: Path) -> Project:

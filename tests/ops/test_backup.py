@@ -32,18 +32,19 @@ OTHERS = """
     CREATE TEXT SEARCH CONFIGURATION words (COPY = simple);
     CREATE SEQUENCE counter;
     CREATE TABLE "Odd ""name" (id serial, feels mood, over span, name short);
-    ALTER TABLE "Odd ""name" ADD COLUMN foss bigint REFERENCES foss;
-    CREATE STATISTICS related ON id, foss FROM "Odd ""name";
+    ALTER TABLE "Odd ""name" ADD COLUMN person bigint REFERENCES person;
+    CREATE STATISTICS related ON id, person FROM "Odd ""name";
     CREATE TABLE parts (id bigint) PARTITION BY RANGE (id);
     CREATE TABLE part PARTITION OF parts FOR VALUES FROM (0) TO (9);
-    CREATE VIEW names AS SELECT name FROM foss;
+    CREATE VIEW names AS SELECT name FROM person;
     CREATE MATERIALIZED VIEW kept AS SELECT * FROM names;
 """
-DATA = "INSERT INTO foss (name, email) VALUES ('Ada', 'ada@example.org')"
+PERSON = "CREATE TABLE person (id bigserial PRIMARY KEY, name text, email text)"
+DATA = "INSERT INTO person (name, email) VALUES ('Ada', 'ada@example.org')"
 
 
 MANY = """
-    INSERT INTO foss (name, email)
+    INSERT INTO person (name, email)
     SELECT sha512(n::text::bytea), n || '@example.org' FROM generate_series(1, 2000) AS n
 """
 
@@ -71,6 +72,7 @@ class Databases:
         url = urlsplit(self.postgres)._replace(path=f"/{name}").geturl()
         if migrated:
             command.upgrade(alembic_config(url), "head")
+            sql(url, PERSON)
         return url
 
     def of_ordinary_role(self) -> tuple[str, str]:
@@ -127,7 +129,7 @@ def test_everything_comes_back_and_nothing_younger_stays(
     before = dump(url)
     save(url, tmp_path / "a.dump")
     sql(url, OTHERS)
-    sql(url, "DELETE FROM foss")
+    sql(url, "DELETE FROM person")
     assert dump(url) != before
     restore(url, tmp_path / "a.dump")
 
@@ -160,11 +162,11 @@ def test_an_ordinary_role_restores_and_leaves_the_extensions_as_they_are(
     before = sql(superuser, extension)
     restore(ordinary, tmp_path / "superuser's.dump")
     save(ordinary, tmp_path / "ordinary.dump")
-    sql(ordinary, "DELETE FROM foss")
+    sql(ordinary, "DELETE FROM person")
     restore(ordinary, tmp_path / "ordinary.dump")
 
     assert sql(superuser, extension) == before
-    assert sql(superuser, "SELECT name FROM foss") == "Ada\n"
+    assert sql(superuser, "SELECT name FROM person") == "Ada\n"
 
 
 def test_objects_of_other_owners_make_a_restore_fail_atomically(
@@ -172,6 +174,7 @@ def test_objects_of_other_owners_make_a_restore_fail_atomically(
 ) -> None:
     superuser, ordinary = make_database.of_ordinary_role()
     command.upgrade(alembic_config(ordinary), "head")
+    sql(ordinary, PERSON)
     save(ordinary, tmp_path / "a.dump")
     sql(ordinary, DATA)
     sql(superuser, "CREATE TABLE of_the_superuser (id bigint)")

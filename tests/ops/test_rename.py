@@ -41,6 +41,7 @@ def renamed(clone: Project, tmp_path_factory: pytest.TempPathFactory) -> tuple[P
     return project, done.stdout
 
 
+@pytest.mark.copies
 def test_the_old_name_stays_only_in_what_is_about_the_starter(
     renamed: tuple[Project, str],
 ) -> None:
@@ -55,6 +56,7 @@ def test_the_old_name_stays_only_in_what_is_about_the_starter(
     assert "The project is called My Shop now." in said
 
 
+@pytest.mark.copies
 def test_the_name_is_written_in_the_form_of_each_place(renamed: tuple[Project, str]) -> None:
     project, _ = renamed
     compose = (project.directory / "compose.yaml").read_text()
@@ -67,6 +69,7 @@ def test_the_name_is_written_in_the_form_of_each_place(renamed: tuple[Project, s
     assert 'name = "my-shop"\n' in (project.directory / "pyproject.toml").read_text()
 
 
+@pytest.mark.copies
 def test_the_changelog_and_the_released_contract_begin_anew(renamed: tuple[Project, str]) -> None:
     project, _ = renamed
     docs = project.directory / "docs"
@@ -75,6 +78,7 @@ def test_the_changelog_and_the_released_contract_begin_anew(renamed: tuple[Proje
     assert (docs / "openapi-released.json").read_text() == (docs / "openapi.json").read_text()
 
 
+@pytest.mark.copies
 @pytest.mark.parametrize(
     "command",
     [
@@ -99,6 +103,7 @@ def test_the_checks_of_a_renamed_project_succeed(
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.copies
 def test_a_renamed_service_stores_records_and_has_the_new_title(
     renamed: tuple[Project, str],
     tmp_path: Path,
@@ -112,7 +117,7 @@ def test_a_renamed_service_stores_records_and_has_the_new_title(
         monkeypatch.delenv(variable, raising=False)
     with running(tmp_path, database_url, root=str(project.directory)) as service:
         contract = httpx.get(f"{service.url}/openapi.json").json()
-        created = httpx.post(f"{service.url}/foss", json=ada, headers={"X-API-Key": KEY})
+        created = httpx.post(f"{service.url}/item", json=ada, headers={"X-API-Key": KEY})
 
     assert contract["info"]["title"] == "My Shop"
     assert (created.status_code, created.json()["name"]) == (201, "Ada")
@@ -138,15 +143,18 @@ def test_a_name_that_keeps_the_rule_is_accepted(name: str) -> None:
     rename.require_renamable(name)
 
 
+@pytest.mark.copies
 def test_a_second_run_is_refused(renamed: tuple[Project, str]) -> None:
     refused(renamed[0], "my-shop", "This project is already called my-shop.")
 
 
+@pytest.mark.copies
 def test_a_checkout_with_uncommitted_changes_is_refused(clone: Project) -> None:
     with present(clone.directory / "notes.txt"):
         refused(clone, "my-shop", "There are uncommitted changes: notes.txt.")
 
 
+@pytest.mark.copies
 def test_the_data_of_a_stack_under_the_old_name_are_refused(clone: Project) -> None:
     (clone.directory / ".local").mkdir()
     with present(clone.directory / ".local" / "postgres"):
@@ -157,6 +165,7 @@ def test_the_data_of_a_stack_under_the_old_name_are_refused(clone: Project) -> N
         refused(clone, "my-shop", f"containers whose database is called {NAME}.")
 
 
+@pytest.mark.copies
 def test_a_folder_that_is_no_git_checkout_is_refused(clone: Project) -> None:
     (clone.directory / ".git").rename(clone.directory / ".elsewhere")
     done = run(clone, "ops", "rename", "my-shop")

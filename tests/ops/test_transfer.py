@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.factories import foss
-from tests.ops.project import Project
+from tests.factories import item
+from tests.ops.project import ONE_STACK, Project
 
 
 def write(path: Path, rows: list[list[str]]) -> None:
@@ -16,8 +16,8 @@ def write(path: Path, rows: list[list[str]]) -> None:
 
 @pytest.mark.parametrize("kind", ["csv", "ndjson"])
 def test_an_export_can_be_imported_elsewhere(running: Project, tmp_path: Path, kind: str) -> None:
-    sql = ("psql", "-qc", "TRUNCATE foss RESTART IDENTITY")
-    rows = [[record["name"], record["email"]] for record in (foss() for _ in range(3000))]
+    sql = ("psql", "-qc", "TRUNCATE item RESTART IDENTITY")
+    rows = [[record["name"], record["email"]] for record in (item() for _ in range(3000))]
     write(tmp_path / "first.csv", rows)
     running.just(*sql)
     stored = running.just("import", str(tmp_path / "first.csv"))
@@ -41,7 +41,7 @@ def test_an_export_can_be_imported_elsewhere(running: Project, tmp_path: Path, k
 @pytest.mark.parametrize("q", ["a+b #=c", "R&D 100%"])
 def test_parameters_arrive_as_they_were_written(running: Project, tmp_path: Path, q: str) -> None:
     path = tmp_path / "records.csv"
-    write(path, [[f"It has {q} in it", f"{foss()['email']}"], ["Not", foss()["email"]]])
+    write(path, [[f"It has {q} in it", f"{item()['email']}"], ["Not", item()["email"]]])
     assert running.just("import", str(path)).returncode == 0
     exported = running.just("export", str(path), f"q={q}", "only=name", "limit=1")
 
@@ -49,13 +49,14 @@ def test_parameters_arrive_as_they_were_written(running: Project, tmp_path: Path
     assert [*csv.reader(path.read_text("utf-8").splitlines())] == [["name"], [f"It has {q} in it"]]
 
 
+@ONE_STACK
 def test_faults_are_reported_by_line_and_nothing_is_stored(
     running: Project, tmp_path: Path
 ) -> None:
     path = tmp_path / "faulty.csv"
     write(path, [["Fine", "f@example.org"], ["A", "a@example.org"], ["Ada", "no address"]])
     refused = running.just("import", str(path))
-    found = running.just("psql", "-tAc", "SELECT count(*) FROM foss WHERE name = 'Fine'")
+    found = running.just("psql", "-tAc", "SELECT count(*) FROM item WHERE name = 'Fine'")
 
     assert refused.returncode == 1
     assert "line 3: 'A' is too short" in refused.stderr
@@ -65,6 +66,7 @@ def test_faults_are_reported_by_line_and_nothing_is_stored(
     assert found.stdout.strip() == "0"
 
 
+@ONE_STACK
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -73,6 +75,10 @@ def test_faults_are_reported_by_line_and_nothing_is_stored(
         (["export", "nowhere/records.csv"], "Can't write"),
         (["export", "records.csv", "colour=red"], "'colour' was unexpected"),
         (["export", "records.csv", "colour"], "colour: write NAME=VALUE, such as q=sql."),
+        (
+            ["export", "records.csv", "/items"],
+            "Name a collection after the file; the service has: /item.",
+        ),
     ],
 )
 def test_unsupported_operations_are_reported(

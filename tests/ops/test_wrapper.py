@@ -33,7 +33,8 @@ def test_without_a_command_it_lists_the_commands_in_groups() -> None:
 
 def test_without_python_it_says_what_to_install(tmp_path: Path) -> None:
     project = copy_project(tmp_path / "project")
-    (project.directory / ".tools").unlink()
+    for name in (".tools", ".venv"):
+        (project.directory / name).unlink()
     programs = tmp_path / "bin"
     programs.mkdir()
     for name in ("sh", "dirname", "cmp", "mktemp", "mkdir", "rm"):

@@ -1,4 +1,4 @@
-"""`python -m service`, for real."""
+"""The service as a process: that of the tests, or `python -m service`."""
 
 import os
 import socket
@@ -53,7 +53,7 @@ class Service:
 def running(
     directory: Path,
     database_url: str,
-    program: Sequence[str] = ("-m", "service"),
+    program: Sequence[str] = ("-m", "tests.served"),
     more: str = "",
     root: str = str(ROOT),
     **settings: str,
@@ -85,7 +85,7 @@ def running(
             except httpx.TransportError:
                 assert process.poll() is None, log.read_text()
                 assert time.monotonic() < deadline, log.read_text()
-                time.sleep(0.05)  # Between two looks, not instead of one.
+                time.sleep(0.02)  # Between two looks, not instead of one.
         yield service
     finally:
         process.kill()

@@ -8,6 +8,7 @@ from functools import partial
 
 from service.common.database import transfers
 from service.server import run as program
+from tests.app import create_app
 from tests.socket.short_timeouts import open_sockets
 
 
@@ -15,7 +16,7 @@ def main() -> int:
     """Serve with this time-out."""
     vars(transfers)["SECONDS_FOR_OTHERS"] = float(sys.argv.pop())
     vars(program)["open_sockets"] = partial(open_sockets, program.open_sockets)
-    return program.main()
+    return program.main(create_app)
 
 
 if __name__ == "__main__":

@@ -7,8 +7,8 @@ from hypercorn.config import Config
 from quart.wrappers import Response
 from uvloop import run
 
-from service import create_app
 from service.settings import load_settings
+from tests.app import create_app
 
 STATUS = 9
 

@@ -41,7 +41,7 @@ MALFORMED = {
     "a comment": b"{} // none",
 }
 
-# 422: JSON, but no Foss.
+# 422: JSON, but no Item.
 UNFIT = {
     "null": b"null",
     "a list": b"[]",
@@ -107,7 +107,7 @@ ADDRESSES = [
     b"a@" + b"b" * 253,
 ]
 
-LINES = {"POST": b"POST /foss", "PUT": b"PUT /foss/1", "PATCH": b"PATCH /foss/1"}
+LINES = {"POST": b"POST /item", "PUT": b"PUT /item/1", "PATCH": b"PATCH /item/1"}
 
 BODIES = {
     f"{method} {name}": Row(request(line, JSON, body=body), status)
@@ -123,7 +123,7 @@ BODIES = {
 }
 
 TYPE = "InvalidContentType"
-POST = b"POST /foss"
+POST = b"POST /item"
 CHUNKED = b"Transfer-Encoding: chunked"
 
 
@@ -167,11 +167,11 @@ FRAMES = {
         request(POST, JSON, CHUNKED) + b"2;a=b\r\n[]\r\n0;c\r\nX-Request-ID: trailer\r\n\r\n", 422
     ),
     "chunks to a URL without a body": Row(
-        request(b"GET /foss", CHUNKED) + chunked(b"x"), 415, TYPE
+        request(b"GET /item", CHUNKED) + chunked(b"x"), 415, TYPE
     ),
     "a body to a URL that is not there": Row(request(b"POST /nope", body=b"[" * DEEP), 404),
     "a body that a route does not read": Row(
-        request(b"DELETE /foss/99", JSON, body=b"[" * DEEP), 404, "RecordNotFound"
+        request(b"DELETE /item/99", JSON, body=b"[" * DEEP), 404, "RecordNotFound"
     ),
     "a body over the limit": Row(request(POST, JSON, body=b" " * (LIMIT + 1)), 413),
     "a body over the limit without a length": Row(

@@ -4,10 +4,10 @@ from tests.socket.exchange import JSON, Row, chunked, request
 
 KIBIBYTES_8 = 8 * 1024
 KIBIBYTES_16 = 16 * 1024
-POST = b"POST /foss"
+POST = b"POST /item"
 CHUNKED = b"Transfer-Encoding: chunked"
 # A separate request for a server that uses the other length.
-SMUGGLED = request(b"DELETE /foss/1")
+SMUGGLED = request(b"DELETE /item/1")
 
 
 def refused(*headers: bytes, behind: bytes = SMUGGLED, status: int = 400) -> Row:
@@ -89,14 +89,14 @@ COSTLY = {
     "a chunk's extension of spaces and a line feed": in_chunks(b"2;" + SPACES + b"\n\r\n{}\r\n"),
     "a chunk's size, spaces and a line feed": in_chunks(b"2" + SPACES + b"\n\r\n{}\r\n"),
     "spaces and a NUL in a trailer": in_chunks(b"0\r\nX:" + SPACES + b"\0\r\n\r\n"),
-    "100 header fields": Row(request(b"GET /foss", *FIELDS[:98]), 200, None),
-    "101 header fields": Row(request(b"GET /foss", *FIELDS[:99]), 431, closes=True),
+    "100 header fields": Row(request(b"GET /item", *FIELDS[:98]), 200, None),
+    "101 header fields": Row(request(b"GET /item", *FIELDS[:99]), 431, closes=True),
     "101 header fields that begin a body": Row(
         request(POST, JSON, CHUNKED, *FIELDS[:97]) + chunked(b"[]") + SMUGGLED, 431, closes=True
     ),
-    "10 000 header fields": Row(request(b"GET /foss", *FIELDS), 431, closes=True),
+    "10 000 header fields": Row(request(b"GET /item", *FIELDS), 431, closes=True),
     "10 000 lines of one header field": Row(
-        request(b"GET /foss", b"X:" + b"\r\n a" * 10_000), 431, closes=True
+        request(b"GET /item", b"X:" + b"\r\n a" * 10_000), 431, closes=True
     ),
     "10 000 trailers": in_chunks(
         b"0\r\n" + b"\r\n".join(FIELDS) + b"\r\n\r\n", 431, "InvalidAPIRequest"
@@ -111,18 +111,18 @@ WEBSOCKET = (
 )
 
 PROTOCOLS = {
-    "an upgrade to h2c": Row(request(b"GET /foss?q=x", *UPGRADE, b"Upgrade: h2c"), 200, None),
+    "an upgrade to h2c": Row(request(b"GET /item?q=x", *UPGRADE, b"Upgrade: h2c"), 200, None),
     "an upgrade to h2c with a body": Row(
         request(POST, JSON, *UPGRADE, b"Upgrade: h2c", body=b"[]"), 422
     ),
     "an upgrade to h2c with wrong settings": Row(
-        request(b"GET /foss", b"Upgrade: h2c", b"HTTP2-Settings: *"), 200, None
+        request(b"GET /item", b"Upgrade: h2c", b"HTTP2-Settings: *"), 200, None
     ),
-    "an upgrade to a WebSocket": Row(request(b"GET /foss", *WEBSOCKET), 200, None),
+    "an upgrade to a WebSocket": Row(request(b"GET /item", *WEBSOCKET), 200, None),
     "an upgrade to a WebSocket with a body": Row(
-        request(b"GET /foss", JSON, *WEBSOCKET, body=b"{}"), 200, None
+        request(b"GET /item", JSON, *WEBSOCKET, body=b"{}"), 200, None
     ),
-    "an upgrade to half a WebSocket": Row(request(b"GET /foss", *WEBSOCKET[:2]), 200, None),
+    "an upgrade to half a WebSocket": Row(request(b"GET /item", *WEBSOCKET[:2]), 200, None),
     "the preface of HTTP/2": Row(PREFACE, 400, None, closes=True),
     "the preface of HTTP/2 and a frame": Row(
         PREFACE + b"\0\0\0\4\0\0\0\0\0", 400, None, closes=True
@@ -130,41 +130,41 @@ PROTOCOLS = {
     "a second preface": Row(PREFACE + PREFACE + SMUGGLED, 400, None, closes=True),
 } | {
     f"a request of HTTP/{version.decode()}": Row(
-        b"GET /foss HTTP/%b\r\nHost: x\r\n\r\n" % version + SMUGGLED, 400, None, closes=True
+        b"GET /item HTTP/%b\r\nHost: x\r\n\r\n" % version + SMUGGLED, 400, None, closes=True
     )
     for version in (b"0.9", b"2.0", b"3.7")
 }
 
 METHODS = {
-    "TRACE": Row(request(b"TRACE /foss"), 405),
+    "TRACE": Row(request(b"TRACE /item"), 405),
     "TRACE to nothing": Row(request(b"TRACE /nope"), 404),
     "CONNECT": Row(request(b"CONNECT x:80"), 404),
-    "CONNECT to a route": Row(request(b"CONNECT /foss"), 405),
-    "FOO": Row(request(b"FOO /foss"), 405),
-    "FOO with a body": Row(request(b"FOO /foss/1", JSON, body=b"{}"), 405),
-    "a method of 8 KiB": Row(request(b"F" * KIBIBYTES_8 + b" /foss"), 405),
-    "a method with a NUL": Row(request(b"G\x00T /foss"), 400, None, closes=True),
-    "a method with a space before": Row(b" " + request(b"GET /foss"), 400, None, closes=True),
+    "CONNECT to a route": Row(request(b"CONNECT /item"), 405),
+    "FOO": Row(request(b"FOO /item"), 405),
+    "FOO with a body": Row(request(b"FOO /item/1", JSON, body=b"{}"), 405),
+    "a method of 8 KiB": Row(request(b"F" * KIBIBYTES_8 + b" /item"), 405),
+    "a method with a NUL": Row(request(b"G\x00T /item"), 400, None, closes=True),
+    "a method with a space before": Row(b" " + request(b"GET /item"), 400, None, closes=True),
 }
 
 LINES = {
     "no request": Row(b"nonsense\r\n\r\n", 400, None, closes=True),
     "a TLS hello": Row(b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n", 400, None, closes=True),
-    "no host": Row(b"GET /foss HTTP/1.1\r\n\r\n", 400, None, closes=True),
+    "no host": Row(b"GET /item HTTP/1.1\r\n\r\n", 400, None, closes=True),
     "a target that is no ASCII": Row(request(b"GET /\xff"), 400, None, closes=True),
-    "a target with a space": Row(request(b"GET /foss/1 2"), 400, None, closes=True),
-    "a target with a NUL": Row(request(b"GET /foss\x00"), 400, None, closes=True),
-    "a line of 16 KiB": Row(request(b"GET /foss?q=" + b"x" * KIBIBYTES_16), 422),
-    "a line of 16 KiB without a name": Row(request(b"GET /foss?" + b"x" * KIBIBYTES_16), 422),
+    "a target with a space": Row(request(b"GET /item/1 2"), 400, None, closes=True),
+    "a target with a NUL": Row(request(b"GET /item\x00"), 400, None, closes=True),
+    "a line of 16 KiB": Row(request(b"GET /item?q=" + b"x" * KIBIBYTES_16), 422),
+    "a line of 16 KiB without a name": Row(request(b"GET /item?" + b"x" * KIBIBYTES_16), 422),
     "a head of 70 000 bytes": Row(
-        b"GET /foss HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 70_000, 431, None, closes=True
+        b"GET /item HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 70_000, 431, None, closes=True
     ),
     "a line of 70 000 bytes": Row(b"GET /" + b"x" * 70_000, 431, None, closes=True),
 }
 
 LONG = {
     f"8 KiB of {name.decode()}": Row(
-        request(b"GET /foss", name + b": " + b"x" * KIBIBYTES_8), 200, None
+        request(b"GET /item", name + b": " + b"x" * KIBIBYTES_8), 200, None
     )
     for name in (
         b"Accept",
@@ -189,25 +189,25 @@ LONG = {
 } | {
     "8 KiB of ranges in Accept": Row(
         request(
-            b"GET /foss/0",
+            b"GET /item/0",
             b"Accept: application/problem+json;q=0," + b"a/b;q=0.1," * (KIBIBYTES_8 // 10),
         ),
         404,
         "RecordNotFound",
     ),
     "8 KiB of quotes in If-None-Match": Row(
-        request(b"GET /foss/0", b"If-None-Match: " + b'"' * KIBIBYTES_8), 422
+        request(b"GET /item/0", b"If-None-Match: " + b'"' * KIBIBYTES_8), 422
     ),
     "8 KiB of tags in If-Match": Row(
-        request(b"DELETE /foss/1", b"If-Match: " + b'"7",' * (KIBIBYTES_8 // 4)), 422
+        request(b"DELETE /item/1", b"If-Match: " + b'"7",' * (KIBIBYTES_8 // 4)), 422
     ),
     "a tag of 8 KiB in If-Match": Row(
-        request(b"DELETE /foss/1", b'If-Match: "' + b"7" * KIBIBYTES_8 + b'"'),
+        request(b"DELETE /item/1", b'If-Match: "' + b"7" * KIBIBYTES_8 + b'"'),
         412,
         "PreconditionFailed",
     ),
     "a wrong key of 8 KiB": Row(
-        request(b"GET /foss").replace(b"X-API-Key: ", b"X-API-Key: " + b"\xff" * KIBIBYTES_8),
+        request(b"GET /item").replace(b"X-API-Key: ", b"X-API-Key: " + b"\xff" * KIBIBYTES_8),
         401,
         "InvalidPermissions",
     ),
@@ -247,7 +247,7 @@ HEADS = (
     | LINES
     | LONG
     | {
-        f"X-Request-ID {name}": Row(request(b"GET /foss", b"X-Request-ID: " + id_), 200, None)
+        f"X-Request-ID {name}": Row(request(b"GET /item", b"X-Request-ID: " + id_), 200, None)
         for name, id_ in REQUEST_IDS.items()
     }
 )

@@ -34,8 +34,8 @@ NO_IDS = [
     b"/1",
     b"1/",
     b"../",
-    b"../foss",
-    b"..%2ffoss",
+    b"../item",
+    b"..%2fitem",
     b"%2e%2e/livez",
     b"1%2F",
     b"1\\",
@@ -65,7 +65,7 @@ def named(target: bytes) -> str:
 
 IDS = {
     f"{method.decode()} id {named(id_)} of {len(id_)}": Row(
-        request(method + b" /foss/" + id_, JSON, body=body), 404, type_
+        request(method + b" /item/" + id_, JSON, body=body), 404, type_
     )
     for type_, ids in (("InvalidAPIRequest", NO_IDS), ("RecordNotFound", NO_RECORDS))
     for id_ in ids
@@ -170,19 +170,19 @@ RECORD_QUERIES = [
 
 # 422 if the URL has no parameters.
 NO_PARAMETERS: dict[bytes, bytes | None] = {
-    b"POST /foss": b'{"name": "Ada", "email": "ada@example.org"}',
-    b"PUT /foss/1": b'{"name": "Zed"}',
-    b"PATCH /foss/1": b'{"name": "Zed"}',
-    b"DELETE /foss/1": None,
+    b"POST /item": b'{"name": "Ada", "email": "ada@example.org"}',
+    b"PUT /item/1": b'{"name": "Zed"}',
+    b"PATCH /item/1": b'{"name": "Zed"}',
+    b"DELETE /item/1": None,
 }
 
 QUERIES = (
     {
-        f"?{named(query)} of {len(query)}": Row(request(b"GET /foss?" + query), 422)
+        f"?{named(query)} of {len(query)}": Row(request(b"GET /item?" + query), 422)
         for query in LIST_QUERIES
     }
     | {
-        f"/1?{named(query)} of {len(query)}": Row(request(b"GET /foss/1?" + query), 422)
+        f"/1?{named(query)} of {len(query)}": Row(request(b"GET /item/1?" + query), 422)
         for query in RECORD_QUERIES
     }
     | {
@@ -196,13 +196,13 @@ PATHS = {
     named(line): Row(request(line), 404)
     for line in (
         b"GET ?x",
-        b"GET foss",
-        b"GET //foss",
-        b"GET /foss%2F1",
-        b"GET /foss%2f1",
-        b"GET /foss%00",
-        b"GET /FOSS",
-        b"GET /foss/1/../../livez",
+        b"GET item",
+        b"GET //item",
+        b"GET /item%2F1",
+        b"GET /item%2f1",
+        b"GET /item%00",
+        b"GET /ITEM",
+        b"GET /item/1/../../livez",
         b"GET http://[/x",
         b"GET http://x/nope",
         b"OPTIONS *",

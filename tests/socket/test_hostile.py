@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from service.common.web.request_id import WELL_FORMED
 from service.limits import HEAD_BYTES, HEADER_FIELDS
-from tests.factories import foss
+from tests.factories import item
 from tests.socket.conftest import KEY, Service, running
 from tests.socket.exchange import JSON, Row, exchange, hold, is_closed, read_answer, request
 from tests.socket.hostile_bodies import BODIES, CHUNKED, FRAMES, LIMIT, TYPES
@@ -20,7 +20,7 @@ from tests.socket.hostile_heads import HEADS, REQUEST_IDS
 from tests.socket.hostile_targets import IDS, PATHS, QUERIES
 
 TABLE = BODIES | TYPES | FRAMES | IDS | QUERIES | PATHS | HEADS
-POST = b"POST /foss"
+POST = b"POST /item"
 
 
 @pytest.fixture(scope="module")
@@ -37,14 +37,14 @@ async def table(engine: AsyncEngine, database_url: str) -> AsyncIterator[AsyncCo
     """Return a connection of the test's own to the database, which has one record."""
     async with engine.connect() as connection:
         await connection.execution_options(isolation_level="AUTOCOMMIT")
-        await connection.execute(text("TRUNCATE foss RESTART IDENTITY"))
-        await connection.execute(text("INSERT INTO foss (name, email) VALUES ('One', 'a@one.co')"))
+        await connection.execute(text("TRUNCATE item RESTART IDENTITY"))
+        await connection.execute(text("INSERT INTO item (name, email) VALUES ('One', 'a@one.co')"))
         yield connection
 
 
 async def rows(table: AsyncConnection) -> list[Any]:
     """Return all that is stored."""
-    return list(await table.execute(text("SELECT * FROM foss ORDER BY id")))
+    return list(await table.execute(text("SELECT * FROM item ORDER BY id")))
 
 
 @pytest.mark.parametrize("row", TABLE.values(), ids=TABLE.keys())
@@ -150,7 +150,7 @@ def test_an_odd_address_that_is_one_is_stored_as_it_is(
     service: Service, table: AsyncConnection, address: str
 ) -> None:
     with httpx.Client(base_url=service.url, headers={"X-API-Key": KEY}) as client:
-        created = client.post("/foss", json=foss(email=address))
+        created = client.post("/item", json=item(email=address))
         read = client.get(created.headers["Location"])
         client.delete(created.headers["Location"]).raise_for_status()
 
@@ -173,8 +173,8 @@ def test_an_odd_request_id_is_replaced(service: Service, id_: bytes) -> None:
 @pytest.mark.limit("HEAD_BYTES")
 @pytest.mark.parametrize(("more", "status"), [(0, 200), (1, 431)])
 def test_a_head_is_as_large_as_the_limit(service: Service, more: int, status: int) -> None:
-    empty = len(request(b"GET /foss", b"X: "))
-    sent = request(b"GET /foss", b"X: " + b"x" * (HEAD_BYTES.value - empty + more))
+    empty = len(request(b"GET /item", b"X: "))
+    sent = request(b"GET /item", b"X: " + b"x" * (HEAD_BYTES.value - empty + more))
     exchange(service.port, Row(sent, status, None, closes=status == 431))
 
     assert len(sent) == HEAD_BYTES.value + more
@@ -184,14 +184,14 @@ def test_a_head_is_as_large_as_the_limit(service: Service, more: int, status: in
 @pytest.mark.limit("HEADER_FIELDS")
 def test_a_request_has_as_many_header_fields_as_the_limit(service: Service) -> None:
     # Including those of every request here.
-    own = request(b"GET /foss").count(b": ")
+    own = request(b"GET /item").count(b": ")
     fields = [b"a: 1"] * (HEADER_FIELDS.value - own)
-    exchange(service.port, Row(request(b"GET /foss", *fields), 200, None))
-    exchange(service.port, Row(request(b"GET /foss", *fields, b"b: 2"), 431, closes=True))
+    exchange(service.port, Row(request(b"GET /item", *fields), 200, None))
+    exchange(service.port, Row(request(b"GET /item", *fields, b"b: 2"), 431, closes=True))
 
 
 def test_a_head_of_16_kib_may_come_in_pieces(service: Service) -> None:
-    sent = request(b"GET /foss?q=" + b"x" * 16_384)
+    sent = request(b"GET /item?q=" + b"x" * 16_384)
     with (
         socket.create_connection(("127.0.0.1", service.port)) as connection,
         connection.makefile("rb") as reader,

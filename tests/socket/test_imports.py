@@ -17,14 +17,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.common.bulk.lines import STAGED_BYTES
 from service.common.database.database import BULK_CONNECTIONS
-from tests.factories import foss
+from tests.factories import item
 from tests.socket.conftest import KEY, Service, running
 from tests.waiting import until
 
 MIB = 1 << 20
 HEADERS = {"X-API-Key": KEY, "Content-Type": "application/x-ndjson"}
 HEAD = (
-    f"POST /foss HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {KEY}\r\n"
+    f"POST /item HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {KEY}\r\n"
     "Content-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n"
 ).encode()
 # Lines without text are passed over, and so cost no time of the database.
@@ -34,20 +34,20 @@ UNREAD = 400 << 10
 WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'transactionid'"
 OPEN = """
 SELECT count(*) FROM pg_stat_activity
-WHERE pid <> pg_backend_pid() AND xact_start IS NOT NULL AND query LIKE '%foss_lines%'
+WHERE pid <> pg_backend_pid() AND xact_start IS NOT NULL AND query LIKE '%item_lines%'
 """
 RESTING = f"{OPEN} AND state = 'idle in transaction' AND query LIKE 'COPY%'"
 # An import waits for this look-up of its key, and its body is not read meanwhile.
 LOCK = text("LOCK TABLE idempotencykey")
 LOCKED = "SELECT count(*) FROM pg_locks WHERE NOT granted"
 WRITERS = """
-SELECT count(*) FROM pg_locks WHERE relation = 'foss'::regclass AND mode = 'RowExclusiveLock'
+SELECT count(*) FROM pg_locks WHERE relation = 'item'::regclass AND mode = 'RowExclusiveLock'
 """
-STORED = "SELECT count(*) FROM foss"
+STORED = "SELECT count(*) FROM item"
 
 
 def lines(count: int) -> bytes:
-    return "".join(f"{json.dumps(foss())}\n" for _ in range(count)).encode()
+    return "".join(f"{json.dumps(item())}\n" for _ in range(count)).encode()
 
 
 def chunk(data: bytes) -> bytes:
@@ -58,8 +58,8 @@ async def test_a_large_file_that_is_read_slowly_takes_no_memory(
     service: Service, engine: AsyncEngine, empty_database: None
 ) -> None:
     process = psutil.Process(service.process.pid)
-    async with httpx.AsyncClient(headers=HEADERS) as client:
-        warmed = await client.post(f"{service.url}/foss", content=lines(6000))
+    async with httpx.AsyncClient(headers=HEADERS, timeout=120) as client:
+        warmed = await client.post(f"{service.url}/item", content=lines(6000))
     before = process.memory_info().rss
     sent = 0
     batch = lines(6000)
@@ -76,7 +76,7 @@ async def test_a_large_file_that_is_read_slowly_takes_no_memory(
             await connection.execute(LOCK)
             headers = HEADERS | {"Idempotency-Key": "large"}
             answer = pool.submit(
-                httpx.post, f"{service.url}/foss", headers=headers, content=body(), timeout=120
+                httpx.post, f"{service.url}/item", headers=headers, content=body(), timeout=120
             )
             await until(engine, LOCKED, 1)
             await asyncio.sleep(0.5)  # Long enough for the client to send all of it.
@@ -146,7 +146,7 @@ async def test_an_import_ends_when_its_client_leaves_while_its_records_are_store
 ) -> None:
     body = lines(6000)
     rival = {"email": json.loads(body.splitlines()[0])["email"]}
-    insert = text("INSERT INTO foss (name, email) VALUES ('rival', :email)")
+    insert = text("INSERT INTO item (name, email) VALUES ('rival', :email)")
     with running(tmp_path, database_url) as left:
         async with engine.begin() as other:
             # The import waits for this one in PostgreSQL.
@@ -171,8 +171,8 @@ def check_left(service: Service) -> None:
 async def test_an_import_is_in_nobodys_way_while_its_client_sends(
     service: Service, engine: AsyncEngine, empty_database: None
 ) -> None:
-    records = [foss() for _ in range(10_000)]
-    size = text("SELECT pg_relation_size('foss')")
+    records = [item() for _ in range(10_000)]
+    size = text("SELECT pg_relation_size('item')")
     with socket.create_connection(("127.0.0.1", service.port), timeout=30) as connection:
         body = "".join(f"{json.dumps(record)}\n" for record in records).encode()
         connection.sendall(HEAD + chunk(body))
@@ -181,7 +181,7 @@ async def test_an_import_is_in_nobodys_way_while_its_client_sends(
             grown, writers = await observer.scalar(size), await observer.scalar(text(WRITERS))
         async with httpx.AsyncClient(base_url=service.url, headers=HEADERS) as client:
             json_ = {"Content-Type": "application/json"}
-            one = await client.post("/foss", json=records[1], headers=json_)
+            one = await client.post("/item", json=records[1], headers=json_)
         connection.sendall(chunk(b""))
         answered = connection.recv(65536)
 
@@ -212,7 +212,7 @@ async def test_an_import_whose_client_rests_ends_only_if_another_waits_for_too_l
             connection.sendall(HEAD + chunk(lines(5000)))
         await until(engine, RESTING, BULK_CONNECTIONS)
         async with httpx.AsyncClient(base_url=contended.url, headers=HEADERS) as client:
-            one_more = await client.post("/foss", content=lines(1), timeout=30)
+            one_more = await client.post("/item", content=lines(1), timeout=30)
         for connection in connections:
             connection.sendall(chunk(b""))
         answers = sorted(connection.recv(12) for connection in connections)
@@ -262,8 +262,8 @@ async def test_no_request_waits_for_a_client_that_has_not_sent_its_records(
             stack.enter_context(connection)
             connection.sendall(HEAD.replace(b"\r\n\r\n", key) + chunk(lines(1)))
         async with httpx.AsyncClient(base_url=service.url, headers=HEADERS) as client:
-            export = await client.get("/foss", headers={"Accept": "text/csv"})
-            created = await client.post("/foss", content=lines(1))
+            export = await client.get("/item", headers={"Accept": "text/csv"})
+            created = await client.post("/item", content=lines(1))
 
     assert export.status_code == 200
     assert created.json() == {"created": 1}
@@ -300,7 +300,7 @@ def test_a_body_that_comes_slowly_outlives_the_deadline(
             time.sleep(0.1)  # A slow client is what is tested.
 
     with running(tmp_path, database_url, REQUEST_TIMEOUT="0.5") as slow:
-        response = httpx.post(f"{slow.url}/foss", headers=HEADERS, content=body())
+        response = httpx.post(f"{slow.url}/item", headers=HEADERS, content=body())
 
     assert response.json() == {"created": 10}
 
@@ -310,8 +310,8 @@ def test_a_chunked_body_over_the_limit_is_a_413(
 ) -> None:
     with running(tmp_path, database_url, MAX_IMPORT_BYTES=str(MIB)) as limited:
         content = (FILLER for _ in range(2))
-        response = httpx.post(f"{limited.url}/foss", headers=HEADERS, content=content)
-        fits = httpx.post(f"{limited.url}/foss", headers=HEADERS, content=FILLER)
+        response = httpx.post(f"{limited.url}/item", headers=HEADERS, content=content)
+        fits = httpx.post(f"{limited.url}/item", headers=HEADERS, content=FILLER)
 
     assert response.status_code == 413
     assert fits.json() == {"created": 0}
@@ -336,11 +336,11 @@ async def test_others_are_served_during_an_import(
 ) -> None:
     with ThreadPoolExecutor() as pool:
         answer = pool.submit(
-            httpx.post, f"{service.url}/foss", headers=HEADERS, content=lines(20_000), timeout=60
+            httpx.post, f"{service.url}/item", headers=HEADERS, content=lines(20_000), timeout=60
         )
         await until(engine, OPEN, 1)
         async with httpx.AsyncClient(base_url=service.url, headers=HEADERS) as client:
-            seen = [(await client.get("/foss")).json() for _ in range(20)]
+            seen = [(await client.get("/item")).json() for _ in range(20)]
         created = answer.result().json()
 
     assert seen[0] == []

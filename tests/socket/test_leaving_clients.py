@@ -25,9 +25,10 @@ def service(tmp_path_factory: pytest.TempPathFactory, database_url: str) -> Iter
 # The same service, but a half-closed connection is kept for a minute.
 HALF_CLOSED = (
     "from service.server import main, single_write; "
+    "from tests.app import create_app; "
     "old = single_write.HALF_CLOSED_MILLISECONDS; "
     "single_write.HALF_CLOSED_MILLISECONDS = old._replace(value=60_000); "
-    "main()"
+    "main(create_app)"
 )
 
 
@@ -42,7 +43,7 @@ def half_closed(tmp_path_factory: pytest.TempPathFactory, database_url: str) -> 
 async def locked(engine: AsyncEngine) -> AsyncIterator[None]:
     """Let no statement read the table."""
     async with engine.begin() as connection:
-        await connection.execute(text("LOCK TABLE foss IN ACCESS EXCLUSIVE MODE"))
+        await connection.execute(text("LOCK TABLE item IN ACCESS EXCLUSIVE MODE"))
         yield
 
 
@@ -54,11 +55,11 @@ def request(path: str, method: str = "GET", *fields: str, body: str = "") -> byt
 BODY = '{"name": "leaving", "email": "leaving@example.org"}'
 JSON = ("Content-Type: application/json", f"Content-Length: {len(BODY)}")
 REQUESTS = {
-    "a read": request("/foss/1"),
-    "a costly read": request("/foss?q=zz"),
-    "an export": request("/foss", "GET", "Accept: text/csv"),
-    "a write": request("/foss", "POST", *JSON, body=BODY),
-    "a transaction": request("/foss", "POST", "Idempotency-Key: leaving", *JSON, body=BODY),
+    "a read": request("/item/1"),
+    "a costly read": request("/item?q=zz"),
+    "an export": request("/item", "GET", "Accept: text/csv"),
+    "a write": request("/item", "POST", *JSON, body=BODY),
+    "a transaction": request("/item", "POST", "Idempotency-Key: leaving", *JSON, body=BODY),
 }
 
 
@@ -74,7 +75,7 @@ async def test_the_statement_of_a_client_that_leaves_ends(
 
 
 @pytest.mark.limit("HALF_CLOSED_MILLISECONDS")
-@pytest.mark.parametrize("path", ["/livez", "/foss?limit=1"])
+@pytest.mark.parametrize("path", ["/livez", "/item?limit=1"])
 def test_a_client_that_half_closes_its_connection_reads_its_answer(
     half_closed: Service, path: str
 ) -> None:

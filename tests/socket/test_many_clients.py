@@ -28,11 +28,11 @@ def small(tmp_path_factory: pytest.TempPathFactory, database_url: str) -> Iterat
 def test_beyond_the_limit_a_request_is_refused_and_health_is_answered(small: Service) -> None:
     headers = {"X-API-Key": KEY}
     clients = [httpx.Client(base_url=small.url, headers=headers) for _ in range(PLACES)]
-    served = [client.get("/foss").status_code for client in clients]
-    beyond = httpx.get(f"{small.url}/foss", headers={**headers, "X-Request-ID": "beyond"})
+    served = [client.get("/item").status_code for client in clients]
+    beyond = httpx.get(f"{small.url}/item", headers={**headers, "X-Request-ID": "beyond"})
     health = [httpx.get(f"{small.url}{path}").status_code for path in ("/livez", "/readyz")]
     clients[0].close()
-    again = httpx.get(f"{small.url}/foss", headers=headers)
+    again = httpx.get(f"{small.url}/item", headers=headers)
     for client in clients:
         client.close()
 
@@ -50,7 +50,7 @@ def test_unfinished_health_checks_take_no_more_than_other_connections(small: Ser
     for one in unfinished:
         one.sendall(b"GET /livez ")
     health = [httpx.get(f"{small.url}/livez").status_code for _ in range(5)]
-    beyond = httpx.get(f"{small.url}/foss", headers={"X-API-Key": KEY}).status_code
+    beyond = httpx.get(f"{small.url}/item", headers={"X-API-Key": KEY}).status_code
     for one in unfinished:
         one.close()
 
@@ -65,7 +65,7 @@ def test_a_connection_that_sends_nothing_makes_room(small: Service) -> None:
         one.sendall(b"GET / HT")
     answers = []
     while 200 not in answers:
-        answers.append(httpx.get(f"{small.url}/foss", headers={"X-API-Key": KEY}).status_code)
+        answers.append(httpx.get(f"{small.url}/item", headers={"X-API-Key": KEY}).status_code)
 
     assert answers.count(503) < 8
     silent[0].settimeout(5)

@@ -12,11 +12,13 @@ from pathlib import Path
 import httpx
 import pytest
 
+from service.common.embedded import start_server
 from service.server.run import server_config
 from service.settings import ROOT, Settings
-from tests.factories import foss
+from tests.conftest import migrate
+from tests.factories import item
 from tests.ports import free_port
-from tests.socket.conftest import KEY, running
+from tests.socket.conftest import KEY, START_SECONDS, running
 
 AUTH = {"X-API-Key": KEY}
 
@@ -29,7 +31,7 @@ def start(**settings: str) -> subprocess.CompletedProcess[str]:
         env=os.environ | settings,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=START_SECONDS,
         check=False,
     )
 
@@ -103,54 +105,72 @@ def test_a_connection_is_kept_for_as_long_as_is_set() -> None:
 
 def test_a_restart_loses_nothing(tmp_path: Path, database_url: str, empty_database: None) -> None:
     with running(tmp_path, database_url) as service:
-        created = httpx.post(f"{service.url}/foss", json=foss(), headers=AUTH).json()
+        created = httpx.post(f"{service.url}/item", json=item(), headers=AUTH).json()
     with running(tmp_path, database_url) as service:
-        assert httpx.get(f"{service.url}/foss", headers=AUTH).json() == [created]
+        assert httpx.get(f"{service.url}/item", headers=AUTH).json() == [created]
 
 
 def test_it_listens_on_a_unix_socket(tmp_path: Path, database_url: str) -> None:
     path = tmp_path / "s"
-    with subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-m", "service"],
         cwd=ROOT,
         env=os.environ
         | {"BIND": f"unix:{path}", "DATABASE_URL": database_url, "DRAIN_SECONDS": "0"},
         stdout=subprocess.DEVNULL,
-    ) as process:
+    )
+    try:
+        wait_for_listener(path, process)
         transport = httpx.HTTPTransport(uds=str(path), retries=0)
         with httpx.Client(transport=transport, base_url="http://localhost") as client:
-            deadline = time.monotonic() + 30
-            while not path.exists() and time.monotonic() < deadline:
-                time.sleep(0.05)
             response = client.get("/readyz")
         process.terminate()
+        code = process.wait(10)
+    finally:
+        process.kill()
+        process.wait()
 
     assert response.json() == {"status": "ready"}
-    assert process.returncode == 0
+    assert code == 0
+
+
+def wait_for_listener(path: Path, process: subprocess.Popen[bytes]) -> None:
+    """Return once a service that starts accepts connections."""
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        with socket.socket(socket.AF_UNIX) as client:
+            try:
+                client.connect(str(path))
+            except OSError:
+                assert process.poll() is None
+                assert time.monotonic() < deadline
+            else:
+                return
+        time.sleep(0.02)  # Between two looks, not instead of one.
 
 
 def test_logs_in_production_are_one_object_a_line(tmp_path: Path, database_url: str) -> None:
     with running(tmp_path, database_url, APP_ENV="production") as service:
-        httpx.get(f"{service.url}/foss?q", headers=AUTH | {"X-Request-ID": "find-me"})
+        httpx.get(f"{service.url}/item?q", headers=AUTH | {"X-Request-ID": "find-me"})
         service.process.terminate()
         service.process.wait(10)
         lines = [json.loads(line) for line in service.log.read_text().splitlines()]
     [line] = [line for line in lines if line.get("request_id") == "find-me"]
 
     assert line["event"] == "request"
-    assert (line["method"], line["path"], line["status"]) == ("GET", "/foss", 422)
+    assert (line["method"], line["path"], line["status"]) == ("GET", "/item", 422)
     assert {"timestamp", "level", "milliseconds", "client"} <= line.keys()
 
 
 def test_logs_in_development_are_for_reading(tmp_path: Path, database_url: str) -> None:
     with running(tmp_path, database_url) as service:
-        httpx.get(f"{service.url}/foss/99", headers=AUTH)
+        httpx.get(f"{service.url}/item/99", headers=AUTH)
         service.process.terminate()
         service.process.wait(10)
         log = service.log.read_text()
 
     assert "request" in log
-    assert "path=/foss/99" in log
+    assert "path=/item/99" in log
     assert not log.startswith("{")
 
 
@@ -161,7 +181,7 @@ def test_a_drain_answers_everything_and_ends(tmp_path: Path, database_url: str) 
             service.process.send_signal(signal.SIGTERM)
             while client.get("/readyz").status_code != 503:
                 time.sleep(0.01)
-            response = client.get("/foss")
+            response = client.get("/item")
 
             assert response.status_code == 200
             assert response.headers["Connection"] == "close"
@@ -173,10 +193,10 @@ def test_a_drain_answers_everything_and_ends(tmp_path: Path, database_url: str) 
 
 def test_a_request_in_flight_is_finished_before_the_stop(tmp_path: Path, database_url: str) -> None:
     with running(tmp_path, database_url) as service:
-        body = json.dumps(foss()).encode()
+        body = json.dumps(item()).encode()
         head = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\nX-API-Key: {KEY}"
         with socket.create_connection(("127.0.0.1", service.port), timeout=10) as connection:
-            connection.sendall(f"POST /foss HTTP/1.1\r\nHost: x\r\n{head}\r\n\r\n".encode())
+            connection.sendall(f"POST /item HTTP/1.1\r\nHost: x\r\n{head}\r\n\r\n".encode())
             service.process.terminate()
             service.wait_for("stopping")
             connection.sendall(body)
@@ -189,12 +209,11 @@ def test_a_request_in_flight_is_finished_before_the_stop(tmp_path: Path, databas
 
 ENDLESS = """
 import asyncio, sys
-from service.server import run as program
+from service import create_app
+from service.server import main
 
-make = program.create_app
-
-def create_app(settings):
-    app = make(settings)
+def create(settings):
+    app = create_app(settings)
 
     @app.get("/endless")
     async def endless():
@@ -206,8 +225,7 @@ def create_app(settings):
 
     return app
 
-program.create_app = create_app
-sys.exit(program.main())
+sys.exit(main(create))
 """
 
 
@@ -227,26 +245,22 @@ def test_a_handler_that_never_ends_can_not_hold_up_the_stop(
 
 
 def test_two_processes_share_the_embedded_database_and_keep_its_data(tmp_path: Path) -> None:
-    settings = {"STATE_DIR": str(tmp_path / "state"), "DATABASE_URL": "", "DRAIN_SECONDS": "0"}
-    subprocess.run(
-        [sys.executable, "-m", "alembic", "upgrade", "head"],
-        cwd=ROOT,
-        env=os.environ | settings,
-        check=True,
-    )
-    with running(tmp_path, "", STATE_DIR=settings["STATE_DIR"]) as one:
-        with running(tmp_path, "", STATE_DIR=settings["STATE_DIR"]) as two:
-            created = httpx.post(f"{one.url}/foss", json=foss(), headers=AUTH).json()
+    state = tmp_path / "state"
+    with start_server(state / "postgres") as server:
+        migrate(server.url())
+    with running(tmp_path, "", STATE_DIR=str(state)) as one:
+        with running(tmp_path, "", STATE_DIR=str(state)) as two:
+            created = httpx.post(f"{one.url}/item", json=item(), headers=AUTH).json()
 
-            assert httpx.get(f"{two.url}/foss", headers=AUTH).json() == [created]
+            assert httpx.get(f"{two.url}/item", headers=AUTH).json() == [created]
             two.process.terminate()
             two.process.wait(10)
-        assert httpx.get(f"{one.url}/foss", headers=AUTH).json() == [created]
+        assert httpx.get(f"{one.url}/item", headers=AUTH).json() == [created]
         one.process.terminate()
         one.process.wait(10)
-    with running(tmp_path, "", STATE_DIR=settings["STATE_DIR"]) as three:
-        assert httpx.get(f"{three.url}/foss", headers=AUTH).json() == [created]
+    with running(tmp_path, "", STATE_DIR=str(state)) as three:
+        assert httpx.get(f"{three.url}/item", headers=AUTH).json() == [created]
         three.process.terminate()
         three.process.wait(10)
 
-    assert not (tmp_path / "state" / "postgres" / "postmaster.pid").exists()
+    assert not (state / "postgres" / "postmaster.pid").exists()

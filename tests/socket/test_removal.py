@@ -13,63 +13,88 @@ import httpx
 import pytest
 
 from service.settings import ROOT
-from tests.factories import foss
+from tests.factories import item
 from tests.socket.conftest import KEY, Service, running
 
 DOCUMENT = ROOT / "docs" / "remove.md"
 LIST = re.compile(r"```text\n(.*?)```", re.DOTALL)
-NEEDED = ("benchmarks", "migrations", "nginx", "ops", "schemas", "service", "tests")
+NEEDED = ("benchmarks", "docs", "migrations", "nginx", "ops", "schemas", "service", "tests")
 # What decorators precede: a function, a class, a recipe of the justfile.
 DECORATED = re.compile(r"\s*(?:async def|def|class) |.*: setup$")
 ENDS = (")", "]", "}", "esac")
 ORIGIN = {"Origin": "http://localhost:8080"}
 PROBLEM = "application/problem+json"
-# Imports every module, renders nginx's configuration, and prints what a migration would do.
+# A test in the copy: it imports every module, renders nginx's configuration, and compares the
+# models with the database. It runs beside the tests of layers, because imports take longest.
 CHECK = """
-import asyncio
 import importlib
+import json
+import os
 import pkgutil
-import sys
 
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 import ops
 import service
-
-for package in (service, ops):
-    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-        if not module.name.endswith("__main__"):
-            importlib.import_module(module.name)
-
 from ops.local import nginx
 from service.common.database import Base, create_engine
 from service.settings import Settings
+from tests.app import create_app
+from tests.blueprints.aside import Aside
 
-nginx.render(nginx.values(Settings()) | dict.fromkeys(nginx.PLACES, ""))
+
+def test_every_module_can_be_imported():
+    for package in (service, ops):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if not module.name.endswith("__main__"):
+                importlib.import_module(module.name)
+
+
+def test_the_configuration_of_nginx_has_a_value_for_each_name():
+    nginx.render(nginx.values(Settings()) | dict.fromkeys(nginx.PLACES, ""))
+
+
+create_app(Settings())
+tables = [Base.metadata, Aside.metadata]
 
 
 def compare(connection):
-    return compare_metadata(MigrationContext.configure(connection), Base.metadata)
+    return compare_metadata(MigrationContext.configure(connection), tables)
 
 
-async def main():
-    engine = create_engine(sys.argv[1], statement_timeout=0)
+async def test_a_migration_would_change_what_the_list_says():
+    engine = create_engine(os.environ["REMOVAL_DATABASE"], statement_timeout=0)
     async with engine.connect() as connection:
-        for kind, what in await connection.run_sync(compare):
-            print(kind, what.name)
+        found = await connection.run_sync(compare)
     await engine.dispose()
+    # Other tests have tables in this database, too.
+    tables = os.environ["REMOVAL_TABLES"].split()
+    mine = [(kind, what) for kind, what in found if getattr(what, "table", what).name in tables]
 
-
-asyncio.run(main())
+    changes = {f"{kind} {what.name}" for kind, what in mine}
+    assert changes == set(json.loads(os.environ["REMOVAL_CHANGES"]))
 """
-# What `./just revision` would write after a removal.
+# The blueprint that may have been removed.
+EXAMPLE = "The example: `foss`"
+HAS_EXAMPLE = (ROOT / "service" / "foss").exists()
+TABLES = ("item", "idempotencykey", *(["foss"] if HAS_EXAMPLE else []))
+# What `./just revision` would write after a removal, but for the blueprint of the tests.
 MIGRATIONS = {
     "Idempotency keys": {
         "remove_index ix_idempotencykey_created_at",
         "remove_table idempotencykey",
     },
-    "Search": {"remove_index ix_foss_name_email_trigrams"},
+    "Search": {
+        f"remove_index ix_{table}_name_email_trigrams"
+        for table in TABLES
+        if table != "idempotencykey"
+    },
+    EXAMPLE: {
+        "remove_table foss",
+        "remove_index ix_foss_name_email_trigrams",
+        *(f"remove_index ix_foss_{name}_id" for name in ("name", "created_at", "updated_at")),
+    },
 }
 
 
@@ -83,6 +108,8 @@ def lists() -> dict[str, list[str]]:
 def remove(directory: Path, entry: str) -> None:
     """Do what one entry of a list says."""
     name, is_line, line = entry.partition(": ")
+    if not HAS_EXAMPLE and name.startswith(("service/foss/", "schemas/foss/")):
+        return
     path = directory / name
     if not is_line:
         assert path.is_dir() == name.endswith("/"), entry
@@ -122,9 +149,9 @@ def block(lines: list[str], at: int) -> tuple[int, int]:
     return first, last + 1
 
 
-def run(directory: Path, *command: str) -> str:
-    """Run a program in the copy and return its output, which is shown if it fails."""
-    environment = os.environ | {"PYTHONPATH": str(directory)}
+def run(directory: Path, *command: str, **variables: str) -> None:
+    """Run a program in the copy; its output is shown if it fails."""
+    environment = os.environ | {"PYTHONPATH": str(directory)} | variables
     done = subprocess.run(
         [sys.executable, *command],
         cwd=directory,
@@ -135,11 +162,22 @@ def run(directory: Path, *command: str) -> str:
     )
 
     assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+
+
+def check(copy: Path, database_url: str, feature: str, *tests: str) -> None:
+    """Run tests in the copy; `tests/test_removed.py` is one of them."""
+    (copy / "tests" / "test_removed.py").write_text(CHECK, encoding="utf-8")
+    run(
+        copy,
+        *("-m", "pytest", "-q", "-p", "no:cacheprovider", *tests),
+        REMOVAL_DATABASE=database_url,
+        REMOVAL_CHANGES=json.dumps(sorted(MIGRATIONS.get(feature, ()))),
+        REMOVAL_TABLES=" ".join(TABLES),
+    )
 
 
 def without_problems(http: httpx.Client) -> None:
-    response = http.get("/foss/99", headers={"Accept": PROBLEM})
+    response = http.get("/item/99", headers={"Accept": PROBLEM})
 
     assert response.headers["Content-Type"] == "application/json"
     assert "Problem" not in http.get("/openapi.json").text
@@ -148,7 +186,7 @@ def without_problems(http: httpx.Client) -> None:
 
 def without_cors(http: httpx.Client) -> None:
     preflight = ORIGIN | {"Access-Control-Request-Method": "POST"}
-    for response in (http.get("/foss", headers=ORIGIN), http.options("/foss", headers=preflight)):
+    for response in (http.get("/item", headers=ORIGIN), http.options("/item", headers=preflight)):
         assert response.is_success or response.status_code == 401
         assert [name for name in response.headers if name.startswith("access-control")] == []
         assert "Origin" not in response.headers.get("Vary", "")
@@ -156,8 +194,8 @@ def without_cors(http: httpx.Client) -> None:
 
 def without_idempotency(http: httpx.Client) -> None:
     headers = {"Idempotency-Key": "k"}
-    one = foss(email="again@example.org")
-    answers = [http.post("/foss", json=one, headers=headers) for _ in range(2)]
+    one = item(email="again@example.org")
+    answers = [http.post("/item", json=one, headers=headers) for _ in range(2)]
 
     assert [answer.status_code for answer in answers] == [201, 409]
     assert answers[1].json()["error"]["type"] == "RecordAlreadyExists"
@@ -174,48 +212,48 @@ def without_guard(http: httpx.Client) -> None:
     del http.headers["X-API-Key"]
     contract = http.get("/openapi.json")
 
-    assert http.get("/foss").status_code == 200
+    assert http.get("/item").status_code == 200
     for name in ("InvalidPermissions", "WWW-Authenticate", "security"):
         assert name not in contract.text
 
 
 def without_search(http: httpx.Client) -> None:
-    response = http.get("/foss?q=project")
+    response = http.get("/item?q=project")
 
     assert response.status_code == 422
     assert response.json()["error"]["errors"][0]["keyword"] == "additionalProperties"
-    assert http.get("/foss?name=none").json() == []
+    assert http.get("/item?name=none").json() == []
     assert '"q"' not in http.get("/openapi.json").text
 
 
 def without_exports(http: httpx.Client) -> None:
     for media_type in ("text/csv", "application/x-ndjson"):
-        page = http.get("/foss", headers={"Accept": media_type})
+        page = http.get("/item", headers={"Accept": media_type})
 
         assert page.headers["Content-Type"] == "application/json"
         assert len(page.json()) == 1
-    list_of = http.get("/openapi.json").json()["paths"]["/foss"]["get"]["responses"]["200"]
+    list_of = http.get("/openapi.json").json()["paths"]["/item"]["get"]["responses"]["200"]
     lines = b'{"name": "One", "email": "one@example.org"}\n'
     headers = {"Content-Type": "application/x-ndjson"}
 
     assert list(list_of["content"]) == ["application/json"]
-    assert http.post("/foss", content=lines, headers=headers).json() == {"created": 1}
+    assert http.post("/item", content=lines, headers=headers).json() == {"created": 1}
 
 
 def without_imports(http: httpx.Client) -> None:
     for media_type in ("text/csv", "application/x-ndjson"):
         headers = {"Content-Type": media_type}
-        refused = http.post("/foss", content=b"name,email\n", headers=headers)
+        refused = http.post("/item", content=b"name,email\n", headers=headers)
 
         assert refused.status_code == 415
         assert refused.json()["error"]["message"].endswith("Only `application/json` is allowed.")
     contract = http.get("/openapi.json").json()
 
-    assert list(contract["paths"]["/foss"]["post"]["requestBody"]["content"]) == [
+    assert list(contract["paths"]["/item"]["post"]["requestBody"]["content"]) == [
         "application/json"
     ]
     assert "CreatedCount" not in contract["components"]["schemas"]
-    assert http.get("/foss", headers={"Accept": "text/csv"}).text.startswith("id,name,email")
+    assert http.get("/item", headers={"Accept": "text/csv"}).text.startswith("id,name,email")
 
 
 GONE: dict[str, Callable[[httpx.Client], None]] = {
@@ -231,7 +269,7 @@ GONE: dict[str, Callable[[httpx.Client], None]] = {
 
 
 def test_every_list_has_a_test() -> None:
-    assert list(lists()) == list(GONE)
+    assert list(lists()) == [EXAMPLE, *GONE]
 
 
 TEXT = """\
@@ -284,9 +322,9 @@ def test_a_feature_that_is_there_would_be_noticed(
 def copy(tmp_path: Path) -> Iterator[Path]:
     """Return a copy of the project."""
     directory = tmp_path / "copy"
-    ignored = shutil.ignore_patterns("__pycache__", ".venv", ".tools", ".local")
     for name in NEEDED:
-        shutil.copytree(ROOT / name, directory / name, ignore=ignored)
+        # Including compiled files, whose times match those of their sources.
+        shutil.copytree(ROOT / name, directory / name)
     for path in ROOT.iterdir():
         if path.is_file():
             shutil.copy(path, directory)
@@ -294,6 +332,7 @@ def copy(tmp_path: Path) -> Iterator[Path]:
     shutil.rmtree(directory)
 
 
+@pytest.mark.copies
 @pytest.mark.parametrize("feature", GONE)
 def test_a_feature_goes_by_its_list(
     copy: Path, feature: str, database_url: str, empty_database: None
@@ -302,9 +341,7 @@ def test_a_feature_goes_by_its_list(
         remove(copy, entry)
 
     run(copy, "-m", "ruff", "check", "--no-cache")
-    changes = run(copy, "-c", CHECK, database_url).splitlines()
-    assert set(changes) == MIGRATIONS.get(feature, set())
-    run(copy, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_layers.py")
+    check(copy, database_url, feature, "tests/test_removed.py", "tests/test_layers.py")
     settings = {"SECURE_API_KEY": ""} if feature == "Guard" else {}
     with (
         running(copy, database_url, root=str(copy), APP_ENV="production", **settings) as service,
@@ -314,15 +351,41 @@ def test_a_feature_goes_by_its_list(
         GONE[feature](http)
 
 
+# A selection of all tests, which are all imported for it.
+GENERIC = (
+    "(test_removed or test_layers or test_resources or test_openapi or test_post_stores_a_record"
+    " or test_a_record_is_created_read_listed_changed_and_deleted) and not test_rename"
+)
+
+
+@pytest.mark.copies
+@pytest.mark.skipif(not HAS_EXAMPLE, reason="the example has been removed")
+def test_the_tests_of_what_every_resource_has_need_no_example(
+    copy: Path, database_url: str
+) -> None:
+    for entry in lists()[EXAMPLE]:
+        remove(copy, entry)
+    run(copy, "-m", "ops", "write-contract")
+
+    run(copy, "-m", "ruff", "check", "--no-cache")
+    check(copy, database_url, EXAMPLE, "-k", GENERIC)
+    with (
+        running(copy, database_url, ("-m", "service"), root=str(copy)) as service,
+        httpx.Client(base_url=service.url, headers={"X-API-Key": KEY}) as http,
+    ):
+        assert http.get("/foss").status_code == 404
+        assert [path for path in http.get("/openapi.json").json()["paths"] if "foss" in path] == []
+
+
 def check_a_record(http: httpx.Client) -> None:
     """Create, read and list a record, and meet two errors."""
-    created = http.post("/foss", json=foss())
+    created = http.post("/item", json=item())
     record = created.json()
 
     assert created.status_code == 201
     assert http.get(created.headers["Location"]).json() == record
-    assert http.get("/foss").json() == [record]
-    assert http.get("/foss/999999").json()["error"]["type"] == "RecordNotFound"
-    faults = http.post("/foss", json={"name": "x"}).json()["error"]["errors"]
+    assert http.get("/item").json() == [record]
+    assert http.get("/item/999999").json()["error"]["type"] == "RecordNotFound"
+    faults = http.post("/item", json={"name": "x"}).json()["error"]["errors"]
     assert {fault["keyword"] for fault in faults} == {"required", "minLength"}
     assert json.loads(http.get("/openapi.json").text)["openapi"].startswith("3.1")

@@ -16,7 +16,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.factories import foss
+from tests.factories import item
 from tests.stack.project import Stack
 
 pytestmark = pytest.mark.stack
@@ -57,7 +57,7 @@ def test_a_second_up_changes_no_container(stack: Stack) -> None:
 
 
 def test_a_record_lives_through_nginx(http: httpx.Client) -> None:
-    created = http.post("/foss", json=foss())
+    created = http.post("/foss", json=item())
     url = created.headers["Location"]
 
     assert created.status_code == 201
@@ -167,7 +167,7 @@ def test_more_replicas_answer_without_a_restart(stack: Stack, http: httpx.Client
 
 
 def test_a_file_of_records_goes_in_and_comes_out(stack: Stack, tmp_path: Path) -> None:
-    names = [foss()["name"] for _ in range(2000)]
+    names = [item()["name"] for _ in range(2000)]
     rows = [f"{name},{name.replace(' ', '-')}@import.example" for name in names]
     source, target = tmp_path / "in.csv", tmp_path / "out.csv"
     source.write_text("\n".join(["name,email", *rows]))
@@ -198,11 +198,11 @@ def test_search_and_order_are_those_of_the_local_stack(stack: Stack, http: httpx
 
 
 def test_a_backup_comes_back(stack: Stack, http: httpx.Client, tmp_path: Path) -> None:
-    created = http.post("/foss", json=foss()).json()
+    created = http.post("/foss", json=item()).json()
     dump = tmp_path / "stack.dump"
     assert stack.just("backup", str(dump)).returncode == 0
     http.delete(f"/foss/{created['id']}")
-    other = http.post("/foss", json=foss()).json()
+    other = http.post("/foss", json=item()).json()
     younger = "CREATE TABLE younger (foss bigint REFERENCES foss)"
     assert stack.just("psql", "-c", f"SET ROLE migrate; {younger}").returncode == 0
     restored = stack.just("restore", str(dump))
@@ -212,7 +212,7 @@ def test_a_backup_comes_back(stack: Stack, http: httpx.Client, tmp_path: Path) -
     assert http.get(f"/foss/{other['id']}").status_code == 404
     assert dump.stat().st_mode & 0o777 == 0o600
     assert "younger" not in stack.just("psql", "-c", "\\dt").stdout
-    assert http.post("/foss", json=foss()).status_code == 201
+    assert http.post("/foss", json=item()).status_code == 201
     # The file is whole or it changes nothing.
     dump.write_bytes(dump.read_bytes()[:-200])
     torn = stack.just("restore", str(dump))
@@ -410,7 +410,7 @@ def test_a_deploy_that_is_ended_midway_leaves_a_whole_stack(
 
 
 def test_a_lost_env_costs_nothing_but_the_key(stack: Stack) -> None:
-    created = httpx.post(f"{stack.url}/foss", json=foss(), headers={"X-API-Key": stack.key}).json()
+    created = httpx.post(f"{stack.url}/foss", json=item(), headers={"X-API-Key": stack.key}).json()
     (stack.directory / ".env").unlink()
     again = stack.just("up")
     found = httpx.get(f"{stack.url}/foss/{created['id']}", headers={"X-API-Key": stack.key})
@@ -435,7 +435,7 @@ def test_a_replica_that_is_stopped_ends_by_itself(stack: Stack, http: httpx.Clie
 
 def test_the_data_survive_down_and_up(stack: Stack) -> None:
     headers = {"X-API-Key": stack.key}
-    created = httpx.post(f"{stack.url}/foss", json=foss(), headers=headers).json()
+    created = httpx.post(f"{stack.url}/foss", json=item(), headers=headers).json()
     down = stack.just("down")
     running = subprocess.run(
         ["docker", "ps", "--quiet", "--filter", f"name={stack.name}"],

@@ -10,7 +10,7 @@ import pytest
 
 from ops.local import nginx
 from service.settings import Settings
-from tests.factories import foss
+from tests.factories import item
 from tests.ops.test_nginx import ERRORS, Proxy, check_error, head
 from tests.stack.project import Stack
 
@@ -68,7 +68,7 @@ def test_an_entity_tag_stays_strong_for_a_client_that_accepts_gzip(stack: Stack)
     headers = {"X-API-Key": stack.key, "Accept-Encoding": "gzip"}
     with httpx.Client(base_url=stack.url, headers=headers) as http:
         for _ in range(20):
-            url = http.post("/foss", json=foss()).headers["Location"]
+            url = http.post("/foss", json=item()).headers["Location"]
         record, page = http.get(url), http.get("/foss")
         export = http.get("/foss", headers={"Accept": "text/csv"})
         changed = http.put(url, json={"name": "Zed"}, headers={"If-Match": record.headers["ETag"]})

@@ -31,56 +31,56 @@ def body(value: Any) -> bytes:
 
 
 GOOD = {
-    "a record": ("GET", "/foss/7", 200, HEADERS | {"ETag": '"1"'}, body(RECORD)),
-    "a part of one": ("GET", "/foss/7", 200, HEADERS, body({"id": 7})),
+    "a record": ("GET", "/item/7", 200, HEADERS | {"ETag": '"1"'}, body(RECORD)),
+    "a part of one": ("GET", "/item/7", 200, HEADERS, body({"id": 7})),
     "a new record": (
         "POST",
-        "/foss",
+        "/item",
         201,
-        HEADERS | {"ETag": '"1"', "Location": "/foss/7"},
+        HEADERS | {"ETag": '"1"', "Location": "/item/7"},
         body(RECORD),
     ),
-    "no change": ("GET", "/foss/7", 304, {"X-Request-ID": "a", "ETag": '"1"'}, b""),
-    "an answer to HEAD": ("HEAD", "/foss/7", 200, HEADERS, b""),
-    "an error": ("GET", "/foss/7", 404, HEADERS, body(ERROR)),
+    "no change": ("GET", "/item/7", 304, {"X-Request-ID": "a", "ETag": '"1"'}, b""),
+    "an answer to HEAD": ("HEAD", "/item/7", 200, HEADERS, b""),
+    "an error": ("GET", "/item/7", 404, HEADERS, body(ERROR)),
     "an error elsewhere": ("GET", "/nope", 404, HEADERS, body(ERROR)),
     "a wrong method": (
         "PUT",
-        "/foss",
+        "/item",
         405,
         HEADERS | {"Allow": "GET"},
         body({"error": ERROR["error"] | {"code": 405, "type": "InvalidAPIRequest"}}),
     ),
-    "a preflight": ("OPTIONS", "/foss", 204, {"X-Request-ID": "a"}, b""),
+    "a preflight": ("OPTIONS", "/item", 204, {"X-Request-ID": "a"}, b""),
     "a page": ("GET", "/docs", 200, {"X-Request-ID": "a", "Content-Type": "text/html"}, b"<html>"),
 }
 BAD = {
-    "a status": ("GET", "/foss/7", 202, HEADERS, body(RECORD)),
-    "a missing header": ("PUT", "/foss/7", 200, HEADERS, body(RECORD)),
-    "a wrong header": ("GET", "/foss/7", 200, HEADERS | {"ETag": 'W/"1"'}, body(RECORD)),
-    "no request id": ("GET", "/foss", 200, {"Content-Type": "application/json"}, b"[]"),
+    "a status": ("GET", "/item/7", 202, HEADERS, body(RECORD)),
+    "a missing header": ("PUT", "/item/7", 200, HEADERS, body(RECORD)),
+    "a wrong header": ("GET", "/item/7", 200, HEADERS | {"ETag": 'W/"1"'}, body(RECORD)),
+    "no request id": ("GET", "/item", 200, {"Content-Type": "application/json"}, b"[]"),
     "a media type": (
         "GET",
-        "/foss",
+        "/item",
         200,
         HEADERS | {"Content-Type": "application/json; charset=utf-8"},
         b"[]",
     ),
     "a missing property": (
         "POST",
-        "/foss",
+        "/item",
         201,
-        HEADERS | {"ETag": '"1"', "Location": "/foss/7"},
+        HEADERS | {"ETag": '"1"', "Location": "/item/7"},
         body({"id": 7}),
     ),
-    "an unknown property": ("GET", "/foss/7", 200, HEADERS, body(RECORD | {"version": 1})),
-    "a body of a 304": ("GET", "/foss/7", 304, HEADERS | {"ETag": '"1"'}, b"{}"),
-    "another shape of an error": ("GET", "/foss/7", 404, HEADERS, body({"message": "No."})),
+    "an unknown property": ("GET", "/item/7", 200, HEADERS, body(RECORD | {"version": 1})),
+    "a body of a 304": ("GET", "/item/7", 304, HEADERS | {"ETag": '"1"'}, b"{}"),
+    "another shape of an error": ("GET", "/item/7", 404, HEADERS, body({"message": "No."})),
     "another shape elsewhere": ("GET", "/nope", 404, HEADERS, body({"message": "No."})),
     "an answer of a route that is not described": ("GET", "/nope", 200, HEADERS, b"[]"),
     "a wrong method without Allow": (
         "PUT",
-        "/foss",
+        "/item",
         405,
         HEADERS,
         body({"error": ERROR["error"] | {"code": 405, "type": "InvalidAPIRequest"}}),
@@ -94,36 +94,36 @@ BAD = {
     ),
     "a status that is not its own": (
         "GET",
-        "/foss/7",
+        "/item/7",
         404,
         HEADERS,
         body({"error": ERROR["error"] | {"code": 409}}),
     ),
     "a type that no row has with its status": (
         "GET",
-        "/foss/7",
+        "/item/7",
         404,
         HEADERS,
         body({"error": ERROR["error"] | {"type": "PreconditionFailed"}}),
     ),
     "a request id that is not its own": (
         "GET",
-        "/foss/7",
+        "/item/7",
         404,
         HEADERS | {"X-Request-ID": "b"},
         body(ERROR),
     ),
     "a header that is not described": (
         "GET",
-        "/foss",
+        "/item",
         200,
         HEADERS | {"X-Powered-By": "me"},
         b"[]",
     ),
-    "OPTIONS with a body": ("OPTIONS", "/foss", 204, {"X-Request-ID": "a"}, b"x"),
-    "OPTIONS with a page": ("OPTIONS", "/foss", 200, HEADERS, b"<html>"),
+    "OPTIONS with a body": ("OPTIONS", "/item", 204, {"X-Request-ID": "a"}, b"x"),
+    "OPTIONS with a page": ("OPTIONS", "/item", 200, HEADERS, b"<html>"),
     "a page that is changed": ("DELETE", "/docs/zzz", 200, HEADERS, b"<html>"),
-    "an id of another form": ("GET", "/foss/07", 200, HEADERS, body(RECORD)),
+    "an id of another form": ("GET", "/item/07", 200, HEADERS, body(RECORD)),
 }
 
 
@@ -208,6 +208,6 @@ def test_an_answer_over_a_raw_socket_is_checked_too() -> None:
     head = b"X-Request-ID: a\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n"
     answered = b"HTTP/1.1 %d \r\n" + head + b"[]"
 
-    check_raw(b"GET /foss?limit=1 HTTP/1.1\r\n", answered % 200)
+    check_raw(b"GET /item?limit=1 HTTP/1.1\r\n", answered % 200)
     with pytest.raises(AssertionError):
-        check_raw(b"GET /foss?limit=1 HTTP/1.1\r\n", answered % 202)
+        check_raw(b"GET /item?limit=1 HTTP/1.1\r\n", answered % 202)

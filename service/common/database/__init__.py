@@ -5,6 +5,7 @@ from service.common.database.batching import (
     batched_write,
     costly,
     hold_costly,
+    paging,
     searching,
     shared,
 )
@@ -58,6 +59,7 @@ __all__ = [
     "is_referred",
     "is_stale_plan",
     "known_revisions",
+    "paging",
     "pool_sizes",
     "release",
     "searching",

@@ -33,7 +33,10 @@ NOT_OPEN = "The database is not open: it opens with the application."
 class Work(StrEnum):
     """The kinds of work, each with connections of its own."""
 
+    # By id: requests share the statements, so that none waits long.
     READS = "reads"
+    # Of collections, which few requests share.
+    PAGES = "pages"
     # Separate from other reads, because their cost is only estimated.
     SEARCHES = "searches"
     # Single statements that don't wait for locks.
@@ -55,6 +58,8 @@ SESSION_SETTINGS = {"max_parallel_workers_per_gather": "0"}
 # Kinds whose sessions requests hold: while they wait for a connection they don't count as in
 # progress. Those that wait for a result of `Autocommit` do so inside `Connections.waiting`.
 SLOW = frozenset({Work.TRANSACTIONS, Work.BLOCKED, Work.BULK})
+# Reads that are repeated as costly ones if they take long.
+CHEAP = frozenset({Work.READS, Work.PAGES})
 LOCK_TIMEOUTS = {
     Work.WRITES: LOCK_WAIT,
     Work.TRANSACTIONS: f"{limits.LOCK_SECONDS.value}s",
@@ -67,7 +72,8 @@ def pool_sizes(connections: int) -> dict[Work, int]:
     fifth = max(1, connections // 5)
     tenth = max(1, connections // 10)
     return {
-        Work.READS: max(1, connections - 3 * fifth - 2 * tenth),
+        Work.READS: max(1, connections - 3 * fifth - 3 * tenth),
+        Work.PAGES: tenth,
         Work.SEARCHES: tenth,
         Work.WRITES: fifth,
         Work.TRANSACTIONS: fifth,
@@ -91,20 +97,19 @@ class Database:
         self._suspended = suspended
         self._engines: dict[Work, AsyncEngine] = {}
         self._alone_engines: dict[Work, AsyncEngine] = {}
-        costly = Autocommit(replace(self._connections(Work.COSTLY), waiting=suspended))
-        connections = replace(self._connections(Work.SEARCHES), waiting=suspended)
-        searches = Autocommit(connections, costly=costly)
-        self._reader = Autocommit(
-            self._connections(Work.READS),
-            costly=costly,
-            searches=searches,
-            is_cheap=settings.database_statement_timeout > CHEAP_READ_SECONDS,
+        is_limited = settings.database_statement_timeout > CHEAP_READ_SECONDS
+        costly = Autocommit(self._slow_connections(Work.COSTLY))
+        self._reader = Autocommit(self._connections(Work.READS), costly=costly, is_cheap=is_limited)
+        self._reader.pages = Autocommit(
+            self._slow_connections(Work.PAGES), costly=costly, is_cheap=is_limited
         )
+        self._reader.searches = Autocommit(self._slow_connections(Work.SEARCHES), costly=costly)
         self._writes = Autocommit(
-            replace(self._connections(Work.WRITES), waiting=suspended),
+            self._slow_connections(Work.WRITES),
             blocked=partial(self._alone, Work.BLOCKED),
             costly=costly,
         )
+        self._writes.reads = self._reader
         self._health = Autocommit(self._connections(Work.HEALTH))
         # The imports and exports in progress, each with its session.
         self.transfers: dict[Transfer, AsyncSession] = {}
@@ -154,7 +159,7 @@ class Database:
         if work is Work.BULK:
             return BULK_SECONDS
         seconds = self._settings.database_statement_timeout
-        return min(seconds, CHEAP_READ_SECONDS) if work is Work.READS else seconds
+        return min(seconds, CHEAP_READ_SECONDS) if work in CHEAP else seconds
 
     async def close(self) -> None:
         """Close every connection."""
@@ -193,6 +198,9 @@ class Database:
             partial(self._has_room, work),
             lambda: str(_opened(self._engines, work).pool),
         )
+
+    def _slow_connections(self, work: Work) -> Connections:
+        return replace(self._connections(work), waiting=self._suspended)
 
     @asynccontextmanager
     async def _alone(self, work: Work) -> AsyncIterator[AsyncSession]:

@@ -34,7 +34,8 @@ Conditions = Collection[ColumnElement[bool]]
 def record_columns(model: Any, fields: tuple[str, ...] | None = None) -> list[ColumnElement[Any]]:
     """Return the expressions of a `Record` with these fields (None: all)."""
     columns = model.__table__.columns
-    record = json_object([columns[name] for name in fields or model.fields()])
+    names = model.fields() if fields is None else fields
+    record = json_object([columns[name] for name in names])
     return [columns.id, columns.version, record.label("json")]
 
 

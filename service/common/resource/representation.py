@@ -31,7 +31,7 @@ def json_object(columns: Sequence[Any]) -> Expression:
     parts: list[Expression] = []
     for column in columns:
         parts += [literal_text(f'{"," if parts else "{"}"{column.key}":'), _json(column)]
-    return join([*parts, literal_text("}")])
+    return join([*parts, literal_text("}" if parts else "{}")])
 
 
 def _json(column: Any) -> Expression:

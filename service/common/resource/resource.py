@@ -22,6 +22,7 @@ from service.common.database import (
     constraint_of,
     costly,
     is_referred,
+    paging,
     searching,
     shared,
     table_of,
@@ -157,7 +158,7 @@ class Resource(Generic[M]):
         """
         selection = self.selection(query, min(query.limit, limits.PAGE_RECORDS.value))
         search = self.search if PART in dict(selection.filters) else None
-        pages: Session = session
+        pages = paging(session)
         if is_costly(self.model, selection, search):
             pages = costly(session)
         elif search:

@@ -1,16 +1,10 @@
 """The tables of the blueprint."""
 
-from sqlalchemy import BigInteger, CheckConstraint, Index, MetaData, Text, text
+from sqlalchemy import BigInteger, CheckConstraint, Index, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from service.common.database import Base, RecordColumns
-
-
-class Aside(Base):
-    """A base with tables of its own: those of the service have migrations."""
-
-    __abstract__ = True
-    metadata = MetaData(naming_convention=Base.metadata.naming_convention)
+from service.common.database import RecordColumns
+from tests.blueprints.aside import Aside
 
 
 class Account(RecordColumns, Aside):

@@ -1,11 +1,8 @@
 """Requests and responses, each described by a file in `tests/blueprints/schemas/account/`."""
 
-from pathlib import Path
-
 from service.common.contract import Payload
 from service.common.resource import FieldsQuery, ListQuery
-
-SCHEMAS = Path(__file__).parents[1] / "schemas"
+from tests.blueprints.aside import SCHEMAS
 
 
 class CreateAccount(Payload, schema="account/create_account.json", directory=SCHEMAS):

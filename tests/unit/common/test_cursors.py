@@ -29,6 +29,7 @@ from service.common.errors.exceptions import InvalidAPIRequest
 from service.common.resource.cursors import Cursor, decode_cursor, encode_cursor, scope_of
 from service.common.resource.ordering import Key
 from service.common.resource.values import Value
+from tests.blueprints.aside import SCHEMAS
 
 MAX_BIGINT = 2**63 - 1
 SCOPE = scope_of((Key("id"),), ())
@@ -81,7 +82,7 @@ def test_a_cursor_comes_back_as_it_was_given_out(values: list[Value], backward: 
 def test_a_cursor_stands_in_a_url_as_it_is_and_fits_its_schema(values: tuple[Value, ...]) -> None:
     text = encode_cursor(Cursor(values), SCOPE)
 
-    assert load_schemas()["foss/list_foss.json"].faults({"after": text}) == []
+    assert load_schemas(SCHEMAS)["item/list_item.json"].faults({"after": text}) == []
 
 
 def encode(value: object) -> str:

@@ -10,10 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from service.common.database.database import Database, Work, commit, pool_sizes
 from service.common.database.engine import STATEMENTS
 from service.common.resource.collection import is_indexed
-from service.foss.backend import FOSS
-from service.foss.models import Foss
 from service.settings import Settings
 from tests import factories
+from tests.blueprints.item.backend import ITEM
+from tests.blueprints.item.models import Item
 
 IDLE = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'closing'"
 
@@ -30,7 +30,7 @@ async def database(database_url: str, empty_database: None) -> AsyncIterator[Dat
 
 async def count(engine: AsyncEngine) -> int:
     async with engine.connect() as connection:
-        return int(await connection.scalar(text("SELECT count(*) FROM foss")) or 0)
+        return int(await connection.scalar(text("SELECT count(*) FROM item")) or 0)
 
 
 def test_before_it_is_open_a_database_says_so() -> None:
@@ -65,7 +65,7 @@ async def test_a_writers_work_is_rolled_back_by_default(
     database: Database, engine: AsyncEngine
 ) -> None:
     async with database.writer() as session:
-        await session.execute(insert(Foss).values(factories.foss()))
+        await session.execute(insert(Item).values(factories.item()))
 
     assert await count(engine) == 0
 
@@ -74,7 +74,7 @@ async def test_a_writers_work_is_not_seen_before_the_commit(
     database: Database, engine: AsyncEngine
 ) -> None:
     async with database.writer() as session:
-        await session.execute(insert(Foss).values(factories.foss()))
+        await session.execute(insert(Item).values(factories.item()))
 
         assert await count(engine) == 0
 
@@ -87,11 +87,11 @@ async def test_a_record_can_be_read_after_the_commit_without_another_query(
     database: Database,
 ) -> None:
     async with database.writer() as session:
-        statement = insert(Foss).values(factories.foss(name="Ada")).returning(Foss)
-        foss = (await session.scalars(statement)).one()
+        statement = insert(Item).values(factories.item(name="Ada")).returning(Item)
+        item = (await session.scalars(statement)).one()
         await commit(session)
 
-    assert foss.name == "Ada"
+    assert item.name == "Ada"
 
 
 async def test_with_autocommit_each_statement_stands_alone(database: Database) -> None:
@@ -105,7 +105,7 @@ async def test_with_autocommit_each_statement_stands_alone(database: Database) -
 async def test_with_autocommit_a_statement_is_durable_when_it_returns(
     database: Database, engine: AsyncEngine
 ) -> None:
-    await database.single_write().execute(insert(Foss).values(factories.foss()))
+    await database.single_write().execute(insert(Item).values(factories.item()))
 
     assert await count(engine) == 1
 
@@ -114,21 +114,21 @@ async def test_a_second_write_that_stands_alone_is_refused(
     database: Database, engine: AsyncEngine
 ) -> None:
     session = database.single_write()
-    await FOSS.insert(session, factories.foss())
+    await ITEM.insert(session, factories.item())
 
     with pytest.raises(RuntimeError, match=r"session\(\)"):
-        await FOSS.insert(session, factories.foss())
+        await ITEM.insert(session, factories.item())
     with pytest.raises(RuntimeError, match=r"session\(\)"):
-        await session.execute(delete(Foss))
-    assert await session.scalar(select(func.count()).select_from(Foss)) == 1
+        await session.execute(delete(Item))
+    assert await session.scalar(select(func.count()).select_from(Item)) == 1
     assert await count(engine) == 1
 
 
 async def test_a_reader_refuses_writes(database: Database, engine: AsyncEngine) -> None:
     with pytest.raises(RuntimeError, match=r"session\(\)"):
-        await database.reader().execute(insert(Foss).values(factories.foss()))
+        await database.reader().execute(insert(Item).values(factories.item()))
     with pytest.raises(RuntimeError, match=r"session\(\)"):
-        await FOSS.insert(database.reader(), factories.foss())
+        await ITEM.insert(database.reader(), factories.item())
     assert await count(engine) == 0
 
 
@@ -170,5 +170,4 @@ def test_connections_are_divided_among_the_kinds_of_work(connections: int) -> No
     requests = {work: size for work, size in sizes.items() if work not in {Work.HEALTH, Work.BULK}}
 
     assert min(sizes.values()) >= 1
-    assert sum(requests.values()) == max(connections, 6)
-    assert sizes[Work.READS] == max(requests.values())
+    assert sum(requests.values()) == max(connections, 7)

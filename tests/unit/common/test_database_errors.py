@@ -127,8 +127,8 @@ def test_the_state_of_an_error_is_the_servers_or_empty() -> None:
 
 
 def test_the_constraint_of_an_error_is_the_servers_or_none() -> None:
-    cause = asyncpg.UniqueViolationError.new({"C": "23505", "M": "taken", "n": "uq_foss_email"})
+    cause = asyncpg.UniqueViolationError.new({"C": "23505", "M": "taken", "n": "uq_item_email"})
     error = IntegrityError("INSERT", {}, DriverError("23505", cause))
 
-    assert constraint_of(error) == "uq_foss_email"
+    assert constraint_of(error) == "uq_item_email"
     assert constraint_of(error_of("23505", IntegrityError)) is None

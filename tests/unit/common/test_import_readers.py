@@ -17,7 +17,7 @@ from service.common.bulk.csv_reader import CsvReader, grammar_fault
 from service.common.bulk.ndjson import NdjsonReader
 from service.common.bulk.splitter import Splitter
 from service.common.errors.exceptions import Fault, InvalidAPIRequest
-from service.foss.payloads import CreateFoss
+from tests.blueprints.item.payloads import CreateItem
 
 # No line is blank.
 NOTHING = re.compile(rb"(?!)")
@@ -46,7 +46,7 @@ def test_csv_is_read_as_it_was_written(
     writer = csv.DictWriter(file, ["name", "email"], lineterminator=end, quoting=csv.QUOTE_ALL)
     writer.writeheader()
     writer.writerows(records)
-    found = read(CsvReader(LIMIT, CreateFoss), file.getvalue().encode(), cuts)
+    found = read(CsvReader(LIMIT, CreateItem), file.getvalue().encode(), cuts)
 
     assert [value for _, value, faults in found if not faults] == records
     # The line on which a record begins, as an editor counts: by line feeds.
@@ -75,7 +75,7 @@ def test_any_bytes_are_cut_at_their_line_feeds(data: bytes, cuts: list[int]) -> 
 
 @given(st.binary(max_size=300), st.lists(st.integers(0, 300), max_size=9))
 def test_any_bytes_are_valid_csv_or_a_fault(data: bytes, cuts: list[int]) -> None:
-    found = read(CsvReader(LIMIT, CreateFoss), b"name,email\r\n" + data, cuts)
+    found = read(CsvReader(LIMIT, CreateItem), b"name,email\r\n" + data, cuts)
 
     for number, value, faults in found:
         assert number >= 2
@@ -104,20 +104,20 @@ def test_a_record_in_csv_has_at_most_so_many_fields(field: str) -> None:
     def faults(count: int) -> list[Any]:
         record = ",".join([field] * count)
         text = f"name,email\n{record}\nAda,ada@example.org\n".encode()
-        return [found for _, _, found in read(CsvReader(10**6, CreateFoss), text, [])]
+        return [found for _, _, found in read(CsvReader(10**6, CreateItem), text, [])]
 
     beyond, good = faults(most + 1)
     assert beyond == [Fault("", "maxItems", f"More than {most} fields")]
     assert beyond not in faults(most)
     assert good == []
     with pytest.raises(InvalidAPIRequest, match=f"More than {most} fields"):
-        read(CsvReader(10**6, CreateFoss), b"name,email" + b"," * (most - 1), [])
+        read(CsvReader(10**6, CreateItem), b"name,email" + b"," * (most - 1), [])
 
 
 @pytest.mark.parametrize("field", [b"ab", b'"a"', b"", b'""'])
 def test_the_fields_of_a_record_with_too_many_are_never_made(field: bytes) -> None:
     data = b'"a"' + (b"," + field) * 50_000 + b"\n"
-    reader = CsvReader(len(data), CreateFoss)
+    reader = CsvReader(len(data), CreateItem)
     assert [*reader.feed(b"name,email\n")] == []
     tracemalloc.start()
     try:
@@ -145,7 +145,7 @@ def test_the_fields_of_a_record_with_too_many_are_never_made(field: bytes) -> No
 )
 def test_the_fault_of_a_record_that_is_not_csv_has_its_cause(record: bytes, mark: str) -> None:
     text = b"name,email\n" + record + b"\nAda,ada@example.org\n"
-    (_, value, faults), good = read(CsvReader(LIMIT, CreateFoss), text, [])
+    (_, value, faults), good = read(CsvReader(LIMIT, CreateItem), text, [])
 
     assert value is None
     assert faults == [
@@ -165,7 +165,7 @@ def test_python_reads_each_record_that_the_grammar_allows(text: str) -> None:
 
 def test_a_line_of_carriage_returns_names_no_fields() -> None:
     with pytest.raises(InvalidAPIRequest, match="a carriage return is not allowed here"):
-        read(CsvReader(LIMIT, CreateFoss), b"\r\r\nname,email\n", [])
+        read(CsvReader(LIMIT, CreateItem), b"\r\r\nname,email\n", [])
 
 
 @pytest.mark.parametrize("blank", [b"\n", b"\r\n", b" \t\n", b"\r \n"])
@@ -183,7 +183,7 @@ def test_blank_lines_of_ndjson_are_passed_over_many_at_once(blank: bytes) -> Non
 @pytest.mark.parametrize("blank", [b"\n", b"\r\n", b",\n", b",,,,\r\n"])
 def test_blank_lines_of_csv_are_passed_over_many_at_once(blank: bytes) -> None:
     data = blank * 5000 + b"name,email\n" + blank * 5000 + b'ab,"a@b.co"\n' + blank * 5000
-    reader = CsvReader(LIMIT, CreateFoss)
+    reader = CsvReader(LIMIT, CreateItem)
     looked_at = count_lines(reader)
     found = [*reader.feed(data), *reader.close()]
 
@@ -194,7 +194,7 @@ def test_blank_lines_of_csv_are_passed_over_many_at_once(blank: bytes) -> None:
 @given(st.text(' ,\n\r"ab', max_size=60), st.lists(st.integers(0, 60), max_size=9))
 def test_ignored_lines_do_not_depend_on_how_the_data_are_split(text: str, cuts: list[int]) -> None:
     data = text.encode()
-    for reader in (NdjsonReader, lambda limit: CsvReader(limit, CreateFoss)):
+    for reader in (NdjsonReader, lambda limit: CsvReader(limit, CreateItem)):
         head = b"name,email\n" if reader is not NdjsonReader else b""
         whole = read(reader(LIMIT), head + data, [])
 
@@ -204,7 +204,7 @@ def test_ignored_lines_do_not_depend_on_how_the_data_are_split(text: str, cuts: 
 
 def test_a_record_of_csv_with_very_many_lines_takes_no_more_than_its_bytes() -> None:
     limit = 1 << 17
-    reader = CsvReader(limit, CreateFoss)
+    reader = CsvReader(limit, CreateItem)
     assert [*reader.feed(b'name,email\n"')] == []
     tracemalloc.start()
     try:
@@ -219,7 +219,7 @@ def test_a_record_of_csv_with_very_many_lines_takes_no_more_than_its_bytes() -> 
 
 def test_lines_of_a_text_of_csv_are_taken_many_at_once() -> None:
     text = b"ab\n" * 300 + b"\n" * 300
-    reader = CsvReader(LIMIT * 10, CreateFoss)
+    reader = CsvReader(LIMIT * 10, CreateItem)
     looked_at = count_lines(reader)
     found = [*reader.feed(b'name,email\n"' + text + b'",a@b.co\n\nab,a@b.co\n')]
 
@@ -231,7 +231,7 @@ def test_lines_of_a_text_of_csv_are_taken_many_at_once() -> None:
 
 
 def test_a_text_of_csv_may_end_at_the_end_of_a_piece() -> None:
-    reader = CsvReader(LIMIT, CreateFoss)
+    reader = CsvReader(LIMIT, CreateItem)
     pieces = [b'name,email\n"a\nb"', b",a@b.co\nab,a@b.co\ncd,c@d.co\n"]
     found = [one for piece in pieces for one in reader.feed(piece)]
 

@@ -317,7 +317,7 @@ def scope(**changes: Any) -> HTTPScope:
     request: dict[str, Any] = {
         "type": "http",
         "method": "GET",
-        "raw_path": b"/foss/7",
+        "raw_path": b"/item/7",
         "client": ("192.0.2.1", 5000),
         "state": {"request_id": "abc"},
     }
@@ -335,7 +335,7 @@ async def test_the_access_log_has_a_line_for_a_request(output: Output) -> None:
         "event": "request",
         "level": "info",
         "method": "POST",
-        "path": "/foss/7",
+        "path": "/item/7",
         "status": 201,
         "milliseconds": 12.34,
         "client": "192.0.2.1",

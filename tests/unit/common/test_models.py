@@ -4,7 +4,9 @@ import pytest
 from sqlalchemy import CheckConstraint, ForeignKey, Index, MetaData, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
+from service import create_app
 from service.common.database.models import MAX_BIGINT, Base
+from service.settings import Settings
 
 
 class Aside(Base):
@@ -55,6 +57,21 @@ def test_every_constraint_and_index_has_a_name_by_convention() -> None:
         "fk_open_tool_maker_id_maker",
     }
     assert {str(index.name) for index in table.indexes} == {"ix_open_tool_size_name"}
+
+
+def test_every_constraint_of_the_service_is_named_by_convention() -> None:
+    create_app(Settings())
+    names = [
+        f"{table.name} {constraint.name}"
+        for table in Base.metadata.tables.values()
+        for constraint in table.constraints
+    ]
+
+    assert names
+    for name in names:
+        table, _, constraint = name.partition(" ")
+        assert constraint.split("_")[0] in {"pk", "uq", "ck", "fk"}
+        assert constraint.partition("_")[2].startswith(table)
 
 
 def test_the_services_own_tables_are_not_touched_by_this_test() -> None:

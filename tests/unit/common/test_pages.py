@@ -1,9 +1,9 @@
 from service.common.resource.cursors import Cursor
 from service.common.resource.ordering import order_of
 from service.common.resource.pages import Selection
-from service.foss.backend import FOSS
+from tests.blueprints.item.backend import ITEM
 
-ORDER = order_of(("name",), FOSS.keys)
+ORDER = order_of(("name",), ITEM.keys)
 
 
 def selection(after: Cursor | None = None, limit: int = 50, **filters: str) -> Selection:

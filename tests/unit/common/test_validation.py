@@ -21,7 +21,8 @@ from service.common.contract.validation import (
 )
 from service.common.errors.exceptions import Fault, InvalidAPIRequest
 from service.common.errors.violations import pointer, quote
-from service.foss.payloads import CreateFoss, GetFoss, ListFoss, UpdateFoss
+from tests.blueprints.aside import SCHEMAS
+from tests.blueprints.item.payloads import CreateItem, GetItem, ListItem, UpdateItem
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -104,7 +105,7 @@ def test_each_keyword_has_its_sentence(
 
 def test_two_faults_keep_their_messages() -> None:
     with pytest.raises(InvalidAPIRequest) as caught:
-        CreateFoss.check({"name": "f"})
+        CreateItem.check({"name": "f"})
 
     assert caught.value.to_dict() == {
         "code": 422,
@@ -122,7 +123,7 @@ def test_two_faults_keep_their_messages() -> None:
 
 
 def test_every_fault_is_collected() -> None:
-    faults = CreateFoss.contract().faults({"name": "", "email": "x", "id": 7, "zip": 1})
+    faults = CreateItem.contract().faults({"name": "", "email": "x", "id": 7, "zip": 1})
 
     assert sorted((fault.pointer, fault.keyword) for fault in faults) == [
         ("", "additionalProperties"),
@@ -205,7 +206,7 @@ def test_a_quoted_value_is_freed_with_its_request() -> None:
     ids=["texts", "containers", "numbers", "a name", "names"],
 )
 def test_no_sentence_grows_with_the_value(value: object) -> None:
-    faults = CreateFoss.contract().faults(value)
+    faults = CreateItem.contract().faults(value)
 
     assert faults
     assert max(len(fault.message) for fault in faults) < 1000
@@ -220,7 +221,7 @@ def test_at_most_100_faults_are_reported(tmp_path: Path) -> None:
 
 def test_ten_of_many_unknown_properties_are_named_and_no_fault_is_lost() -> None:
     unknown: dict[str, object] = {f"x{number}": [[]] for number in range(1000)}
-    faults = CreateFoss.contract().faults({"zip": 1, **unknown, "name": "f", "mail": 2})
+    faults = CreateItem.contract().faults({"zip": 1, **unknown, "name": "f", "mail": 2})
 
     assert {fault.keyword for fault in faults} == {"required", "minLength", "additionalProperties"}
     [message] = [fault.message for fault in faults if fault.keyword == "additionalProperties"]
@@ -276,7 +277,7 @@ def test_a_value_that_holds_the_masks_character_is_quoted_as_it_is(tmp_path: Pat
     ["a@b.co", "a+tag@example.org", "o'hara@example.org", "x" * 64 + "@example.org"],
 )
 def test_a_valid_address_is_accepted(email: str) -> None:
-    assert CreateFoss.check({"name": "Ada", "email": email}).email == email
+    assert CreateItem.check({"name": "Ada", "email": email}).email == email
 
 
 @pytest.mark.parametrize(
@@ -296,26 +297,26 @@ def test_a_valid_address_is_accepted(email: str) -> None:
 )
 def test_an_invalid_address_is_refused(email: str) -> None:
     with pytest.raises(InvalidAPIRequest) as caught:
-        CreateFoss.check({"name": "Ada", "email": email})
+        CreateItem.check({"name": "Ada", "email": email})
 
     assert {fault.pointer for fault in caught.value.faults} == {"/email"}
 
 
 @pytest.mark.parametrize("length", [2, 200])
 def test_a_name_is_counted_in_characters(length: int) -> None:
-    assert CreateFoss.check({"name": "🐘" * length, "email": "a@b.co"}).name == "🐘" * length
+    assert CreateItem.check({"name": "🐘" * length, "email": "a@b.co"}).name == "🐘" * length
 
 
 @pytest.mark.parametrize("length", [0, 1, 201])
 def test_a_name_beyond_2_to_200_characters_is_refused(length: int) -> None:
     with pytest.raises(InvalidAPIRequest):
-        CreateFoss.check({"name": "🐘" * length, "email": "a@b.co"})
+        CreateItem.check({"name": "🐘" * length, "email": "a@b.co"})
 
 
 @pytest.mark.parametrize("value", [None, [], "text", 7, True, 1.5])
 def test_a_value_that_is_not_an_object_is_rejected(value: object) -> None:
     with pytest.raises(InvalidAPIRequest) as caught:
-        UpdateFoss.check(value)
+        UpdateItem.check(value)
 
     assert [(fault.pointer, fault.keyword) for fault in caught.value.faults] == [("", "type")]
 
@@ -324,31 +325,31 @@ def test_faults_found_before_are_reported_instead_of_the_schemas() -> None:
     fault = Fault("/name", "pattern", "The character U+0000 can't be stored")
 
     with pytest.raises(InvalidAPIRequest) as caught:
-        CreateFoss.check({"name": "\x00"}, [fault])
+        CreateItem.check({"name": "\x00"}, [fault])
 
     assert caught.value.code == 422
     assert list(caught.value.faults) == [fault]
 
 
 def test_an_update_names_only_the_fields_that_came() -> None:
-    payload = UpdateFoss.check({"name": "zed"})
+    payload = UpdateItem.check({"name": "zed"})
 
     assert payload.model_dump(exclude_unset=True) == {"name": "zed"}
-    assert UpdateFoss.check({}).model_dump(exclude_unset=True) == {}
+    assert UpdateItem.check({}).model_dump(exclude_unset=True) == {}
 
 
 @pytest.mark.parametrize("field", ["name", "email"])
 def test_an_update_to_null_is_refused(field: str) -> None:
     with pytest.raises(InvalidAPIRequest) as caught:
-        UpdateFoss.check({field: None})
+        UpdateItem.check({field: None})
 
     assert caught.value.faults[0].pointer == f"/{field}"
 
 
 def test_the_greatest_limit_has_nine_digits() -> None:
-    assert ListFoss.check({"limit": 999_999_999}).limit == 999_999_999
+    assert ListItem.check({"limit": 999_999_999}).limit == 999_999_999
     with pytest.raises(InvalidAPIRequest):
-        ListFoss.check({"limit": 1_000_000_000})
+        ListItem.check({"limit": 1_000_000_000})
 
 
 @pytest.mark.parametrize(
@@ -365,14 +366,16 @@ def test_the_greatest_limit_has_nine_digits() -> None:
 )
 def test_only_and_exclude_take_known_fields_one_of_them_at_a_time(value: object) -> None:
     with pytest.raises(InvalidAPIRequest) as caught:
-        GetFoss.check(value)
+        GetItem.check(value)
 
     assert caught.value.code == 422
 
 
 # Over every schema file.
 
-FILES = sorted(load_schemas())
+# Of the service, and of the blueprints of the tests.
+KNOWN = load_schemas() | load_schemas(SCHEMAS)
+FILES = sorted(KNOWN)
 
 
 def objects(schema: object, path: str = "") -> list[tuple[str, dict[str, Any]]]:
@@ -409,17 +412,17 @@ def unfinished(name: str, document: dict[str, Any]) -> list[str]:
 
 
 def test_there_are_schema_files() -> None:
-    assert {"foss/create_foss.json", "foss/update_foss.json", "common/error.json"} <= set(FILES)
+    assert {"item/create_item.json", "item/update_item.json", "common/error.json"} <= set(FILES)
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_every_file_has_a_title_and_description(name: str) -> None:
-    assert unfinished(name, load_schemas()[name].document) == []
+    assert unfinished(name, KNOWN[name].document) == []
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_every_examples_of_a_file_are_valid(name: str) -> None:
-    schema = load_schemas()[name]
+    schema = KNOWN[name]
 
     for example in schema.document["examples"]:
         assert schema.faults(example) == []
@@ -427,7 +430,7 @@ def test_every_examples_of_a_file_are_valid(name: str) -> None:
 
 @pytest.mark.parametrize("name", FILES)
 def test_every_property_has_examples_that_are_valid_and_a_description(name: str) -> None:
-    schema = load_schemas()[name]
+    schema = KNOWN[name]
 
     for field, part in schema.document.get("properties", {}).items():
         for example in part.get("examples", ()):
@@ -438,7 +441,7 @@ def test_every_property_has_examples_that_are_valid_and_a_description(name: str)
 
 
 def test_no_two_files_have_the_same_title() -> None:
-    titles = [schema.document["title"] for schema in load_schemas().values()]
+    titles = [schema.document["title"] for schema in KNOWN.values()]
 
     assert len(titles) == len(set(titles))
 
@@ -460,9 +463,9 @@ def test_no_two_files_have_the_same_title() -> None:
     ],
 )
 def test_an_unfinished_file_would_be_reported(change: dict[str, Any], fault: str) -> None:
-    document = deepcopy(load_schemas()["foss/create_foss.json"].document) | change
+    document = deepcopy(KNOWN["item/create_item.json"].document) | change
 
-    assert unfinished("foss/create_foss.json", document) == [fault]
+    assert unfinished("item/create_item.json", document) == [fault]
 
 
 # Over every payload.
@@ -477,44 +480,44 @@ def descendants(base: type[Payload]) -> Iterator[type[Payload]]:
 
 
 RECORD: dict[str, Any] = {
-    "title": "Foss",
+    "title": "Item",
     "examples": [{"id": 1, "name": "a"}],
     "x-collection": {},
     "properties": {"id": {"type": "integer"}, "name": {"type": "string"}},
 }
 PAYLOADS = sorted(
-    # Those of the tests have files of their own.
-    (one for one in descendants(Payload) if one.schema_directory == DIRECTORY),
+    # Other payloads of tests have files of their own.
+    (one for one in descendants(Payload) if one.schema_directory in {DIRECTORY, SCHEMAS}),
     key=lambda payload: payload.__name__,
 )
 REQUESTS = [payload for payload in PAYLOADS if payload.model_fields]
 
 
 def test_a_file_that_follows_from_another_is_not_written_by_hand(tmp_path: Path) -> None:
-    write(tmp_path, "foss/foss.json", RECORD)
-    write(tmp_path, "foss/get_foss.json", {"title": "GetFoss"})
+    write(tmp_path, "item/item.json", RECORD)
+    write(tmp_path, "item/get_item.json", {"title": "GetItem"})
 
-    with pytest.raises(SchemaError, match=r"get_foss\.json: also derived from `x-collection`"):
+    with pytest.raises(SchemaError, match=r"get_item\.json: also derived from `x-collection`"):
         load_schemas(tmp_path)
 
 
 def test_a_filter_that_is_no_property_is_named_with_its_file(tmp_path: Path) -> None:
-    write(tmp_path, "foss/foss.json", {**RECORD, "x-collection": {"equal": {"size": "Its size."}}})
+    write(tmp_path, "item/item.json", {**RECORD, "x-collection": {"equal": {"size": "Its size."}}})
 
-    with pytest.raises(SchemaError, match=r"foss/foss\.json: at /x-collection: KeyError: 'size'"):
+    with pytest.raises(SchemaError, match=r"item/item\.json: at /x-collection: KeyError: 'size'"):
         load_schemas(tmp_path)
 
 
 def test_the_payloads_of_the_blueprint_are_among_those_looked_at() -> None:
     names = {payload.__name__ for payload in REQUESTS}
 
-    assert {"CreateFoss", "UpdateFoss", "ListFoss", "GetFoss"} <= names
+    assert {"CreateItem", "UpdateItem", "ListItem", "GetItem"} <= names
 
 
 @pytest.mark.parametrize("payload", PAYLOADS)
 def test_every_payload_has_a_schema_file(payload: type[Payload]) -> None:
     assert payload.schema_file in FILES
-    assert payload.contract() is load_schemas()[payload.schema_file]
+    assert payload.contract() is KNOWN[payload.schema_file]
     assert payload.__doc__
 
 
@@ -556,23 +559,23 @@ def test_every_payload_is_frozen_and_made_of_its_own_examples(payload: type[Payl
 
 @pytest.mark.parametrize("text", ["{", "", '{"a": 1,}', "{'a': 1}", '{"a": "\xff"}'])
 def test_a_file_that_is_not_json_stops_the_start_and_is_named(tmp_path: Path, text: str) -> None:
-    path = tmp_path / "foss" / "broken.json"
+    path = tmp_path / "item" / "broken.json"
     path.parent.mkdir()
     path.write_bytes(text.encode("latin-1"))
 
     with pytest.raises(SchemaError, match="not JSON") as caught:
         load_schemas(tmp_path)
 
-    assert "foss/broken.json" in str(caught.value)
+    assert "item/broken.json" in str(caught.value)
 
 
 @pytest.mark.parametrize("document", [[], "text", 5, None, True])
 def test_a_file_that_holds_no_object_stops_the_start_and_is_named(
     tmp_path: Path, document: object
 ) -> None:
-    write(tmp_path, "foss/broken.json", document)
+    write(tmp_path, "item/broken.json", document)
 
-    with pytest.raises(SchemaError, match=r"foss/broken\.json"):
+    with pytest.raises(SchemaError, match=r"item/broken\.json"):
         load_schemas(tmp_path)
 
 
@@ -580,9 +583,9 @@ def test_a_file_that_holds_no_object_stops_the_start_and_is_named(
 def test_a_file_under_another_address_stops_the_start_and_is_named(
     tmp_path: Path, address: object
 ) -> None:
-    write(tmp_path, "foss/a.json", {"$id": address})
+    write(tmp_path, "item/a.json", {"$id": address})
 
-    with pytest.raises(SchemaError, match=r"foss/a\.json: at /\$id: "):
+    with pytest.raises(SchemaError, match=r"item/a\.json: at /\$id: "):
         load_schemas(tmp_path)
 
 
@@ -607,12 +610,12 @@ def test_a_file_without_an_address_stops_the_start_and_is_named(tmp_path: Path) 
 def test_a_file_that_is_no_schema_stops_the_start_with_its_place(
     tmp_path: Path, document: dict[str, Any], place: str
 ) -> None:
-    write(tmp_path, "foss/a.json", document)
+    write(tmp_path, "item/a.json", document)
 
     with pytest.raises(SchemaError) as caught:
         load_schemas(tmp_path)
 
-    assert f"foss/a.json: at {place}: " in str(caught.value)
+    assert f"item/a.json: at {place}: " in str(caught.value)
     assert str(caught.value).isprintable()
 
 
@@ -620,21 +623,21 @@ def test_a_file_that_is_no_schema_stops_the_start_with_its_place(
 def test_a_reference_to_nothing_stops_the_start_with_its_file(
     tmp_path: Path, reference: str
 ) -> None:
-    write(tmp_path, "foss/whole.json", {"type": "string"})
-    write(tmp_path, "foss/a.json", {"properties": {"b": {"$ref": reference}}})
+    write(tmp_path, "item/whole.json", {"type": "string"})
+    write(tmp_path, "item/a.json", {"properties": {"b": {"$ref": reference}}})
 
     with pytest.raises(SchemaError) as caught:
         load_schemas(tmp_path)
 
-    assert "foss/a.json" in str(caught.value)
+    assert "item/a.json" in str(caught.value)
     assert "gone" in str(caught.value)
 
 
 def test_a_relative_reference_between_files_is_followed(tmp_path: Path) -> None:
     write(tmp_path, "common/name.json", {"minLength": 2})
-    write(tmp_path, "foss/a.json", {"properties": {"name": {"$ref": "../common/name.json"}}})
+    write(tmp_path, "item/a.json", {"properties": {"name": {"$ref": "../common/name.json"}}})
 
-    faults = load_schemas(tmp_path)["foss/a.json"].faults({"name": "f"})
+    faults = load_schemas(tmp_path)["item/a.json"].faults({"name": "f"})
 
     assert faults == [Fault("/name", "minLength", "'f' is too short")]
 
@@ -661,15 +664,15 @@ PLAIN_PATTERN = {"pattern": "^a+$"}
 def test_a_pattern_may_have_a_message_of_its_own(
     tmp_path: Path, schema: dict[str, Any], value: object, pointer: str | None, message: str | None
 ) -> None:
-    write(tmp_path, "foss/a.json", schema)
-    faults = load_schemas(tmp_path)["foss/a.json"].faults(value)
+    write(tmp_path, "item/a.json", schema)
+    faults = load_schemas(tmp_path)["item/a.json"].faults(value)
 
     assert faults == ([] if message is None else [Fault(pointer or "", "pattern", message)])
 
 
 def test_a_text_that_is_too_short_has_no_other_fault(tmp_path: Path) -> None:
-    write(tmp_path, "foss/a.json", {"minLength": 2, "pattern": "^aa"})
-    schema = load_schemas(tmp_path)["foss/a.json"]
+    write(tmp_path, "item/a.json", {"minLength": 2, "pattern": "^aa"})
+    schema = load_schemas(tmp_path)["item/a.json"]
 
     assert [fault.keyword for fault in schema.faults("b")] == ["minLength"]
     assert [fault.keyword for fault in schema.faults("bb")] == ["pattern"]

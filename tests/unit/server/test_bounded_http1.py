@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from service.limits import HEAD_BYTES, HEADER_FIELDS, JOINED_CHUNKS
 from service.server.bounded_http1 import CHUNK_LINE, BoundedConnection
 
-HEAD = b"POST /foss HTTP/1.1\r\nHost: x\r\n"
+HEAD = b"POST /item HTTP/1.1\r\nHost: x\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 # Bytes with a meaning in h11's expressions.
 PIECES = [b" ", b"\t", b"\r", b"\n", b"\r\n", b"\0", b"\v", b"\f", b"\x85", b":", b";", b"a", b"1"]

@@ -12,7 +12,7 @@ from service.server import connections as module
 from service.server.connections import Connections
 from service.server.refused_connections import is_whole, refuse
 
-REQUEST = b"GET /foss HTTP/1.1\r\nHost: a\r\nX-Request-ID: mine\r\n\r\n"
+REQUEST = b"GET /item HTTP/1.1\r\nHost: a\r\nX-Request-ID: mine\r\n\r\n"
 
 
 class Served:

@@ -19,7 +19,7 @@ from service.server import single_write
 from service.server.bounded_http1 import BoundedConnection
 from service.server.single_write import LARGE, FairStream, SingleWriteProtocol
 
-REQUEST = b"GET /foss HTTP/1.1\r\nHost: a\r\n\r\n"
+REQUEST = b"GET /item HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
 class Wire:

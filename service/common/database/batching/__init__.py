@@ -48,7 +48,7 @@ def batched(
 
             return autocommit.batches.call((run, args, part), run_calls, key)
 
-        return await session.share(_attempts(run, key, args), call)
+        return await session.reads.share(_attempts(run, key, args), call)
 
     return read
 
@@ -93,6 +93,11 @@ def costly(session: Session) -> Session:
     transaction it is the transaction's session.
     """
     return session.costly if isinstance(session, Autocommit) else session
+
+
+def paging(session: Session) -> Session:
+    """Return the session for a page; in a transaction it is the transaction's session."""
+    return session.pages if isinstance(session, Autocommit) else session
 
 
 def searching(session: Session) -> Session:

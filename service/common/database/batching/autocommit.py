@@ -41,20 +41,20 @@ class Autocommit:
         *,
         blocked: Sessions | None = None,
         costly: "Autocommit | None" = None,
-        searches: "Autocommit | None" = None,
         is_cheap: bool = False,
     ) -> None:
         """Create it with connections for statements.
 
         A statement that fails because another transaction holds a lock is repeated on a connection
         of `blocked`, where it waits for the lock. `costly` runs reads whose cost grows with the
-        table, and `searches` other searches. If it `is_cheap`, reads that were canceled because
-        they took too long are repeated by `costly`.
+        table. If it `is_cheap`, reads that were canceled because they took too long are repeated by
+        `costly`.
         """
         self._connections = connections
         self._blocked = blocked
         self.costly = costly or self
-        self.searches = searches or self
+        # What runs other reads: by id, pages and searches.
+        self.reads = self.pages = self.searches = self
         self._is_cheap = is_cheap
         self.batches = Batches(connections)
         # The kinds of reads that took too long, with the time until which they are costly.

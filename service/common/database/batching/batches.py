@@ -15,6 +15,8 @@ from service.common.database.waits import note
 
 # The maximum number of keys that share a statement.
 MOST = 256
+# The maximum number of calls that go on in one iteration of the event loop.
+MOST_AT_ONCE = 32
 # How long calls wait for a statement before another one is sent concurrently.
 NEXT_STATEMENT_SECONDS = 1
 # The value of a call that shares its result with calls of the same key.
@@ -97,9 +99,12 @@ class Batch:
             try:
                 while values := self._take_waiting(execution):
                     found = await self._run(session, values)
-                    for call in execution.calls:
+                    for number, call in enumerate(execution.calls, 1):
                         if not call.result.done():
                             call.result.set_result(found.get(call.key))
+                        if number % MOST_AT_ONCE == 0:
+                            # Each of them now writes a response.
+                            await asyncio.sleep(0)
                     # The next statement must not see cached records.
                     session.expunge_all()
                     if self._current is not execution or not self._connections.has_room():

@@ -8,17 +8,17 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.client import Client
 from tests.envelope import error_of
-from tests.factories import foss
+from tests.factories import item
 
 
 async def stored(engine: AsyncEngine) -> list[tuple[Any, ...]]:
     async with engine.connect() as connection:
-        found = await connection.execute(text("SELECT id, name, email FROM foss ORDER BY id"))
+        found = await connection.execute(text("SELECT id, name, email FROM item ORDER BY id"))
         return [tuple(row) for row in found]
 
 
 async def create(client: Client, **fields: str) -> dict[str, Any]:
-    response = await client.post("/foss", json=foss(**fields))
+    response = await client.post("/item", json=item(**fields))
     assert response.status_code == 201
     body: dict[str, Any] = await response.get_json()
     return body
@@ -27,14 +27,14 @@ async def create(client: Client, **fields: str) -> dict[str, Any]:
 async def test_post_stores_a_record_and_answers_with_it(
     client: Client, engine: AsyncEngine
 ) -> None:
-    response = await client.post("/foss", json={"name": "Ada", "email": "ada@example.org"})
+    response = await client.post("/item", json={"name": "Ada", "email": "ada@example.org"})
     body = await response.get_json()
 
     assert response.status_code == 201
     assert list(body) == ["id", "name", "email", "created_at", "updated_at"]
     assert (body["id"], body["name"], body["email"]) == (1, "Ada", "ada@example.org")
     assert body["created_at"] == body["updated_at"]
-    assert response.headers["Location"] == "/foss/1"
+    assert response.headers["Location"] == "/item/1"
     assert response.headers["ETag"] == '"1"'
     assert response.headers["Content-Type"] == "application/json"
     assert await stored(engine) == [(1, "Ada", "ada@example.org")]
@@ -42,7 +42,7 @@ async def test_post_stores_a_record_and_answers_with_it(
 
 async def test_get_returns_the_response_of_post(client: Client) -> None:
     created = await create(client)
-    response = await client.get(f"/foss/{created['id']}")
+    response = await client.get(f"/item/{created['id']}")
 
     assert response.status_code == 200
     assert await response.get_json() == created
@@ -51,8 +51,8 @@ async def test_get_returns_the_response_of_post(client: Client) -> None:
 
 async def test_head_has_the_headers_of_get(client: Client) -> None:
     created = await create(client)
-    got = await client.get(f"/foss/{created['id']}")
-    response = await client.head(f"/foss/{created['id']}")
+    got = await client.get(f"/item/{created['id']}")
+    response = await client.head(f"/item/{created['id']}")
 
     assert response.status_code == 200
     assert response.headers["Content-Length"] == got.headers["Content-Length"]
@@ -66,15 +66,19 @@ async def test_head_has_the_headers_of_get(client: Client) -> None:
         ("only=email", ["email"]),
         ("exclude=created_at,updated_at", ["id", "name", "email"]),
         ("exclude=id%2Cname", ["email", "created_at", "updated_at"]),
+        ("exclude=id,name,email,created_at,updated_at", []),
     ],
 )
 async def test_only_and_exclude_choose_fields_and_drop_the_etag(
     client: Client, query: str, fields: list[str]
 ) -> None:
     created = await create(client)
-    response = await client.get(f"/foss/{created['id']}?{query}")
+    response = await client.get(f"/item/{created['id']}?{query}")
+
+    page = await (await client.get(f"/item?{query}")).get_json()
 
     assert await response.get_json() == {name: created[name] for name in fields}
+    assert page == [{name: created[name] for name in fields}]
     assert "ETag" not in response.headers
 
 
@@ -95,7 +99,7 @@ async def test_fields_that_can_not_be_chosen_are_a_fault(
 ) -> None:
     created = await create(client)
     error = await error_of(
-        await client.get(f"/foss/{created['id']}?{query}"), 422, "InvalidAPIRequest"
+        await client.get(f"/item/{created['id']}?{query}"), 422, "InvalidAPIRequest"
     )
 
     assert [fault["pointer"] for fault in error["errors"]] == [pointer]
@@ -106,7 +110,7 @@ async def test_an_update_changes_only_the_given_fields(
     client: Client, engine: AsyncEngine, method: str
 ) -> None:
     created = await create(client, email="ada@example.org")
-    response = await client.open("/foss/1", method=method, json={"name": "Zed"})
+    response = await client.open("/item/1", method=method, json={"name": "Zed"})
     body = await response.get_json()
 
     assert response.status_code == 200
@@ -118,7 +122,7 @@ async def test_an_update_changes_only_the_given_fields(
 
 async def test_an_empty_update_changes_nothing(client: Client) -> None:
     created = await create(client)
-    response = await client.put("/foss/1", json={})
+    response = await client.put("/item/1", json={})
 
     assert await response.get_json() == created
     assert response.headers["ETag"] == '"1"'
@@ -127,7 +131,7 @@ async def test_an_empty_update_changes_nothing(client: Client) -> None:
 async def test_patch_takes_a_merge_patch(client: Client) -> None:
     await create(client)
     response = await client.patch(
-        "/foss/1",
+        "/item/1",
         data=b'{"name": "Zed"}',
         headers={"Content-Type": "application/merge-patch+json; charset=utf-8"},
     )
@@ -137,10 +141,10 @@ async def test_patch_takes_a_merge_patch(client: Client) -> None:
 
 async def test_delete_removes_the_record(client: Client, engine: AsyncEngine) -> None:
     await create(client)
-    response = await client.delete("/foss/1")
+    response = await client.delete("/item/1")
 
     assert response.status_code == 200
-    assert await response.get_json() == {"message": "Foss with `id: 1` has been deleted."}
+    assert await response.get_json() == {"message": "Item with `id: 1` has been deleted."}
     assert await stored(engine) == []
 
 
@@ -149,11 +153,11 @@ async def test_delete_removes_the_record(client: Client, engine: AsyncEngine) ->
 @pytest.mark.parametrize("id", ["0", "99", "9223372036854775808", "9" * 5000])
 async def test_there_is_no_such_record(client: Client, method: str, id: str) -> None:
     json = {"name": "Zed"} if method in {"PUT", "PATCH"} else None
-    response = await client.open(f"/foss/{id}", method=method, json=json)
+    response = await client.open(f"/item/{id}", method=method, json=json)
     error = await error_of(response, 404, "RecordNotFound")
     shown = id if len(id) <= 80 else f"{id[:80]}…"
 
-    assert error["message"] == f"There is no Foss with `id: {shown}`"
+    assert error["message"] == f"There is no Item with `id: {shown}`"
 
 
 @pytest.mark.error("409 RecordAlreadyExists")
@@ -166,8 +170,8 @@ async def test_an_email_that_is_taken_is_a_conflict_and_nothing_is_stored(
     taken = {"email": "ada@example.org"}
 
     for response in (
-        await client.post("/foss", json=foss(**taken)),
-        await client.put("/foss/2", json=taken),
+        await client.post("/item", json=item(**taken)),
+        await client.put("/item/2", json=taken),
     ):
         error = await error_of(response, 409, "RecordAlreadyExists")
         assert error["message"] == "Email `ada@example.org` has already been taken"
@@ -182,7 +186,7 @@ async def test_emails_are_compared_case_sensitively(client: Client) -> None:
 
 async def test_an_update_to_its_own_email_is_no_conflict(client: Client) -> None:
     await create(client, email="ada@example.org")
-    response = await client.put("/foss/1", json={"email": "ada@example.org"})
+    response = await client.put("/item/1", json={"email": "ada@example.org"})
 
     assert response.status_code == 200
 
@@ -192,7 +196,7 @@ async def test_white_space_next_to_other_characters_is_stored_unchanged(
     client: Client, engine: AsyncEngine, name: str
 ) -> None:
     await create(client, name="Ada", email="ada@example.org")
-    response = await client.put("/foss/1", json={"name": name})
+    response = await client.put("/item/1", json={"name": name})
 
     assert response.status_code == 200
     assert await stored(engine) == [(1, name, "ada@example.org")]
@@ -204,7 +208,7 @@ async def test_an_update_to_white_space_changes_nothing(
     client: Client, engine: AsyncEngine, method: str
 ) -> None:
     await create(client, name="Ada", email="ada@example.org")
-    response = await client.open("/foss/1", method=method, json={"name": "\t\u2003"})
+    response = await client.open("/item/1", method=method, json={"name": "\t\u2003"})
     error = await error_of(response, 422, "InvalidAPIRequest")
 
     assert [(fault["pointer"], fault["keyword"]) for fault in error["errors"]] == [
@@ -239,7 +243,7 @@ async def test_an_update_to_white_space_changes_nothing(
 async def test_every_fault_of_a_payload_is_named(
     client: Client, engine: AsyncEngine, payload: Any, messages: set[str]
 ) -> None:
-    error = await error_of(await client.post("/foss", json=payload), 422, "InvalidAPIRequest")
+    error = await error_of(await client.post("/item", json=payload), 422, "InvalidAPIRequest")
 
     assert set(error["message"]) == messages
     assert [fault["message"] for fault in error["errors"]] == error["message"]
@@ -257,7 +261,7 @@ async def test_every_fault_of_a_payload_is_named(
 async def test_text_that_postgresql_can_not_hold_is_a_fault(
     client: Client, engine: AsyncEngine, body: bytes, pointer: str
 ) -> None:
-    response = await client.post("/foss", data=body, headers={"Content-Type": "application/json"})
+    response = await client.post("/item", data=body, headers={"Content-Type": "application/json"})
     error = await error_of(response, 422, "InvalidAPIRequest")
 
     assert [fault["pointer"] for fault in error["errors"]] == [pointer]

@@ -1,4 +1,4 @@
-"""The examples of the documents, run as a person would."""
+"""The examples of the documents, which use `/foss`, run as a person would."""
 
 import re
 import shutil
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from service.settings import ROOT
-from tests.socket.conftest import KEY, Service
+from tests.socket.conftest import KEY, Service, running
 
 TEXT = (ROOT / "docs" / "collection.md").read_text()
 EXAMPLES = re.findall(r"^(curl .+?)  # (\d{3})$", TEXT, re.MULTILINE)
@@ -18,8 +18,17 @@ PREPARATIONS = re.findall(r"^printf .+$", TEXT, re.MULTILINE)
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_each_example_of_the_collection_works_as_printed(
-    service: Service, empty_database: None, tmp_path: Path
+    database_url: str, empty_database: None, tmp_path: Path
 ) -> None:
+    with running(tmp_path, database_url, ("-m", "service")) as service:
+        statuses = answered(service, tmp_path)
+
+    assert len(EXAMPLES) >= 18
+    assert statuses == EXAMPLES
+
+
+def answered(service: Service, tmp_path: Path) -> list[tuple[str, str]]:
+    """Run each example and return it with the status of its response."""
     for command in PREPARATIONS:
         subprocess.run(["sh", "-c", command], cwd=tmp_path, check=True)
     statuses = []
@@ -33,6 +42,4 @@ def test_each_example_of_the_collection_works_as_printed(
             check=True,
         )
         statuses.append((command, done.stdout.split(" ", 2)[1]))
-
-    assert len(EXAMPLES) >= 18
-    assert statuses == EXAMPLES
+    return statuses

@@ -24,7 +24,7 @@ from service.common.resource.resource import Resource
 from service.foss import domain
 from service.foss.models import Foss
 from service.foss.payloads import CreateFoss, GetFoss, ListFoss, UpdateFoss
-from tests import factories
+from tests.foss import factories
 
 # The domain hands its session on and does nothing else with it.
 SESSION = cast("AsyncSession", object())

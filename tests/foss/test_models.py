@@ -8,10 +8,9 @@ from sqlalchemy import insert, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from service.common.database.models import Base
 from service.common.database.sqlstates import constraint_of, sqlstate_of
 from service.foss.models import Foss
-from tests import factories
+from tests.foss import factories
 
 pytestmark = pytest.mark.usefixtures("empty_database")
 # Values that a client gives; every other column fills itself.
@@ -186,17 +185,3 @@ async def test_the_migrated_table_is_as_the_model_says(
         found = {tuple(row) for row in await connection.execute(text(statement))}
 
     assert found == rows
-
-
-def test_every_constraint_of_every_model_is_named_by_convention() -> None:
-    names = [
-        f"{table.name} {constraint.name}"
-        for table in Base.metadata.tables.values()
-        for constraint in table.constraints
-    ]
-
-    assert names
-    for name in names:
-        table, _, constraint = name.partition(" ")
-        assert constraint.split("_")[0] in {"pk", "uq", "ck", "fk"}
-        assert constraint.partition("_")[2].startswith(table)
