@@ -71,6 +71,12 @@ psql *ARGS: setup
 migrate *OPTIONS: setup
     @.venv/bin/python -m ops migrate "$@"
 
+# Writes a resource of your own with its tests and migration; alone, it explains itself.
+[group('start')]
+[no-exit-message]
+blueprint *ARGS: setup
+    @.venv/bin/python -m ops blueprint "$@"
+
 # Creates a migration from the models.
 [group('database')]
 [no-exit-message]

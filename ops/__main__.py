@@ -19,6 +19,7 @@ from service.settings import Settings, load_settings
 # command needs is imported.
 COMMANDS = {
     "backup": "data.backup:backup",
+    "blueprint": "generate.blueprint.command:write",
     "check-contract": "checks.contract:check",
     "check-errors": "checks.errors:check",
     "check-limits": "checks.limits:check",

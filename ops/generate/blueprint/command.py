@@ -1,0 +1,194 @@
+"""`just blueprint NAME FIELD…`: writes a blueprint, its tests and its migration."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from sqlalchemy.dialects.postgresql.base import RESERVED_WORDS
+
+from ops.console import CommandError, just
+from ops.generate.blueprint.fields import REFERENCE, Field, read, require_name
+from ops.generate.blueprint.files import Blueprint
+from ops.generate.journal import Journal
+from service.settings import ROOT, Settings
+
+FOLDERS = ("service", "schemas", "tests")
+REGISTRY = ROOT / "service" / "__init__.py"
+# What a person may have changed, and this command writes.
+WRITTEN = ("service", "schemas", "tests", "migrations", "docs/openapi.json")
+# Names that a view uses.
+# fmt: off
+OF_VIEWS = frozenset({
+    "blueprint", "common", "docs", "domain", "error", "exports", "failures", "headers",
+    "health", "imports", "limits", "logs", "maintenance", "message", "name", "page", "payload",
+    "query", "reader", "server", "settings", "single_write",
+})
+# fmt: on
+HELP = """\
+`{blueprint} NAME FIELD…` writes a resource with its tests and its migration. For example:
+
+    {blueprint} release 'foss:ref(foss):cascade' 'version:string(40):search' 'released_on:date:index'
+
+FIELD is NAME:TYPE, followed by any of :unique :optional :search :filter :index.
+TYPE is string (up to 200 characters), string(N), text, email, url, integer, bigint,
+decimal(DIGITS,DECIMALS), number, boolean, date, datetime, uuid, json, enum(a,b) or ref(BLUEPRINT).
+A reference may have :restrict (the default: a record that is referred to can't be deleted),
+:cascade or :set-null.
+`--dry-run` shows what would be written; `--force` writes although there are uncommitted changes.
+"""
+DONE = """\
+Wrote the blueprint `{name}`:
+
+{files}
+Next: read the migration, then `{check}`, `{test} tests/{name}`, `{migrate}`.
+"""
+
+
+def write(_settings: Settings, arguments: list[str]) -> int:
+    """Write a blueprint, or nothing at all."""
+    options = {one for one in arguments if one.startswith("--")}
+    if unknown := options - {"--dry-run", "--force"}:
+        raise CommandError(f"There is no option `{min(unknown)}`: see `{just('blueprint')}`.")
+    name, *texts = [one for one in arguments if one not in options] or [""]
+    if not name:
+        print(HELP.format(blueprint=just("blueprint")), end="")
+        return 0
+    journal = Journal()
+    journal.recover()
+    blueprint = _read(name, texts)
+    if "--force" not in options:
+        _require_clean()
+    with journal:
+        paths = _write(blueprint, journal)
+        if "--dry-run" in options:
+            _show(paths)
+            journal.revert()
+            return 0
+    files = "".join(f"    {path}\n" for path in paths)
+    print(
+        DONE.format(
+            name=name,
+            files=files,
+            check=just("check"),
+            test=just("test"),
+            migrate=just("migrate"),
+        ),
+        end="",
+    )
+    return 0
+
+
+def _read(name: str, texts: Sequence[str]) -> Blueprint:
+    require_name(name, "blueprint")
+    if name in OF_VIEWS or name in RESERVED_WORDS or name in sys.stdlib_module_names:
+        raise CommandError(
+            f"`{name}` can't be the name of a blueprint: it is reserved. Choose another."
+        )
+    for folder in FOLDERS:
+        if (ROOT / folder / name).exists():
+            raise CommandError(f"There is already a folder {folder}/{name}: choose another name.")
+    if not texts:
+        raise CommandError(f"Give `{name}` at least one field, such as `title:string`.")
+    fields = [read(text) for text in texts]
+    columns = [one.column for one in fields]
+    for column in columns:
+        if columns.count(column) > 1:
+            raise CommandError(f"The field `{column}` is given twice: choose another name.")
+    return Blueprint(name, fields, tuple(_parents(fields)))
+
+
+def _parents(fields: Sequence[Field]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the blueprints that the fields refer to, after those that these refer to."""
+    seen = set()
+    for target in [one.target for one in fields if one.target]:
+        for name, example in _with_parents(target):
+            if name not in seen:
+                seen.add(name)
+                yield name, example
+
+
+def _with_parents(name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    file = ROOT / "schemas" / name / f"create_{name}.json"
+    if not (ROOT / "service" / name / "models.py").exists() or not file.exists():
+        raise CommandError(f"There is no blueprint `{name}` to refer to.")
+    document = json.loads(file.read_bytes())
+    for schema in document["properties"].values():
+        if REFERENCE in schema:
+            yield from _with_parents(schema[REFERENCE])
+    yield name, document["examples"][0]
+
+
+def _require_clean() -> None:
+    git = shutil.which("git")
+    if git is None:
+        raise CommandError("git is not on the PATH: with `--force` this works without it.")
+    command = [git, "status", "--porcelain", "--", *WRITTEN]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise CommandError(
+            f"git says: {done.stderr.strip()}. With `--force` this works without it."
+        )
+    if done.stdout:
+        changed = done.stdout.splitlines()[0][3:]
+        raise CommandError(
+            f"{changed} has changes that are not committed: commit them first, so that `git diff` "
+            "shows what this command writes; or add `--force`."
+        )
+
+
+def _write(blueprint: Blueprint, journal: Journal) -> list[str]:
+    """Write every file, and return their paths."""
+    for path, text in blueprint.files():
+        journal.write(ROOT / path, text)
+    journal.write(REGISTRY, _registered(REGISTRY.read_text("utf-8"), blueprint.name))
+    folders = [str(ROOT / folder / blueprint.name) for folder in ("service", "tests")]
+    python = [*folders, str(REGISTRY)]
+    _run("ruff", "check", "--quiet", "--fix", *python)
+    _run("ruff", "format", "--quiet", *python)
+    journal.watch(ROOT / "migrations" / "versions")
+    _run("ops", "revision", f"Create the table `{blueprint.name}`")
+    journal.keep(ROOT / "docs" / "openapi.json")
+    _run("ops", "write-contract")
+    return journal.paths()
+
+
+def _registered(text: str, name: str) -> str:
+    """Return `service/__init__.py` with the blueprint."""
+    imports = "    from service import (\n"
+    head, found, rest = text.partition(imports)
+    names, close, rest = rest.partition("    )\n")
+    own, opened, tail = rest.partition("    own = (\n")
+    listed, end, after = tail.partition("    )\n")
+    if not (found and close and opened and end):
+        raise CommandError(
+            "service/__init__.py has no list of imports from `service`, or no `own = (…)` with the "
+            "blueprints. Write them as in the first commit."
+        )
+    names = "".join(sorted([*names.splitlines(keepends=True), f"        {name},\n"]))
+    listed += f"        {name}.blueprint,\n"
+    return head + found + names + close + own + opened + listed + end + after
+
+
+def _run(module: str, *arguments: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise CommandError(
+            f"`{module} {arguments[0]}` failed, so nothing was written:\n{done.stdout}"
+        )
+
+
+def _show(paths: Sequence[str]) -> None:
+    for path in paths:
+        print(f"==> {path}")
+        if not path.endswith("openapi.json"):
+            print((ROOT / path).read_text("utf-8"))

@@ -1,0 +1,166 @@
+"""The files of a blueprint, rendered from templates and from its fields."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from ops.generate.blueprint.fields import MOMENT, Field
+
+TEMPLATES = Path(__file__).parent / "templates"
+BASE = "https://flusk.example/schemas"
+DRAFT = "https://json-schema.org/draft/2020-12/schema"
+MODULES = ("__init__", "models", "payloads", "backend", "domain", "views")
+# The module of each name that a model or a payload may need.
+FROM = {
+    "JSONB": "sqlalchemy.dialects.postgresql",
+    "Decimal": "decimal",
+    "date": "datetime",
+    "datetime": "datetime",
+    "UUID": "uuid",
+    "Any": "typing",
+}
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """A blueprint, by its name and the fields of its records."""
+
+    name: str
+    fields: Sequence[Field]
+    # The blueprints that it refers to, themselves after theirs, with an example of a record.
+    parents: Sequence[tuple[str, dict[str, Any]]] = ()
+
+    @property
+    def title(self) -> str:
+        """The name of the model's class."""
+        return "".join(word.capitalize() for word in self.name.split("_"))
+
+    def files(self) -> Iterator[tuple[str, str]]:
+        """Yield the paths and texts of all files but the migration."""
+        loader = FileSystemLoader(TEMPLATES)
+        # The output is Python, where nothing is to be escaped.
+        environment = Environment(  # noqa: S701
+            loader=loader, undefined=StrictUndefined, keep_trailing_newline=True
+        )
+        for module in MODULES:
+            template = environment.get_template(f"{module}.py.jinja")
+            yield f"service/{self.name}/{module}.py", template.render(self._values())
+        for file in ("conftest.py", f"test_{self.name}.py"):
+            source = file.replace(self.name, "blueprint") + ".jinja"
+            template = environment.get_template(f"tests/{source}")
+            yield f"tests/{self.name}/{file}", template.render(self._values())
+        yield f"tests/{self.name}/__init__.py", ""
+        for stem, schema in self._schemas().items():
+            head = {"$schema": DRAFT, "$id": f"{BASE}/{self.name}/{stem}.json"}
+            text = json.dumps(head | schema, indent=2, ensure_ascii=False)
+            yield f"schemas/{self.name}/{stem}.json", text + "\n"
+
+    def _values(self) -> dict[str, Any]:
+        searched = [one.column for one in self.fields if one.is_searched]
+        columns = {one.sql.partition("(")[0].partition(",")[0] for one in self.fields}
+        names = columns | {"CheckConstraint", "ForeignKey", "Index", "UniqueConstraint"}
+        optional = [one.column for one in self.fields if one.is_optional]
+        annotations = {one.base for one in self.fields} - {"str", "int", "float", "bool"}
+        return {
+            "name": self.name,
+            "class": self.title,
+            "constant": self.name.upper(),
+            "title": f"{self.name.replace('_', ' ').capitalize()}: a record of the collection",
+            "fields": self.fields,
+            "searched": [f'"{name}"' for name in searched],
+            "searched_names": searched,
+            "imports": _imports(names | annotations),
+            "payload_imports": _imports(annotations),
+            "samples": [self._sample(number) for number in (1, 2)],
+            "required": any(not one.is_optional for one in self.fields),
+            "optional": optional,
+            "unfilled": {
+                name: value for name, value in self._sample(3).items() if name not in optional
+            }
+            if optional
+            else None,
+            "sorts": [f"{sign}{name}" for name in self._sorts() for sign in ("", "-")],
+            "parents": self.parents,
+            "tables": [self.name, *(name for name, _ in self.parents)],
+        }
+
+    def _sample(self, number: int) -> dict[str, Any]:
+        return {one.column: one.sample(number) for one in self.fields}
+
+    def _sorts(self) -> list[str]:
+        own = [one.column for one in self.fields if one.is_sorted]
+        return ["id", *own, "created_at", "updated_at"]
+
+    def _schemas(self) -> dict[str, dict[str, Any]]:
+        words = self.name.replace("_", " ")
+        given = {one.column: one.schema() for one in self.fields}
+        required = [one.column for one in self.fields if not one.is_optional]
+        stored = {one.column: one.schema(stored=True) for one in self.fields}
+        moment = {"readOnly": True, "type": "string", "format": "date-time", "pattern": MOMENT}
+        example = "2026-01-02T03:04:05.678901Z"
+        times = {
+            name: {"description": f"When the record was {verb}, in UTC."}
+            | moment
+            | {"examples": [example]}
+            for name, verb in (("created_at", "created"), ("updated_at", "last updated"))
+        }
+        identity = {
+            "description": "The id, assigned by the service.",
+            "readOnly": True,
+            "type": "integer",
+            "minimum": 0,
+            "maximum": 2**63 - 1,
+            "examples": [7],
+        }
+        properties = {"id": identity, **stored, **times}
+        record = {"id": 7, **self._sample(1), "created_at": example, "updated_at": example}
+        collection: dict[str, Any] = {"sort": self._sorts()}
+        if any(one.is_searched for one in self.fields):
+            names = " or ".join(one.words for one in self.fields if one.is_searched)
+            collection["part"] = (
+                f"Only records whose {names} contains this text, in capitals or not."
+            )
+        if filters := [one for one in self.fields if one.is_filter]:
+            collection["equal"] = {
+                one.column: f"Only records with exactly this {one.words}." for one in filters
+            }
+        return {
+            self.name: {
+                "title": self.title,
+                "description": f"A record of the collection `{self.name}`.",
+                "examples": [record],
+                "x-collection": collection,
+                "type": "object",
+                "additionalProperties": False,
+                "required": [*properties],
+                "properties": properties,
+            },
+            f"create_{self.name}": {
+                "title": f"Create{self.title}",
+                "description": f"A new {words}.",
+                "examples": [self._sample(1)],
+                "type": "object",
+                "additionalProperties": False,
+                **({"required": required} if required else {}),
+                "properties": given,
+            },
+            f"update_{self.name}": {
+                "title": f"Update{self.title}",
+                "description": f"The fields of a {words} to change; other fields keep their values.",
+                "examples": [{name: value} for name, value in [*self._sample(2).items()][:1]]
+                + [{}],
+                "type": "object",
+                "additionalProperties": False,
+                "properties": given,
+            },
+        }
+
+
+def _imports(names: set[str]) -> str:
+    """Return the lines that import the names; `ruff` sorts them and drops what is not used."""
+    lines = [f"from {FROM.get(name, 'sqlalchemy')} import {name}" for name in sorted(names)]
+    return "\n".join(lines)
