@@ -77,6 +77,12 @@ migrate *OPTIONS: setup
 blueprint *ARGS: setup
     @.venv/bin/python -m ops blueprint "$@"
 
+# Removes such a resource; with a migration that drops its table, unless that was never committed.
+[group('start')]
+[no-exit-message]
+blueprint-remove *ARGS: setup
+    @.venv/bin/python -m ops blueprint-remove "$@"
+
 # Creates a migration from the models.
 [group('database')]
 [no-exit-message]

@@ -20,6 +20,7 @@ from service.settings import Settings, load_settings
 COMMANDS = {
     "backup": "data.backup:backup",
     "blueprint": "generate.blueprint.command:write",
+    "blueprint-remove": "generate.blueprint.removal:remove",
     "check-contract": "checks.contract:check",
     "check-errors": "checks.errors:check",
     "check-limits": "checks.limits:check",

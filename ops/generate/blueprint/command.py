@@ -30,7 +30,7 @@ OF_VIEWS = frozenset({
 HELP = """\
 `{blueprint} NAME FIELD…` writes a resource with its tests and its migration. For example:
 
-    {blueprint} release 'foss:ref(foss):cascade' 'version:string(40):search' 'released_on:date:index'
+    {blueprint} release 'foss:ref(foss):cascade' 'version:string(40):search' 'day:date:index'
 
 FIELD is NAME:TYPE, followed by any of :unique :optional :search :filter :index.
 TYPE is string (up to 200 characters), string(N), text, email, url, integer, bigint,
@@ -60,7 +60,7 @@ def write(_settings: Settings, arguments: list[str]) -> int:
     journal.recover()
     blueprint = _read(name, texts)
     if "--force" not in options:
-        _require_clean()
+        require_clean(*WRITTEN)
     with journal:
         paths = _write(blueprint, journal)
         if "--dry-run" in options:
@@ -121,22 +121,26 @@ def _with_parents(name: str) -> Iterator[tuple[str, dict[str, Any]]]:
     yield name, document["examples"][0]
 
 
-def _require_clean() -> None:
-    git = shutil.which("git")
-    if git is None:
-        raise CommandError("git is not on the PATH: with `--force` this works without it.")
-    command = [git, "status", "--porcelain", "--", *WRITTEN]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+def require_clean(*paths: str, options: Sequence[str] = ()) -> None:
+    """Raise CommandError if files have changes that are not committed."""
+    if changed := git("status", "--porcelain", *options, "--", *paths):
+        raise CommandError(
+            f"{changed.splitlines()[0][3:]} has changes that are not committed: commit them first, "
+            "so that `git diff` shows what this command does; or add `--force`."
+        )
+
+
+def git(*arguments: str) -> str:
+    """Return what git prints. Raises CommandError."""
+    program = shutil.which("git")
+    if program is None:
+        raise CommandError("git is not on the PATH: install it, then run this again.")
+    done = subprocess.run(
+        [program, *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     if done.returncode:
-        raise CommandError(
-            f"git says: {done.stderr.strip()}. With `--force` this works without it."
-        )
-    if done.stdout:
-        changed = done.stdout.splitlines()[0][3:]
-        raise CommandError(
-            f"{changed} has changes that are not committed: commit them first, so that `git diff` "
-            "shows what this command writes; or add `--force`."
-        )
+        raise CommandError(f"git says: {done.stderr.strip()}.")
+    return done.stdout
 
 
 def _write(blueprint: Blueprint, journal: Journal) -> list[str]:
@@ -146,12 +150,12 @@ def _write(blueprint: Blueprint, journal: Journal) -> list[str]:
     journal.write(REGISTRY, _registered(REGISTRY.read_text("utf-8"), blueprint.name))
     folders = [str(ROOT / folder / blueprint.name) for folder in ("service", "tests")]
     python = [*folders, str(REGISTRY)]
-    _run("ruff", "check", "--quiet", "--fix", *python)
-    _run("ruff", "format", "--quiet", *python)
+    run("ruff", "check", "--quiet", "--fix", *python)
+    run("ruff", "format", "--quiet", *python)
     journal.watch(ROOT / "migrations" / "versions")
-    _run("ops", "revision", f"Create the table `{blueprint.name}`")
+    run("ops", "revision", f"Create the table `{blueprint.name}`")
     journal.keep(ROOT / "docs" / "openapi.json")
-    _run("ops", "write-contract")
+    run("ops", "write-contract")
     return journal.paths()
 
 
@@ -172,7 +176,8 @@ def _registered(text: str, name: str) -> str:
     return head + found + names + close + own + opened + listed + end + after
 
 
-def _run(module: str, *arguments: str) -> None:
+def run(module: str, *arguments: str) -> None:
+    """Run a program of the environment. Raises CommandError with its output."""
     done = subprocess.run(
         [sys.executable, "-m", module, *arguments],
         cwd=ROOT,
@@ -183,7 +188,7 @@ def _run(module: str, *arguments: str) -> None:
     )
     if done.returncode:
         raise CommandError(
-            f"`{module} {arguments[0]}` failed, so nothing was written:\n{done.stdout}"
+            f"`{module} {arguments[0]}` failed, so nothing was changed:\n{done.stdout}"
         )
 
 

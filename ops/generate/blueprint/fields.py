@@ -12,6 +12,8 @@ NAME = re.compile("[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
 MAX_NAME = 40
 OPTIONS = ("unique", "optional", "search", "filter", "index")
 ON_DELETE = {"restrict": "RESTRICT", "cascade": "CASCADE", "set-null": "SET NULL"}
+# PostgreSQL's limit of a declared precision.
+MAX_DIGITS = 1000
 # PostgreSQL's B-trees take up to 2704 bytes, and a character takes up to 4.
 MAX_INDEXED = 600
 BIGINT = 2**63 - 1
@@ -290,12 +292,12 @@ def _require_type(one: Field, text: str) -> None:
         hint = example.get(one.type, one.type)
         raise CommandError(f"`{text}`: write `{one.name}:{hint}`.")
     numbers = one.arguments if one.type in {"string", "decimal"} else ()
-    if not all(number.isdigit() and len(number) < 5 for number in numbers):
+    if not all(re.fullmatch("[0-9]{1,4}", number) for number in numbers):
         raise CommandError(f"`{text}`: `{', '.join(one.arguments)}` must be numbers below 10000.")
     if one.type == "string" and numbers and not int(numbers[0]):
         raise CommandError(f"`{text}`: a text of no characters stores nothing.")
     if one.type == "decimal" and not (
-        0 < int(numbers[0]) <= 1000 and int(numbers[1]) <= int(numbers[0])
+        0 < int(numbers[0]) <= MAX_DIGITS and int(numbers[1]) <= int(numbers[0])
     ):
         raise CommandError(f"`{text}`: write `decimal(DIGITS,DECIMALS)`, DECIMALS at most DIGITS.")
     if one.type == "enum":
@@ -320,5 +322,5 @@ def _require_options(one: Field, text: str, on_delete: int) -> None:
     if sorts and (one.type == "json" or (one.lengths and one.lengths[1] > MAX_INDEXED)):
         raise CommandError(
             f"`{text}`: an index takes texts of at most {MAX_INDEXED} characters and no JSON: "
-            f"leave out `{sorted(sorts)[0]}`, or use `string({MAX_INDEXED})`."
+            f"leave out `{min(sorts)}`, or use `string({MAX_INDEXED})`."
         )
