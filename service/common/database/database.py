@@ -228,7 +228,7 @@ def _session_settings(work: Work) -> Mapping[str, str]:
 
 
 async def commit(session: AsyncSession) -> None:
-    """Commit a request's transaction: the only commit of the code base."""
+    """Commit a transaction: the only commit of the service."""
     if session.in_transaction():
         await session.commit()
 
