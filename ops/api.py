@@ -38,19 +38,22 @@ def connect(url: str, key: SecretStr | None = None) -> Client:
 def collections(client: Client) -> dict[str, Any]:
     """Return the path of each collection that the service has, with an example of a new record.
 
-    Raises CommandError.
+    The example is None if the contract has none. Raises CommandError.
     """
     response = client.get("/openapi.json")
-    if not response.is_success:
-        raise CommandError(f"{response.url} can't be read: it answers {response.status_code}.")
-    document = response.json()
+    try:
+        document = response.raise_for_status().json()
+    except (httpx.HTTPStatusError, ValueError) as error:
+        raise CommandError(f"{response.url} is no contract of this service: {error}.") from error
     return {
         path: _example(document, operations["post"])
         for path, operations in document["paths"].items()
-        if {"get", "post"} <= operations.keys()
+        if {"get", "post"} <= operations.keys() and "{" not in path
     }
 
 
 def _example(document: dict[str, Any], operation: dict[str, Any]) -> Any:
-    reference = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"]
-    return document["components"]["schemas"][reference.rpartition("/")[2]]["examples"][0]
+    content = operation.get("requestBody", {}).get("content", {})
+    reference = content.get("application/json", {}).get("schema", {}).get("$ref", "")
+    schema = document["components"]["schemas"].get(reference.rpartition("/")[2], {})
+    return next(iter(schema.get("examples", ())), None)

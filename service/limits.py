@@ -303,8 +303,8 @@ IDLE_SECONDS_FOR_OTHERS = Limit(
 )
 REQUESTS_IN_PROGRESS = Limit(
     80,
-    "requests in progress, or twice `DATABASE_POOL_SIZE` if that is more; those that wait for slow "
-    "work of the database do not count: costly reads, writes, imports and exports",
+    "requests in progress, or twice `DATABASE_POOL_SIZE` if that is more; those that wait for the "
+    "database do not count, unless for a read by id",
     "the request waits; health checks do not",
     "They share one event loop: each request in progress delays all the others.",
 )

@@ -4,7 +4,7 @@ import json
 import shlex
 
 from ops import api
-from ops.console import just
+from ops.console import CommandError, just
 from ops.local import front
 from service.settings import Settings
 
@@ -14,8 +14,12 @@ def show(url: str, settings: Settings, note: str = "") -> None:
     key = settings.secure_api_key
     # The key may be any text, so it is quoted for the shell.
     header = f" -H {shlex.quote('Authorization: Bearer ' + key.get_secret_value())}" if key else ""
-    with api.connect(url) as client:
-        collections = api.collections(client)
+    try:
+        with api.connect(url) as client:
+            collections = api.collections(client)
+    except CommandError as error:
+        # The stack runs: what follows is still useful.
+        collections, note = {}, f"{note}\n  {error}".strip()
     print(f"\n  The service runs at {url}, and {url}/docs is a page to try it\n")
     for path, example in [*collections.items()][:1]:
         record = shlex.quote(json.dumps(example, ensure_ascii=False))

@@ -31,6 +31,7 @@ from tests.app import create_app
 from tests.client import Client
 from tests.envelope import error_of
 from tests.factories import item
+from tests.integration.sent import statements
 from tests.integration.test_batching import LOCKED, WAIT, WAITING, before_each_read, held, run
 from tests.waiting import until
 
@@ -98,6 +99,14 @@ async def until_waiting(pool: WorkPool, number: int) -> None:
     """Return once so many requests wait for a connection of the pool."""
     async with asyncio.timeout(120):
         while pool.waiting < number:  # noqa: ASYNC110  # A pool has no event for it.
+            await asyncio.sleep(0)
+
+
+async def until_batched(app: App, number: int) -> None:
+    """Return once so many writes wait for a statement."""
+    batches = vars(app.database.single_write().batches)["_batches"]
+    async with asyncio.timeout(30):
+        while sum(len(vars(one)["_waiting"]) for one in batches.values()) < number:  # noqa: ASYNC110
             await asyncio.sleep(0)
 
 
@@ -287,10 +296,10 @@ async def test_costly_reads_in_any_number_leave_room_for_others(
 @pytest.mark.limit("REQUESTS_IN_PROGRESS")
 @pytest.mark.parametrize(
     ("work", "status"),
-    [(Work.WRITES, 201), (Work.TRANSACTIONS, 201), (Work.BULK, 200)],
-    ids=["writes", "transactions", "bulk"],
+    [(Work.PAGES, 200), (Work.WRITES, 201), (Work.TRANSACTIONS, 201), (Work.BULK, 200)],
+    ids=["pages", "writes", "transactions", "bulk"],
 )
-async def test_writes_and_transfers_in_any_number_leave_room_for_others(
+async def test_pages_writes_and_transfers_in_any_number_leave_room_for_others(
     settings: Settings,
     empty_database: None,
     monkeypatch: pytest.MonkeyPatch,
@@ -300,6 +309,8 @@ async def test_writes_and_transfers_in_any_number_leave_room_for_others(
     def ask(client: Client, number: int) -> Awaitable[Any]:
         if work is Work.BULK:
             return client.get("/item", headers={"Accept": "text/csv"})
+        if work is Work.PAGES:
+            return client.get(f"/item?limit={1 + number}")
         key = {"Idempotency-Key": f"w{number}"} if work is Work.TRANSACTIONS else {}
         return client.post("/item", json=item(), headers=key)
 
@@ -311,14 +322,17 @@ async def test_writes_and_transfers_in_any_number_leave_room_for_others(
             for _ in range(pool_sizes(7)[work]):
                 await taken.enter_async_context(engine_of(app, work).connect())
             waiting = [asyncio.ensure_future(ask(client, number)) for number in range(many)]
-            # Writes wait together for one connection.
-            await until_waiting(pool, 1 if work is Work.WRITES else many)
-            response = await client.get("/item")
+            if work is Work.WRITES:
+                # They wait together for one connection.
+                await until_batched(app, many)
+            else:
+                await until_waiting(pool, many)
+            response = await client.get("/item/1")
         answered = await codes(waiting)
 
         assert nobody_is_in_progress(app)
 
-    assert response.status_code == 200
+    assert response.status_code == 404
     assert answered == [status] * many
 
 
@@ -624,3 +638,12 @@ async def test_large_bodies_that_wait_for_their_turn_leave_room_for_others(
 
     assert response.status_code == 200
     assert answered == [422] * len(large)
+
+
+async def test_a_refused_change_reads_on_the_connections_of_reads(app: App, client: Client) -> None:
+    await client.post("/item", json=item())
+    with statements(app) as sent:
+        answer = await client.delete("/item/1", headers={"If-Match": '"2"'})
+
+    await error_of(answer, 412, "PreconditionFailed")
+    assert [one.work for one in sent] == [Work.WRITES, Work.READS]

@@ -160,7 +160,7 @@ def test_an_address_of_the_front_is_not_duplicated(folders: Path) -> None:
 
 def answers(host: str, port: int) -> bool:
     headers = {"X-API-Key": KEY}
-    return httpx.get(f"http://{host}:{port}/foss", headers=headers).status_code == 200
+    return httpx.get(f"http://{host}:{port}/docs", headers=headers).status_code == 200
 
 
 @needs_ipv6

@@ -158,7 +158,7 @@ def _missing(table: Table, name: str, target: type[Base]) -> Select[Any]:
 def _insert_lines(model: type[Base], table: Table, condition: Any) -> Insert:
     columns = [column for column in table.columns if column.name != LINE]
     lines = select(*columns).where(condition).order_by(table.columns[LINE])
-    # Not of the class, which with parameters is a bulk insert of the ORM.
+    # With parameters, an insert of the class would be a bulk insert of the ORM.
     target: Any = model.__table__
     return insert(target).from_select([column.name for column in columns], lines)
 
@@ -167,7 +167,7 @@ def _insert_lines(model: type[Base], table: Table, condition: Any) -> Insert:
 def _insert_others(model: type[Base], table: Table, unique: tuple[str, ...]) -> Insert:
     """Return the statement that stores the lines without any unique value.
 
-    None is left out: whatever conflicts is an error of the statement.
+    No line is skipped: any conflict is an error.
     """
     absent = [table.columns[name].is_(None) for name in unique]
     return _insert_lines(model, table, and_(_between(table.columns[LINE]), *absent))

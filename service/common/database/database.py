@@ -68,12 +68,15 @@ LOCK_TIMEOUTS = {
 
 
 def pool_sizes(connections: int) -> dict[Work, int]:
-    """Divide the connections of a process among the kinds of work, at least one for each."""
+    """Divide the connections of a process among the kinds of work, at least one for each.
+
+    Pages, health checks, imports and exports have theirs in addition.
+    """
     fifth = max(1, connections // 5)
     tenth = max(1, connections // 10)
     return {
-        Work.READS: max(1, connections - 3 * fifth - 3 * tenth),
-        Work.PAGES: tenth,
+        Work.READS: max(1, connections - 3 * fifth - 2 * tenth),
+        Work.PAGES: fifth,
         Work.SEARCHES: tenth,
         Work.WRITES: fifth,
         Work.TRANSACTIONS: fifth,
@@ -110,6 +113,7 @@ class Database:
             costly=costly,
         )
         self._writes.reads = self._reader
+        self._writes.pages, self._writes.searches = self._reader.pages, self._reader.searches
         self._health = Autocommit(self._connections(Work.HEALTH))
         # The imports and exports in progress, each with its session.
         self.transfers: dict[Transfer, AsyncSession] = {}
@@ -228,7 +232,7 @@ def _session_settings(work: Work) -> Mapping[str, str]:
 
 
 async def commit(session: AsyncSession) -> None:
-    """Commit a request's transaction: the only commit of the code base."""
+    """Commit a transaction: the only commit of the service."""
     if session.in_transaction():
         await session.commit()
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from itertools import pairwise
 from typing import Any, NamedTuple, cast
 
 import asyncpg
@@ -13,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.common.database.batching import batched, batched_write, shared
 from service.common.database.batching.autocommit import Autocommit, SingleWrite
-from service.common.database.batching.batches import MOST, Connections
+from service.common.database.batching.batches import MOST, MOST_AT_ONCE, Connections
 
 TRANSACTION = cast("AsyncSession", object())
 
@@ -308,6 +309,21 @@ async def test_calls_that_wait_for_a_slow_statement_are_sent_concurrently(
     assert sent[:2] == [[1], [2, 3]]
     await settle()
     assert vars(session.batches)["_batches"] == {}
+
+
+async def test_the_calls_of_a_large_batch_are_resumed_a_few_at_a_time(
+    database: Database, session: Autocommit, read: Any
+) -> None:
+    tasks = await begin(*(read(session, number) for number in range(3 * MOST_AT_ONCE + 1)))
+    done = [0]
+    database.may_return.release()
+    while done[-1] < len(tasks):
+        await asyncio.sleep(0)
+        done.append(sum(task.done() for task in tasks))
+
+    assert len(database.sent) == 1
+    assert max(after - before for before, after in pairwise(done)) == MOST_AT_ONCE
+    assert [task.result() for task in tasks] == [f"{number}: 0" for number in range(len(tasks))]
 
 
 async def test_a_slow_statement_that_fails_fails_no_other_call(

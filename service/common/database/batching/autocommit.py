@@ -53,7 +53,7 @@ class Autocommit:
         self._connections = connections
         self._blocked = blocked
         self.costly = costly or self
-        # What runs other reads: by id, pages and searches.
+        # The sessions for reads by id, for pages and for searches.
         self.reads = self.pages = self.searches = self
         self._is_cheap = is_cheap
         self.batches = Batches(connections)
@@ -74,10 +74,10 @@ class Autocommit:
     ) -> R:
         """Return the result of a read that calls may share.
 
-        Each attempt has the part of the keys whose calls may share a statement, and the kind of
-        read, which is expected to cost the same; a kind that is None is not remembered. If an
-        attempt takes longer than a cheap read may, the next one follows, and at last a costly read.
-        For some seconds reads of the same kind then skip this attempt.
+        An attempt is a pair: calls of the same part may share a statement; reads of the same kind
+        are expected to cost the same (None is not remembered). If an attempt takes longer than a
+        cheap read may, the next one follows, and at last a costly read. For some seconds reads of
+        the same kind then skip this attempt.
         """
         for part, kind in attempts:
             if self._is_slow(kind):

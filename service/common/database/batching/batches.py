@@ -15,7 +15,7 @@ from service.common.database.waits import note
 
 # The maximum number of keys that share a statement.
 MOST = 256
-# The maximum number of calls that go on in one iteration of the event loop.
+# The maximum number of calls that are resumed in one iteration of the event loop.
 MOST_AT_ONCE = 32
 # How long calls wait for a statement before another one is sent concurrently.
 NEXT_STATEMENT_SECONDS = 1
@@ -103,7 +103,7 @@ class Batch:
                         if not call.result.done():
                             call.result.set_result(found.get(call.key))
                         if number % MOST_AT_ONCE == 0:
-                            # Each of them now writes a response.
+                            # Let these write their responses before more are resumed.
                             await asyncio.sleep(0)
                     # The next statement must not see cached records.
                     session.expunge_all()
