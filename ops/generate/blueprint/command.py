@@ -150,6 +150,7 @@ def _write(blueprint: Blueprint, journal: Journal) -> list[str]:
     journal.write(REGISTRY, _registered(REGISTRY.read_text("utf-8"), blueprint.name))
     folders = [str(ROOT / folder / blueprint.name) for folder in ("service", "tests")]
     python = [*folders, str(REGISTRY)]
+    run("ruff", "format", "--quiet", *python)
     run("ruff", "check", "--quiet", "--fix", *python)
     run("ruff", "format", "--quiet", *python)
     journal.watch(ROOT / "migrations" / "versions")
