@@ -1,7 +1,6 @@
 """A journal of the files that a command writes, so that it writes all or none."""
 
 import json
-import os
 import shutil
 from pathlib import Path
 from types import TracebackType
@@ -57,6 +56,11 @@ class Journal:
         self._known = [path.name for path in folder.iterdir()]
         self._save()
 
+    def new(self) -> list[Path]:
+        """Return the files that have appeared in the watched folder."""
+        folder = ROOT / self._folder
+        return sorted(path for path in folder.glob("*.py") if path.name not in self._known)
+
     def paths(self) -> list[str]:
         """Return the paths of the files that were written."""
         self._note_new()
@@ -77,15 +81,14 @@ class Journal:
         self._forget()
 
     def _note_new(self) -> None:
-        for path in (ROOT / self._folder).glob("*.py") if self._folder else ():
-            if path.name not in self._known:
-                self._files.setdefault(f"{self._folder}/{path.name}", None)
+        for path in self.new() if self._folder else ():
+            self._files.setdefault(f"{self._folder}/{path.name}", None)
 
     def _save(self) -> None:
         # Complete, or not there.
         fresh = LIST.with_suffix(".new")
         fresh.write_text(json.dumps([self._files, self._folder, self._known]), encoding="utf-8")
-        os.replace(fresh, LIST)
+        fresh.replace(LIST)
 
     def _forget(self) -> None:
         self._files, self._folder = {}, ""

@@ -86,6 +86,7 @@ async def update_foss(id: int, payload: UpdateFoss, headers: Preconditions) -> R
 @blueprint.delete("/<id:id>")
 @document_headers(Preconditions)
 @document_response(Message)
+@document_response(Error, 409)
 async def delete_foss(id: int, headers: Preconditions) -> ResponseReturnValue:
     """Delete a Foss."""
     return {"message": await domain.delete_foss(single_write(), id, headers.versions)}

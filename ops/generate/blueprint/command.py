@@ -1,6 +1,7 @@
 """`just blueprint NAME FIELD…`: writes a blueprint, its tests and its migration."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -27,6 +28,8 @@ OF_VIEWS = frozenset({
     "query", "reader", "server", "settings", "single_write",
 })
 # fmt: on
+# What alembic writes around its operations.
+COMMENT = re.compile(r"^ *# ### .*\n", re.MULTILINE)
 HELP = """\
 `{blueprint} NAME FIELD…` writes a resource with its tests and its migration. For example:
 
@@ -155,6 +158,11 @@ def _write(blueprint: Blueprint, journal: Journal) -> list[str]:
     run("ruff", "format", "--quiet", *python)
     journal.watch(ROOT / "migrations" / "versions")
     run("ops", "revision", f"Create the table `{blueprint.name}`")
+    for migration in journal.new():
+        # alembic asks for a review in comments, and this command does so too.
+        text = COMMENT.sub("", migration.read_text("utf-8"))
+        migration.write_text(text, encoding="utf-8")
+        run("ruff", "format", "--quiet", str(migration))
     journal.keep(ROOT / "docs" / "openapi.json")
     run("ops", "write-contract")
     return journal.paths()

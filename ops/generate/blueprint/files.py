@@ -69,7 +69,7 @@ class Blueprint:
             "name": self.name,
             "class": self.title,
             "constant": self.name.upper(),
-            "title": f"{self.name.replace('_', ' ').capitalize()}: a record of the collection",
+            "title": f"A record of the collection `{self.name}`",
             "fields": self.fields,
             "searched": [f'"{name}"' for name in searched],
             "searched_names": searched,
@@ -150,9 +150,8 @@ class Blueprint:
             },
             f"update_{self.name}": {
                 "title": f"Update{self.title}",
-                "description": f"The fields of a {words} to change; other fields keep their values.",
-                "examples": [{name: value} for name, value in [*self._sample(2).items()][:1]]
-                + [{}],
+                "description": "The fields to change; other fields keep their values.",
+                "examples": [dict([*self._sample(2).items()][:1]), {}],
                 "type": "object",
                 "additionalProperties": False,
                 "properties": given,

@@ -86,6 +86,7 @@ async def update_item(id: int, payload: UpdateItem, headers: Preconditions) -> R
 @blueprint.delete("/<id:id>")
 @document_headers(Preconditions)
 @document_response(Message)
+@document_response(Error, 409)
 async def delete_item(id: int, headers: Preconditions) -> ResponseReturnValue:
     """Delete an Item."""
     return {"message": await domain.delete_item(single_write(), id, headers.versions)}
