@@ -91,7 +91,7 @@ def _read(name: str, texts: Sequence[str]) -> Blueprint:
             f"`{name}` can't be the name of a blueprint: it is reserved. Choose another."
         )
     for folder in FOLDERS:
-        if (ROOT / folder / name).exists():
+        if any(one.suffix != ".pyc" for one in (ROOT / folder / name).rglob("*.*")):
             raise CommandError(f"There is already a folder {folder}/{name}: choose another name.")
     if not texts:
         raise CommandError(f"Give `{name}` at least one field, such as `title:string`.")

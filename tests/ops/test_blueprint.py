@@ -1,0 +1,223 @@
+"""`just blueprint`: what it writes, what it refuses, and that it leaves nothing half done."""
+
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from ops.console import CommandError
+from ops.generate import journal as journals
+from ops.generate.blueprint import command
+from ops.generate.blueprint.fields import TYPES, read
+from ops.generate.journal import Journal
+from service.settings import Settings
+from tests.machines.checkout import copy_sources, git
+from tests.ops.project import Project, project_in
+
+# A field of every type, with each option.
+FIELDS = [
+    "title:string(80):search:index",
+    "note:text:optional",
+    "email:email:unique",
+    "homepage:url:optional",
+    "count:integer:filter",
+    "total:bigint:optional:index",
+    "price:decimal(10,2):filter",
+    "ratio:number:index",
+    "active:boolean:filter",
+    "day:date:optional:index",
+    "moment:datetime:filter",
+    "token:uuid:unique:optional",
+    "extra:json",
+    "state:enum(new,used):filter",
+]
+BLUEPRINTS = [
+    ("gadget", [*FIELDS, "foss:ref(foss)"]),
+    (
+        "gadget_part",
+        ["gadget:ref(gadget):cascade", "foss:ref(foss):set-null:optional", "size:integer"],
+    ),
+]
+
+
+def test_the_fields_of_these_tests_have_every_type() -> None:
+    fields = [read(text) for _, texts in BLUEPRINTS for text in texts]
+
+    assert {one.type for one in fields} == TYPES.keys()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("title", "is not NAME:TYPE"),
+        ("title:string(80", "is not NAME:TYPE"),
+        ("Title:string", "can't be the name of a field: use lower-case letters"),
+        ("class:string", "`class` can't be the name of a field: it is reserved"),
+        ("id:integer", "it is reserved"),
+        ("title:varchar", "there is no type `varchar`. Types: string,"),
+        ("title:string:indexed", "there is no option `indexed`. Options: unique,"),
+        ("title:string(0)", "stores nothing"),
+        ("title:string(x)", "must be numbers"),
+        ("price:decimal", "write `price:decimal(10,2)`"),
+        ("price:decimal(2,3)", "DECIMALS at most DIGITS"),
+        ("state:enum", "write `state:enum(new,used)`"),
+        ("state:enum(a,a)", "given twice"),
+        ("state:enum(it's)", "can't be a value"),
+        ("foss:ref", "write `foss:ref(foss)`"),
+        ("foss:ref(foss):set-null", "`set-null` needs `optional`"),
+        ("title:string:cascade", "a reference has one of restrict, cascade, set-null"),
+        ("count:integer:search", "only texts can be searched"),
+        ("note:text:index", "an index takes texts of at most 600 characters"),
+        ("extra:json:unique", "an index takes texts"),
+    ],
+)
+def test_a_field_that_can_not_be_is_refused_in_one_line(text: str, said: str) -> None:
+    with pytest.raises(CommandError) as caught:
+        read(text)
+
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["foss", "title:string"], "There is already a folder service/foss"),
+        (["order", "title:string"], "it is reserved"),
+        (["json", "title:string"], "it is reserved"),
+        (["Release", "title:string"], "use lower-case letters"),
+        (["release"], "Give `release` at least one field"),
+        (["release", "a:string", "a:text"], "The field `a` is given twice"),
+        (["release", "a:ref(nothing)"], "There is no blueprint `nothing` to refer to"),
+        (["release", "a:string", "--quick"], "There is no option `--quick`"),
+    ],
+)
+def test_a_blueprint_that_can_not_be_is_refused(arguments: list[str], said: str) -> None:
+    with pytest.raises(CommandError) as caught:
+        command.write(Settings(), arguments)
+
+    assert said in str(caught.value)
+
+
+def test_without_arguments_it_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.write(Settings(), []) == 0
+    assert "NAME FIELD…` writes a resource" in capsys.readouterr().out
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder that is the project for a journal."""
+    monkeypatch.setattr(journals, "ROOT", tmp_path)
+    monkeypatch.setattr(journals, "FOLDER", tmp_path / "journal")
+    monkeypatch.setattr(journals, "LIST", tmp_path / "journal" / "files.json")
+    (tmp_path / "versions").mkdir()
+    (tmp_path / "old").write_text("before")
+    return tmp_path
+
+
+def change(folder: Path, journal: Journal) -> None:
+    journal.write(folder / "old", "after")
+    journal.write(folder / "new" / "one.py", "new")
+    journal.watch(folder / "versions")
+    (folder / "versions" / "one.py").write_text("by another program")
+
+
+def failed(folder: Path) -> None:
+    with suppress(KeyboardInterrupt), Journal() as journal:
+        change(folder, journal)
+        raise KeyboardInterrupt
+
+
+def killed(folder: Path) -> None:
+    change(folder, Journal())
+    # The next command.
+    Journal().recover()
+
+
+@pytest.mark.parametrize("end", [failed, killed])
+def test_what_was_not_finished_is_taken_back(folder: Path, end: Callable[[Path], None]) -> None:
+    end(folder)
+
+    assert (folder / "old").read_text() == "before"
+    assert sorted(path.name for path in folder.iterdir()) == ["old", "versions"]
+    assert [*(folder / "versions").iterdir()] == []
+
+
+def test_what_was_finished_stays(folder: Path) -> None:
+    with Journal() as journal:
+        change(folder, journal)
+        paths = journal.paths()
+    Journal().recover()
+
+    assert paths == ["new/one.py", "old", "versions/one.py"]
+    assert (folder / "old").read_text() == "after"
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Return a clone of the working tree."""
+    directory = tmp_path_factory.mktemp("blueprint") / "clone"
+    directory.mkdir()
+    copy_sources(directory)
+    return project_in(directory)
+
+
+def status(project: Project) -> str:
+    return git("status", "--porcelain", cwd=project.directory)
+
+
+@pytest.mark.copies
+def test_two_related_blueprints_are_written_tested_and_removed(clone: Project) -> None:
+    before = status(clone)
+    for name, fields in BLUEPRINTS:
+        done = clone.just("blueprint", name, *fields, "--force")
+        assert done.returncode == 0, done.stderr
+    refused = clone.just("blueprint-remove", "gadget")
+    names = [name for name, _ in BLUEPRINTS]
+    checked = clone.just("check")
+    tested = clone.just(
+        *(
+            "test",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "tests/test_resources.py",
+            "tests/test_layers.py",
+        ),
+        *(f"tests/{name}" for name in names),
+    )
+    document = json.loads((clone.directory / "docs/openapi.json").read_bytes())
+    for name in reversed(names):
+        done = clone.just("blueprint-remove", name)
+        assert done.returncode == 0, done.stderr
+
+    assert "`gadget_part` refers to `gadget`" in refused.stderr
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert tested.returncode == 0, tested.stdout + tested.stderr
+    assert {f"/{name}" for name in names} <= document["paths"].keys()
+    assert status(clone) == before
+
+
+@pytest.mark.copies
+def test_a_committed_blueprint_is_removed_by_a_migration(clone: Project) -> None:
+    [created] = [clone.just("blueprint", "widget", "title:string", "--force")]
+    git("add", "--all", cwd=clone.directory)
+    git("commit", "--quiet", "--message", "Add widgets", cwd=clone.directory)
+    removed = clone.just("blueprint-remove", "widget")
+    left = [line for line in status(clone).splitlines() if line.startswith("??")]
+
+    assert (created.returncode, removed.returncode) == (0, 0), created.stderr + removed.stderr
+    assert len(left) == 1
+    assert "drop_the_table_widget" in left[0]
+
+
+@pytest.mark.copies
+def test_a_dry_run_shows_the_files_and_writes_none(clone: Project) -> None:
+    before = status(clone)
+    done = clone.just("blueprint", "thing", "title:string", "--dry-run", "--force")
+
+    assert done.returncode == 0, done.stderr
+    assert "==> service/thing/models.py" in done.stdout
+    assert status(clone) == before
