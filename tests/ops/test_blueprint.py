@@ -113,6 +113,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(journals, "FOLDER", tmp_path / "journal")
     monkeypatch.setattr(journals, "LIST", tmp_path / "journal" / "files.json")
     (tmp_path / "versions").mkdir()
+    (tmp_path / "versions" / "zero.py").touch()
     (tmp_path / "old").write_text("before")
     return tmp_path
 
@@ -142,7 +143,7 @@ def test_what_was_not_finished_is_taken_back(folder: Path, end: Callable[[Path],
 
     assert (folder / "old").read_text() == "before"
     assert sorted(path.name for path in folder.iterdir()) == ["old", "versions"]
-    assert [*(folder / "versions").iterdir()] == []
+    assert [path.name for path in (folder / "versions").iterdir()] == ["zero.py"]
 
 
 def test_what_was_finished_stays(folder: Path) -> None:
