@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, false, or_, tuple_
+from sqlalchemy import ColumnElement, and_, false, literal, or_, tuple_
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from service.common.resource.ordering import Key, Order
@@ -45,12 +45,17 @@ def beyond(named: Columns, order: Order, values: Sequence[Any]) -> ColumnElement
 def _further(column: Any, key: Key, value: Any) -> ColumnElement[bool]:
     if value is None:
         return column.is_not(None) if key.nulls_first else false()
-    further: ColumnElement[bool] = column < value if key.descending else column > value
+    # Bound, because SQLAlchemy compares nothing with a Boolean of Python but for equality.
+    bound = literal(value, column.type)
+    further: ColumnElement[bool] = column < bound if key.descending else column > bound
     return or_(further, column.is_(None)) if column.nullable and not key.nulls_first else further
 
 
 def _equal(column: Any, value: Any) -> ColumnElement[bool]:
-    equal: ColumnElement[bool] = column.is_(None) if value is None else column == value
+    if value is None:
+        missing: ColumnElement[bool] = column.is_(None)
+        return missing
+    equal: ColumnElement[bool] = column == literal(value, column.type)
     return equal
 
 

@@ -36,7 +36,8 @@ def from_plain(value: Any, column: Any) -> Value:
     type_ = column.type.python_type
     if type_ in TEXTS and isinstance(value, str):
         return TEXTS[type_](value)
-    if type_ in NUMBERS and type(value) is type_ and abs(value) <= _most(column.type):
+    most = _most(column.type)
+    if type_ in NUMBERS and type(value) is type_ and -most - 1 <= value <= most:
         number: int | float | bool = value
         return number
     raise ValueError(f"no value of the column {column.name}")
