@@ -7,7 +7,6 @@ import pkgutil
 import re
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
-from datetime import datetime
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
@@ -28,6 +27,7 @@ from service.common.resource.ordering import Key, order_of
 from service.common.resource.payloads import ListQuery
 from service.common.resource.resource import Resource
 from service.common.resource.searching import Searching
+from service.common.resource.values import NUMBERS, TEXTS
 from tests import blueprints
 from tests.blueprints.account.backend import ACCOUNT
 from tests.blueprints.aside import SCHEMAS
@@ -35,7 +35,7 @@ from tests.blueprints.item.backend import ITEM
 
 Lengths = tuple[int, int | None]
 # The files that have the texts of a record, by their titles.
-TEXTS = ("{}", "Create{}", "Update{}")
+FILES = ("{}", "Create{}", "Update{}")
 BETWEEN = re.compile(r"char_length\((\w+)\) BETWEEN (\d+) AND (\d+)")
 BOUND = re.compile(r"char_length\((\w+)\) (<=|>=) (\d+)")
 
@@ -68,8 +68,8 @@ def missing_indexes(resource: Resource[Any], query: Document, sort: Document) ->
     sorts = [key for key in sort["enum"] if not key.startswith("-")]
     for name in sorts:
         column = getattr(model, name)
-        if column.nullable or column.type.python_type not in {int, str, datetime}:
-            yield f"`{name}` can't be sorted by: it is nullable, or no int, str or datetime"
+        if column.type.python_type not in NUMBERS | TEXTS.keys():
+            yield f"`{name}` can't be sorted by: its values have no order"
         if not is_indexed(model, order_of([name], resource.keys)):
             yield tree.format("to sort", name, name)
     for name in properties.keys() - ListQuery.model_fields.keys() - {"q", *sorts}:
@@ -157,9 +157,9 @@ def test_every_column_that_clients_read_by_has_an_index(
 def test_texts_are_as_long_in_the_schema_files_as_in_the_model(
     resource: Resource[Any], directory: Path
 ) -> None:
-    files = files_of(resource.model, directory, *TEXTS)
+    files = files_of(resource.model, directory, *FILES)
 
-    assert len(files) == len(TEXTS)
+    assert len(files) == len(FILES)
     assert [*wrong_lengths(resource.model, files)] == []
 
 
@@ -253,7 +253,7 @@ def test_a_length_that_differs_would_be_told_with_both_places(
 
 
 def test_a_length_of_an_item_that_differs_would_be_told() -> None:
-    files = deepcopy(files_of(ITEM.model, SCHEMAS, *TEXTS))
+    files = deepcopy(files_of(ITEM.model, SCHEMAS, *FILES))
     files["item/create_item.json"]["properties"]["name"]["maxLength"] = 300
 
     assert [*wrong_lengths(ITEM.model, files)] == [

@@ -36,7 +36,7 @@ FIELDS = [
 BLUEPRINTS = [
     ("gadget", [*FIELDS, "foss:ref(foss)"]),
     (
-        "gadget_part",
+        "gadget_part_of_some_kind",
         ["gadget:ref(gadget):cascade", "foss:ref(foss):set-null:optional", "size:integer"],
     ),
 ]
@@ -194,7 +194,7 @@ def test_two_related_blueprints_are_written_tested_and_removed(clone: Project) -
         done = clone.just("blueprint-remove", name)
         assert done.returncode == 0, done.stderr
 
-    assert "`gadget_part` refers to `gadget`" in refused.stderr
+    assert "`gadget_part_of_some_kind` refers to `gadget`" in refused.stderr
     assert checked.returncode == 0, checked.stdout + checked.stderr
     assert tested.returncode == 0, tested.stdout + tested.stderr
     assert {f"/{name}" for name in names} <= document["paths"].keys()
@@ -205,7 +205,8 @@ def test_two_related_blueprints_are_written_tested_and_removed(clone: Project) -
 def test_a_committed_blueprint_is_removed_by_a_migration(clone: Project) -> None:
     [created] = [clone.just("blueprint", "widget", "title:string", "--force")]
     git("add", "--all", cwd=clone.directory)
-    git("commit", "--quiet", "--message", "Add widgets", cwd=clone.directory)
+    author = ("-c", "user.name=Ada", "-c", "user.email=ada@example.org")
+    git(*author, "commit", "--quiet", "--message", "Add widgets", cwd=clone.directory)
     removed = clone.just("blueprint-remove", "widget")
     left = [line for line in status(clone).splitlines() if line.startswith("??")]
 

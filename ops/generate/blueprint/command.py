@@ -19,7 +19,7 @@ from service.settings import ROOT, Settings
 FOLDERS = ("service", "schemas", "tests")
 REGISTRY = ROOT / "service" / "__init__.py"
 # What a person may have changed, and this command writes.
-WRITTEN = ("service", "schemas", "tests", "migrations", "docs/openapi.json")
+WRITTEN = ("service", "schemas", "tests", "migrations", "docs")
 # Names that a view uses.
 # fmt: off
 OF_VIEWS = frozenset({
@@ -163,9 +163,15 @@ def _write(blueprint: Blueprint, journal: Journal) -> list[str]:
         text = COMMENT.sub("", migration.read_text("utf-8"))
         migration.write_text(text, encoding="utf-8")
         run("ruff", "format", "--quiet", str(migration))
-    journal.keep(ROOT / "docs" / "openapi.json")
-    run("ops", "write-contract")
+    write_documents(journal)
     return journal.paths()
+
+
+def write_documents(journal: Journal) -> None:
+    """Write the documents that follow from the code."""
+    for command, name in (("contract", "openapi.json"), ("picture", "architecture.md")):
+        journal.keep(ROOT / "docs" / name)
+        run("ops", f"write-{command}")
 
 
 def _registered(text: str, name: str) -> str:

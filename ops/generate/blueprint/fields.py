@@ -9,7 +9,8 @@ from ops.console import CommandError
 
 FIELD = re.compile(r"(?P<name>[^:]*):(?P<type>[a-z]+)(?:\((?P<arguments>[^()]*)\))?(?P<rest>.*)")
 NAME = re.compile("[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
-MAX_NAME = 40
+# With longer ones lines of the templates would be too long.
+MAX_NAME = {"blueprint": 24, "field": 40}
 OPTIONS = ("unique", "optional", "search", "filter", "index")
 ON_DELETE = {"restrict": "RESTRICT", "cascade": "CASCADE", "set-null": "SET NULL"}
 # PostgreSQL's limit of a declared precision.
@@ -272,10 +273,10 @@ def read(text: str) -> Field:
 
 def require_name(name: str, what: str) -> None:
     """Raise CommandError if a blueprint or field can't have this name."""
-    if not NAME.fullmatch(name) or len(name) > MAX_NAME:
+    if not NAME.fullmatch(name) or len(name) > MAX_NAME[what]:
         raise CommandError(
             f"`{name}` can't be the name of a {what}: use lower-case letters, digits and single "
-            f"underscores, at most {MAX_NAME} characters, such as `release_note`."
+            f"underscores, at most {MAX_NAME[what]} characters, such as `release_note`."
         )
     if keyword.iskeyword(name) or keyword.issoftkeyword(name) or name in RESERVED:
         raise CommandError(

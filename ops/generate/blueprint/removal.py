@@ -6,7 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ops.console import CommandError, just
-from ops.generate.blueprint.command import FOLDERS, REGISTRY, git, require_clean, run
+from ops.generate.blueprint.command import (
+    FOLDERS,
+    REGISTRY,
+    git,
+    require_clean,
+    run,
+    write_documents,
+)
 from ops.generate.journal import Journal
 from service.settings import ROOT, Settings
 
@@ -63,8 +70,7 @@ def _remove(name: str, journal: Journal) -> None:
     else:
         journal.watch(VERSIONS)
         run("ops", "revision", f"Drop the table `{name}`")
-    journal.keep(ROOT / "docs" / "openapi.json")
-    run("ops", "write-contract")
+    write_documents(journal)
 
 
 def _created(name: str) -> Iterator[Path]:

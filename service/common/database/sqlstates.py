@@ -22,7 +22,8 @@ READ_ONLY_STATE = "25006"
 READ_ONLY = "The database is read-only at the moment: try again soon."
 LOCKED_STATE = "55P03"  # lock_not_available
 CANCELED_STATE = "57014"  # query_canceled
-REFERENCE_STATE = "23503"  # foreign_key_violation
+# foreign_key_violation; since PostgreSQL 18 restrict_violation, if it is `ON DELETE RESTRICT`.
+REFERENCE_STATES = ("23503", "23001")
 AGAIN = "Try again after the time in `Retry-After`."
 LOCKED = f"Another transaction holds a lock that this change needs. {AGAIN}"
 CONCURRENT = f"The change conflicts with a concurrent one. {AGAIN}"
@@ -36,7 +37,7 @@ UNFIT = partial(InvalidAPIRequest, status_code=422)
 MEANINGS: tuple[tuple[str, Callable[[str], JSONException], str], ...] = (
     ("22003", UNFIT, BEYOND),  # numeric_value_out_of_range
     ("22021", UNFIT, BEYOND),  # character_not_in_repertoire, as NUL in a text
-    (REFERENCE_STATE, RecordAlreadyExists, CONFLICT),
+    *((state, RecordAlreadyExists, CONFLICT) for state in REFERENCE_STATES),
     ("23505", RecordAlreadyExists, CONFLICT),  # unique_violation
     ("42501", DatabaseError, "The service lacks a privilege on the database."),
     ("42703", DatabaseError, BEHIND),  # undefined_column
@@ -110,7 +111,7 @@ def table_of(error: DBAPIError) -> str | None:
 
 def is_referred(error: DBAPIError) -> bool:
     """Return whether a statement violated a foreign key."""
-    return sqlstate_of(error) == REFERENCE_STATE
+    return sqlstate_of(error) in REFERENCE_STATES
 
 
 def sqlstate_of(error: DBAPIError) -> str:
