@@ -150,7 +150,7 @@ test-copies *ARGS: setup
 [group('develop')]
 [no-exit-message]
 test-stack *ARGS: setup
-    @.venv/bin/pytest -m stack --numprocesses=2 --dist=loadfile tests/stack "$@"
+    @.venv/bin/pytest -m stack tests/stack "$@"
 
 # Runs the tests of fresh clones of other users, as root; `-m debian`: on other Debian systems.
 [group('develop')]
