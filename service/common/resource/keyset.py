@@ -45,17 +45,14 @@ def beyond(named: Columns, order: Order, values: Sequence[Any]) -> ColumnElement
 def _further(column: Any, key: Key, value: Any) -> ColumnElement[bool]:
     if value is None:
         return column.is_not(None) if key.nulls_first else false()
-    # Bound, because SQLAlchemy compares nothing with a Boolean of Python but for equality.
-    bound = literal(value, column.type)
+    # SQLAlchemy compares with a Boolean of Python for equality only.
+    bound = literal(value) if isinstance(value, bool) else value
     further: ColumnElement[bool] = column < bound if key.descending else column > bound
     return or_(further, column.is_(None)) if column.nullable and not key.nulls_first else further
 
 
 def _equal(column: Any, value: Any) -> ColumnElement[bool]:
-    if value is None:
-        missing: ColumnElement[bool] = column.is_(None)
-        return missing
-    equal: ColumnElement[bool] = column == literal(value, column.type)
+    equal: ColumnElement[bool] = column.is_(None) if value is None else column == value
     return equal
 
 

@@ -42,6 +42,8 @@ from service.common.search.weights import Reading, Search, pattern
 # From this correlation on, neighbours in the order of a column are neighbours in the table.
 CORRELATED = 0.7
 Start = Sequence[Any] | None  # The keys of the record that a page begins after, if any.
+# Which of its values are NULL: they are no parameters.
+StartForm = tuple[bool, ...] | None
 
 SAMPLES = text("""
 SELECT attname,
@@ -120,13 +122,13 @@ class Ways:
         If there are fewer, and more may follow, a last row whose `record` is NULL has the keys to
         start from.
         """
-        statement = _walk(self._target, step, start is not None)
+        statement = _walk(self._target, step, _form(start))
         return await self._rows(statement, _starts(start), wanted)
 
     async def look_up(self, search: Search, start: Start, wanted: int) -> Sequence[Any]:
         """Find all matches after `start`, and return the first `wanted`."""
         form = (search.uses_index, search.is_exact)
-        statement = _look_up(self._target, form, start is not None)
+        statement = _look_up(self._target, form, _form(start))
         return await self._rows(statement, {**_starts(start), **search.patterns}, wanted)
 
     async def _rows(self, statement: Any, values: Mapping[str, Any], wanted: int) -> Sequence[Any]:
@@ -136,10 +138,10 @@ class Ways:
 
 # Cached, because building a statement takes longer than a look-up.
 @lru_cache
-def _walk(target: Target, step: int, is_started: bool) -> Any:
+def _walk(target: Target, step: int, start: StartForm) -> Any:
     order = target.order
     columns = target.model.__table__.columns
-    readable = _readable(target, is_started)
+    readable = _readable(target, start)
     # Limits are constants: a plan for any number of records would sort all of them.
     walked = (
         readable.order_by(*order_by(columns, order))
@@ -170,10 +172,10 @@ def _walk(target: Target, step: int, is_started: bool) -> Any:
 
 
 @lru_cache
-def _look_up(target: Target, form: tuple[bool, bool], is_started: bool) -> Any:
+def _look_up(target: Target, form: tuple[bool, bool], start: StartForm) -> Any:
     columns = target.model.__table__.columns
     hits = (
-        _readable(target, is_started)
+        _readable(target, start)
         .where(_condition(columns, target.names, form))
         # Planned separately: not optimized for the first rows.
         .offset(literal_column("0"))
@@ -188,7 +190,7 @@ def _look_up(target: Target, form: tuple[bool, bool], is_started: bool) -> Any:
     return _records(first.c, target).order_by(*order_by(first.c, target.order))
 
 
-def _readable(target: Target, is_started: bool) -> Select[Any]:
+def _readable(target: Target, start: StartForm) -> Select[Any]:
     """Return the columns that a search needs of the records after its start."""
     columns = target.model.__table__.columns
     keys = [key.name for key in target.order]
@@ -196,9 +198,12 @@ def _readable(target: Target, is_started: bool) -> Select[Any]:
     statement = select(*(columns[name] for name in needed))
     for name in target.equal:
         statement = statement.where(equals(target.model, name, bindparam(f"equal_{name}")))
-    if not is_started:
+    if start is None:
         return statement
-    starts = [bindparam(f"start_{at}", type_=columns[name].type) for at, name in enumerate(keys)]
+    starts = [
+        None if is_null else bindparam(f"start_{at}", type_=columns[name].type)
+        for at, (name, is_null) in enumerate(zip(keys, start, strict=True))
+    ]
     return statement.where(beyond(columns, target.order, starts))
 
 
@@ -211,8 +216,12 @@ def _keys(columns: Columns, order: Order) -> list[ColumnElement[Any]]:
     return [columns[key.name] for key in order]
 
 
+def _form(start: Start) -> StartForm:
+    return None if start is None else tuple(value is None for value in start)
+
+
 def _starts(start: Start) -> dict[str, Any]:
-    return {f"start_{at}": value for at, value in enumerate(start or ())}
+    return {f"start_{at}": value for at, value in enumerate(start or ()) if value is not None}
 
 
 def condition_of(search: Search, columns: Columns) -> ColumnElement[bool]:

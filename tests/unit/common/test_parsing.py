@@ -251,10 +251,15 @@ def test_a_text_that_is_not_an_integer_is_left_to_the_schema(text: str) -> None:
         ("0", 0.0),
         ("-1.5", -1.5),
         ("0.25", 0.25),
-        *((text, text) for text in ("1e5", "nan", "inf", "-Infinity", ".5", "5.", "01.5", "")),
+        ("1e5", 100000.0),
+        ("1.5E-7", 1.5e-7),
+        *(
+            (text, text)
+            for text in ("1e999", "1e5000", "nan", "inf", "-Infinity", ".5", "5.", "01.5", "")
+        ),
     ],
 )
-def test_a_number_has_digits_and_a_fraction_and_no_exponent(text: str, value: object) -> None:
+def test_a_number_has_digits_a_fraction_and_an_exponent(text: str, value: object) -> None:
     values, _ = parse_query(f"ratio={text}".encode(), TYPES)
 
     assert values == {"ratio": value}
