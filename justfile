@@ -122,7 +122,7 @@ backup file: setup
 restore file *OPTIONS: setup
     @.venv/bin/python -m ops restore "$@"
 
-# Stores the records of a CSV or NDJSON file, all or none; of several collections, in `/book`.
+# Stores the records of a CSV or NDJSON file, all or none; if there are several collections, name one, such as `/book`.
 [group('operate')]
 [no-exit-message]
 import file *COLLECTION: setup

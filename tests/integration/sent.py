@@ -14,7 +14,7 @@ from service.common.web import App
 
 @dataclass(frozen=True)
 class Statement:
-    """The statements of the service, and the kind of work of their connections."""
+    """A statement, its values, and the kind of work of its connection."""
 
     sql: str
     values: Any
@@ -23,7 +23,7 @@ class Statement:
 
 @contextmanager
 def statements(app: App) -> Iterator[list[Statement]]:
-    """Yield the list of the statements that the application sends meanwhile."""
+    """Yield the list of the statements in autocommit that the application sends meanwhile."""
     sent: list[Statement] = []
 
     def note(work: Work, *facts: Any) -> None:

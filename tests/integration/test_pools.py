@@ -278,8 +278,8 @@ async def test_costly_reads_in_any_number_leave_room_for_others(
     settings: Settings, engine: AsyncEngine, gate: AsyncConnection, path: str
 ) -> None:
     many = limits.REQUESTS_IN_PROGRESS.value + 1
-    patient = {"request_timeout": 60, "database_statement_timeout": 60}
-    async with running(settings, **patient) as (app, client):
+    long = {"request_timeout": 60, "database_statement_timeout": 60}
+    async with running(settings, **long) as (app, client):
         costly = [asyncio.create_task(client.get(path.format(n))) for n in range(1, 1 + many)]
         await until(engine, WAITING, 1)
         response = await client.get("/item/1")

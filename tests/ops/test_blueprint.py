@@ -209,10 +209,14 @@ def test_a_committed_blueprint_is_removed_by_a_migration(clone: Project) -> None
     git(*author, "commit", "--quiet", "--message", "Add widgets", cwd=clone.directory)
     removed = clone.just("blueprint-remove", "widget")
     left = [line for line in status(clone).splitlines() if line.startswith("??")]
+    migrations = clone.just(
+        "test", "-q", "-p", "no:cacheprovider", "tests/migrations/test_migrations.py"
+    )
 
     assert (created.returncode, removed.returncode) == (0, 0), created.stderr + removed.stderr
     assert len(left) == 1
     assert "drop_the_table_widget" in left[0]
+    assert migrations.returncode == 0, migrations.stdout + migrations.stderr
 
 
 @pytest.mark.copies

@@ -5,7 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from sqlalchemy.dialects.postgresql.base import RESERVED_WORDS
@@ -17,6 +17,7 @@ from ops.generate.journal import Journal
 from service.settings import ROOT, Settings
 
 FOLDERS = ("service", "schemas", "tests")
+VERSIONS = ROOT / "migrations" / "versions"
 REGISTRY = ROOT / "service" / "__init__.py"
 # What a person may have changed, and this command writes.
 WRITTEN = ("service", "schemas", "tests", "migrations", "docs")
@@ -156,15 +157,22 @@ def _write(blueprint: Blueprint, journal: Journal) -> list[str]:
     run("ruff", "format", "--quiet", *python)
     run("ruff", "check", "--quiet", "--fix", *python)
     run("ruff", "format", "--quiet", *python)
-    journal.watch(ROOT / "migrations" / "versions")
-    run("ops", "revision", f"Create the table `{blueprint.name}`")
-    for migration in journal.new():
-        # alembic asks for a review in comments, and this command does so too.
-        text = COMMENT.sub("", migration.read_text("utf-8"))
-        migration.write_text(text, encoding="utf-8")
-        run("ruff", "format", "--quiet", str(migration))
+    write_migration(journal, f"Create the table `{blueprint.name}`")
     write_documents(journal)
     return journal.paths()
+
+
+def write_migration(
+    journal: Journal, message: str, change: Callable[[str], str] = lambda text: text
+) -> None:
+    """Write the migration that the models ask for, changed by a function."""
+    journal.watch(VERSIONS)
+    run("ops", "revision", message)
+    for migration in journal.new():
+        # alembic asks for a review in comments, and this command does so too.
+        text = change(COMMENT.sub("", migration.read_text("utf-8")))
+        migration.write_text(text, encoding="utf-8")
+        run("ruff", "format", "--quiet", str(migration))
 
 
 def write_documents(journal: Journal) -> None:

@@ -3,21 +3,25 @@
 import re
 import shutil
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from ops.console import CommandError, just
 from ops.generate.blueprint.command import (
     FOLDERS,
     REGISTRY,
+    VERSIONS,
     git,
     require_clean,
-    run,
     write_documents,
+    write_migration,
 )
 from ops.generate.journal import Journal
 from service.settings import ROOT, Settings
 
-VERSIONS = ROOT / "migrations" / "versions"
+# The body of `upgrade`: that the table goes is what was asked for.
+UPGRADE = re.compile(r"(def upgrade\(\) -> None:\n).*?(?=\n\n\ndef )", re.DOTALL)
+DROP = '    op.execute("-- squawk-ignore ban-drop-table\\nDROP TABLE {}")'
 
 
 def remove(_settings: Settings, arguments: list[str]) -> int:
@@ -68,8 +72,7 @@ def _remove(name: str, journal: Journal) -> None:
             journal.keep(path)
             path.unlink()
     else:
-        journal.watch(VERSIONS)
-        run("ops", "revision", f"Drop the table `{name}`")
+        write_migration(journal, f"Drop the table `{name}`", partial(_drop, name))
     write_documents(journal)
 
 
@@ -79,3 +82,7 @@ def _created(name: str) -> Iterator[Path]:
     for path in VERSIONS.glob("*.py"):
         if pattern.search(path.read_text("utf-8")):
             yield path
+
+
+def _drop(name: str, text: str) -> str:
+    return UPGRADE.sub(lambda found: found[1] + DROP.format(name), text, count=1)
