@@ -186,6 +186,7 @@ def test_two_related_blueprints_are_written_tested_and_removed(clone: Project) -
             "no:cacheprovider",
             "tests/test_resources.py",
             "tests/test_layers.py",
+            "tests/migrations/test_migrations.py",
         ),
         *(f"tests/{name}" for name in names),
     )
