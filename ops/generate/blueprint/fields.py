@@ -131,6 +131,11 @@ class Field:
         return bool(self.options & {"index", "filter", "unique"}) or self.type == "ref"
 
     @property
+    def has_index(self) -> bool:
+        """Whether the order needs an index besides that of the unique constraint."""
+        return self.is_sorted and (self.is_optional or not self.is_unique)
+
+    @property
     def is_searched(self) -> bool:
         """Whether `q` searches the value."""
         return "search" in self.options
