@@ -53,7 +53,6 @@ class Blueprint:
             source = file.replace(self.name, "blueprint") + ".jinja"
             template = environment.get_template(f"tests/{source}")
             yield f"tests/{self.name}/{file}", template.render(self._values())
-        yield f"tests/{self.name}/__init__.py", ""
         for stem, schema in self._schemas().items():
             head = {"$schema": DRAFT, "$id": f"{BASE}/{self.name}/{stem}.json"}
             text = json.dumps(head | schema, indent=2, ensure_ascii=False)
