@@ -1,6 +1,7 @@
 """`just blueprint`: what it writes, what it refuses, and that it leaves nothing half done."""
 
 import json
+import shlex
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -103,7 +104,12 @@ def test_a_blueprint_that_can_not_be_is_refused(arguments: list[str], said: str)
 
 def test_without_arguments_it_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
     assert command.write(Settings(), []) == 0
-    assert "NAME FIELD…` writes a resource" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    [example] = [line for line in said.splitlines() if line.startswith("    ")]
+    _, _, _, *fields = shlex.split(example)
+
+    assert "NAME FIELD…` writes a resource" in said
+    assert [read(text).name for text in fields] == ["foss", "number", "day"]
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ COMMENT = re.compile(r"^ *# ### .*\n", re.MULTILINE)
 HELP = """\
 `{blueprint} NAME FIELD…` writes a resource with its tests and its migration. For example:
 
-    {blueprint} release 'foss:ref(foss):cascade' 'version:string(40):search' 'day:date:index'
+    {blueprint} release 'foss:ref(foss):cascade' 'number:string(40):search' 'day:date:index'
 
 FIELD is NAME:TYPE, followed by any of :unique :optional :search :filter :index.
 TYPE is string (up to 200 characters), string(N), text, email, url, integer, bigint,
