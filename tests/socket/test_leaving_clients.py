@@ -15,10 +15,22 @@ WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted"
 LONG = {"REQUEST_TIMEOUT": "120", "DATABASE_STATEMENT_TIMEOUT": "100"}
 
 
+# A request with an idempotency key waits for a lock as long as others do.
+LONG_LOCKS = (
+    "from service import limits; "
+    "from service.server import main; "
+    "from tests.app import create_app; "
+    "old = limits.KEYED_LOCK_MILLISECONDS; "
+    "limits.KEYED_LOCK_MILLISECONDS = old._replace(value=60_000); "
+    "main(create_app)"
+)
+
+
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory, database_url: str) -> Iterator[Service]:
     """Return a service that ends no statement by itself while a test runs."""
-    with running(tmp_path_factory.mktemp("leaving"), database_url, **LONG) as service:
+    program = ("-c", LONG_LOCKS)
+    with running(tmp_path_factory.mktemp("leaving"), database_url, program, **LONG) as service:
         yield service
 
 
