@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from jsonschema_rs import Draft202012Validator
 
 from ops.console import CommandError
 from ops.generate import journal as journals
@@ -80,6 +81,18 @@ def test_a_field_that_can_not_be_is_refused_in_one_line(text: str, said: str) ->
 
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["date", "datetime"])
+@pytest.mark.parametrize(
+    ("day", "is_valid"),
+    [("0000-01-01", False), ("0001-01-01", False), ("9999-12-31", False), ("9999-12-30", True)],
+)
+def test_days_that_can_not_be_stored_are_refused(name: str, day: str, is_valid: bool) -> None:
+    value = day if name == "date" else f"{day}T00:00:00-23:59"
+    schema = read(f"when:{name}").schema()
+
+    assert Draft202012Validator(schema, validate_formats=True).is_valid(value) == is_valid
 
 
 @pytest.mark.parametrize(

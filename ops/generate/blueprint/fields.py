@@ -32,8 +32,9 @@ ANY_TEXT = "^[^\\u0000]*$"
 # The first and the last date of Python are infinities for asyncpg.
 DATE = "^(?!0000|0001-01-01|9999-12-31)[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 MOMENT = "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\\.[0-9]{6}Z$"
+# In UTC the first and the last day might be outside of Python's years.
 MOMENT_GIVEN = (
-    "^(?!0000)[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-5][0-9](?:\\.[0-9]{1,6})?"
+    "^(?!0000|0001-01-01|9999-12-31)[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-5][0-9](?:\\.[0-9]{1,6})?"
     "(?:[Zz]|[+-][0-9]{2}:[0-9]{2})$"
 )
 # The keyword of a property that has the id of a record of another blueprint.
