@@ -137,6 +137,8 @@ def project_in(directory: Path) -> Project:
     (directory / ".tools").symlink_to(ROOT / ".tools")
     (directory / ".venv").symlink_to(ROOT / ".venv")
     environment = {name: value for name, value in os.environ.items() if name not in FOREIGN}
+    # When its pytest starts, it closes the folder above its temporary ones to other users.
+    environment["PYTEST_DEBUG_TEMPROOT"] = str(directory.parent)
     return Project(directory, {**environment, "HTTP_PORT": str(free_port()), "DRAIN_SECONDS": "0"})
 
 

