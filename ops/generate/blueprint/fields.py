@@ -37,7 +37,8 @@ MOMENT_GIVEN = (
     "^(?!0000|0001-01-01|9999-12-31)[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-5][0-9](?:\\.[0-9]{1,6})?"
     "(?:[Zz]|[+-][0-9]{2}:[0-9]{2})$"
 )
-# The keyword of a property that has the id of a record of another blueprint.
+# The keyword of a property that has the id of a record of another blueprint: see
+# service/common/contract/derived.py.
 REFERENCE = "x-reference"
 JSON_TYPES = ["object", "array", "string", "number", "boolean"]
 

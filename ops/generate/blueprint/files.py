@@ -8,6 +8,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from ops.console import CommandError
 from ops.generate.blueprint.fields import MOMENT, Field
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -37,7 +38,25 @@ class Blueprint:
     @property
     def title(self) -> str:
         """The name of the model's class."""
-        return "".join(word.capitalize() for word in self.name.split("_"))
+        return _title(self.name)
+
+    @property
+    def owners(self) -> list[dict[str, str]]:
+        """What has a nested collection of these records: the target of its first reference."""
+        first = {one.target: one for one in reversed(self.fields) if one.target}
+        return [
+            {"name": name, "class": _title(name), "column": one.column, "reference": one.name}
+            for name, one in reversed(first.items())
+        ]
+
+    def __post_init__(self) -> None:
+        columns = [one.column for one in self.fields]
+        for one in self.fields:
+            if one.target and one.name in columns:
+                raise CommandError(
+                    f"`{one.name}` is the name of a reference and of another field: choose "
+                    "another name for one of them."
+                )
 
     def files(self) -> Iterator[tuple[str, str]]:
         """Yield the paths and texts of all files but the migration."""
@@ -84,6 +103,9 @@ class Blueprint:
             else None,
             "sorts": [f"{sign}{name}" for name in self._sorts() for sign in ("", "-")],
             "parents": self.parents,
+            # Nested collections are at the URLs of other blueprints.
+            "root": f"/{self.name}" if self.owners else "",
+            "owners": self.owners,
             "tables": [self.name, *(name for name, _ in self.parents)],
         }
 
@@ -156,6 +178,10 @@ class Blueprint:
                 "properties": given,
             },
         }
+
+
+def _title(name: str) -> str:
+    return "".join(word.capitalize() for word in name.split("_"))
 
 
 def _imports(names: set[str]) -> str:

@@ -7,6 +7,7 @@ from sqlalchemy import JSON, Select, String, case, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.common.bulk.content import CSV, NDJSON
+from service.common.errors import Fault, InvalidAPIRequest
 from service.common.resource import (
     Expression,
     ListQuery,
@@ -93,8 +94,12 @@ def stream_records(
 ) -> AsyncIterator[str]:
     """Yield the lines of every record, or of `limit` records, many at a time.
 
-    Raises InvalidAPIRequest (422) like `Resource.page`, before iteration.
+    Raises InvalidAPIRequest (422) like `Resource.page`, and if the query includes other records,
+    before iteration.
     """
+    if query.include:
+        sentence = "An export has no included records: leave out 'include', or accept JSON"
+        raise InvalidAPIRequest(status_code=422, faults=[Fault("/include", "not", sentence)])
     limit = query.limit if "limit" in query.model_fields_set else None
     return _stream(session, resource, resource.selection(query, limit), form)
 

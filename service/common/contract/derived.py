@@ -12,14 +12,18 @@ Without `sort`, clients can sort by every field.
 
 The query strings of a page and of a record, a page, a record's subset, and the names that `only`,
 `exclude` and `sort` take are derived from it.
+
+A property `foss_id` with `"x-reference": "foss"` has the id of a record that `foss/foss.json`
+describes. `include` takes `foss`, which is then a property of the record.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from service import limits
 
 COLLECTION = "x-collection"
+REFERENCE = "x-reference"
 PAGE_RECORDS = limits.PAGE_RECORDS.value
 Document = dict[str, Any]
 
@@ -40,6 +44,8 @@ def derived(name: str, record: Document, base: str) -> Iterator[tuple[str, Docum
         f"{stem}_fields": ({"title": f"{title}Fields"}, _fields(record)),
         f"{stem}_list": ({"title": f"{title}List"}, _page(record, f"{stem}_fields.json")),
     }
+    if references(record):
+        documents[f"{stem}_reference"] = ({"title": f"{title}Reference"}, _reference(record))
     for key, (head, document) in documents.items():
         path = f"{folder}/{key}.json"
         yield path, {"$schema": schema, "$id": base + path} | head | document
@@ -48,6 +54,18 @@ def derived(name: str, record: Document, base: str) -> Iterator[tuple[str, Docum
 def without_collection(document: Document) -> Document:
     """Return the schema of a record without `x-collection`."""
     return {name: value for name, value in document.items() if name != COLLECTION}
+
+
+def references(record: Document) -> Mapping[str, tuple[str, str]]:
+    """Return the properties that refer to a record, and its folder, by the names for `include`."""
+    found = {
+        name.removesuffix("_id"): (name, schema[REFERENCE])
+        for name, schema in record["properties"].items()
+        if REFERENCE in schema and name.endswith("_id")
+    }
+    if taken := sorted(found.keys() & record["properties"].keys()):
+        raise ValueError(f"`{taken[0]}` is both a property and the name of a reference")
+    return found
 
 
 def _list(record: Document, stem: str) -> Document:
@@ -95,7 +113,7 @@ def _list(record: Document, stem: str) -> Document:
                 "examples": [[f"-{sorts[-2]}", sorts[1]]],
             },
             **filters,
-            **_choice(names, stem),
+            **_choice(record, stem),
         },
     }
 
@@ -113,7 +131,7 @@ def _get(record: Document, stem: str) -> Document:
         "type": "object",
         "additionalProperties": False,
         "not": {"required": ["only", "exclude"]},
-        "properties": _choice(names, stem),
+        "properties": _choice(record, stem),
     }
 
 
@@ -150,8 +168,31 @@ def _fields(record: Document) -> Document:
         "type": "object",
         "additionalProperties": False,
         # Copies: many client generators can't follow a reference into another schema.
-        "properties": properties,
+        "properties": {**properties, **dict(_included(record))},
     }
+
+
+def _reference(record: Document) -> Document:
+    names = list(references(record))
+    return {
+        "description": f"The name of what a {record['title']} refers to.",
+        "examples": names[:1],
+        "type": "string",
+        "enum": names,
+    }
+
+
+def _included(record: Document) -> Iterator[tuple[str, Document]]:
+    for name, (column, target) in references(record).items():
+        whole = {"$ref": f"../{target}/{target}.json"}
+        is_optional = "null" in json_types(record["properties"][column])
+        yield (
+            name,
+            {
+                "description": f"The record that `{column}` refers to, if `include` names it.",
+                "anyOf": [whole, *([{"type": "null"}] if is_optional else [])],
+            },
+        )
 
 
 def _page(record: Document, fields: str) -> Document:
@@ -192,12 +233,13 @@ def _text(sentence: str, like: Document) -> Document:
     }
 
 
-def _choice(names: list[str], stem: str) -> Document:
+def _choice(record: Document, stem: str) -> Document:
+    names, included = list(record["properties"]), list(references(record))
     sentences = {
         "only": "The fields to return, separated by commas; not together with `exclude`.",
         "exclude": "The fields to omit, separated by commas; not together with `only`.",
     }
-    return {
+    choice: Document = {
         name: {
             "description": sentence,
             "type": "array",
@@ -208,3 +250,13 @@ def _choice(names: list[str], stem: str) -> Document:
         }
         for name, sentence in sentences.items()
     }
+    if included:
+        choice["include"] = {
+            "description": "What to return with a record, whole, separated by commas; the response "
+            "then has no `ETag`. An export takes none.",
+            "type": "array",
+            "minItems": 1,
+            "items": {"$ref": f"{stem}_reference.json"},
+            "examples": [included[:1]],
+        }
+    return choice

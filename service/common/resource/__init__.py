@@ -3,6 +3,7 @@
 from service.common.resource.collection import equals, in_order, is_indexed, reading
 from service.common.resource.cursors import Cursor, encode_cursor, scope_of
 from service.common.resource.entity_tags import Versions
+from service.common.resource.inclusion import includable, record_json
 from service.common.resource.keyset import Columns, beyond, order_by
 from service.common.resource.ordering import Order, order_of
 from service.common.resource.pages import PART, Page, Selection
@@ -53,6 +54,7 @@ __all__ = [
     "encode_cursor",
     "equals",
     "in_order",
+    "includable",
     "is_indexed",
     "join",
     "json_object",
@@ -62,6 +64,7 @@ __all__ = [
     "page_response",
     "plain_text",
     "reading",
+    "record_json",
     "record_response",
     "scope_of",
     "wants_count",

@@ -20,10 +20,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.common.database import Base
 from service.common.resource.entity_tags import Versions
+from service.common.resource.inclusion import record_json
 from service.common.resource.keyset import beyond, order_by
 from service.common.resource.ordering import Key, Order
 from service.common.resource.pages import PART, Page, Selection
-from service.common.resource.representation import json_object
 from service.common.resource.searching import Searching
 from service.common.resource.values import Value
 
@@ -31,11 +31,12 @@ Conditions = Collection[ColumnElement[bool]]
 
 
 @cache
-def record_columns(model: Any, fields: tuple[str, ...] | None = None) -> list[ColumnElement[Any]]:
-    """Return the expressions of a `Record` with these fields (None: all)."""
+def record_columns(
+    model: Any, fields: tuple[str, ...] | None = None, include: tuple[str, ...] = ()
+) -> list[ColumnElement[Any]]:
+    """Return the expressions of a `Record` with these fields (None: all) and included records."""
     columns = model.__table__.columns
-    names = model.fields() if fields is None else fields
-    record = json_object([columns[name] for name in names])
+    record = record_json(model, columns, model.fields() if fields is None else fields, include)
     return [columns.id, columns.version, record.label("json")]
 
 
@@ -119,17 +120,6 @@ def unique_columns(model: type[Base]) -> Mapping[str, str]:
     return {constraint: columns[0] for constraint, columns in names.items() if len(columns) == 1}
 
 
-@cache
-def references(model: type[Base]) -> Mapping[str, tuple[str, type[Base]]]:
-    """Return the columns that refer to another model, and that, by the names of constraints."""
-    table: Any = model.__table__
-    models = {mapper.local_table: mapper.class_ for mapper in model.registry.mappers}
-    return {
-        str(key.constraint.name): (key.parent.name, models[key.column.table])
-        for key in table.foreign_keys
-    }
-
-
 def is_unique(model: type[Base], name: str) -> bool:
     """Return whether a column is unique."""
     return name in unique_columns(model).values()
@@ -171,7 +161,7 @@ async def select_page(
 @lru_cache
 def _page(model: type[Base], selection: Selection) -> Select[Any]:
     columns = model.__table__.columns
-    record = json_object([columns[name] for name in selection.fields]).label("record")
+    record = record_json(model, columns, selection.fields, selection.include).label("record")
     keys = [columns[key.name] for key in selection.order]
     # One more record shows whether there is a next page.
     limit = None if selection.limit is None else selection.limit + 1

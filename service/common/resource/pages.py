@@ -28,6 +28,11 @@ class Page:
     is_first: bool = True
     total: int | None = None
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether the page has no record."""
+        return self.records == "[]"
+
     def links(self) -> Iterator[tuple[str, str | None]]:
         """Yield relations (RFC 8288) and cursors; the first page has none."""
         if self.next:
@@ -40,13 +45,14 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The records of a collection to return, their order, number and fields."""
+    """The records of a collection to return, their order, number, fields and included records."""
 
     order: Order
     filters: Filters
     fields: tuple[str, ...]
     limit: int | None
     after: Cursor | None = None
+    include: tuple[str, ...] = ()
 
     @property
     def backward(self) -> bool:
@@ -60,13 +66,13 @@ class Selection:
 
     @property
     def kind(self) -> tuple[object, ...]:
-        """The key of selections of similar cost: order, filters, first or later page.
+        """The key of selections of similar cost: order, filters, inclusion, first or later page.
 
         Cursors and searches are not told apart: a client could send another one each time. Another
         value of a filter is slow only if its own records are.
         """
         filters = tuple((name, None if name == PART else value) for name, value in self.filters)
-        return self.way, filters, self.after is None
+        return self.way, filters, self.include, self.after is None
 
     @property
     def beyond(self) -> tuple[Value, ...] | None:

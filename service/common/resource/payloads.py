@@ -11,15 +11,19 @@ from service.common.resource.entity_tags import Versions, versions_of
 
 
 class FieldsQuery(Payload):
-    """The fields of a record to return; all of them without `only` and `exclude`."""
+    """The fields of a record to return; all of them without `only` and `exclude`.
+
+    `include` names the references whose records are returned too, if the schema file has some.
+    """
 
     only: tuple[str, ...] | None = None
     exclude: tuple[str, ...] | None = None
+    include: tuple[str, ...] | None = None
 
     @property
     def whole(self) -> bool:
-        """Whether the record has all of its fields."""
-        return self.only is None and self.exclude is None
+        """Whether the response is the record alone, with all of its fields."""
+        return self.only is None and self.exclude is None and self.include is None
 
 
 class ListQuery(FieldsQuery):

@@ -1,7 +1,8 @@
 """The representation of a record, written by PostgreSQL in a fraction of the time of Python."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import reduce
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import (
@@ -24,13 +25,14 @@ INSTANT = 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'
 DAY = "YYYY-MM-DD"
 
 Expression = ColumnElement[str]
+NOTHING: Mapping[str, Expression] = MappingProxyType({})
 
 
-def json_object(columns: Sequence[Any]) -> Expression:
-    """Return the expression of a record's JSON object, with its fields in their order."""
+def json_object(columns: Sequence[Any], more: Mapping[str, Expression] = NOTHING) -> Expression:
+    """Return the expression of a JSON object: columns in their order, then `more` JSON by name."""
     parts: list[Expression] = []
-    for column in columns:
-        parts += [literal_text(f'{"," if parts else "{"}"{column.key}":'), _json(column)]
+    for name, text in [*((column.key, _json(column)) for column in columns), *more.items()]:
+        parts += [literal_text(f'{"," if parts else "{"}"{name}":'), text]
     return join([*parts, literal_text("}" if parts else "{}")])
 
 

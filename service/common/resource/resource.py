@@ -42,13 +42,13 @@ from service.common.resource.collection import (
     is_costly,
     of_versions,
     record_columns,
-    references,
     select_page,
     unique_columns,
 )
 from service.common.resource.cursors import Filters
 from service.common.resource.entity_tags import Versions, entity_tag
 from service.common.resource.fields import select_fields
+from service.common.resource.inclusion import references, select_included
 from service.common.resource.ordering import order_of
 from service.common.resource.pages import PART, Page, Selection, read_cursor
 from service.common.resource.payloads import ListQuery
@@ -76,10 +76,11 @@ class Resource(Generic[M]):
         # Those that make an order total, and the unique columns that clients set.
         self.keys = frozenset(name for name in unique if not columns[name].nullable)
         self.unique = tuple(sorted({*unique} - {"id"}))
-        self.references = references(model)
         self._name = model.__name__
         self._update_batch = update_batch(model)
         self._select_batch = batched(self._select_many)
+        self._select_including = batched(self._select_many_including)
+        self._find_parent = batched(self._find_parents)
         self._select_page = shared(self._select_page_alone)
         self._count_shared = shared(self._count_alone)
 
@@ -103,17 +104,24 @@ class Resource(Generic[M]):
         id: int,
         only: Collection[str] | None = None,
         exclude: Collection[str] | None = None,
+        include: Collection[str] | None = None,
     ) -> Record:
         """Return a record with `only` these fields, or all except `exclude`.
 
-        Raises RecordNotFound.
+        `include` names the references whose records it has too. Raises RecordNotFound.
         """
         # Most requests ask for a complete record, which needs no list of columns.
         partly = only is not None or exclude is not None
         fields = select_fields(self.model.fields(), only, exclude) if partly else None
-        record = None if id > MAX_BIGINT else await self._select_batch(session, id, fields)
+        if id > MAX_BIGINT:
+            raise _not_found(self.model, id)
+        if include:
+            included = select_included(self.model, include)
+            record = await self._select_including(session, id, fields, included)
+        else:
+            record = await self._select_batch(session, id, fields)
         if record is None:
-            raise self._not_found(id)
+            raise _not_found(self.model, id)
         return record
 
     async def record(
@@ -148,7 +156,7 @@ class Resource(Generic[M]):
         records = {record.id: record for record in found}
         for key in ids:
             if key not in records:
-                raise self._not_found(key)
+                raise _not_found(self.model, key)
         return [records[key] for key in ids]
 
     async def page(self, session: Session, query: ListQuery, *, count: bool = False) -> Page:
@@ -172,6 +180,28 @@ class Resource(Generic[M]):
             page = replace(page, total=total)
         return page
 
+    async def page_of(
+        self, session: Session, column: str, id: int, query: ListQuery, *, count: bool = False
+    ) -> Page:
+        """Return a page of the records that refer to the record with this `id` by a column.
+
+        Raises RecordNotFound if that does not exist, which is looked up only if the page is empty;
+        InvalidAPIRequest (422) as `page` does, and if the query has another value of the column.
+        """
+        if getattr(query, column) not in {None, id}:
+            fault = Fault(f"/{column}", "const", f"'{column}' is not {cut(str(id))}, as in the URL")
+            raise InvalidAPIRequest(status_code=422, faults=[fault])
+        query = query.model_copy(update={column: id})
+        _, target = self._reference(column)
+        if id > MAX_BIGINT:
+            # An invalid query is answered first.
+            self.selection(query, None)
+            raise _not_found(target, id)
+        page = await self.page(session, query, count=count)
+        if page.is_empty and not await self._find_parent(session, id, target):
+            raise _not_found(target, id)
+        return page
+
     def selection(self, query: ListQuery, limit: int | None) -> Selection:
         """Return the selection of a query string. Raises InvalidAPIRequest (422)."""
         order = order_of(query.sort, self.keys)
@@ -182,6 +212,7 @@ class Resource(Generic[M]):
             fields=select_fields(self.model.fields(), query.only, query.exclude),
             limit=limit,
             after=read_cursor(query.after, order, filters, self.model),
+            include=select_included(self.model, query.include),
         )
 
     async def conditions(self, session: Session, filters: Filters) -> list[ColumnElement[bool]]:
@@ -223,9 +254,19 @@ class Resource(Generic[M]):
 
     def missing(self, name: str, value: Any, line: int | None = None) -> Fault:
         """Return the fault of a column that refers to no record."""
-        [target] = [target for column, target in self.references.values() if column == name]
+        _, target = self._reference(name)
         sentence = f"There is no {target.__name__} with `id: {value}`"
         return Fault(f"/{name}", "enum", sentence, line)
+
+    @cached_property
+    def references(self) -> Mapping[str, tuple[str, type[Base]]]:
+        """The columns that refer to another model, and that, by the names of constraints."""
+        # Not known before that is imported.
+        return references(self.model)
+
+    def _reference(self, name: str) -> tuple[str, type[Base]]:
+        [found] = [one for one in self.references.values() if one[0] == name]
+        return found
 
     @cached_property
     def _insert_batch(self) -> Any:
@@ -237,6 +278,23 @@ class Resource(Generic[M]):
     ) -> Mapping[int, Record]:
         found = await session.execute(_by_ids(self.model, fields), {"keys": ids})
         return {row.id: Record(*row) for row in found}
+
+    async def _select_many_including(
+        self,
+        session: AsyncSession,
+        ids: Sequence[int],
+        fields: tuple[str, ...] | None,
+        include: tuple[str, ...],
+    ) -> Mapping[int, Record]:
+        # Not with others: it costs more than a read of the record alone.
+        found = await session.execute(_by_ids(self.model, fields, include), {"keys": ids})
+        return {row.id: Record(*row) for row in found}
+
+    async def _find_parents(
+        self, session: AsyncSession, ids: Sequence[int], target: type[Base]
+    ) -> Mapping[int, bool]:
+        found = await session.scalars(_existing(target), {"keys": ids})
+        return dict.fromkeys(found, True)
 
     async def _select_page_alone(self, session: AsyncSession, selection: Selection) -> Page:
         conditions = await self.conditions(session, selection.filters)
@@ -302,7 +360,7 @@ class Resource(Generic[M]):
     async def _missed(self, session: Session, id: int, versions: Versions | None) -> NoReturn:
         """Raise the reason why a statement found no record to change."""
         if versions is None:
-            raise self._not_found(id)
+            raise _not_found(self.model, id)
         self._refuse(await self.get(session, id), versions)
 
     def _refuse(self, record: Any, versions: Versions) -> NoReturn:
@@ -313,8 +371,9 @@ class Resource(Generic[M]):
             sentence = f"{name} has changed: read it again."
         raise PreconditionFailed(sentence, tag=entity_tag(record.version))
 
-    def _not_found(self, id: int) -> RecordNotFound:
-        return RecordNotFound(f"There is no {self._name} with `id: {cut(str(id))}`")
+
+def _not_found(model: type[Base], id: int) -> RecordNotFound:
+    return RecordNotFound(f"There is no {model.__name__} with `id: {cut(str(id))}`")
 
 
 def _require_transaction(session: object) -> None:
@@ -335,5 +394,14 @@ def _mapped(model: type[Base], lock: Lock | None) -> Select[Any]:
 
 # Cached, because building a statement takes longer than a look-up.
 @cache
-def _by_ids(model: type[Base], fields: tuple[str, ...] | None) -> Select[Any]:
-    return select(*record_columns(model, fields)).where(any_of(model.__table__.columns.id))
+def _by_ids(
+    model: type[Base], fields: tuple[str, ...] | None, include: tuple[str, ...] = ()
+) -> Select[Any]:
+    columns = record_columns(model, fields, include)
+    return select(*columns).where(any_of(model.__table__.columns.id))
+
+
+@cache
+def _existing(model: type[Base]) -> Select[Any]:
+    key = model.__table__.columns.id
+    return select(key).where(any_of(key))

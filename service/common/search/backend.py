@@ -32,9 +32,10 @@ from service.common.resource import (
     Order,
     beyond,
     equals,
+    includable,
     is_indexed,
-    json_object,
     order_by,
+    record_json,
 )
 from service.common.search.trigrams import Sample
 from service.common.search.weights import Reading, Search, pattern
@@ -67,7 +68,8 @@ WHERE relname = :table AND relnamespace = to_regnamespace(current_schema())
 class Target:
     """The target of a search: a table, the columns to search, and those filtered by equality.
 
-    `order` is the order to read in; `fields` are the fields to return.
+    `order` is the order to read in; `fields` and `include` are the fields and the included records
+    to return.
     """
 
     model: type[Base]
@@ -75,6 +77,7 @@ class Target:
     equal: tuple[str, ...]
     order: Order
     fields: tuple[str, ...]
+    include: tuple[str, ...]
 
 
 async def weigh(
@@ -194,7 +197,8 @@ def _readable(target: Target, start: StartForm) -> Select[Any]:
     """Return the columns that a search needs of the records after its start."""
     columns = target.model.__table__.columns
     keys = [key.name for key in target.order]
-    needed = dict.fromkeys([*target.fields, *keys, *target.names])
+    included = [includable(target.model)[name][0] for name in target.include]
+    needed = dict.fromkeys([*target.fields, *included, *keys, *target.names])
     statement = select(*(columns[name] for name in needed))
     for name in target.equal:
         statement = statement.where(equals(target.model, name, bindparam(f"equal_{name}")))
@@ -208,7 +212,7 @@ def _readable(target: Target, start: StartForm) -> Select[Any]:
 
 
 def _records(columns: Columns, target: Target) -> Select[Any]:
-    record = json_object([columns[name] for name in target.fields]).label("record")
+    record = record_json(target.model, columns, target.fields, target.include).label("record")
     return select(record, *_keys(columns, target.order))
 
 

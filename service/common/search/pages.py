@@ -57,7 +57,7 @@ async def search_page(
     equal = dict(selection.filters)
     part = equal.pop(PART)
     way, start = reading(model, selection)
-    target = Target(model, names, tuple(equal), way, selection.fields)
+    target = Target(model, names, tuple(equal), way, selection.fields, selection.include)
     ways = Ways(session, target, part, equal)
     missing = (selection.limit or 0) + 1
     found: list[Any] = []
