@@ -1,4 +1,4 @@
-"""The application of the tests with the blueprint `account` too."""
+"""The application of the tests with the blueprints `account` and `note` too."""
 
 from collections.abc import AsyncIterator
 
@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from service.common.web import App
 from service.settings import Settings
 from tests.app import contract_of, create_app
-from tests.blueprints import account
+from tests.blueprints import account, note
 from tests.client import Client
 
 
@@ -17,7 +17,7 @@ from tests.client import Client
 async def empty_database(engine: AsyncEngine) -> None:
     """Empty the tables that these tests use."""
     async with engine.begin() as connection:
-        await connection.execute(text("TRUNCATE account, idempotencykey RESTART IDENTITY"))
+        await connection.execute(text("TRUNCATE account, note, idempotencykey RESTART IDENTITY"))
 
 
 @pytest.fixture(scope="session")
@@ -32,6 +32,7 @@ async def app(settings: Settings) -> AsyncIterator[App]:
     """Return a running application."""
     app = create_app(settings)
     app.register_blueprint(account.blueprint)
+    app.register_blueprint(note.blueprint)
     async with app.test_app():
 
         class AccountClient(Client):

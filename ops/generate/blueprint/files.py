@@ -38,14 +38,14 @@ class Blueprint:
     @property
     def title(self) -> str:
         """The name of the model's class."""
-        return _title(self.name)
+        return "".join(word.capitalize() for word in self.name.split("_"))
 
     @property
     def owners(self) -> list[dict[str, str]]:
         """What has a nested collection of these records: the target of its first reference."""
         first = {one.target: one for one in reversed(self.fields) if one.target}
         return [
-            {"name": name, "class": _title(name), "column": one.column, "reference": one.name}
+            {"name": name, "column": one.column, "reference": one.name}
             for name, one in reversed(first.items())
         ]
 
@@ -178,10 +178,6 @@ class Blueprint:
                 "properties": given,
             },
         }
-
-
-def _title(name: str) -> str:
-    return "".join(word.capitalize() for word in name.split("_"))
 
 
 def _imports(names: set[str]) -> str:

@@ -1,0 +1,44 @@
+"""The tables of the blueprint."""
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from service.common.database import RecordColumns
+from tests.blueprints.aside import Aside
+
+
+class Note(RecordColumns, Aside):
+    """A record of the collection `note`."""
+
+    __table_args__ = (
+        CheckConstraint("char_length(text) BETWEEN 1 AND 200", name="text_length"),
+        # One for each sort key, in both directions; `id` and what is unique have one.
+        Index(None, "account_id", "id"),
+        Index(None, "witness_id", "id"),
+        Index(None, "origin_id", "id"),
+        Index(None, "text", "id"),
+        Index(None, "created_at", "id"),
+        Index(None, "updated_at", "id"),
+        # For `q`: finds a part of at least three characters without reading every record.
+        Index(
+            "ix_note_text_trigrams",
+            "text",
+            postgresql_using="gin",
+            postgresql_ops={
+                "text": "gin_trgm_ops",
+            },
+            # Otherwise the pending list grows, and every search reads all of it.
+            postgresql_with={"fastupdate": "off"},
+        ),
+    )
+
+    account_id: Mapped[int] = mapped_column(
+        BigInteger, ForeignKey("account.id", ondelete="CASCADE")
+    )
+    witness_id: Mapped[int | None] = mapped_column(
+        BigInteger, ForeignKey("account.id", ondelete="SET NULL")
+    )
+    origin_id: Mapped[int | None] = mapped_column(
+        BigInteger, ForeignKey("note.id", ondelete="SET NULL")
+    )
+    text: Mapped[str] = mapped_column(Text)
