@@ -1,5 +1,6 @@
 """What refers to other records: nested collections and included records, and their statements."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -164,6 +165,19 @@ async def test_the_number_of_statements_does_not_depend_on_the_number_of_records
         await client.get(url)
 
     assert [one.work for one in sent] == works
+
+
+@pytest.mark.parametrize(
+    "url", ["/note/{}?include=account", "/note?limit=9&include=account", "/account/3/note"]
+)
+async def test_requests_that_arrive_together_share_statements(
+    client: Client, app: App, url: str
+) -> None:
+    with statements(app) as sent:
+        await asyncio.gather(*(client.get(url.format(number)) for number in range(1, 21)))
+
+    # The first is sent at once; those that arrive meanwhile share the next.
+    assert len([one for one in sent if "note" in one.sql]) == 2
 
 
 @pytest.mark.parametrize("limit", [1, 50])

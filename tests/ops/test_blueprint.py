@@ -38,7 +38,8 @@ FIELDS = [
 BLUEPRINTS = [
     ("gadget", [*FIELDS, "foss:ref(foss)"]),
     (
-        "gadget_part_of_some_kind",
+        # A long name, which comes before those that it refers to.
+        "any_part_of_some_gadgets",
         ["gadget:ref(gadget):cascade", "foss:ref(foss):set-null:optional", "size:integer"],
     ),
 ]
@@ -104,6 +105,7 @@ def test_days_that_can_not_be_stored_are_refused(name: str, day: str, is_valid: 
         (["Release", "title:string"], "use lower-case letters"),
         (["release"], "Give `release` at least one field"),
         (["release", "a:string", "a:text"], "The field `a` is given twice"),
+        (["release", "a:ref(foss)", "a:text"], "`a` is the name of a reference and of another"),
         (["release", "a:ref(nothing)"], "There is no blueprint `nothing` to refer to"),
         (["release", "a:string", "--quick"], "There is no option `--quick`"),
     ],
@@ -214,7 +216,7 @@ def test_two_related_blueprints_are_written_tested_and_removed(clone: Project) -
         done = clone.just("blueprint-remove", name)
         assert done.returncode == 0, done.stderr
 
-    assert "`gadget_part_of_some_kind` refers to `gadget`" in refused.stderr
+    assert "`any_part_of_some_gadgets` refers to `gadget`" in refused.stderr
     assert checked.returncode == 0, checked.stdout + checked.stderr
     assert tested.returncode == 0, tested.stdout + tested.stderr
     assert {f"/{name}" for name in names} <= document["paths"].keys()
