@@ -176,8 +176,8 @@ async def test_requests_that_arrive_together_share_statements(
     with statements(app) as sent:
         await asyncio.gather(*(client.get(url.format(number)) for number in range(1, 21)))
 
-    # The first is sent at once; those that arrive meanwhile share the next.
-    assert len([one for one in sent if "note" in one.sql]) == 2
+    # One that is sent at once, if there is a connection, and one for all that arrive meanwhile.
+    assert len([one for one in sent if "note" in one.sql]) <= 2
 
 
 @pytest.mark.parametrize("limit", [1, 50])
