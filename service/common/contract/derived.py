@@ -184,15 +184,11 @@ def _reference(record: Document) -> Document:
 
 def _included(record: Document) -> Iterator[tuple[str, Document]]:
     for name, (column, target) in references(record).items():
-        whole = {"$ref": f"../{target}/{target}.json"}
-        is_optional = "null" in json_types(record["properties"][column])
-        yield (
-            name,
-            {
-                "description": f"The record that `{column}` refers to, if `include` names it.",
-                "anyOf": [whole, *([{"type": "null"}] if is_optional else [])],
-            },
-        )
+        sentence = f"The record that `{column}` refers to, if `include` names it."
+        whole: Document = {"$ref": f"../{target}/{target}.json"}
+        if "null" in json_types(record["properties"][column]):
+            whole = {"anyOf": [whole, {"type": "null"}]}
+        yield name, {"description": sentence} | whole
 
 
 def _page(record: Document, fields: str) -> Document:
