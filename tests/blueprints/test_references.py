@@ -67,7 +67,6 @@ async def walk(client: Client, url: str) -> list[Any]:
         "limit=7",
         "limit=7&sort=-text",
         "limit=3&sort=witness_id,-created_at",
-        "limit=5&q=text%201",
         "limit=4&witness_id=2",
         "limit=9&only=id,text",
         "limit=9&exclude=text&include=account,origin",
@@ -180,23 +179,9 @@ async def test_requests_that_arrive_together_share_statements(
     assert len([one for one in sent if "note" in one.sql]) <= 2
 
 
-@pytest.mark.parametrize("limit", [1, 50])
-async def test_a_search_needs_no_more_statements_to_include(
-    client: Client, app: App, limit: int
-) -> None:
-    with statements(app) as alone:
-        notes = await read(client, f"/note?q=text&limit={limit}")
-    with statements(app) as including:
-        found = await read(client, f"/note?q=text&limit={limit}&include=account,origin")
-
-    assert len(including) == len(alone)
-    assert [note["id"] for note in found] == [note["id"] for note in notes]
-    assert all(note["account"]["id"] == note["account_id"] for note in found)
-
-
 @pytest.mark.parametrize(
     "url",
-    ["/note/6", "/note", "/account/2/note", "/note?q=text", "/note?sort=-witness_id,text"],
+    ["/note/6", "/note", "/account/2/note", "/note?sort=-witness_id,text"],
 )
 async def test_included_records_are_as_their_own_urls_have_them(client: Client, url: str) -> None:
     separator = "&" if "?" in url else "?"
@@ -261,15 +246,6 @@ async def test_a_collection_without_references_takes_no_include(client: Client) 
         [fault] = (await error_of(response, 422, "InvalidAPIRequest"))["errors"]
 
         assert fault["keyword"] == "additionalProperties"
-
-
-@pytest.mark.parametrize("form", ["text/csv", "application/x-ndjson"])
-async def test_an_export_includes_nothing(client: Client, form: str) -> None:
-    response = await client.get("/note?include=account", headers={"Accept": form})
-    [fault] = (await error_of(response, 422, "InvalidAPIRequest"))["errors"]
-
-    assert fault["pointer"] == "/include"
-    assert "leave out 'include'" in fault["message"]
 
 
 def test_a_page_that_includes_is_of_a_kind_of_its_own() -> None:

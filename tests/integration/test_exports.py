@@ -7,9 +7,14 @@ from typing import Any, cast
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
+from service.common.bulk import stream_records
+from service.common.bulk.forms import Csv, LineForm, Ndjson
+from service.common.errors import InvalidAPIRequest
 from service.common.web import App
+from tests.blueprints.note.backend import NOTE
+from tests.blueprints.note.payloads import ListNote
 from tests.client import Client
 from tests.envelope import error_of
 from tests.factories import item
@@ -198,3 +203,13 @@ async def test_a_fifth_concurrent_export_gets_a_503_with_retry_after(
     await error_of(refused, 503, "Unavailable")
     assert page.status_code == 200
     assert await ndjson(client) == []
+
+
+@pytest.mark.parametrize("form", [Ndjson(), Csv()])
+async def test_an_export_includes_no_other_records(form: LineForm) -> None:
+    with pytest.raises(InvalidAPIRequest) as caught:
+        stream_records(AsyncSession(), NOTE, ListNote(include=("account",)), form)
+
+    [fault] = caught.value.faults
+    assert (caught.value.code, fault.pointer) == (422, "/include")
+    assert "leave out 'include'" in fault.message

@@ -7,20 +7,24 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy import event, insert, text
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from service import limits
 from service.common.database.database import Work
 from service.common.resource.ordering import order_of
-from service.common.search import pages
+from service.common.resource.resource import Resource
+from service.common.search import TextSearch, pages
 from service.common.search.backend import weigh
 from service.common.search.pages import FAR, NEAR, STEP, affordable, step_of
 from service.common.search.trigrams import FEW, LENGTH, has_trigrams
 from service.common.search.weights import Reading, Search
 from service.common.web import App
+from tests.blueprints.account.models import Account
 from tests.blueprints.item.backend import ITEM
 from tests.blueprints.item.models import Item
+from tests.blueprints.note.models import Note
+from tests.blueprints.note.payloads import ListNote
 from tests.integration.sent import Statement, statements
 from tests.integration.test_collection import links
 
@@ -365,3 +369,41 @@ async def test_counts_and_exports_use_the_index_if_it_is_of_use(
 
         assert int(response.headers["X-Total-Count"]) == sum(has(one, q) for one in filled)
         assert await read(engine, counts) <= most
+
+
+class SearchNote(ListNote):
+    """With a filter that the collection does not have."""
+
+    q: str | None = None
+
+
+@pytest.mark.parametrize("sort", [("id",), ("-text",), ("text", "-witness_id")])
+async def test_a_search_needs_no_more_statements_to_include_records(
+    engine: AsyncEngine, sort: tuple[str, ...]
+) -> None:
+    resource = Resource(Note, search=TextSearch("text"))
+    async with AsyncSession(engine) as session:
+        owner = await session.scalar(
+            insert(Account).values(owner="Ada", balance=0).returning(Account.id)
+        )
+        values = [{"account_id": owner, "text": f"word {number}"} for number in range(20)]
+        await session.execute(insert(Note), values)
+        sent: list[list[str]] = []
+        found = []
+
+        def note(*facts: Any) -> None:
+            sent[-1].append(facts[2])
+
+        event.listen(engine.sync_engine, "before_cursor_execute", note)
+        for include in (None, ("account", "witness")):
+            sent.append([])
+            query = SearchNote(q="word 1", sort=sort, only=("id", "text"), limit=9, include=include)
+            page = await resource.page(session, query)
+            found.append(json.loads(page.records))
+        event.remove(engine.sync_engine, "before_cursor_execute", note)
+
+    alone, including = sent
+    assert len(alone) == len(including)
+    assert [{name: note[name] for name in ("id", "text")} for note in found[1]] == found[0]
+    assert len(found[0]) == 9
+    assert {(note["account"]["id"], note["witness"]) for note in found[1]} == {(owner, None)}

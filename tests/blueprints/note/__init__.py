@@ -1,4 +1,4 @@
-"""Notes about accounts: a blueprint of the tests, as `just blueprint` writes it."""
+"""Notes about accounts: a blueprint of the tests, with references to other records and its own."""
 
 from tests.blueprints.note.views import blueprint
 

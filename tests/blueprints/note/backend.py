@@ -1,7 +1,6 @@
-"""The statements of the blueprint."""
+"""The statements of the blueprint: those that every resource has."""
 
 from service.common.resource import Resource
-from service.common.search import TextSearch
 from tests.blueprints.note.models import Note
 
-NOTE = Resource(Note, search=TextSearch("text"))
+NOTE = Resource(Note)

@@ -1,10 +1,5 @@
 """The operations on a Note: plain functions from values to values."""
 
-from collections.abc import AsyncIterator
-
-from sqlalchemy.ext.asyncio import AsyncSession
-
-from service.common.bulk import LineForm, Lines, StagedLines, stream_records
 from service.common.database import Session
 from service.common.resource import Page, Record, Versions
 from tests.blueprints.note.backend import NOTE
@@ -14,14 +9,6 @@ from tests.blueprints.note.payloads import CreateNote, GetNote, ListNote, Update
 async def create_note(session: Session, payload: CreateNote) -> Record:
     """Create a Note. Raises RecordAlreadyExists."""
     return await NOTE.insert(session, payload.model_dump())
-
-
-async def import_note(session: AsyncSession, lines: Lines) -> int:
-    """Create a Note from every line, or none; return their number.
-
-    Raises InvalidAPIRequest.
-    """
-    return await lines.store(StagedLines(session, NOTE))
 
 
 async def get_note(session: Session, id: int, query: GetNote) -> Record:
@@ -46,11 +33,6 @@ async def list_note_of_note(
 ) -> Page:
     """Return a page of those that refer to `id`. Raises RecordNotFound, InvalidAPIRequest."""
     return await NOTE.page_of(session, "origin_id", id, query, count=count)
-
-
-def export_note(session: AsyncSession, query: ListNote, form: LineForm) -> AsyncIterator[str]:
-    """Yield the lines of every record, or of `limit` records. Raises InvalidAPIRequest."""
-    return stream_records(session, NOTE, query, form)
 
 
 async def update_note(

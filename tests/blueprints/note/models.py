@@ -19,17 +19,6 @@ class Note(RecordColumns, Aside):
         Index(None, "text", "id"),
         Index(None, "created_at", "id"),
         Index(None, "updated_at", "id"),
-        # For `q`: finds a part of at least three characters without reading every record.
-        Index(
-            "ix_note_text_trigrams",
-            "text",
-            postgresql_using="gin",
-            postgresql_ops={
-                "text": "gin_trgm_ops",
-            },
-            # Otherwise the pending list grows, and every search reads all of it.
-            postgresql_with={"fastupdate": "off"},
-        ),
     )
 
     account_id: Mapped[int] = mapped_column(

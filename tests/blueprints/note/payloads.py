@@ -29,7 +29,6 @@ class ListNote(ListQuery, schema="note/list_note.json", directory=SCHEMAS):
     account_id: int | None = None
     witness_id: int | None = None
     origin_id: int | None = None
-    q: str | None = None
 
 
 class GetNote(FieldsQuery, schema="note/get_note.json", directory=SCHEMAS):

@@ -9,9 +9,7 @@ from quart_schema import (
     document_response,
 )
 
-from service.common.bulk import exports, imports
 from service.common.contract import Error, Message
-from service.common.idempotency import IdempotencyKeyHeader
 from service.common.middleware import reader, single_write
 from service.common.resource import (
     CreatedHeaders,
@@ -40,9 +38,7 @@ blueprint = Blueprint("note", __name__)
 
 
 @blueprint.post("/note")
-@imports(domain.import_note)
 @document_request(CreateNote)
-@document_headers(IdempotencyKeyHeader)
 @document_response(NoteDocument, 201, CreatedHeaders)
 @document_response(Error, 409)
 async def create_note(payload: CreateNote) -> ResponseReturnValue:
@@ -52,7 +48,6 @@ async def create_note(payload: CreateNote) -> ResponseReturnValue:
 
 
 @blueprint.get("/note")
-@exports(domain.export_note)
 @document_querystring(ListNote)
 @document_headers(Prefer)
 @document_response(NoteList, 200, PageHeaders)
