@@ -94,7 +94,7 @@ async def test_each_schema_file_of_a_body_is_a_component_word_for_word(
             name: part for name, part in files[title].items() if name not in {"$id", "$schema"}
         }
         text = re.sub(
-            r'"\$ref": "([a-z_]+\.json)#?',
+            r'"\$ref": "(?:\.\./\w+/)?(\w+\.json)#?',
             lambda found: f'"$ref": "#/components/schemas/{titles[found[1]]}',
             json.dumps(expected),
         )
