@@ -189,7 +189,11 @@ class Resource(Generic[M]):
         InvalidAPIRequest (422) as `page` does, and if the query has another value of the column.
         """
         if getattr(query, column) not in {None, id}:
-            fault = Fault(f"/{column}", "const", f"'{column}' is not {cut(str(id))}, as in the URL")
+            fault = Fault(
+                f"/{column}",
+                "const",
+                f"'{column}' is not {cut(str(id))}, as in the URL: leave it out",
+            )
             raise InvalidAPIRequest(status_code=422, faults=[fault])
         query = query.model_copy(update={column: id})
         _, target = self._reference(column)
