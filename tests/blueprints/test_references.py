@@ -274,6 +274,6 @@ def test_the_contract_has_the_parameter_and_the_property(app: App) -> None:
     properties = schemas["NoteFields"]["properties"]
     account = {"$ref": "#/components/schemas/Account"}
     assert properties["account"].items() >= account.items()
-    assert properties["witness"]["anyOf"] == [account, {"type": "null"}]
+    assert properties["witness"]["oneOf"] == [account, {"type": "null"}]
     assert "account" not in schemas["Note"]["properties"]
     assert "404" in document["paths"]["/account/{id}/note"]["get"]["responses"]

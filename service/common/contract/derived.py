@@ -187,7 +187,7 @@ def _included(record: Document) -> Iterator[tuple[str, Document]]:
         sentence = f"The record that `{column}` refers to, if `include` names it."
         whole: Document = {"$ref": f"../{target}/{target}.json"}
         if "null" in json_types(record["properties"][column]):
-            whole = {"anyOf": [whole, {"type": "null"}]}
+            whole = {"oneOf": [whole, {"type": "null"}]}
         yield name, {"description": sentence} | whole
 
 
