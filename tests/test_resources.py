@@ -1,4 +1,4 @@
-"""What each resource's model and schema files must say alike: indexes, and the lengths of texts.
+"""What each resource's model and schema files must say alike: indexes, lengths, references.
 
 A test applies each rule to every resource; another feeds it a model that breaks it.
 """
@@ -23,6 +23,7 @@ from service.common.contract.parts import Document
 from service.common.contract.validation import DIRECTORY, load_schemas
 from service.common.database.models import Base, RecordColumns
 from service.common.resource.collection import is_indexed, is_unique
+from service.common.resource.inclusion import includable
 from service.common.resource.ordering import Key, order_of
 from service.common.resource.payloads import ListQuery
 from service.common.resource.resource import Resource
@@ -32,6 +33,7 @@ from tests import blueprints
 from tests.blueprints.account.backend import ACCOUNT
 from tests.blueprints.aside import SCHEMAS
 from tests.blueprints.item.backend import ITEM
+from tests.blueprints.note.backend import NOTE
 
 Lengths = tuple[int, int | None]
 # The files that have the texts of a record, by their titles.
@@ -136,8 +138,18 @@ def said(lengths: Lengths) -> str:
     return f"{least} to {most} characters" if most is not None else f"{least} characters or more"
 
 
+def wrong_references(model: type[Base], files: Mapping[str, Document]) -> Iterator[str]:
+    """Yield each property that refers to another table than the column of the model."""
+    known = {column: target.__tablename__ for column, target in includable(model).values()}
+    for file, document in files.items():
+        for name, schema in document["properties"].items():
+            target, stored = schema.get("x-reference"), known.get(name)
+            if target not in {None, stored}:
+                yield f"{file}: `{name}` refers to `{target}`, the column to `{stored}`"
+
+
 def test_the_resources_of_all_blueprints_are_looked_at() -> None:
-    assert {(ITEM, SCHEMAS), (ACCOUNT, SCHEMAS)} <= set(resources())
+    assert {(ITEM, SCHEMAS), (ACCOUNT, SCHEMAS), (NOTE, SCHEMAS)} <= set(resources())
 
 
 @pytest.mark.parametrize(("resource", "directory"), resources())
@@ -161,6 +173,15 @@ def test_texts_are_as_long_in_the_schema_files_as_in_the_model(
 
     assert len(files) == len(FILES)
     assert [*wrong_lengths(resource.model, files)] == []
+
+
+@pytest.mark.parametrize(("resource", "directory"), resources())
+def test_references_are_the_same_in_the_schema_files_and_in_the_model(
+    resource: Resource[Any], directory: Path
+) -> None:
+    files = files_of(resource.model, directory, *FILES)
+
+    assert [*wrong_references(resource.model, files)] == []
 
 
 class Aside(Base):
@@ -261,4 +282,19 @@ def test_a_length_of_an_item_that_differs_would_be_told() -> None:
             "item/create_item.json: `name` has 2 to 300 characters, ck_item_name_length 2 to 200 "
             "characters"
         )
+    ]
+
+
+def test_a_reference_that_differs_would_be_told() -> None:
+    document = {
+        "properties": {
+            "account_id": {"x-reference": "account"},
+            "witness_id": {"x-reference": "item"},
+            "text": {"x-reference": "note"},
+        }
+    }
+
+    assert [*wrong_references(NOTE.model, {"note.json": document})] == [
+        "note.json: `witness_id` refers to `item`, the column to `account`",
+        "note.json: `text` refers to `note`, the column to `None`",
     ]

@@ -277,3 +277,8 @@ def test_the_contract_has_the_parameter_and_the_property(app: App) -> None:
     assert properties["witness"]["oneOf"] == [account, {"type": "null"}]
     assert "account" not in schemas["Note"]["properties"]
     assert "404" in document["paths"]["/account/{id}/note"]["get"]["responses"]
+
+
+def test_an_unknown_reference_is_refused_whatever_the_contract_says() -> None:
+    with pytest.raises(ValueError, match="Unknown references: text"):
+        NOTE.selection(ListNote(include=("account", "text")), 50)

@@ -508,6 +508,14 @@ def test_a_filter_that_is_no_property_is_named_with_its_file(tmp_path: Path) -> 
         load_schemas(tmp_path)
 
 
+def test_a_reference_with_the_name_of_a_property_is_named_with_its_file(tmp_path: Path) -> None:
+    properties = {**RECORD["properties"], "name_id": {"type": "integer", "x-reference": "item"}}
+    write(tmp_path, "item/item.json", {**RECORD, "properties": properties})
+
+    with pytest.raises(SchemaError, match=r"item/item\.json: .*`name` is both a property and"):
+        load_schemas(tmp_path)
+
+
 def test_the_payloads_of_the_blueprint_are_among_those_looked_at() -> None:
     names = {payload.__name__ for payload in REQUESTS}
 
