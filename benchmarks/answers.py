@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx
 
+from benchmarks.collection import PATH
 from benchmarks.servers import HEADERS, Server
 
 RECORD = {"id", "name", "email", "created_at", "updated_at"}
@@ -17,20 +18,20 @@ def check(server: Server) -> None:
             alive = client.get("/livez")
             _require(server, alive.json() == {"status": "alive"}, alive.text)
         if "read" in server.works:
-            found = client.get("/foss/7").json()
+            found = client.get(f"{PATH}/7").json()
             _require(server, found["id"] == 7 and found.keys() == RECORD, found)  # noqa: PLR2004
         if "list" in server.works:
-            page = client.get("/foss?limit=50").json()
+            page = client.get(f"{PATH}?limit=50").json()
             _require(server, [one["id"] for one in page] == [*range(1, 51)], page)
         if "create" in server.works:
             _check_writes(server, client)
 
 
 def _check_writes(server: Server, client: httpx.Client) -> None:
-    wrong = client.post("/foss", json={"name": "x"})
+    wrong = client.post(PATH, json={"name": "x"})
     _require(server, 400 <= wrong.status_code < 500, wrong.text)  # noqa: PLR2004
     email = f"{time.time_ns()}@example.org"
-    created = client.post("/foss", json={"name": "Checked", "email": email})
+    created = client.post(PATH, json={"name": "Checked", "email": email})
     _require(server, created.status_code == httpx.codes.CREATED, created.text)
     url = created.headers["Location"]
     changed = client.put(url, json={"name": "Changed"}).json()

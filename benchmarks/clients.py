@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from selectors import EVENT_READ, DefaultSelector
 from typing import Any
 
+from benchmarks.collection import PATH
 from benchmarks.records import RECORDS
 from benchmarks.servers import KEY
 
@@ -32,15 +33,15 @@ def requests_of(work: str, count: int, run: int) -> list[bytes]:
     def one(number: int) -> bytes:
         match work:
             case "read":
-                return request("GET", f"/foss/{chance.randint(1, RECORDS)}")
+                return request("GET", f"{PATH}/{chance.randint(1, RECORDS)}")
             case "list":
-                return request("GET", "/foss?limit=50")
+                return request("GET", f"{PATH}?limit=50")
             case "create":
                 email = f"c{run}-{number}@example.org"
-                return request("POST", "/foss", {"name": "Benchmark", "email": email})
+                return request("POST", PATH, {"name": "Benchmark", "email": email})
             case "update":
                 name = f"Project {chance.randint(1, 1_000_000)}"
-                return request("PUT", f"/foss/{chance.randint(1, RECORDS)}", {"name": name})
+                return request("PUT", f"{PATH}/{chance.randint(1, RECORDS)}", {"name": name})
             case "empty":
                 return request("GET", "/livez")
         raise ValueError(work)

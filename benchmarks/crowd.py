@@ -10,6 +10,7 @@ from statistics import quantiles
 from typing import cast
 
 from benchmarks.clients import SUCCESSES, Answer, request
+from benchmarks.collection import PATH
 from benchmarks.records import RECORDS
 
 # The longest that a client waits: it closes the connection, and asks again.
@@ -42,17 +43,17 @@ def mixed(weights: dict[str, int]) -> Iterator[bytes]:
     while True:
         match chance.choices(names, list(weights.values()))[0]:
             case "read":
-                yield request("GET", f"/foss/{chance.randint(1, RECORDS)}")
+                yield request("GET", f"{PATH}/{chance.randint(1, RECORDS)}")
             case "list":
-                yield request("GET", "/foss?limit=50")
+                yield request("GET", f"{PATH}?limit=50")
             case "create":
                 made += 1
                 body = {"name": "Overload", "email": f"o{made}@example.org"}
-                yield request("POST", "/foss", body)
+                yield request("POST", PATH, body)
             case "search":
-                yield request("GET", f"/foss?q=project{chance.randint(1, RECORDS // 100)}")
+                yield request("GET", f"{PATH}?q=project{chance.randint(1, RECORDS // 100)}")
             case "count":
-                yield request("GET", "/foss?limit=1", headers="Prefer: count=exact\r\n")
+                yield request("GET", f"{PATH}?limit=1", headers="Prefer: count=exact\r\n")
             case "bundle":
                 yield request("GET", "/docs/swagger-ui-bundle.js")
 

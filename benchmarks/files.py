@@ -20,6 +20,7 @@ from urllib.request import urlopen
 
 import psutil
 
+from benchmarks.collection import PATH, TABLE
 from benchmarks.processes import psql
 from benchmarks.records import migrate
 from service.common.embedded import start_server
@@ -33,7 +34,7 @@ FORMS = {"csv": "text/csv", "ndjson": "application/x-ndjson"}
 FIELDS = "id, name, email, created_at, updated_at"
 START_SECONDS = 30
 FILL = """
-INSERT INTO foss (name, email)
+INSERT INTO {} (name, email)
 SELECT 'Project ' || (n % 1000) || ' of ' || md5(n::text), 'p' || n || '@example.org'
 FROM generate_series(1, {}) AS n
 """
@@ -103,7 +104,7 @@ def request(*options: str) -> None:
         "-H",
         f"X-API-Key: {KEY}",
     ]
-    subprocess.run([*fixed, *options, f"http://{HOST}:{PORT}/foss"], check=True)
+    subprocess.run([*fixed, *options, f"http://{HOST}:{PORT}{PATH}"], check=True)
 
 
 def measure(calls: dict[str, Call], rounds: int, before: Call, service: Measured) -> None:
@@ -133,8 +134,8 @@ def records() -> int:
 def run(url: str, psql: Callable[[str], object], directory: Path) -> None:
     """Fill the table and print both halves of the table."""
     service = Measured(url)
-    psql(FILL.format(records()))
-    psql("VACUUM ANALYZE foss")
+    psql(FILL.format(TABLE, records()))
+    psql(f"VACUUM ANALYZE {TABLE}")
 
     def copy(what: str) -> Call:
         return lambda: psql(f"\\copy {what}")
@@ -149,7 +150,7 @@ def run(url: str, psql: Callable[[str], object], directory: Path) -> None:
         return lambda: request(*sent, "--output", answer)
 
     whole, narrow = directory / "copy.csv", directory / "narrow.csv"
-    out = f"(SELECT {FIELDS} FROM foss ORDER BY id) TO '{whole}' CSV HEADER"  # noqa: S608
+    out = f"(SELECT {FIELDS} FROM {TABLE} ORDER BY id) TO '{whole}' CSV HEADER"  # noqa: S608
     calls = {"`\\copy` to a file": copy(out)}
     calls |= {f"export, {form}": exported(form) for form in FORMS}
     print(
@@ -157,8 +158,8 @@ def run(url: str, psql: Callable[[str], object], directory: Path) -> None:
     )
     try:
         measure(calls, ROUNDS["export"], lambda: None, service)
-        psql(f"\\copy foss (name, email) TO '{narrow}' CSV HEADER")
-        calls = {"`\\copy` from a file": copy(f"foss (name, email) FROM '{narrow}' CSV HEADER")}
+        psql(f"\\copy {TABLE} (name, email) TO '{narrow}' CSV HEADER")
+        calls = {"`\\copy` from a file": copy(f"{TABLE} (name, email) FROM '{narrow}' CSV HEADER")}
         calls |= {f"import, {form}": imported(form) for form in FORMS}
         measure(calls, ROUNDS["import"], lambda: empty(psql), service)
     finally:
@@ -167,7 +168,7 @@ def run(url: str, psql: Callable[[str], object], directory: Path) -> None:
 
 def empty(psql: Callable[[str], object]) -> None:
     """Leave no record, and nothing of those that there were."""
-    psql("TRUNCATE foss")
+    psql(f"TRUNCATE {TABLE}")
     psql("CHECKPOINT")
 
 

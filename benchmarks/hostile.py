@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 from benchmarks.attacks import INPUTS
 from benchmarks.attacks.target import Input, Target, request
+from benchmarks.collection import TABLE, TARGET
 from benchmarks.processes import psql
 from benchmarks.records import migrate
 from benchmarks.victim import KEY, Peaks, Victim
@@ -62,9 +63,9 @@ ALL = [
 
 RECORDS = 100_000
 FILL = f"""
-INSERT INTO foss (name, email)
+INSERT INTO {TABLE} (name, email)
 SELECT 'Project ' || n, 'project' || n || '@example.org' FROM generate_series(1, {RECORDS}) AS n;
-VACUUM ANALYZE foss
+VACUUM ANALYZE {TABLE}
 """  # noqa: S608
 ROUNDS = 3
 ENOUGH_SECONDS = 1.0
@@ -72,7 +73,7 @@ ENOUGH_SECONDS = 1.0
 # machine too, where it takes few turns.
 DIED = "the service has died"
 IDLE_SECONDS, LEAST_TURNS, LOOK_SECONDS = 0.0005, 10, 0.1
-PLAIN = request(b"GET /foss?limit=200")
+PLAIN = request(b"GET %s?limit=200" % TARGET)
 QUICK_NAMES = (
     *(
         "NUL in a field",

@@ -24,6 +24,7 @@ from tempfile import TemporaryDirectory
 
 import uvloop
 
+from benchmarks.collection import PATH
 from benchmarks.crowd import COMMON, LIMIT, REFUSALS, WHOLE, Crowd, Tally, mixed
 from benchmarks.health import recovery, watch
 from benchmarks.processes import running
@@ -198,7 +199,7 @@ def main() -> int:
     resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
     print(
         f"On {machine()}; the mix is {_described(WHOLE)}; peers know only"
-        f" {_described(COMMON)}, and for `/livez` get `/foss/1`.\n"
+        f" {_described(COMMON)}, and for `/livez` get `{PATH}/1`.\n"
     )
     print(HEAD, flush=True)
     peers = [one for one in SERVERS if one.name in PEERS]

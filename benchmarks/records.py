@@ -4,16 +4,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+from benchmarks.collection import TABLE
 from benchmarks.processes import psql
 from benchmarks.servers import Server
 from service.settings import ROOT
 
 RECORDS = 100_000
 FILL = f"""
-INSERT INTO foss (name, email)
+INSERT INTO {TABLE} (name, email)
 SELECT 'Project ' || n, 'project' || n || '@example.org' FROM generate_series(1, {RECORDS}) AS n
 """  # noqa: S608
-CLEAN = f"DELETE FROM foss WHERE id > {RECORDS}; VACUUM ANALYZE foss"  # noqa: S608
+CLEAN = f"DELETE FROM {TABLE} WHERE id > {RECORDS}; VACUUM ANALYZE {TABLE}"  # noqa: S608
 
 
 def migrate(

@@ -4,6 +4,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks.collection import PATH
 from service.name import TITLE
 from service.settings import ROOT
 
@@ -16,10 +17,10 @@ OURS = TITLE
 EMPTY = "Quart"
 PEERS = ("FastAPI", "Litestar", "Flask")
 WORKS = {
-    "read": "GET /foss/{id}",
-    "list": "GET /foss?limit=50",
-    "create": "POST /foss",
-    "update": "PUT /foss/{id}",
+    "read": f"GET {PATH}/{{id}}",
+    "list": f"GET {PATH}?limit=50",
+    "create": f"POST {PATH}",
+    "update": f"PUT {PATH}/{{id}}",
     "empty": "GET /livez",
 }
 
@@ -41,7 +42,7 @@ class Server:
     @property
     def first_path(self) -> str:
         """Return what is asked until it answers."""
-        return "/livez" if "empty" in self.works else "/foss/1"
+        return "/livez" if "empty" in self.works else f"{PATH}/1"
 
 
 def ours(port: int = PORT) -> Server:

@@ -2,11 +2,12 @@
 
 from benchmarks.attacks.heads import numbered, repeated
 from benchmarks.attacks.target import JSON, Input, request, single
+from benchmarks.collection import TARGET
 from service.limits import BODY_BYTES
 
 SIZE = (1 << 20) - 100
 FIELDS = b'"name": "Ada Lovelace", "email": "ada@example.org"'
-POST, PUT = b"POST /foss", b"PUT /foss/1"
+POST, PUT = b"POST %s" % TARGET, b"PUT %s/1" % TARGET
 CSV, NDJSON = b"Content-Type: text/csv", b"Content-Type: application/x-ndjson"
 CHUNKED = b"Transfer-Encoding: chunked"
 DEEP = b"[" * 60 + b"]" * 60

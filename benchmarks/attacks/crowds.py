@@ -6,6 +6,7 @@ from benchmarks.attacks.bodies import CSV, NDJSON, POST
 from benchmarks.attacks.heads import numbered
 from benchmarks.attacks.http2 import resets, streams
 from benchmarks.attacks.target import JSON, Input, Target, request
+from benchmarks.collection import TARGET
 
 BUNDLE = b"/docs/swagger-ui/swagger-ui-bundle.js"
 HALF = b"\r\nX: y"
@@ -38,6 +39,9 @@ def unfinished(type_: bytes, size: int, byte: bytes) -> bytes:
     return request(POST, type_, b"Content-Length: %d" % size) + byte * (size - 1)
 
 
+EXPORTS = same(30, request(b"GET %s" % TARGET, b"Accept: text/csv"))
+
+
 def preconditions(target: Target) -> list[bytes]:
     """Return writes, each under a precondition of another number of tags, in a row."""
     rows = []
@@ -45,7 +49,7 @@ def preconditions(target: Target) -> list[bytes]:
         numbers = range(first, 160, 8)
         head = [
             request(
-                b"PATCH /foss/%d" % (number + 1),
+                b"PATCH %s/%d" % (TARGET, number + 1),
                 JSON,
                 b"If-Match: " + numbered(b'"%d",', 20_000 + 200 * number),
                 body=b'{"name": "Ada"}',
@@ -89,23 +93,29 @@ CROWDS: list[Input] = [
     crowd("50 imports of blank lines, given up", same(50, unfinished(NDJSON, MIB, b"\n")), 0.1),
     crowd("50 imports of blank lines", same(50, unfinished(NDJSON, 4 * MIB, b"\n")), 5),
     crowd("50 imports of quotes, given up", same(50, unfinished(CSV, MIB, b'"')), 0.1),
-    crowd("30 exports that are not read", same(30, request(b"GET /foss", b"Accept: text/csv")), 5),
     crowd(
-        "30 exports that are given up", same(30, request(b"GET /foss", b"Accept: text/csv")), 0.2
+        "30 exports that are not read",
+        EXPORTS,
+        5,
+    ),
+    crowd(
+        "30 exports that are given up",
+        EXPORTS,
+        0.2,
     ),
     crowd("2 000 idle connections", same(2000, b""), 5, requests=2000),
     crowd("1 000 heads without an end", same(1000, b"GET / HTTP/1.1" + HALF), 5, requests=1000),
     crowd("200 heads of 60 kB without an end", same(200, b"GET /" + b"x" * 60_000), 5),
     crowd(
         "2 000 connections that ask and read",
-        same(2000, request(b"GET /foss?limit=1")),
+        same(2000, request(b"GET %s?limit=1" % TARGET)),
         8,
         reads=True,
         requests=2000,
     ),
     crowd(
         "300 pages of 200 at once",
-        same(300, request(b"GET /foss?limit=200")),
+        same(300, request(b"GET %s?limit=200" % TARGET)),
         6,
         reads=True,
         requests=300,

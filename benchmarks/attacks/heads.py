@@ -4,12 +4,13 @@ from collections.abc import Callable
 
 from benchmarks.attacks.http2 import streams
 from benchmarks.attacks.target import Input, request, single, sized
+from benchmarks.collection import TARGET
 
 # Below the limit of a head, and the length of a line that nginx takes.
 LONG, LINE = 60_000, 7600
-GET, PUT = b"GET /foss", b"PUT /foss/1"
+GET, PUT = b"GET %s" % TARGET, b"PUT %s/1" % TARGET
 # An error needs a representation too.
-ERROR = b"GET /foss/0"
+ERROR = b"GET %s/0" % TARGET
 
 
 def repeated(item: bytes, size: int) -> bytes:
@@ -50,7 +51,7 @@ RANGES: dict[str, Callable[[int], bytes]] = {
 # Without these names nothing parses the others.
 FORMS = (
     ("an error", b"application/problem+json;q=0.1,", ERROR),
-    ("a page", b"text/csv;q=0.001,", b"GET /foss?limit=1"),
+    ("a page", b"text/csv;q=0.001,", b"GET %s?limit=1" % TARGET),
 )
 
 
@@ -81,7 +82,7 @@ HEADS = [
     long(b"Prefer", lambda size: repeated(b"a=b;c,", size), GET),
     long(b"If-Match", lambda size: numbered(b'"%d",', size), PUT, "tags"),
     long(b"If-Match", lambda size: repeated(b'"', size), PUT, "quotes"),
-    long(b"If-None-Match", lambda size: numbered(b'W/"%d",', size), b"GET /foss/1"),
+    long(b"If-None-Match", lambda size: numbered(b'W/"%d",', size), b"GET %s/1" % TARGET),
     long(b"Cookie", lambda size: numbered(b"a%d=b; ", size), GET),
     long(b"X-Forwarded-For", lambda size: repeated(b"10.0.0.1, ", size), GET),
     long(b"Forwarded", lambda size: repeated(b"for=10.0.0.1, ", size), GET),
@@ -89,21 +90,21 @@ HEADS = [
     long(
         b"Access-Control-Request-Headers",
         lambda size: b"Origin: http://localhost:8080, " + numbered(b"x-%d,", size - 40),
-        b"OPTIONS /foss",
+        b"OPTIONS %s" % TARGET,
     ),
     single(
         "a preflight with 60 kB of names",
         request(
-            b"OPTIONS /foss",
+            b"OPTIONS %s" % TARGET,
             b"Origin: http://localhost:8080",
             b"Access-Control-Request-Method: PUT",
             b"Access-Control-Request-Headers: " + numbered(b"x-%d,", LONG),
         ),
     ),
     long(b"Connection", lambda size: repeated(b"a,", size), GET),
-    long(b"Content-Type", lambda size: numbered(b"a/b;a%d=b", size), b"POST /foss"),
-    long(b"Content-Encoding", lambda size: repeated(b"identity,", size), b"POST /foss"),
-    long(b"Idempotency-Key", lambda size: b"x" * size, b"POST /foss"),
+    long(b"Content-Type", lambda size: numbered(b"a/b;a%d=b", size), b"POST %s" % TARGET),
+    long(b"Content-Encoding", lambda size: repeated(b"identity,", size), b"POST %s" % TARGET),
+    long(b"Idempotency-Key", lambda size: b"x" * size, b"POST %s" % TARGET),
     single("a Content-Length of 60 kB", request(PUT, b"Content-Length: 0" + b", 0" * 19_000)),
     # If it is accepted, the connection is not closed.
     Input("Upgrade: h2c", lambda target: target.flood([target.signed(UPGRADE)], 0.5, reads=True)),

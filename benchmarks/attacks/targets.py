@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from benchmarks.attacks.heads import LINE, LONG, numbered, repeated
 from benchmarks.attacks.target import Input, request, single, sized
+from benchmarks.collection import TARGET
 
 # What follows the path, by the length.
 QUERIES: dict[str, Callable[[int], bytes]] = {
@@ -38,19 +39,19 @@ PATHS: dict[str, Callable[[int], bytes]] = {
     "a long path": lambda size: b"/" + b"x" * size,
     "slashes": lambda size: b"/" * size,
     "dots": lambda size: b"/x" + repeated(b"/..", size),
-    "escaped slashes": lambda size: b"/foss" + repeated(b"%2F", size),
-    "an id of digits": lambda size: b"/foss/" + b"9" * size,
+    "escaped slashes": lambda size: TARGET + repeated(b"%2F", size),
+    "an id of digits": lambda size: TARGET + b"/" + b"9" * size,
     "a path of percent signs": lambda size: b"/" + repeated(b"%25", size),
 }
 
 TARGETS: list[Input] = [
     sized(name, request(b"GET " + prefix + make(LONG)), request(b"GET " + prefix + make(LINE)))
-    for table, prefix in ((QUERIES, b"/foss?"), (PATHS, b""))
+    for table, prefix in ((QUERIES, TARGET + b"?"), (PATHS, b""))
     for name, make in table.items()
 ] + [
-    single("the longest page", request(b"GET /foss?limit=200")),
+    single("the longest page", request(b"GET %s?limit=200" % TARGET)),
     single(
         "the longest page that is counted",
-        request(b"GET /foss?limit=200&q=project", b"Prefer: count=exact"),
+        request(b"GET %s?limit=200&q=project" % TARGET, b"Prefer: count=exact"),
     ),
 ]

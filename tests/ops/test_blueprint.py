@@ -40,7 +40,11 @@ BLUEPRINTS = [
     (
         # A long name, which comes before those that it refers to.
         "any_part_of_some_gadgets",
-        ["gadget:ref(gadget):cascade", "foss:ref(foss):set-null:optional", "size:integer"],
+        [
+            *("gadget:ref(gadget):cascade", "foss:ref(foss):set-null:optional", "size:integer"),
+            # Statements have names of their own for such.
+            *("ids:integer", "record:string:unique", "line:integer:index", "first:boolean"),
+        ],
     ),
 ]
 

@@ -256,6 +256,17 @@ def without_imports(http: httpx.Client) -> None:
     assert http.get("/item", headers={"Accept": "text/csv"}).text.startswith("id,name,email")
 
 
+def without_csv(http: httpx.Client) -> None:
+    page = http.get("/item", headers={"Accept": "text/csv"})
+    refused = http.post("/item", content=b"name,email\n", headers={"Content-Type": "text/csv"})
+    ndjson = http.get("/item", headers={"Accept": "application/x-ndjson"})
+
+    assert page.headers["Content-Type"] == "application/json"
+    assert refused.status_code == 415
+    assert len(ndjson.text.splitlines()) == 1
+    assert "text/csv" not in http.get("/openapi.json").text
+
+
 GONE: dict[str, Callable[[httpx.Client], None]] = {
     "Problem details": without_problems,
     "CORS": without_cors,
@@ -265,6 +276,7 @@ GONE: dict[str, Callable[[httpx.Client], None]] = {
     "Search": without_search,
     "Bulk export (NDJSON, CSV)": without_exports,
     "Bulk import (NDJSON, CSV)": without_imports,
+    "CSV": without_csv,
 }
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ops.console import CommandError
+from service import limits
 
 FIELD = re.compile(r"(?P<name>[^:]*):(?P<type>[a-z]+)(?:\((?P<arguments>[^()]*)\))?(?P<rest>.*)")
 NAME = re.compile("[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
@@ -76,7 +77,7 @@ TYPES = {
     "bigint": Type(
         "BigInteger", "int", {"type": "integer", "minimum": -BIGINT - 1, "maximum": BIGINT}
     ),
-    "decimal": Type("Numeric", "Decimal", {"type": "string"}),
+    "decimal": Type("Numeric", "Decimal", {"type": "string", "format": "decimal"}),
     "number": Type("Double", "float", {"type": "number"}),
     "boolean": Type("Boolean", "bool", {"type": "boolean"}),
     "date": Type("Date", "date", {"type": "string", "format": "date", "pattern": DATE}),
@@ -86,7 +87,13 @@ TYPES = {
         {"type": "string", "format": "date-time"},
     ),
     "uuid": Type("Uuid", "UUID", {"type": "string", "format": "uuid"}),
-    "json": Type("JSONB(none_as_null=True)", "Any", {"type": JSON_TYPES}, says="any JSON value"),
+    # Not JSONB, which writes 1e300 with 301 digits.
+    "json": Type(
+        "JSON(none_as_null=True)",
+        "Any",
+        {"type": JSON_TYPES, "x-max-bytes": limits.JSON_VALUE_BYTES.value},
+        says="any JSON value",
+    ),
     "enum": Type("Text", "str", {"type": "string"}),
     "ref": Type("BigInteger", "int", {"type": "integer", "minimum": 0, "maximum": BIGINT}),
 }

@@ -21,7 +21,8 @@ from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header
 
 from service.common.bulk.content import CSV, NDJSON, lines_content
-from service.common.bulk.forms import Csv, LineForm, Ndjson
+from service.common.bulk.csv_form import Csv
+from service.common.bulk.forms import LineForm, Ndjson
 from service.common.contract import JSON, MORE_CONTENT
 from service.common.database import BYTES_FOR_OTHERS, Database, Transfer, release
 from service.common.errors import cause_of

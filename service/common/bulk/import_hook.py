@@ -17,7 +17,7 @@ from quart_schema.validation import QUART_SCHEMA_RESPONSE_ATTRIBUTE as RESPONSES
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service import limits
-from service.common.bulk.content import CSV, NDJSON, lines_content
+from service.common.bulk.content import CSV, LINES, lines_content
 from service.common.bulk.csv_reader import CsvReader
 from service.common.bulk.lines import Lines, Reader
 from service.common.bulk.ndjson import NdjsonReader
@@ -40,7 +40,7 @@ class CreatedCount(Payload, schema="common/created_count.json"):
 
 def register(app: App, max_bytes: int, max_line_bytes: int) -> None:
     """Stream bodies of lines, up to `max_bytes`."""
-    app.streamed_bodies |= {NDJSON: max_bytes, CSV: max_bytes}
+    app.streamed_bodies |= dict.fromkeys(LINES, max_bytes)
     # Imports take turns: together they delay other requests no more than one does.
     turn = asyncio.Lock()
     transfers: set[Transfer] = set()
@@ -73,10 +73,8 @@ def register(app: App, max_bytes: int, max_line_bytes: int) -> None:
 
     def _lines(view: Any, body: StreamedBody, transfer: Transfer) -> Lines:
         model, ignored = getattr(view, REQUESTS)[0], _read_only(view)
-        reader: Reader
-        if request.mimetype == NDJSON:
-            reader = NdjsonReader(max_line_bytes)
-        else:
+        reader: Reader = NdjsonReader(max_line_bytes)
+        if request.mimetype == CSV:
             reader = CsvReader(max_line_bytes, model, ignored)
         return Lines(body.pieces(transfer, turn), reader, model, ignored)
 

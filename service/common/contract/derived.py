@@ -17,19 +17,36 @@ A property `foss_id` with `"x-reference": "foss"` has the id of a record that `f
 describes. `include` takes `foss`, which is then a property of the record.
 """
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from service import limits
 
 COLLECTION = "x-collection"
 REFERENCE = "x-reference"
-PAGE_RECORDS = limits.PAGE_RECORDS.value
+# The largest number of bytes of a value, written without spaces.
+MAX_BYTES = "x-max-bytes"
+# The records of a page, in the schema of `limit`.
+PAGE_RECORDS = "x-page-records"
+DEFAULT_LIMIT = 50
+# A control character is escaped, as `\u0001`.
+ESCAPED_BYTES = 6
+# Numbers, moments, UUIDs and the like.
+OTHER_BYTES = 40
+LONG = frozenset({"string", "object", "array"})
+FORMATS = frozenset({"date", "date-time", "decimal", "uuid"})
 Document = dict[str, Any]
+NO_FILES: Mapping[str, Document] = MappingProxyType({})
 
 
-def derived(name: str, record: Document, base: str) -> Iterator[tuple[str, Document]]:
+def derived(
+    name: str, record: Document, base: str, files: Mapping[str, Document] = NO_FILES
+) -> Iterator[tuple[str, Document]]:
     """Yield the names and schemas derived from the record's file `name`; `base` is their base URI.
+
+    `files` are those of the records that it refers to.
 
     The names are those of schema files written by hand: `foss/list_foss.json`.
     """
@@ -37,7 +54,7 @@ def derived(name: str, record: Document, base: str) -> Iterator[tuple[str, Docum
     stem = file.removesuffix(".json")
     title, schema = record["title"], record["$schema"]
     documents = {
-        f"list_{stem}": ({"title": f"List{title}"}, _list(record, stem)),
+        f"list_{stem}": ({"title": f"List{title}"}, _list(record, stem, files)),
         f"get_{stem}": ({"title": f"Get{title}"}, _get(record, stem)),
         f"{stem}_field": ({"title": f"{title}Field"}, _field(record)),
         f"{stem}_sort": ({"title": f"{title}Sort"}, _sort(record)),
@@ -68,7 +85,35 @@ def references(record: Document) -> Mapping[str, tuple[str, str]]:
     return found
 
 
-def _list(record: Document, stem: str) -> Document:
+def page_records(record: Document, included: Sequence[Document] = ()) -> int:
+    """Return how many records a page may have, by the lengths in the schemas of records."""
+    largest = sum(map(_most_bytes_of_record, [record, *included]))
+    return max(1, min(limits.PAGE_RECORDS.value, limits.PAGE_BYTES.value // largest))
+
+
+def _most_bytes_of_record(record: Document) -> int:
+    names = sum(len(name) + len('"":,') for name in record["properties"])
+    return names + sum(map(_most_bytes, record["properties"].values()))
+
+
+def _most_bytes(schema: Document) -> int:
+    """Return how long a value can be as JSON; without a bound, as long as a body."""
+    if MAX_BYTES in schema:
+        most: int = schema[MAX_BYTES]
+        return most
+    if "enum" in schema:
+        return max(len(json.dumps(value)) for value in schema["enum"])
+    if "maxLength" in schema:
+        return ESCAPED_BYTES * int(schema["maxLength"])
+    is_long = json_types(schema) & {"string", "object", "array"}
+    return (
+        limits.BODY_BYTES.value if is_long and schema.get("format") not in FORMATS else OTHER_BYTES
+    )
+
+
+def _list(record: Document, stem: str, files: Mapping[str, Document]) -> Document:
+    most = page_records(record)
+    default = min(DEFAULT_LIMIT, most)
     properties, collection = record["properties"], record[COLLECTION]
     names, sorts = list(properties), _sorts(record)
     equal = collection.get("equal", {})
@@ -78,19 +123,20 @@ def _list(record: Document, stem: str) -> Document:
     under = ", ".join(f"`{name}`" for name in ("sort", *filters))
     return {
         "description": "The selection of records, their order, and the fields to return.",
-        "examples": [{"limit": 50}, {"sort": [f"-{sorts[-1]}"], "only": names[:2]}],
+        "examples": [{"limit": default}, {"sort": [f"-{sorts[-1]}"], "only": names[:2]}],
         "type": "object",
         "additionalProperties": False,
         "not": {"required": ["only", "exclude"]},
         "properties": {
             "limit": {
-                "description": "The maximum number of records. A page has 50 by default and at "
-                f"most {PAGE_RECORDS}; an export has no limit by default.",
+                "description": f"The maximum number of records. A page has {default} by default "
+                f"and at most {most}; an export has no limit by default.",
                 "type": "integer",
                 "minimum": 1,
                 "maximum": 999_999_999,
-                "default": 50,
-                "examples": [50],
+                "default": default,
+                "examples": [default],
+                PAGE_RECORDS: most,
             },
             "after": {
                 "description": "The cursor at which the page begins, from a `Link` header; it is "
@@ -114,6 +160,7 @@ def _list(record: Document, stem: str) -> Document:
             },
             **filters,
             **_choice(record, stem),
+            **_include(record, stem, files),
         },
     }
 
@@ -131,7 +178,7 @@ def _get(record: Document, stem: str) -> Document:
         "type": "object",
         "additionalProperties": False,
         "not": {"required": ["only", "exclude"]},
-        "properties": _choice(record, stem),
+        "properties": _choice(record, stem) | _include(record, stem),
     }
 
 
@@ -198,7 +245,7 @@ def _page(record: Document, fields: str) -> Document:
         "description": "A page of the collection.",
         "examples": [[example], [part]],
         "type": "array",
-        "maxItems": PAGE_RECORDS,
+        "maxItems": page_records(record),
         "items": {"$ref": fields},
     }
 
@@ -230,12 +277,12 @@ def _text(sentence: str, like: Document) -> Document:
 
 
 def _choice(record: Document, stem: str) -> Document:
-    names, included = list(record["properties"]), list(references(record))
+    names = list(record["properties"])
     sentences = {
         "only": "The fields to return, separated by commas; not together with `exclude`.",
         "exclude": "The fields to omit, separated by commas; not together with `only`.",
     }
-    choice: Document = {
+    return {
         name: {
             "description": sentence,
             "type": "array",
@@ -246,13 +293,32 @@ def _choice(record: Document, stem: str) -> Document:
         }
         for name, sentence in sentences.items()
     }
-    if included:
-        choice["include"] = {
+
+
+def _include(
+    record: Document, stem: str, files: Mapping[str, Document] | None = None
+) -> dict[str, Document]:
+    """Return the parameter of a record, or of a page if the `files` of references are given."""
+    known = references(record)
+    if not known:
+        return {}
+    bound: Document = {}
+    if files is not None:
+        included = [files[f"{target}/{target}.json"] for _, target in known.values()]
+        bound = {PAGE_RECORDS: page_records(record, included)}
+    return {
+        "include": {
             "description": "What to return with a record, whole, separated by commas; the response "
-            "then has no `ETag`. An export takes none.",
+            "then has no `ETag`"
+            + (
+                f", and a page at most {bound[PAGE_RECORDS]} records. An export takes none."
+                if bound
+                else "."
+            ),
             "type": "array",
             "minItems": 1,
             "items": {"$ref": f"{stem}_reference.json"},
-            "examples": [included[:1]],
+            "examples": [[*known][:1]],
+            **bound,
         }
-    return choice
+    }

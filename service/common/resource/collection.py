@@ -161,7 +161,7 @@ async def select_page(
 @lru_cache
 def _page(model: type[Base], selection: Selection) -> Select[Any]:
     columns = model.__table__.columns
-    record = record_json(model, columns, selection.fields, selection.include).label("record")
+    record = record_json(model, columns, selection.fields, selection.include).label("json")
     keys = [columns[key.name] for key in selection.order]
     # One more record shows whether there is a next page.
     limit = None if selection.limit is None else selection.limit + 1

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from service.common.contract import DEFAULT_LIMIT
 from service.common.resource.cursors import (
     Cursor,
     Filters,
@@ -66,13 +67,15 @@ class Selection:
 
     @property
     def kind(self) -> tuple[object, ...]:
-        """The key of selections of similar cost: order, filters, inclusion, first or later page.
+        """The key of selections of similar cost: order, filters, included records, place, length.
 
         Cursors and searches are not told apart: a client could send another one each time. Another
-        value of a filter is slow only if its own records are.
+        value of a filter is slow only if its own records are. A long page may be slow for its
+        length alone, or because it waits in PostgreSQL until this process has read its beginning.
         """
         filters = tuple((name, None if name == PART else value) for name, value in self.filters)
-        return self.way, filters, self.include, self.after is None
+        is_long = self.limit is None or self.limit > DEFAULT_LIMIT
+        return self.way, filters, self.include, self.after is None, is_long
 
     @property
     def beyond(self) -> tuple[Value, ...] | None:
@@ -82,7 +85,7 @@ class Selection:
     def page(self, found: Sequence[Any]) -> Page:
         """Return the page of rows in the order of `way`, one more than `limit` if there are more.
 
-        Each row has the `record` as JSON, and the keys of the order.
+        Each row has the record as `json`, and the keys of the order.
         """
         rows = found[: self.limit]
         is_more = len(rows) < len(found)
@@ -91,7 +94,7 @@ class Selection:
         is_first = self.after is None
         has_next, has_previous = (True, is_more) if self.backward else (is_more, not is_first)
         return Page(
-            f"[{','.join([row.record for row in rows])}]",
+            f"[{','.join([row.json for row in rows])}]",
             next=self._cursor(rows[-1], backward=False) if rows and has_next else None,
             previous=self._cursor(rows[0], backward=True) if rows and has_previous else None,
             is_first=is_first,

@@ -13,7 +13,6 @@ from sqlalchemy import ColumnElement, Select, delete, func, insert, select, upda
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from service import limits
 from service.common.database import (
     MAX_BIGINT,
     Base,
@@ -164,7 +163,7 @@ class Resource(Generic[M]):
 
         Raises InvalidAPIRequest (422) if `sort` has a duplicate field, or if the cursor is invalid.
         """
-        selection = self.selection(query, min(query.limit, limits.PAGE_RECORDS.value))
+        selection = self.selection(query, query.most_records())
         search = self.search if PART in dict(selection.filters) else None
         pages = paging(session)
         if is_costly(self.model, selection, search):
@@ -264,8 +263,7 @@ class Resource(Generic[M]):
 
     @cached_property
     def references(self) -> Mapping[str, tuple[str, type[Base]]]:
-        """The columns that refer to another model, and that, by the names of constraints."""
-        # Not known before that is imported.
+        """The columns that refer to other models, which may be imported later, by constraint."""
         return references(self.model)
 
     def _reference(self, name: str) -> tuple[str, type[Base]]:
