@@ -23,7 +23,7 @@ async def import_foss(session: AsyncSession, lines: Lines) -> int:
 
 async def get_foss(session: Session, id: int, query: GetFoss) -> Record:
     """Return a Foss, or some of its fields. Raises RecordNotFound."""
-    return await FOSS.get(session, id, query.only, query.exclude)
+    return await FOSS.get(session, id, query.only, query.exclude, query.include)
 
 
 async def list_foss(session: Session, query: ListFoss, *, count: bool = False) -> Page:

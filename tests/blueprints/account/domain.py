@@ -31,7 +31,7 @@ async def import_account(session: AsyncSession, lines: Lines) -> int:
 
 async def get_account(session: Session, id: int, query: GetAccount) -> Record:
     """Return an account, or some of its fields."""
-    return await ACCOUNT.get(session, id, query.only, query.exclude)
+    return await ACCOUNT.get(session, id, query.only, query.exclude, query.include)
 
 
 async def list_account(session: Session, query: ListAccount, *, count: bool = False) -> Page:

@@ -23,7 +23,7 @@ async def import_item(session: AsyncSession, lines: Lines) -> int:
 
 async def get_item(session: Session, id: int, query: GetItem) -> Record:
     """Return an Item, or some of its fields. Raises RecordNotFound."""
-    return await ITEM.get(session, id, query.only, query.exclude)
+    return await ITEM.get(session, id, query.only, query.exclude, query.include)
 
 
 async def list_item(session: Session, query: ListItem, *, count: bool = False) -> Page:
