@@ -248,7 +248,7 @@ def test_two_related_blueprints_are_written_tested_served_and_removed(clone: Pro
     with ThreadPoolExecutor() as threads:
         checking = threads.submit(clone.just, "check")
         tested = clone.just("test", *OPTIONS, *TESTS, *(f"tests/{name}" for name in names))
-        fuzzed = clone.just("test", *OPTIONS, "tests/fuzz/test_fuzz.py", "-k", "right")
+        fuzzed = clone.just("test", *OPTIONS, "tests/fuzz/test_blueprints.py")
         records = served(clone, names)
         checked = checking.result()
     document = json.loads((clone.directory / "docs/openapi.json").read_bytes())
