@@ -9,6 +9,7 @@ without them, alternated. Everything happens in copies of the commit that is che
 import math
 import os
 import random
+import resource
 import shutil
 import signal
 import subprocess
@@ -46,8 +47,8 @@ STARTS, QUICK_STARTS = 15, 7
 SECONDS = {"warm": 60, "cold": 120}
 RATIOS = {"time to start": 1.3, "idle memory": 1.3, f"CPU of `{WORKS['read']}`": 1.03}
 HEAD = (
-    "| | blueprint, s | check, s | tests, s | all, s | goal |\n"
-    "| --- | --- | --- | --- | --- | --- |"
+    "| | blueprint, s | check, s | tests, s | all, s | goal | processor, s |\n"
+    "| --- | --- | --- | --- | --- | --- | --- |"
 )
 AUTHOR = ("-c", "user.name=Benchmark", "-c", "user.email=benchmark@example.org")
 
@@ -76,14 +77,22 @@ def just(folder: Path, *arguments: str) -> float:
 
 
 def generate(folder: Path) -> list[float]:
-    """Return the seconds of each step until a new blueprint is green, and remove it."""
+    """Return the seconds until a new blueprint is green: of each step, all, and the processor's."""
+    before = processor_seconds()
     seconds = [
         just(folder, "blueprint", NAME, *FIELDS),
         just(folder, "check"),
         just(folder, "test", f"tests/{NAME}"),
     ]
+    spent = processor_seconds() - before
     just(folder, "blueprint-remove", NAME)
-    return seconds
+    return [*seconds, sum(seconds), spent]
+
+
+def processor_seconds() -> float:
+    """Return the processor time of all commands so far, which does not depend on the load."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def clear(folder: Path) -> None:
@@ -92,7 +101,7 @@ def clear(folder: Path) -> None:
         shutil.rmtree(path)
 
 
-def steps(folder: Path, rounds: int) -> Iterator[bool]:
+def green(folder: Path, rounds: int) -> Iterator[bool]:
     """Print the medians of the steps, and yield whether each goal is met."""
     # It installs the linter, and fills the caches.
     just(folder, "check")
@@ -103,10 +112,10 @@ def steps(folder: Path, rounds: int) -> Iterator[bool]:
         found["cold"].append(generate(folder))
     print(HEAD)
     for name, goal in SECONDS.items():
-        columns = [*zip(*found[name], strict=True), [sum(one) for one in found[name]]]
-        cells = " | ".join(f"{median(column):.1f}" for column in columns)
-        print(f"| {name} | {cells} | ≤ {goal} |", flush=True)
-        yield median(columns[-1]) <= goal
+        *steps, whole, spent = [median(column) for column in zip(*found[name], strict=True)]
+        cells = " | ".join(f"{one:.1f}" for one in (*steps, whole))
+        print(f"| {name} | {cells} | ≤ {goal} | {spent:.1f} |", flush=True)
+        yield whole <= goal
 
 
 def grow(folder: Path) -> None:
@@ -183,7 +192,7 @@ def main() -> int:
     sha = against.git("rev-parse", "HEAD").decode().strip()
     print(f"Commit {sha[:12]} on {machine()}, load {loads()}.\n", flush=True)
     with project(sha, "without") as plain, project(sha, "with") as grown:
-        met = [*steps(plain.folder, QUICK_ROUNDS if quick else ROUNDS)]
+        met = [*green(plain.folder, QUICK_ROUNDS if quick else ROUNDS)]
         grow(grown.folder)
         met += compared((plain, grown), quick=quick)
     print(f"\n{'Every goal is met' if all(met) else 'A goal is missed'}; load {loads()}.")
