@@ -164,7 +164,7 @@ test-machines *ARGS: setup
 fuzz: setup
     @.venv/bin/python -m tests.fuzz
 
-# Measures the service and its peers; `--quick`, `--against COMMIT`, `overload`, `hostile`.
+# Measures the service and its peers; `--quick`, `--against COMMIT`, `overload`, `hostile`, `generate`.
 [group('develop')]
 [no-exit-message]
 bench *ARGS: setup

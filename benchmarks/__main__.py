@@ -3,7 +3,7 @@
 import runpy
 import sys
 
-NAMES = ("rates", "overload", "hostile", "files", "pages")
+NAMES = ("rates", "overload", "hostile", "files", "pages", "generate")
 
 if __name__ == "__main__":
     name = sys.argv.pop(1) if sys.argv[1:2] and sys.argv[1] in NAMES else NAMES[0]

@@ -91,7 +91,7 @@ def run(commit: str, *, starts: int, pairs: int, works: Sequence[str]) -> None:
     """Measure a commit and the working tree, and print the ratios."""
     if which("git") is None:
         raise SystemExit("--against: git is missing: install it.")
-    sha = _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}^{{commit}}")
+    sha = git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}^{{commit}}")
     with (
         checkout(sha.decode().strip()) as old,
         TemporaryDirectory() as directory,
@@ -115,7 +115,7 @@ def checkout(sha: str) -> Iterator[Server]:
     with TemporaryDirectory(prefix="against-", dir=local) as name:
         folder = Path(name)
         archive = folder / "commit.tar"
-        _git("archive", f"--output={archive}", sha)
+        git("archive", f"--output={archive}", sha)
         with tarfile.open(archive) as file:
             file.extractall(folder, filter="data")
         if (ROOT / ".env").exists():
@@ -222,9 +222,10 @@ def _median(starts: Logarithms) -> float:
     return median(one for start in starts for one in start)
 
 
-def _git(*arguments: str) -> bytes:
-    done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, check=False)  # noqa: S607
+def git(*arguments: str, folder: Path = ROOT) -> bytes:
+    """Return what git prints; exit if it fails."""
+    done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, check=False)  # noqa: S607
     if done.returncode:
         told = done.stderr.decode(errors="replace").strip() or "There is no such commit."
-        raise SystemExit(f"--against: `git {' '.join(arguments)}` failed: {told}")
+        raise SystemExit(f"`git {' '.join(arguments)}` failed: {told}")
     return done.stdout

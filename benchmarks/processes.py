@@ -34,7 +34,9 @@ class Running:
     def __init__(self, server: Server, process: psutil.Popen, start: float) -> None:
         self.port = server.port
         self._process = process
+        # The seconds until its first answer, and the processor time of them.
         self.start = start
+        self.start_cpu = self.cpu_seconds()
         self.idle = self.peak = self._memory()
 
     def processes(self) -> list[psutil.Process]:

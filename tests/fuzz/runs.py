@@ -26,7 +26,15 @@ class Run:
     @property
     def cases(self) -> int:
         """How many requests it made up."""
-        [count] = re.findall(r"^\s+(\d+) generated", self.output, re.MULTILINE)
+        return self._count(r"(\d+) generated")
+
+    @property
+    def operations(self) -> int:
+        """How many operations it has tested."""
+        return self._count(r"Tested: (\d+)$")
+
+    def _count(self, pattern: str) -> int:
+        [count] = re.findall(rf"^\s+{pattern}", self.output, re.MULTILINE)
         return int(count)
 
 

@@ -174,14 +174,18 @@ async def test_each_migration_alone_runs_forwards_backwards_and_forwards(empty_u
         before = await tables(empty_url) | {"alembic_version"}
         await alembic(command.upgrade, empty_url, script.revision)
         after = await tables(empty_url)
-        await alembic(migrations.downgrade, empty_url)
+        if len(await revisions(empty_url)) == 1:
+            await alembic(migrations.downgrade, empty_url)
+        else:
+            # Of branches that a later migration merges, `downgrade` would not know which.
+            await alembic(command.downgrade, empty_url, f"{script.revision}@-1")
 
         assert await tables(empty_url) == before
 
         await alembic(command.upgrade, empty_url, script.revision)
 
         assert await tables(empty_url) == after
-        assert await revisions(empty_url) == [script.revision]
+        assert script.revision in await revisions(empty_url)
 
 
 async def test_a_second_upgrade_changes_nothing(empty_url: str) -> None:
