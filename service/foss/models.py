@@ -9,6 +9,8 @@ from service.common.database import Base, RecordColumns
 class Foss(RecordColumns, Base):
     """A free and open-source software project."""
 
+    # The table is older than the name `row_version`.
+    __row_version__ = "version"
     __table_args__ = (
         UniqueConstraint("email"),
         CheckConstraint("char_length(name) BETWEEN 2 AND 200", name="name_length"),

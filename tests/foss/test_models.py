@@ -50,7 +50,7 @@ async def test_a_record_is_completed_by_the_database(engine: AsyncEngine) -> Non
     async with AsyncSession(engine) as session:
         foss = (await session.scalars(select(Foss).where(Foss.id == number))).one()
 
-    assert (foss.id, foss.name, foss.email, foss.version) == (1, "Ada", "ada@example.org", 1)
+    assert (foss.id, foss.name, foss.email, foss.row_version) == (1, "Ada", "ada@example.org", 1)
     assert foss.created_at == foss.updated_at
     assert foss.created_at.tzinfo is not None
     assert before <= foss.created_at <= datetime.now(UTC)

@@ -39,7 +39,11 @@ BLUEPRINTS = [
     ("gadget", [*FIELDS, "foss:ref(foss)"]),
     (
         "gadget_part_of_some_kind",
-        ["gadget:ref(gadget):cascade", "foss:ref(foss):set-null:optional", "size:integer"],
+        [
+            "gadget:ref(gadget):cascade",
+            "foss:ref(foss):set-null:optional",
+            "version:string(40):index",
+        ],
     ),
 ]
 

@@ -24,8 +24,8 @@ INTEGER = 2**31 - 1
 RESERVED = frozenset({
     "after", "check", "construct", "contract", "copy", "created_at", "dict", "error", "exclude",
     "fields", "filters", "fingerprint", "id", "include", "json", "limit", "message", "metadata",
-    "only", "q", "register", "registry", "schema", "schema_directory", "schema_file", "sort",
-    "updated_at", "validate", "version", "whole",
+    "only", "q", "register", "registry", "row_version", "schema", "schema_directory", "schema_file",
+    "sort", "updated_at", "validate", "whole",
 })
 # fmt: on
 ANY_TEXT = "^[^\\u0000]*$"
