@@ -32,7 +32,8 @@ MOMENT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
 def record_of(foss: Foss) -> str:
-    return orjson.dumps({name: getattr(foss, name) for name in Foss.fields()}).decode()
+    values = {name: getattr(foss, name) for name in Foss.fields()}
+    return orjson.dumps(values, default=str).decode()
 
 
 class FakeBackend(Resource[Foss]):
