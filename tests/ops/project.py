@@ -56,7 +56,8 @@ class Project:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=120,
+            # Of a machine that does much else too.
+            timeout=300,
             check=False,
         )
 

@@ -11,10 +11,11 @@ from ops.console import CommandError
 from ops.generate.blueprint import addition, edits
 from ops.generate.blueprint.edits import Edits
 from ops.generate.blueprint.fields import TYPES, read_later
-from service.settings import Settings
+from service.settings import ROOT, Settings
 from tests.machines.checkout import copy_sources, git
 from tests.ops.project import Project, project_in
 
+NEEDS_FOSS = pytest.mark.skipif(not (ROOT / "service/foss").exists(), reason="there is no foss")
 # A field of every type, each option, and a default of every type that can have one.
 FIELDS = [
     "homepage:url:optional:search",
@@ -83,6 +84,7 @@ def test_a_field_that_can_not_be_added_is_refused_in_one_line(text: str, said: s
     assert "\n" not in str(caught.value)
 
 
+@NEEDS_FOSS
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -190,6 +192,7 @@ def status(project: Project) -> list[str]:
     return sorted(line[3:] for line in lines.splitlines())
 
 
+@NEEDS_FOSS
 @pytest.mark.copies
 def test_fields_of_every_type_are_added_to_two_blueprints(clone: Project) -> None:
     dry = clone.just("field", "foss", *FIELDS, "--dry-run")
