@@ -189,8 +189,8 @@ class _Addition:
             self._journal.write(path, json_text(document))
 
     def _add_to_collection(self, record: dict[str, Any]) -> None:
-        """Declare what clients can sort, filter and search by."""
-        collection: dict[str, Any] = record.setdefault("x-collection", {})
+        """Declare what clients can sort, filter and search by, if there is a collection."""
+        collection: dict[str, Any] = record.get("x-collection", {})
         # Without a list, it is every field.
         sorts = collection.get("sort") or list(record["properties"])
         own = dict.fromkeys(one.column for one in self._fields if one.is_sorted)
@@ -241,17 +241,19 @@ class _Addition:
 
     def _write_payloads(self) -> None:
         edits = Edits(self._service / "payloads.py")
-        create, update, query = (
-            edits.class_of(f"{verb}{self._title}") for verb in ("Create", "Update", "List")
-        )
-        searches = "q" in edits.attributes(query)
+        create, update = (edits.class_of(f"{verb}{self._title}") for verb in ("Create", "Update"))
         for one in self._fields:
             edits.add_attribute(create, f"{one.column}: {one.given}")
             edits.add_attribute(update, f"{one.column}: {one.base} | None = None")
-            if one.is_filter:
-                edits.add_attribute(query, f"{one.column}: {one.base} | None = None", before="q")
-        if not searches and any(one.is_searched for one in self._fields):
-            edits.add_attribute(query, "q: str | None = None")
+        if any(one.is_filter or one.is_searched for one in self._fields):
+            query = edits.class_of(f"List{self._title}")
+            for one in self._fields:
+                if one.is_filter:
+                    line = f"{one.column}: {one.base} | None = None"
+                    edits.add_attribute(query, line, before="q")
+            searches = "q" in edits.attributes(query)
+            if not searches and any(one.is_searched for one in self._fields):
+                edits.add_attribute(query, "q: str | None = None")
         if lines := imports(self._annotations()):
             edits.add_imports(lines)
         self._journal.write(edits.path, edits.text())
