@@ -76,7 +76,6 @@ class Resource(Generic[M]):
         # Those that make an order total, and the unique columns that clients set.
         self.keys = frozenset(name for name in unique if not columns[name].nullable)
         self.unique = tuple(sorted({*unique} - {"id"}))
-        self.references = references(model)
         self._name = model.__name__
         self._update_batch = update_batch(model)
         self._select_batch = batched(self._select_many)
@@ -226,6 +225,12 @@ class Resource(Generic[M]):
         [target] = [target for column, target in self.references.values() if column == name]
         sentence = f"There is no {target.__name__} with `id: {value}`"
         return Fault(f"/{name}", "enum", sentence, line)
+
+    @cached_property
+    def references(self) -> Mapping[str, tuple[str, type[Base]]]:
+        """The columns that refer to another model, and that, by the names of constraints."""
+        # Not known before that is imported.
+        return references(self.model)
 
     @cached_property
     def _insert_batch(self) -> Any:
