@@ -159,6 +159,18 @@ PAGE_RECORDS = Limit(
     "a page has 200",
     "A page is built in memory. Exports have no such limit.",
 )
+PAGE_BYTES = Limit(
+    2 << 20,
+    "bytes of a page, if all of its records are as large as their schema allows",
+    "a page has fewer records: the contract's `limit` says how many",
+    "A page is built in memory, and clients that do not read it keep it there.",
+)
+JSON_VALUE_BYTES = Limit(
+    1 << 16,
+    "bytes of a field of the type `json`, written without spaces",
+    "422",
+    "Many records are read together.",
+)
 RECEIVE_BUFFER_BYTES = Limit(
     1 << 16,
     "bytes of a request in the kernel",

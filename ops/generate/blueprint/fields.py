@@ -12,6 +12,7 @@ from typing import Any
 from jsonschema_rs import Draft202012Validator
 
 from ops.console import CommandError
+from service import limits
 
 FIELD = re.compile(r"(?P<name>[^:]*):(?P<type>[a-z]+)(?:\((?P<arguments>[^()]*)\))?(?P<rest>.*)")
 NAME = re.compile("[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
@@ -95,7 +96,7 @@ TYPES = {
     "bigint": Type(
         "BigInteger", "int", {"type": "integer", "minimum": -BIGINT - 1, "maximum": BIGINT}
     ),
-    "decimal": Type("Numeric", "Decimal", {"type": "string"}),
+    "decimal": Type("Numeric", "Decimal", {"type": "string", "format": "decimal"}),
     "number": Type("Double", "float", {"type": "number"}),
     "boolean": Type("Boolean", "bool", {"type": "boolean"}),
     "date": Type("Date", "date", {"type": "string", "format": "date", "pattern": DATE}),
@@ -105,7 +106,13 @@ TYPES = {
         {"type": "string", "format": "date-time"},
     ),
     "uuid": Type("Uuid", "UUID", {"type": "string", "format": "uuid"}),
-    "json": Type("JSONB(none_as_null=True)", "Any", {"type": JSON_TYPES}, says="any JSON value"),
+    # Not JSONB, which writes 1e300 with 301 digits.
+    "json": Type(
+        "JSON(none_as_null=True)",
+        "Any",
+        {"type": JSON_TYPES, "x-max-bytes": limits.JSON_VALUE_BYTES.value},
+        says="any JSON value",
+    ),
     "enum": Type("Text", "str", {"type": "string"}),
     "ref": Type("BigInteger", "int", {"type": "integer", "minimum": 0, "maximum": BIGINT}),
 }

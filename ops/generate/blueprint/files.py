@@ -16,7 +16,6 @@ DRAFT = "https://json-schema.org/draft/2020-12/schema"
 MODULES = ("__init__", "models", "payloads", "backend", "domain", "views")
 # The module of each name that a model or a payload may need.
 FROM = {
-    "JSONB": "sqlalchemy.dialects.postgresql",
     "Decimal": "decimal",
     "date": "datetime",
     "datetime": "datetime",

@@ -18,8 +18,8 @@ from service.common.resource import (
     order_by,
 )
 
-# The number of lines that are fetched together.
-FETCHED_RECORDS = 1000
+# The lines that are fetched together, in pages.
+FETCHED_PAGES = 5
 
 
 class LineForm(Protocol):
@@ -57,11 +57,16 @@ def stream_records(
     Raises InvalidAPIRequest (422) like `Resource.page`, before iteration.
     """
     limit = query.limit if "limit" in query.model_fields_set else None
-    return _stream(session, resource, resource.selection(query, limit), form)
+    selection = resource.selection(query, limit)
+    return _stream(session, resource, selection, form, query.page_records() * FETCHED_PAGES)
 
 
 async def _stream(
-    session: AsyncSession, resource: Resource[Any], selection: Selection, form: LineForm
+    session: AsyncSession,
+    resource: Resource[Any],
+    selection: Selection,
+    form: LineForm,
+    together: int,
 ) -> AsyncIterator[str]:
     model = resource.model
     conditions = await resource.conditions(session, selection.filters)
@@ -73,17 +78,17 @@ async def _stream(
     if selection.backward:
         rows = found.subquery()
         found = select(rows.c.line).order_by(*order_by(rows.c, selection.order))
-    async for lines in stream_lines(session, found, form.head(selection.fields)):
+    async for lines in stream_lines(session, found, form.head(selection.fields), together):
         yield lines
 
 
 async def stream_lines(
-    session: AsyncSession, statement: Select[Any], head: str
+    session: AsyncSession, statement: Select[Any], head: str, together: int
 ) -> AsyncIterator[str]:
-    """Yield the lines of a statement, many at a time, from a server-side cursor."""
+    """Yield the lines of a statement, `together` at a time, from a server-side cursor."""
     # Not by the session, which would inspect every row for models.
     connection = await session.connection()
-    result = await connection.stream(statement, execution_options={"yield_per": FETCHED_RECORDS})
+    result = await connection.stream(statement, execution_options={"yield_per": together})
     async for lines in result.scalars().partitions():
         yield head + "".join(lines)
         head = ""

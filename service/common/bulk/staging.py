@@ -1,6 +1,5 @@
 """Inserting many records by COPY through a temporary table."""
 
-import json
 from collections.abc import Mapping, Sequence
 from functools import cache
 from itertools import product
@@ -25,6 +24,7 @@ from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from service.common.contract import encode
 from service.common.database import CONFLICT, Base, waiting_for
 from service.common.errors import MAX_FAULTS, Fault
 from service.common.resource import Resource
@@ -69,7 +69,7 @@ class StagedLines:
         # COPY bypasses SQLAlchemy, which writes JSON.
         texts = [name for name in names if isinstance(self._table.columns[name].type, JSON)]
         for name, (_, values) in product(texts, rows):
-            values[name] = None if values[name] is None else json.dumps(values[name])
+            values[name] = None if values[name] is None else encode(values[name])
         records = ((line, *(values[name] for name in names)) for line, values in rows)
         with waiting_for("COPY"):
             await connection.copy_records_to_table(

@@ -1,7 +1,7 @@
 """The contract: validators from schema files, strict parsing, and the parts of OpenAPI."""
 
 from service.common.contract.content import MORE_CONTENT, REQUEST, add_content
-from service.common.contract.derived import json_types
+from service.common.contract.derived import DEFAULT_LIMIT, PAGE_RECORDS, json_types
 from service.common.contract.parsing import (
     UNSTORABLE,
     convert,
@@ -17,6 +17,7 @@ from service.common.contract.parts import (
     json_content,
 )
 from service.common.contract.payloads import Error, Message
+from service.common.contract.strict_json import encode
 from service.common.contract.validation import (
     DIRECTORY,
     Payload,
@@ -28,9 +29,11 @@ from service.common.contract.validation import (
 
 __all__ = [
     "BEFORE_THE_APPLICATION",
+    "DEFAULT_LIMIT",
     "DIRECTORY",
     "JSON",
     "MORE_CONTENT",
+    "PAGE_RECORDS",
     "REQUEST",
     "REQUEST_ID",
     "UNSTORABLE",
@@ -43,6 +46,7 @@ __all__ = [
     "StreamedPayload",
     "add_content",
     "convert",
+    "encode",
     "json_content",
     "json_types",
     "load_schemas",

@@ -14,13 +14,24 @@ The query strings of a page and of a record, a page, a record's subset, and the 
 `exclude` and `sort` take are derived from it.
 """
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
 from service import limits
 
 COLLECTION = "x-collection"
-PAGE_RECORDS = limits.PAGE_RECORDS.value
+# The largest number of bytes of a value, written without spaces.
+MAX_BYTES = "x-max-bytes"
+# The records of a page, in the schema of `limit`.
+PAGE_RECORDS = "x-page-records"
+DEFAULT_LIMIT = 50
+# A control character is escaped, as `\u0001`.
+ESCAPED_BYTES = 6
+# Numbers, moments, UUIDs and the like.
+OTHER_BYTES = 40
+LONG = frozenset({"string", "object", "array"})
+FORMATS = frozenset({"date", "date-time", "decimal", "uuid"})
 Document = dict[str, Any]
 
 
@@ -50,7 +61,31 @@ def without_collection(document: Document) -> Document:
     return {name: value for name, value in document.items() if name != COLLECTION}
 
 
+def page_records(record: Document) -> int:
+    """Return how many records a page may have, by the lengths in the schema of a record."""
+    names = sum(len(name) + len('"":,') for name in record["properties"])
+    largest = names + sum(map(_most_bytes, record["properties"].values()))
+    return max(1, min(limits.PAGE_RECORDS.value, limits.PAGE_BYTES.value // largest))
+
+
+def _most_bytes(schema: Document) -> int:
+    """Return how long a value can be as JSON; without a bound, as long as a body."""
+    if MAX_BYTES in schema:
+        most: int = schema[MAX_BYTES]
+        return most
+    if "enum" in schema:
+        return max(len(json.dumps(value)) for value in schema["enum"])
+    if "maxLength" in schema:
+        return ESCAPED_BYTES * int(schema["maxLength"])
+    is_long = json_types(schema) & {"string", "object", "array"}
+    return (
+        limits.BODY_BYTES.value if is_long and schema.get("format") not in FORMATS else OTHER_BYTES
+    )
+
+
 def _list(record: Document, stem: str) -> Document:
+    most = page_records(record)
+    default = min(DEFAULT_LIMIT, most)
     properties, collection = record["properties"], record[COLLECTION]
     names, sorts = list(properties), _sorts(record)
     equal = collection.get("equal", {})
@@ -60,19 +95,20 @@ def _list(record: Document, stem: str) -> Document:
     under = ", ".join(f"`{name}`" for name in ("sort", *filters))
     return {
         "description": "The selection of records, their order, and the fields to return.",
-        "examples": [{"limit": 50}, {"sort": [f"-{sorts[-1]}"], "only": names[:2]}],
+        "examples": [{"limit": default}, {"sort": [f"-{sorts[-1]}"], "only": names[:2]}],
         "type": "object",
         "additionalProperties": False,
         "not": {"required": ["only", "exclude"]},
         "properties": {
             "limit": {
-                "description": "The maximum number of records. A page has 50 by default and at "
-                f"most {PAGE_RECORDS}; an export has no limit by default.",
+                "description": f"The maximum number of records. A page has {default} by default "
+                f"and at most {most}; an export has no limit by default.",
                 "type": "integer",
                 "minimum": 1,
                 "maximum": 999_999_999,
-                "default": 50,
-                "examples": [50],
+                "default": default,
+                "examples": [default],
+                PAGE_RECORDS: most,
             },
             "after": {
                 "description": "The cursor at which the page begins, from a `Link` header; it is "
@@ -161,7 +197,7 @@ def _page(record: Document, fields: str) -> Document:
         "description": "A page of the collection.",
         "examples": [[example], [part]],
         "type": "array",
-        "maxItems": PAGE_RECORDS,
+        "maxItems": page_records(record),
         "items": {"$ref": fields},
     }
 

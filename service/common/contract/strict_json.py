@@ -1,4 +1,4 @@
-"""A decoder of JSON texts (RFC 8259) that rejects what parsers disagree about."""
+"""JSON texts (RFC 8259): a decoder that rejects what parsers disagree about, and an encoder."""
 
 import json
 from collections import Counter
@@ -17,6 +17,9 @@ TOO_MANY = f"has more than {MAX_VALUES} values: send them in parts"
 # An opening bracket, a closing one and a comma.
 STEPS = bytes.maketrans(b"[{]},", b"\x01\x01\xff\xff\x00")
 OTHERS = bytes(set(range(256)) - set(b"[{]},"))
+
+# Without spaces, and only what must be escaped is.
+encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def decode(body: bytes) -> object:

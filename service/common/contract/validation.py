@@ -14,8 +14,9 @@ import pydantic
 from jsonschema_rs import Draft202012Validator, EmailOptions, Registry, ValidationError
 from pydantic import BaseModel, ConfigDict
 
-from service.common.contract.derived import COLLECTION, derived, without_collection
+from service.common.contract.derived import COLLECTION, MAX_BYTES, derived, without_collection
 from service.common.contract.schema_references import broken
+from service.common.contract.strict_json import encode
 from service.common.errors import (
     MAX_FAULTS,
     PLAIN,
@@ -120,6 +121,7 @@ def _compile(name: str, document: dict[str, Any], registry: Registry) -> Schema:
             # `Ada <ada@example.org>` is a mailbox with a display name, not an address.
             email_options=EmailOptions(allow_display_text=False),
             mask=VALUE,
+            keywords={MAX_BYTES: MaxBytes},
             base_uri=BASE + name,
         )
     except ValueError as error:
@@ -128,6 +130,20 @@ def _compile(name: str, document: dict[str, Any], registry: Registry) -> Schema:
             sentence = f"at {pointer(error.instance_path)}: {fault_of(error).message}"
         raise SchemaError(f"schemas/{name}: {sentence}") from error
     return Schema(document, validator)
+
+
+class MaxBytes:
+    """The keyword `x-max-bytes`: the length of a value that has no other bound, without spaces."""
+
+    def __init__(self, schema: dict[str, Any], value: int, path: list[str | int]) -> None:
+        del schema, path
+        self._most = value
+
+    def validate(self, instance: object) -> None:
+        """Raise ValueError if a value is longer."""
+        size = len(encode(instance).encode())
+        if size > self._most:
+            raise ValueError(f"The value has {size} bytes: at most {self._most} are allowed")
 
 
 class StreamedPayload(ABC):

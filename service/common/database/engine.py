@@ -7,6 +7,7 @@ from types import MappingProxyType
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from service.common import embedded
+from service.common.contract import encode
 from service.common.database.connection import COMMAND_GRACE_SECONDS, connect
 from service.common.database.pool_events import Fitness
 from service.common.database.work_pool import watch_waits
@@ -49,6 +50,7 @@ def create_engine(
         ),
         # Messages of errors are logged, and must not contain values of records.
         hide_parameters=True,
+        json_serializer=encode,
         # There is a cache per kind of work, and clients can cause many distinct statements.
         query_cache_size=STATEMENTS,
         **options,

@@ -1,18 +1,19 @@
 """The statements of batches: many records in one statement, none of which fails because of another.
 
-A write skips a record that conflicts or is locked; its request then writes it alone.
+A write skips a record that conflicts, is locked, or refers to one that does not exist; its request
+then writes it alone.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ARRAY, ColumnElement, bindparam, column, func, select, update
+from sqlalchemy import ARRAY, ColumnElement, bindparam, column, exists, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.common.database import Base, Session, batched_write
-from service.common.resource.collection import record_columns
+from service.common.resource.collection import record_columns, references
 from service.common.resource.records import Record
 
 Values = Mapping[str, Any]
@@ -81,13 +82,25 @@ def _given(model: type[Base], names: Sequence[str]) -> Any:
     return func.unnest(*arrays).table_valued(*columns).render_derived(name="given")
 
 
+def _refers(model: type[Base], given: Any) -> list[ColumnElement[bool]]:
+    """Return the conditions that what the values refer to exists."""
+    return [
+        or_(
+            given.c[name].is_(None),
+            exists().where(target.__table__.columns.id == given.c[name]).correlate(given),
+        )
+        for name, target in references(model).values()
+        if name in given.c
+    ]
+
+
 @cache
 def _insert(model: Any, unique: str, names: tuple[str, ...]) -> Any:
     given = _given(model, names)
     table = model.__table__
     return (
         insert(table)
-        .from_select(names, select(*given.c))
+        .from_select(names, select(*given.c).where(*_refers(model, given)))
         .on_conflict_do_nothing(index_elements=[unique])
         .returning(*record_columns(model), table.c[unique])
     )
@@ -100,7 +113,7 @@ def _update(model: Any, names: tuple[str, ...]) -> Any:
     # Locked records are skipped.
     free = (
         select(table.c.id)
-        .where(table.c.id == given.c.id)
+        .where(table.c.id == given.c.id, *_refers(model, given))
         .with_for_update(of=table, key_share=True, skip_locked=True)
         .cte("free")
     )

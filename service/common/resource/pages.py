@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from service.common.contract import DEFAULT_LIMIT
 from service.common.resource.cursors import (
     Cursor,
     Filters,
@@ -60,13 +61,15 @@ class Selection:
 
     @property
     def kind(self) -> tuple[object, ...]:
-        """The key of selections of similar cost: order, filters, first or later page.
+        """The key of selections of similar cost: order, filters, first or later page, long or not.
 
         Cursors and searches are not told apart: a client could send another one each time. Another
-        value of a filter is slow only if its own records are.
+        value of a filter is slow only if its own records are. A long page may be slow for its
+        length alone, or because it waits in PostgreSQL until this process has read its beginning.
         """
         filters = tuple((name, None if name == PART else value) for name, value in self.filters)
-        return self.way, filters, self.after is None
+        is_long = self.limit is None or self.limit > DEFAULT_LIMIT
+        return self.way, filters, self.after is None, is_long
 
     @property
     def beyond(self) -> tuple[Value, ...] | None:

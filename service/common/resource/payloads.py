@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
-from service.common.contract import Payload
+from service.common.contract import DEFAULT_LIMIT, PAGE_RECORDS, Payload
 from service.common.resource.entity_tags import Versions, versions_of
 
 
@@ -28,9 +28,14 @@ class ListQuery(FieldsQuery):
     The other fields of a subclass are filters: columns that must be equal, and `q`.
     """
 
-    limit: int = 50
+    limit: int = DEFAULT_LIMIT
     after: str | None = None
     sort: tuple[str, ...] | None = None
+
+    @classmethod
+    def page_records(cls) -> int:
+        """Return how many records a page has at most."""
+        return _page_records(cls)
 
     def filters(self) -> Iterator[tuple[str, Any]]:
         """Yield the names and values of the given filters."""
@@ -42,6 +47,12 @@ class ListQuery(FieldsQuery):
 @cache
 def _filters_of(query: type[ListQuery]) -> tuple[str, ...]:
     return tuple(name for name in query.model_fields if name not in ListQuery.model_fields)
+
+
+@cache
+def _page_records(query: type[ListQuery]) -> int:
+    most: int = query.contract().document["properties"]["limit"][PAGE_RECORDS]
+    return most
 
 
 class Preconditions(Payload, schema="common/preconditions.json"):

@@ -13,7 +13,6 @@ from sqlalchemy import ColumnElement, Select, delete, func, insert, select, upda
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from service import limits
 from service.common.database import (
     MAX_BIGINT,
     Base,
@@ -155,7 +154,7 @@ class Resource(Generic[M]):
 
         Raises InvalidAPIRequest (422) if `sort` has a duplicate field, or if the cursor is invalid.
         """
-        selection = self.selection(query, min(query.limit, limits.PAGE_RECORDS.value))
+        selection = self.selection(query, min(query.limit, query.page_records()))
         search = self.search if PART in dict(selection.filters) else None
         pages = paging(session)
         if is_costly(self.model, selection, search):

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from ops.generate.blueprint.fields import Field
 from service.common.contract.validation import (
     BASE,
     DIRECTORY,
@@ -91,6 +92,11 @@ SENTENCES: list[tuple[dict[str, Any], object, Fault]] = [
         {"only": 1, "exclude": 1},
         Fault("", "not", "'only' and 'exclude' can't be used together"),
     ),
+    (
+        {"x-max-bytes": 8},
+        ["é", 1, 1],
+        Fault("", "x-max-bytes", "The value has 10 bytes: at most 8 are allowed"),
+    ),
 ]
 
 
@@ -101,6 +107,16 @@ def test_each_keyword_has_its_sentence(
     tmp_path: Path, document: dict[str, Any], value: object, fault: Fault
 ) -> None:
     assert compile_schema(tmp_path, **document).faults(value) == [fault]
+
+
+@pytest.mark.limit("JSON_VALUE_BYTES")
+@pytest.mark.parametrize(("size", "is_valid"), [(65_536, True), (65_537, False)])
+def test_a_json_field_is_bounded_by_its_bytes(tmp_path: Path, size: int, is_valid: bool) -> None:
+    field = Field("extra", "json")
+    # Two quotation marks, and a character of two bytes.
+    value = "é" + "x" * (size - 4)
+
+    assert compile_schema(tmp_path, **field.schema()).validator.is_valid(value) == is_valid
 
 
 def test_two_faults_keep_their_messages() -> None:

@@ -1,0 +1,40 @@
+"""What is derived from the schema of a record."""
+
+from typing import Any
+
+import pytest
+
+from service.common.contract.derived import page_records
+from tests.blueprints.item.payloads import ListItem
+
+MIB = 1 << 20
+
+
+def record(**properties: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a record."""
+    return {"properties": properties}
+
+
+@pytest.mark.limit("PAGE_BYTES")
+@pytest.mark.parametrize(
+    ("schema", "records"),
+    [
+        ({"type": "integer"}, 200),
+        ({"type": "string", "format": "decimal"}, 200),
+        ({"type": "string", "enum": ["a", "b"]}, 200),
+        ({"type": "string", "maxLength": 1746}, 200),
+        # Six bytes for each character, and seven for the name.
+        ({"type": "string", "maxLength": 1748}, 199),
+        ({"type": ["string", "null"], "maxLength": 10_000}, 34),
+        ({"type": ["object", "string"], "x-max-bytes": 2 * MIB - 6}, 1),
+        ({"type": "array", "x-max-bytes": 3 * MIB}, 1),
+        # As long as a body.
+        ({"type": "object"}, 1),
+    ],
+)
+def test_a_page_has_room_for_records_of_any_length(schema: dict[str, Any], records: int) -> None:
+    assert page_records(record(name=schema)) == records
+
+
+def test_the_query_of_a_page_knows_how_many_records_it_has() -> None:
+    assert ListItem.page_records() == 200
