@@ -40,9 +40,15 @@ BLUEPRINTS = [
     (
         "gadget_part_of_some_kind",
         [
-            "gadget:ref(gadget):cascade",
-            "foss:ref(foss):set-null:optional",
-            "version:string(40):index",
+            *("gadget:ref(gadget):cascade", "foss:ref(foss):set-null:optional"),
+            # Statements have names of their own for such.
+            *(
+                "version:string(40):index",
+                "ids:integer",
+                "record:string:unique",
+                "line:integer:index",
+                "first:boolean",
+            ),
         ],
     ),
 ]

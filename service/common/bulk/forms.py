@@ -18,6 +18,8 @@ from service.common.resource import (
     order_by,
 )
 
+# A name that no field has.
+LINE = "_line"
 # The lines that are fetched together, in pages.
 FETCHED_PAGES = 5
 
@@ -71,13 +73,13 @@ async def _stream(
     model = resource.model
     conditions = await resource.conditions(session, selection.filters)
     columns = model.__table__.columns
-    found = select(form.line([columns[name] for name in selection.fields]).label("line"))
+    found = select(form.line([columns[name] for name in selection.fields]).label(LINE))
     if selection.backward:
         found = found.add_columns(*(columns[key.name] for key in selection.order))
     found = in_order(found, model, selection).where(*conditions).limit(selection.limit)
     if selection.backward:
         rows = found.subquery()
-        found = select(rows.c.line).order_by(*order_by(rows.c, selection.order))
+        found = select(rows.c[LINE]).order_by(*order_by(rows.c, selection.order))
     async for lines in stream_lines(session, found, form.head(selection.fields), together):
         yield lines
 

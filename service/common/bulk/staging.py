@@ -29,10 +29,9 @@ from service.common.database import CONFLICT, Base, waiting_for
 from service.common.errors import MAX_FAULTS, Fault
 from service.common.resource import Resource
 
-# The number of the line that a record comes from.
-LINE = "line"
-# The lines of a statement.
-FIRST, LAST = "first", "last"
+# Names that no field has: the number of a record's line, the first and the last line of a
+# statement, and the previous line.
+LINE, FIRST, LAST, PREVIOUS = "_line", "_first", "_last", "_previous"
 
 
 class StagedLines:
@@ -197,10 +196,10 @@ def _insert(model: type[Base], table: Table, unique: tuple[str, ...]) -> Select[
     )
     keys = [both[name] for name in unique]
     previous = func.lag(both[LINE]).over(partition_by=keys, order_by=both[LINE])
-    found = select(both[LINE], *keys, previous.label("previous")).subquery().columns
+    found = select(both[LINE], *keys, previous.label(PREVIOUS)).subquery().columns
     return (
         select(found[LINE], *(found[name] for name in unique))
-        .where(found[LINE] > 0, found["previous"].is_distinct_from(0))
+        .where(found[LINE] > 0, found[PREVIOUS].is_distinct_from(0))
         .order_by(found[LINE])
         .limit(MAX_FAULTS)
     )

@@ -67,8 +67,12 @@ def update_batch(model: type[Base]) -> Batch:
 
 
 def _arrays(rows: Collection[Values]) -> dict[str, list[Any]]:
-    # SQLAlchemy reserves the names of columns for its own parameters.
-    return {f"{name}s": [values[name] for values in rows] for name in next(iter(rows))}
+    return {_parameter(name): [values[name] for values in rows] for name in next(iter(rows))}
+
+
+def _parameter(name: str) -> str:
+    """Return the name of a parameter; SQLAlchemy reserves those of columns for its own."""
+    return f"_{name}"
 
 
 def _given(model: type[Base], names: Sequence[str]) -> Any:
@@ -76,7 +80,8 @@ def _given(model: type[Base], names: Sequence[str]) -> Any:
     types = {name: getattr(model, name).type for name in names}
     # One dimension: a JSON value may be a list too.
     arrays = [
-        bindparam(f"{name}s", type_=ARRAY(type_, dimensions=1)) for name, type_ in types.items()
+        bindparam(_parameter(name), type_=ARRAY(type_, dimensions=1))
+        for name, type_ in types.items()
     ]
     columns = [column(name, type_) for name, type_ in types.items()]
     return func.unnest(*arrays).table_valued(*columns).render_derived(name="given")

@@ -171,7 +171,7 @@ async def select_page(
 @lru_cache
 def _page(model: type[Base], selection: Selection) -> Select[Any]:
     columns = model.__table__.columns
-    record = json_object([columns[name] for name in selection.fields]).label("record")
+    record = json_object([columns[name] for name in selection.fields]).label("json")
     keys = [columns[key.name] for key in selection.order]
     # One more record shows whether there is a next page.
     limit = None if selection.limit is None else selection.limit + 1

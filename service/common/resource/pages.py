@@ -79,7 +79,7 @@ class Selection:
     def page(self, found: Sequence[Any]) -> Page:
         """Return the page of rows in the order of `way`, one more than `limit` if there are more.
 
-        Each row has the `record` as JSON, and the keys of the order.
+        Each row has the record as `json`, and the keys of the order.
         """
         rows = found[: self.limit]
         is_more = len(rows) < len(found)
@@ -88,7 +88,7 @@ class Selection:
         is_first = self.after is None
         has_next, has_previous = (True, is_more) if self.backward else (is_more, not is_first)
         return Page(
-            f"[{','.join([row.record for row in rows])}]",
+            f"[{','.join([row.json for row in rows])}]",
             next=self._cursor(rows[-1], backward=False) if rows and has_next else None,
             previous=self._cursor(rows[0], backward=True) if rows and has_previous else None,
             is_first=is_first,

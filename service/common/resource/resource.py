@@ -227,8 +227,7 @@ class Resource(Generic[M]):
 
     @cached_property
     def references(self) -> Mapping[str, tuple[str, type[Base]]]:
-        """The columns that refer to another model, and that, by the names of constraints."""
-        # Not known before that is imported.
+        """The columns that refer to other models, which may be imported later, by constraint."""
         return references(self.model)
 
     @cached_property

@@ -119,7 +119,7 @@ class Ways:
     async def walk(self, start: Start, step: int, wanted: int) -> Sequence[Any]:
         """Read the `step` records after `start`, in order, and return up to `wanted` matches.
 
-        If there are fewer, and more may follow, a last row whose `record` is NULL has the keys to
+        If there are fewer, and more may follow, a last row whose `json` is NULL has the keys to
         start from.
         """
         statement = _walk(self._target, step, _form(start))
@@ -166,9 +166,9 @@ def _walk(target: Target, step: int, start: StartForm) -> Any:
     few = select(func.count()).select_from(found).scalar_subquery() < bindparam("wanted")
     rows = union_all(
         _records(found.c, target),
-        select(null().cast(Text).label("record"), *_keys(end.c, order)).where(few),
+        select(null().cast(Text).label("json"), *_keys(end.c, order)).where(few),
     ).subquery("rows")
-    return select(rows).order_by(*order_by(rows.c, order), rows.c.record.is_(None))
+    return select(rows).order_by(*order_by(rows.c, order), rows.c.json.is_(None))
 
 
 @lru_cache
@@ -208,7 +208,7 @@ def _readable(target: Target, start: StartForm) -> Select[Any]:
 
 
 def _records(columns: Columns, target: Target) -> Select[Any]:
-    record = json_object([columns[name] for name in target.fields]).label("record")
+    record = json_object([columns[name] for name in target.fields]).label("json")
     return select(record, *_keys(columns, target.order))
 
 

@@ -69,7 +69,7 @@ async def search_page(
     async with AsyncExitStack() as stack:
         while search is None or step:
             rows = await ways.walk(start, step, missing)
-            matches = [row for row in rows if row.record is not None]
+            matches = [row for row in rows if row.json is not None]
             found += matches
             if len(rows) == len(matches):
                 return selection.page(found)
