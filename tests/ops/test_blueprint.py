@@ -41,14 +41,9 @@ BLUEPRINTS = [
         "gadget_part_of_some_kind",
         [
             *("gadget:ref(gadget):cascade", "foss:ref(foss):set-null:optional"),
+            "version:string(40):index",
             # Statements have names of their own for such.
-            *(
-                "version:string(40):index",
-                "ids:integer",
-                "record:string:unique",
-                "line:integer:index",
-                "first:boolean",
-            ),
+            *("ids:integer", "record:string:unique", "line:integer:index", "first:boolean"),
         ],
     ),
 ]
