@@ -96,7 +96,7 @@ def test_a_field_that_can_not_be_added_is_refused_in_one_line(text: str, said: s
         (["foss", "a:string:optional", "a:text:optional"], "a field or column `a` already"),
         (["foss", "id:integer:optional"], "it is reserved"),
         (["foss", "other:ref(nothing):optional"], "There is no blueprint `nothing` to refer to"),
-        (["foss", "fork:ref(foss):optional"], "a reference back to it is not generated"),
+        (["foss", "fork:ref(foss):optional"], "A reference of `foss` to itself is not generated"),
         (["foss", f"{52 * 'a'}:string:optional"], "at most 40 characters"),
         (["foss", "a:string:optional", "--quick"], "There is no option `--quick`"),
     ],

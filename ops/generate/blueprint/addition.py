@@ -77,10 +77,8 @@ def _read(name: str, texts: Sequence[str]) -> list[Field]:
                 f"`{name}` has a field or column `{one.column}` already: choose another name."
             )
         if one.target and name in (target for target, _ in parents([one.target])):
-            raise CommandError(
-                f"`{one.target}` is `{name}` itself or refers to it: a reference back to it is not "
-                f"generated, and {BY_HAND}."
-            )
+            to = "itself" if one.target == name else f"`{one.target}`, which refers to it,"
+            raise CommandError(f"A reference of `{name}` to {to} is not generated: {BY_HAND}.")
         longest = f"ck_{name}_{one.column}_{one.target or 'trigrams'}"
         if len(longest) > MAX_IDENTIFIER:
             raise CommandError(
