@@ -69,7 +69,7 @@ class FakeBackend(Resource[Foss]):
         [beyond] = selection.beyond or (-1,)
         assert isinstance(beyond, int)
         found = [
-            SimpleNamespace(id=number, record=record_of(foss))
+            SimpleNamespace(id=number, json=record_of(foss))
             for number, foss in sorted(self.kept.items())
             if number > beyond
         ]
