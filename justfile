@@ -80,6 +80,12 @@ migrate *OPTIONS: setup
 blueprint *ARGS: setup
     @.venv/bin/python -m ops blueprint "$@"
 
+# Adds a field to the records of a resource, with its tests and migration; alone, it explains itself.
+[group('start')]
+[no-exit-message]
+field *ARGS: setup
+    @.venv/bin/python -m ops field "$@"
+
 # Removes such a resource; with a migration that drops its table, unless that was never committed.
 [group('start')]
 [no-exit-message]

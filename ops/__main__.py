@@ -31,6 +31,7 @@ COMMANDS = {
     "down": "modes:down",
     "downgrade": "modes:downgrade",
     "export": "data.transfer:export",
+    "field": "generate.blueprint.addition:add",
     "import": "data.transfer:import_",
     "logs": "modes:logs",
     "migrate": "modes:migrate",

@@ -4,13 +4,14 @@ It works once: in a project that has grown, its name may be a word of the code.
 """
 
 import re
-import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 
 from ops.checks.contract import CHANGELOG, DOCUMENT, RELEASED
 from ops.console import CommandError, just
 from ops.containers import passwords
+from ops.generate.git import git
 from ops.local import stack
 from service.name import DATABASE, NAME
 from service.settings import ROOT, Settings
@@ -79,12 +80,17 @@ def run(settings: Settings, arguments: list[str]) -> int:
         raise CommandError(f"Give one name, as in `{just('rename my-shop')}`.")
     [name] = arguments
     require_renamable(name)
+    if find_spec("ruff") is None:
+        raise CommandError(
+            "ruff, which formats the renamed files, is not installed: "
+            f"run `{just('setup')}`, then this again."
+        )
     _require_clean()
     _require_unused(settings)
     RELEASED.write_bytes(DOCUMENT.read_bytes())
     CHANGELOG.write_text(NEW_CHANGELOG, encoding="utf-8")
     README.write_text(own_readme(README.read_text("utf-8"), title_of(name)), encoding="utf-8")
-    found = [ROOT / path for path in _git(*FILES, *(f":!{path}" for path in KEPT)).split("\0")[:-1]]
+    found = [ROOT / path for path in git(*FILES, *(f":!{path}" for path in KEPT)).split("\0")[:-1]]
     for path in found:
         path.write_bytes(replaced(path.read_bytes().decode(), name).encode())
     # A longer name may change the line breaks.
@@ -150,7 +156,7 @@ def require_renamable(name: str) -> None:
 
 
 def _require_clean() -> None:
-    if changed := _git("status", "--porcelain", ".").splitlines():
+    if changed := git("status", "--porcelain", ".").splitlines():
         raise CommandError(
             f"There are uncommitted changes: {changed[0][3:]}"
             f"{f' and {len(changed) - 1} more' if changed[1:] else ''}. Commit or remove them "
@@ -175,18 +181,3 @@ def _require_unused(settings: Settings) -> None:
             f"passwords, then rename; `{just('backup FILE')}` before and "
             f"`{just('restore FILE')}` after keep the data."
         )
-
-
-def _git(*arguments: str) -> str:
-    program = shutil.which("git")
-    if program is None:
-        raise CommandError("`rename` needs git, so that you can review and revert its changes.")
-    done = subprocess.run(
-        [program, *arguments], cwd=ROOT, capture_output=True, encoding="utf-8", check=False
-    )
-    if done.returncode:
-        raise CommandError(
-            "`rename` needs a git checkout, so that you can review and revert its changes: "
-            f"{done.stderr.strip() or 'git found nothing'}"
-        )
-    return done.stdout

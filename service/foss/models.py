@@ -9,11 +9,13 @@ from service.common.database import Base, RecordColumns
 class Foss(RecordColumns, Base):
     """A free and open-source software project."""
 
+    # The table is older than the name `row_version`.
+    __row_version__ = "version"
     __table_args__ = (
         UniqueConstraint("email"),
         CheckConstraint("char_length(name) BETWEEN 2 AND 200", name="name_length"),
         CheckConstraint("char_length(email) BETWEEN 3 AND 254", name="email_length"),
-        # One for each sort key, in both directions; `id` and `email` have unique indexes.
+        # One for each sort key, in both directions; `id` and what is unique have one.
         Index(None, "name", "id"),
         Index(None, "created_at", "id"),
         Index(None, "updated_at", "id"),

@@ -1,4 +1,4 @@
-"""What clients send and receive, each described by a file in `schemas/foss/`."""
+"""What clients send and receive; the files are in `schemas/foss/`."""
 
 from service.common.contract import Payload
 from service.common.resource import FieldsQuery, ListQuery

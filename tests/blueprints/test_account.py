@@ -231,7 +231,7 @@ async def test_a_record_is_typed_and_read_anew(client: Client, engine: AsyncEngi
         await ACCOUNT.update(session, number, {"balance": before + 1})
         again = await ACCOUNT.record(session, number, lock=Lock.NO_KEY_UPDATE)
 
-        assert (before, again.balance, again.version) == (7, 8, 2)
+        assert (before, again.balance, again.row_version) == (7, 8, 2)
         assert again.created_at.tzinfo is not None
 
 

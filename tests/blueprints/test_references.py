@@ -32,7 +32,7 @@ async def single_write(app: App, engine: AsyncEngine) -> Callable[[], SingleWrit
     """Return what gives sessions, beside the maker 1 and the parts 1 to 3, which are stored."""
     async with engine.begin() as connection:
         await connection.execute(text("TRUNCATE maker, part RESTART IDENTITY"))
-        await connection.execute(insert(Maker).values(version=1))
+        await connection.execute(insert(Maker).values(row_version=1))
         await connection.execute(insert(Part), [{"code": str(number)} for number in range(3)])
     return app.database.single_write
 

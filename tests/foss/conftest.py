@@ -1,4 +1,4 @@
-"""The service with its own blueprints: these tests go with the example `foss`."""
+"""The service with its own blueprints."""
 
 from collections.abc import AsyncIterator
 
@@ -10,12 +10,14 @@ from service import create_app
 from service.common.web import App
 from service.settings import Settings
 
+TABLES = ["foss", "idempotencykey"]
+
 
 @pytest.fixture
 async def empty_database(engine: AsyncEngine) -> None:
     """Empty the tables that these tests use."""
     async with engine.begin() as connection:
-        await connection.execute(text("TRUNCATE foss, idempotencykey RESTART IDENTITY"))
+        await connection.execute(text(f"TRUNCATE {', '.join(TABLES)} RESTART IDENTITY CASCADE"))
 
 
 @pytest.fixture(scope="package")

@@ -32,7 +32,8 @@ MOMENT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
 def record_of(foss: Foss) -> str:
-    return orjson.dumps({name: getattr(foss, name) for name in Foss.fields()}).decode()
+    values = {name: getattr(foss, name) for name in Foss.fields()}
+    return orjson.dumps(values, default=str).decode()
 
 
 class FakeBackend(Resource[Foss]):
@@ -52,7 +53,7 @@ class FakeBackend(Resource[Foss]):
         self._check(session, values)
         number = len(self.kept) + 1
         self.kept[number] = Foss(
-            id=number, created_at=MOMENT, updated_at=MOMENT, version=1, **cast("Any", values)
+            id=number, created_at=MOMENT, updated_at=MOMENT, row_version=1, **cast("Any", values)
         )
         return self.kept[number]
 
@@ -86,19 +87,19 @@ class FakeBackend(Resource[Foss]):
         versions: Versions | None,
     ) -> Any:
         foss = self.kept.get(id)
-        if foss is None or (versions is not None and foss.version not in versions):
+        if foss is None or (versions is not None and foss.row_version not in versions):
             return None
         self._check(session, values)
         for name, value in values.items():
             setattr(foss, name, value)
-        foss.version += 1
+        foss.row_version += 1
         self.changes += 1
         return foss
 
     async def _delete(self, session: Session, id: int, versions: Versions | None) -> bool:
         assert session is SESSION
         foss = self.kept.get(id)
-        if foss is None or (versions is not None and foss.version not in versions):
+        if foss is None or (versions is not None and foss.row_version not in versions):
             return False
         del self.kept[id]
         return True
@@ -227,7 +228,7 @@ async def test_an_update_changes_the_fields_that_it_names(
 
     foss: Any = await domain.update_foss(SESSION, 1, UpdateFoss(**changes), versions)
 
-    assert (foss.name, foss.email, foss.version) == (name, email, 2)
+    assert (foss.name, foss.email, foss.row_version) == (name, email, 2)
     assert await domain.get_foss(SESSION, 1, GetFoss()) is foss
 
 
@@ -240,7 +241,7 @@ async def test_an_update_of_nothing_changes_nothing(
     foss = await domain.update_foss(SESSION, 1, UpdateFoss(), versions)
 
     assert foss is created
-    assert (foss.version, backend.changes) == (1, 0)
+    assert (foss.row_version, backend.changes) == (1, 0)
 
 
 @pytest.mark.parametrize("changes", [{}, {"name": "Zed"}])

@@ -187,7 +187,7 @@ async def changed_column(engine: AsyncEngine) -> AsyncIterator[Callable[[], Awai
 
     async def alter(type_: str) -> None:
         async with engine.begin() as connection:
-            await connection.execute(text(f"ALTER TABLE item ALTER version TYPE {type_}"))
+            await connection.execute(text(f"ALTER TABLE item ALTER row_version TYPE {type_}"))
 
     yield partial(alter, "numeric")
     await alter("bigint")

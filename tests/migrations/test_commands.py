@@ -188,11 +188,11 @@ async def test_the_project_s_own_migrations_leave_nothing_behind(empty_url: str)
 @pytest.mark.parametrize(
     ("changed", "detected"),
     [
-        ("ALTER COLUMN version SET DEFAULT 2", "modify_default"),
+        ("ALTER COLUMN row_version SET DEFAULT 2", "modify_default"),
         ("ALTER COLUMN created_at SET DEFAULT now() + interval '1 s'", "modify_default"),
         ("ALTER COLUMN created_at DROP DEFAULT", "modify_default"),
         ("ALTER COLUMN name SET DEFAULT 'x'", "modify_default"),
-        ("ALTER COLUMN version TYPE integer", "modify_type"),
+        ("ALTER COLUMN row_version TYPE integer", "modify_type"),
     ],
 )
 async def test_a_changed_default_or_type_is_detected(

@@ -188,6 +188,26 @@ async def test_each_migration_alone_runs_forwards_backwards_and_forwards(empty_u
         assert script.revision in await revisions(empty_url)
 
 
+async def test_a_migration_that_was_half_committed_can_run_again(empty_url: str) -> None:
+    scripts = ScriptDirectory(str(ROOT / "migrations"))
+    found = [
+        script
+        for script in scripts.walk_revisions()
+        if "autocommit_block" in script.module.upgrade.__code__.co_names
+    ]
+    for script in reversed(found):
+        await alembic(command.upgrade, empty_url, script.revision)
+        before = await constraints(empty_url)
+        async with connect(empty_url) as connection:
+            await connection.execute(
+                "UPDATE alembic_version SET version_num = $1", script.down_revision
+            )
+        await alembic(command.upgrade, empty_url, script.revision)
+
+        assert await revisions(empty_url) == [script.revision]
+        assert await constraints(empty_url) == before
+
+
 async def test_a_second_upgrade_changes_nothing(empty_url: str) -> None:
     await alembic(command.upgrade, empty_url, "head")
     async with connect(empty_url) as connection:

@@ -56,6 +56,7 @@ class Project:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
+            # Of a machine that does much else too.
             timeout=300,
             check=False,
         )

@@ -47,7 +47,8 @@ BLUEPRINTS = [
         # A long name, which comes before those that it refers to.
         "any_part_of_some_gadgets",
         [
-            *("gadget:ref(gadget):cascade", "foss:ref(foss):set-null:optional", "size:integer"),
+            *("gadget:ref(gadget):cascade", "foss:ref(foss):set-null:optional"),
+            "version:string(40):index",
             # Statements have names of their own for such.
             *("ids:integer", "record:string:unique", "line:integer:index", "first:boolean"),
         ],
@@ -147,6 +148,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(journals, "ROOT", tmp_path)
     monkeypatch.setattr(journals, "FOLDER", tmp_path / "journal")
     monkeypatch.setattr(journals, "LIST", tmp_path / "journal" / "files.json")
+    monkeypatch.setattr(journals, "LOCK", tmp_path / "journal.lock")
     (tmp_path / "versions").mkdir()
     (tmp_path / "versions" / "zero.py").touch()
     (tmp_path / "old").write_text("before")
@@ -156,7 +158,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def change(folder: Path, journal: Journal) -> None:
     journal.write(folder / "old", "after")
     journal.write(folder / "new" / "one.py", "new")
-    journal.watch(folder / "versions")
+    journal.watch(folder / "versions", "another program")
     (folder / "versions" / "one.py").write_text("by another program")
 
 
@@ -168,8 +170,8 @@ def failed(folder: Path) -> None:
 
 def killed(folder: Path) -> None:
     change(folder, Journal())
-    # The next command.
-    Journal().recover()
+    with Journal():
+        pass  # The next command.
 
 
 @pytest.mark.parametrize("end", [failed, killed])
@@ -177,15 +179,52 @@ def test_what_was_not_finished_is_taken_back(folder: Path, end: Callable[[Path],
     end(folder)
 
     assert (folder / "old").read_text() == "before"
-    assert sorted(path.name for path in folder.iterdir()) == ["old", "versions"]
+    assert {path.name for path in folder.iterdir()} - {"journal.lock"} == {"old", "versions"}
     assert [path.name for path in (folder / "versions").iterdir()] == ["zero.py"]
+
+
+@pytest.mark.parametrize("name", ["old", "new/one.py", "versions/one.py"])
+def test_what_a_person_has_changed_since_is_not_taken_back(folder: Path, name: str) -> None:
+    journal = Journal()
+    change(folder, journal)
+    journal.note()
+    (folder / name).write_text("by a person, not another program")
+    with pytest.raises(CommandError) as caught, Journal():
+        pass
+
+    assert f"{name} changed after the command that wrote it was killed" in str(caught.value)
+    assert "delete journal, then run this again" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert (folder / name).read_text() == "by a person, not another program"
+
+
+def test_a_migration_of_a_person_stays(folder: Path) -> None:
+    change(folder, Journal())
+    (folder / "versions" / "two.py").write_text("by a person")
+    with Journal():
+        pass
+
+    assert {path.name for path in (folder / "versions").iterdir()} == {"zero.py", "two.py"}
+
+
+def test_a_second_command_at_once_is_refused(folder: Path) -> None:
+    with Journal() as journal:
+        change(folder, journal)
+        with (
+            pytest.raises(CommandError, match="Another command writes files of this project"),
+            Journal(),
+        ):
+            pass
+
+        assert (folder / "old").read_text() == "after"
 
 
 def test_what_was_finished_stays(folder: Path) -> None:
     with Journal() as journal:
         change(folder, journal)
         paths = journal.paths()
-    Journal().recover()
+    with Journal():
+        pass
 
     assert paths == ["new/one.py", "old", "versions/one.py"]
     assert (folder / "old").read_text() == "after"

@@ -13,7 +13,7 @@ import pytest
 from ops.console import CommandError
 from ops.generate import rename
 from service.name import NAME, TITLE
-from service.settings import ROOT
+from service.settings import ROOT, Settings
 from tests.machines.checkout import copy_sources, git
 from tests.ops.project import FOREIGN, Project, project_in
 from tests.socket.conftest import KEY, running
@@ -172,7 +172,15 @@ def test_a_folder_that_is_no_git_checkout_is_refused(clone: Project) -> None:
     (clone.directory / ".elsewhere").rename(clone.directory / ".git")
 
     assert done.returncode == 1
-    assert "`rename` needs a git checkout" in done.stderr
+    assert "needs a git checkout" in done.stderr
+
+
+def test_ruff_is_looked_for_before_anything_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rename, "find_spec", lambda _: None)
+    # What comes next would rename this project.
+    monkeypatch.setattr(rename, "_require_clean", pytest.fail)
+    with pytest.raises(CommandError, match="ruff, which formats the renamed files, is not inst"):
+        rename.run(Settings(), ["my-shop"])
 
 
 def test_the_readme_loses_the_sections_about_the_starter() -> None:

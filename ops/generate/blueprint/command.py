@@ -2,17 +2,17 @@
 
 import json
 import re
-import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from sqlalchemy.dialects.postgresql.base import RESERVED_WORDS
 
 from ops.console import CommandError, just
-from ops.generate.blueprint.fields import REFERENCE, Field, read, require_name
+from ops.generate.blueprint.fields import REFERENCE, read, require_name
 from ops.generate.blueprint.files import Blueprint
+from ops.generate.git import require_clean
 from ops.generate.journal import Journal
 from service.settings import ROOT, Settings
 
@@ -44,7 +44,7 @@ A reference may have :restrict (the default: a record that is referred to can't 
 `--dry-run` shows what would be written; `--force` writes although there are uncommitted changes.
 """
 DONE = """\
-Wrote the blueprint `{name}`:
+{what}:
 
 {files}
 Next: read the migration, then `{check}`, `{test} tests/{name}`, `{migrate}`.
@@ -60,29 +60,24 @@ def write(_settings: Settings, arguments: list[str]) -> int:
     if not name:
         print(HELP.format(blueprint=just("blueprint")), end="")
         return 0
-    journal = Journal()
-    journal.recover()
-    blueprint = _read(name, texts)
-    if "--force" not in options:
-        require_clean(*WRITTEN)
-    with journal:
+    with Journal() as journal:
+        blueprint = _read(name, texts)
+        if "--force" not in options:
+            require_clean(*WRITTEN)
         paths = _write(blueprint, journal)
         if "--dry-run" in options:
-            _show(paths)
+            show(paths)
             journal.revert()
             return 0
-    files = "".join(f"    {path}\n" for path in paths)
-    print(
-        DONE.format(
-            name=name,
-            files=files,
-            check=just("check"),
-            test=just("test"),
-            migrate=just("migrate"),
-        ),
-        end="",
-    )
+    say_done(f"Wrote the blueprint `{name}`", name, paths)
     return 0
+
+
+def say_done(what: str, name: str, paths: Sequence[str]) -> None:
+    """Print what was written, and what to do next."""
+    files = "".join(f"    {path}\n" for path in paths)
+    commands = {"check": just("check"), "test": just("test"), "migrate": just("migrate")}
+    print(DONE.format(what=what, name=name, files=files, **commands), end="")
 
 
 def _read(name: str, texts: Sequence[str]) -> Blueprint:
@@ -101,13 +96,13 @@ def _read(name: str, texts: Sequence[str]) -> Blueprint:
     for column in columns:
         if columns.count(column) > 1:
             raise CommandError(f"The field `{column}` is given twice: choose another name.")
-    return Blueprint(name, fields, tuple(_parents(fields)))
+    return Blueprint(name, fields, tuple(parents(one.target for one in fields if one.target)))
 
 
-def _parents(fields: Sequence[Field]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the blueprints that the fields refer to, after those that these refer to."""
+def parents(targets: Iterable[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield blueprints with an example of a record, after those that they refer to."""
     seen = set()
-    for target in [one.target for one in fields if one.target]:
+    for target in targets:
         for name, example in _with_parents(target):
             if name not in seen:
                 seen.add(name)
@@ -125,60 +120,44 @@ def _with_parents(name: str) -> Iterator[tuple[str, dict[str, Any]]]:
     yield name, document["examples"][0]
 
 
-def require_clean(*paths: str, options: Sequence[str] = ()) -> None:
-    """Raise CommandError if files have changes that are not committed."""
-    if changed := git("status", "--porcelain", *options, "--", *paths):
-        raise CommandError(
-            f"{changed.splitlines()[0][3:]} has changes that are not committed: commit them first, "
-            "so that `git diff` shows what this command does; or add `--force`."
-        )
-
-
-def git(*arguments: str) -> str:
-    """Return what git prints. Raises CommandError."""
-    program = shutil.which("git")
-    if program is None:
-        raise CommandError("git is not on the PATH: install it, then run this again.")
-    done = subprocess.run(
-        [program, *arguments], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise CommandError(f"git says: {done.stderr.strip()}.")
-    return done.stdout
-
-
 def _write(blueprint: Blueprint, journal: Journal) -> list[str]:
     """Write every file, and return their paths."""
     for path, text in blueprint.files():
         journal.write(ROOT / path, text)
     journal.write(REGISTRY, _registered(REGISTRY.read_text("utf-8"), blueprint.name))
     folders = [str(ROOT / folder / blueprint.name) for folder in ("service", "tests")]
-    python = [*folders, str(REGISTRY)]
-    run("ruff", "format", "--quiet", *python)
-    run("ruff", "check", "--quiet", "--fix", *python)
-    run("ruff", "format", "--quiet", *python)
+    format_python(journal, *folders, str(REGISTRY))
     write_migration(journal, f"Create the table `{blueprint.name}`")
     write_documents(journal)
     return journal.paths()
+
+
+def format_python(journal: Journal, *paths: str) -> None:
+    """Sort and drop imports, and format."""
+    run("ruff", "format", "--quiet", *paths)
+    run("ruff", "check", "--quiet", "--fix", *paths)
+    run("ruff", "format", "--quiet", *paths)
+    journal.note()
 
 
 def write_migration(
     journal: Journal, message: str, change: Callable[[str], str] = lambda text: text
 ) -> None:
     """Write the migration that the models ask for, changed by a function."""
-    journal.watch(VERSIONS)
+    journal.watch(VERSIONS, message)
     run("ops", "revision", message)
     for migration in journal.new():
         # alembic asks for a review in comments, and this command does so too.
         text = change(COMMENT.sub("", migration.read_text("utf-8")))
         migration.write_text(text, encoding="utf-8")
         run("ruff", "format", "--quiet", str(migration))
+    journal.note()
 
 
 def write_documents(journal: Journal) -> None:
     """Write the documents that follow from the code."""
     for command, name in (("contract", "openapi.json"), ("picture", "architecture.md")):
-        journal.keep(ROOT / "docs" / name)
+        journal.keep(ROOT / "docs" / name, is_generated=command == "contract")
         run("ops", f"write-{command}")
 
 
@@ -208,6 +187,8 @@ def run(module: str, *arguments: str) -> None:
         stderr=subprocess.STDOUT,
         text=True,
         check=False,
+        # The lock of the journal.
+        close_fds=False,
     )
     if done.returncode:
         raise CommandError(
@@ -215,7 +196,8 @@ def run(module: str, *arguments: str) -> None:
         )
 
 
-def _show(paths: Sequence[str]) -> None:
+def show(paths: Sequence[str]) -> None:
+    """Print files that were written."""
     for path in paths:
         print(f"==> {path}")
         if not path.endswith("openapi.json"):

@@ -1,9 +1,15 @@
 """The fields of a blueprint, as they are typed: `version:string(40):unique`."""
 
+import json
 import keyword
 import re
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
+
+from jsonschema_rs import Draft202012Validator
 
 from ops.console import CommandError
 from service import limits
@@ -12,6 +18,7 @@ FIELD = re.compile(r"(?P<name>[^:]*):(?P<type>[a-z]+)(?:\((?P<arguments>[^()]*)\
 NAME = re.compile("[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
 # With longer ones lines of the templates would be too long.
 MAX_NAME = {"blueprint": 24, "field": 40}
+DEFAULT = ":default="
 OPTIONS = ("unique", "optional", "search", "filter", "index")
 ON_DELETE = {"restrict": "RESTRICT", "cascade": "CASCADE", "set-null": "SET NULL"}
 # PostgreSQL's limit of a declared precision.
@@ -25,8 +32,8 @@ INTEGER = 2**31 - 1
 RESERVED = frozenset({
     "after", "check", "construct", "contract", "copy", "created_at", "dict", "error", "exclude",
     "fields", "filters", "fingerprint", "id", "include", "json", "limit", "message", "metadata",
-    "only", "q", "register", "registry", "schema", "schema_directory", "schema_file", "sort",
-    "updated_at", "validate", "version", "whole",
+    "only", "q", "register", "registry", "row_version", "schema", "schema_directory", "schema_file",
+    "sort", "updated_at", "validate", "whole",
 })
 # fmt: on
 ANY_TEXT = "^[^\\u0000]*$"
@@ -38,6 +45,19 @@ MOMENT_GIVEN = (
     "^(?!0000|0001-01-01|9999-12-31)[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-5][0-9](?:\\.[0-9]{1,6})?"
     "(?:[Zz]|[+-][0-9]{2}:[0-9]{2})$"
 )
+# How a default is read, if it is not a text in JSON.
+READERS: Mapping[str, Callable[[str], Any]] = {
+    **dict.fromkeys(("integer", "bigint"), int),
+    "number": float,
+    "boolean": {"true": True, "false": False}.__getitem__,
+}
+# How a default is written in Python, if it is not a literal.
+WRITTEN = {
+    "decimal": 'Decimal("{}")',
+    "date": 'date.fromisoformat("{}")',
+    "datetime": 'datetime.fromisoformat("{}")',
+    "uuid": 'UUID("{}")',
+}
 # The keyword of a property that has the id of a record of another blueprint: see
 # service/common/contract/derived.py.
 REFERENCE = "x-reference"
@@ -108,6 +128,8 @@ class Field:
     arguments: tuple[str, ...] = ()
     options: frozenset[str] = frozenset()
     on_delete: str = "RESTRICT"
+    # The value in JSON of a record that was created without the field.
+    default: Any = None
 
     @property
     def column(self) -> str:
@@ -173,10 +195,24 @@ class Field:
         """The arguments of `mapped_column`."""
         column = TYPES[self.type].column
         if self.type == "decimal":
-            return f"Numeric({', '.join(self.arguments)})"
+            column = f"Numeric({', '.join(self.arguments)})"
         if self.type == "ref":
             return f'{column}, ForeignKey("{self.target}.id", ondelete="{self.on_delete}")'
+        if self.default is not None:
+            text = self.default if isinstance(self.default, str) else json.dumps(self.default)
+            column += f", server_default={json.dumps(text, ensure_ascii=False)}"
         return column
+
+    @property
+    def given(self) -> str:
+        """The annotation and the default of the field in a new record."""
+        if self.default is None:
+            return self.python + (" = None" if self.is_optional else "")
+        if self.type in WRITTEN:
+            return f"{self.python} = {WRITTEN[self.type].format(self.default)}"
+        if isinstance(self.default, str):
+            return f"{self.python} = {json.dumps(self.default, ensure_ascii=False)}"
+        return f"{self.python} = {self.default!r}"
 
     @property
     def checks(self) -> list[tuple[str, str]]:
@@ -200,8 +236,11 @@ class Field:
         """The name in words."""
         return self.column.removesuffix("_id").replace("_", " ")
 
-    def schema(self, *, stored: bool = False) -> dict[str, Any]:
-        """Return the JSON Schema of the value that clients send, or of a `stored` one."""
+    def schema(self, *, stored: bool = False, new: bool = False) -> dict[str, Any]:
+        """Return the JSON Schema of the value that clients send, or of a `stored` one.
+
+        That of a `new` record says what the default is.
+        """
         known = TYPES[self.type]
         schema: dict[str, Any] = {"description": self._description(), **known.schema}
         if self.lengths:
@@ -225,6 +264,8 @@ class Field:
             schema["type"] = [*([types] if isinstance(types, str) else types), "null"]
             if "enum" in schema:
                 schema["enum"] = [*schema["enum"], None]
+        if new and self.default is not None:
+            schema["default"] = self.default
         schema["examples"] = [self.sample(1)]
         return schema
 
@@ -285,6 +326,41 @@ def read(text: str) -> Field:
     return one
 
 
+def read_later(text: str) -> Field:
+    """Return a field that is added to records that exist. Raises CommandError."""
+    declared, given, value = text.partition(DEFAULT)
+    one = read(declared)
+    if given and one.is_optional:
+        raise CommandError(f"`{text}`: leave out either `optional` or `default`.")
+    if one.is_optional:
+        return one
+    if one.is_unique or one.type in {"json", "ref"}:
+        kind = "a unique field" if one.is_unique else f"a field of the type `{one.type}`"
+        raise CommandError(f"`{text}`: {kind} that is added later has no default: add `:optional`.")
+    if not given:
+        raise CommandError(
+            f"`{text}`: records that exist need a value: add `{DEFAULT}{one.query}` or another "
+            "value at the end, or `:optional`."
+        )
+    try:
+        default = READERS.get(one.type, str)(value)
+    except (KeyError, ValueError):
+        default = None
+    if not Draft202012Validator(one.schema(), validate_formats=True).is_valid(default):
+        raise CommandError(f"`{text}`: `{value}` is not a value of this field.")
+    return replace(one, default=_as_stored(one, default))
+
+
+def _as_stored(one: Field, value: Any) -> Any:
+    """Return a value as a record has it."""
+    if one.type == "decimal":
+        return f"{Decimal(value):.{one.arguments[1]}f}"
+    if one.type == "datetime":
+        moment = datetime.fromisoformat(value.upper()).astimezone(UTC)
+        return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return value.lower() if one.type == "uuid" else value
+
+
 def require_name(name: str, what: str) -> None:
     """Raise CommandError if a blueprint or field can't have this name."""
     if not NAME.fullmatch(name) or len(name) > MAX_NAME[what]:
@@ -325,6 +401,8 @@ def _require_type(one: Field, text: str) -> None:
 
 
 def _require_options(one: Field, text: str, on_delete: int) -> None:
+    if any(option.startswith("default=") for option in one.options):
+        raise CommandError(f"`{text}`: a field of a new blueprint has no default: leave it out.")
     if unknown := sorted(one.options - {*OPTIONS}):
         known = ", ".join(OPTIONS)
         raise CommandError(f"`{text}`: there is no option `{unknown[0]}`. Options: {known}.")

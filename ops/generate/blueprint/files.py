@@ -1,7 +1,7 @@
 """The files of a blueprint, rendered from templates and from its fields."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,22 +59,15 @@ class Blueprint:
 
     def files(self) -> Iterator[tuple[str, str]]:
         """Yield the paths and texts of all files but the migration."""
-        loader = FileSystemLoader(TEMPLATES)
-        # The output is Python, where nothing is to be escaped.
-        environment = Environment(  # noqa: S701
-            loader=loader, undefined=StrictUndefined, keep_trailing_newline=True
-        )
+        values = self._values()
         for module in MODULES:
-            template = environment.get_template(f"{module}.py.jinja")
-            yield f"service/{self.name}/{module}.py", template.render(self._values())
+            yield f"service/{self.name}/{module}.py", rendered(f"{module}.py", values)
         for file in ("conftest.py", f"test_{self.name}.py"):
-            source = file.replace(self.name, "blueprint") + ".jinja"
-            template = environment.get_template(f"tests/{source}")
-            yield f"tests/{self.name}/{file}", template.render(self._values())
+            source = file.replace(self.name, "blueprint")
+            yield f"tests/{self.name}/{file}", rendered(f"tests/{source}", values)
         for stem, schema in self._schemas().items():
             head = {"$schema": DRAFT, "$id": f"{BASE}/{self.name}/{stem}.json"}
-            text = json.dumps(head | schema, indent=2, ensure_ascii=False)
-            yield f"schemas/{self.name}/{stem}.json", text + "\n"
+            yield f"schemas/{self.name}/{stem}.json", json_text(head | schema)
 
     def _values(self) -> dict[str, Any]:
         searched = [one.column for one in self.fields if one.is_searched]
@@ -90,8 +83,8 @@ class Blueprint:
             "fields": self.fields,
             "searched": [f'"{name}"' for name in searched],
             "searched_names": searched,
-            "imports": _imports(names | annotations),
-            "payload_imports": _imports(annotations),
+            "imports": imports(names | annotations),
+            "payload_imports": imports(annotations),
             "samples": [self._sample(number) for number in (1, 2)],
             "required": any(not one.is_optional for one in self.fields),
             "optional": optional,
@@ -179,7 +172,22 @@ class Blueprint:
         }
 
 
-def _imports(names: set[str]) -> str:
+def rendered(template: str, values: Mapping[str, Any]) -> str:
+    """Return the text of a template of Python."""
+    loader = FileSystemLoader(TEMPLATES)
+    # In Python nothing is to be escaped.
+    environment = Environment(  # noqa: S701
+        loader=loader, undefined=StrictUndefined, keep_trailing_newline=True
+    )
+    return environment.get_template(f"{template}.jinja").render(values)
+
+
+def json_text(document: Any) -> str:
+    """Return the text of a schema file."""
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def imports(names: Iterable[str]) -> str:
     """Return the lines that import the names; `ruff` sorts them and drops what is not used."""
     lines = [f"from {FROM.get(name, 'sqlalchemy')} import {name}" for name in sorted(names)]
     return "\n".join(lines)

@@ -11,11 +11,10 @@ from ops.generate.blueprint.command import (
     FOLDERS,
     REGISTRY,
     VERSIONS,
-    git,
-    require_clean,
     write_documents,
     write_migration,
 )
+from ops.generate.git import git, require_clean
 from ops.generate.journal import Journal
 from service.settings import ROOT, Settings
 
@@ -33,18 +32,17 @@ def remove(_settings: Settings, arguments: list[str]) -> int:
             f"Give one name: `{just('blueprint-remove NAME')}`; `--force` if needed."
         )
     [name] = names
-    journal = Journal()
-    journal.recover()
-    if not (ROOT / "service" / name / "models.py").exists():
-        raise CommandError(f"There is no blueprint `{name}` in service/.")
-    if referring := sorted(_referring(name)):
-        raise CommandError(
-            f"`{referring[0]}` refers to `{name}`: remove `{referring[0]}` or its reference first."
-        )
-    if "--force" not in options:
-        mine = [f"{folder}/{name}" for folder in FOLDERS]
-        require_clean(*mine, options=["--untracked-files=no"])
-    with journal:
+    with Journal() as journal:
+        if not (ROOT / "service" / name / "models.py").exists():
+            raise CommandError(f"There is no blueprint `{name}` in service/.")
+        if referring := sorted(_referring(name)):
+            raise CommandError(
+                f"`{referring[0]}` refers to `{name}`: remove `{referring[0]}` or its reference "
+                "first."
+            )
+        if "--force" not in options:
+            mine = [f"{folder}/{name}" for folder in FOLDERS]
+            require_clean(*mine, options=["--untracked-files=no"])
         _remove(name, journal)
     print(f"Removed the blueprint `{name}`.")
     return 0
@@ -77,8 +75,8 @@ def _remove(name: str, journal: Journal) -> None:
 
 
 def _created(name: str) -> Iterator[Path]:
-    """Yield the migration that creates the table."""
-    pattern = re.compile(rf'op\.create_table\(\s*"{name}"')
+    """Yield the migrations that create the table and add columns to it."""
+    pattern = re.compile(rf'op\.(?:create_table|add_column)\(\s*"{name}"')
     for path in VERSIONS.glob("*.py"):
         if pattern.search(path.read_text("utf-8")):
             yield path

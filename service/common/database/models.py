@@ -49,6 +49,10 @@ class Base(DeclarativeBase):
 class RecordColumns:
     """The columns of every resource: `id`, timestamps, and a version for entity tags."""
 
+    # The name of the column `row_version` in the database. A table that was created before it had
+    # this name keeps its own: the running release would not survive that it is renamed.
+    __row_version__: ClassVar[str] = "row_version"
+
     id: Mapped[int] = mapped_column(
         BigInteger, Identity(always=True), primary_key=True, sort_order=-1
     )
@@ -62,13 +66,15 @@ class RecordColumns:
     __tablename__: ClassVar[Any]
 
     @declared_attr
-    def version(cls) -> Mapped[int]:  # noqa: N805  # A class attribute, computed.
+    def row_version(cls) -> Mapped[int]:  # noqa: N805  # A class attribute, computed.
         """Return the column that each update increments."""
         return mapped_column(
+            cls.__row_version__,
             BigInteger,
+            key="row_version",
             server_default=text("1"),
             # Qualified by the table, to distinguish it from a column of a subquery.
-            onupdate=text(f'"{cls.__tablename__}".version + 1'),
+            onupdate=text(f'"{cls.__tablename__}".{cls.__row_version__} + 1'),
             info={"private": True},
             sort_order=3,
         )

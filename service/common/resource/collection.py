@@ -37,14 +37,14 @@ def record_columns(
     """Return the expressions of a `Record` with these fields (None: all) and included records."""
     columns = model.__table__.columns
     record = record_json(model, columns, model.fields() if fields is None else fields, include)
-    return [columns.id, columns.version, record.label("json")]
+    return [columns.id, columns.row_version, record.label("json")]
 
 
 def of_versions(model: Any, versions: Versions | None) -> list[ColumnElement[bool]]:
     """Return the conditions for a record with one of `versions` (None: any)."""
     if versions is None:
         return []
-    version, conditions = model.__table__.columns.version, []
+    version, conditions = model.__table__.columns.row_version, []
     # An array is one parameter, so the statement is the same for any number of values, unlike `IN`.
     if versions.accepted is not None:
         conditions.append(version == any_(_array(version, versions.accepted)))

@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 
 class Record(NamedTuple):
-    """A record with its version; `json` has the requested fields."""
+    """A record with the version of its row; `json` has the requested fields."""
 
     id: int
-    version: int
+    row_version: int
     json: str
 
 

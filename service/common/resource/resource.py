@@ -137,7 +137,7 @@ class Resource(Generic[M]):
         returns what is answered. Raises RecordNotFound, PreconditionFailed.
         """
         [record] = await self.records(session, [id], lock=lock)
-        if versions is not None and cast("Any", record).version not in versions:
+        if versions is not None and cast("Any", record).row_version not in versions:
             self._refuse(record, versions)
         return record
 
@@ -236,7 +236,7 @@ class Resource(Generic[M]):
         """
         if not values:
             unchanged = await self.get(session, id)
-            if versions is not None and unchanged.version not in versions:
+            if versions is not None and unchanged.row_version not in versions:
                 self._refuse(unchanged, versions)
             return unchanged
         record = None if id > MAX_BIGINT else await self._update(session, id, values, versions)
@@ -367,11 +367,11 @@ class Resource(Generic[M]):
 
     def _refuse(self, record: Any, versions: Versions) -> NoReturn:
         name = f"{self._name} with `id: {record.id}`"
-        if versions.accepts(record.version):
+        if versions.accepts(record.row_version):
             sentence = f"`If-None-Match` excludes the current version of {name}."
         else:
             sentence = f"{name} has changed: read it again."
-        raise PreconditionFailed(sentence, tag=entity_tag(record.version))
+        raise PreconditionFailed(sentence, tag=entity_tag(record.row_version))
 
 
 def _not_found(model: type[Base], id: int) -> RecordNotFound:

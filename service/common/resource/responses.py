@@ -12,12 +12,12 @@ from service.common.web import current_request, json_text, public_path
 def created_response(record: Record) -> ResponseReturnValue:
     """Return a new record of the collection that the request is for."""
     location = {"Location": public_path(f"{current_request().path}/{record.id}")}
-    return json_text(record.json), 201, location | etag(record.version)
+    return json_text(record.json), 201, location | etag(record.row_version)
 
 
 def record_response(record: Record, *, whole: bool = True) -> ResponseReturnValue:
     """Return a record, with an entity tag if it has all fields."""
-    return json_text(record.json), etag(record.version, whole=whole)
+    return json_text(record.json), etag(record.row_version, whole=whole)
 
 
 def page_response(page: Page) -> ResponseReturnValue:
