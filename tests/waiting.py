@@ -1,7 +1,8 @@
-"""Waiting for what a database shows of others."""
+"""Waiting for what a database or a process shows of others."""
 
 import asyncio
 import time
+from collections.abc import Callable
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -19,3 +20,11 @@ async def until(engine: AsyncEngine, query: str, wanted: object) -> None:
             return
         assert time.monotonic() < deadline, f"{query} gives {found}, not {wanted}"
         await asyncio.sleep(0.01)  # Between two looks, not instead of one.
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    """Return once something is so."""
+    deadline = time.monotonic() + SECONDS
+    while not is_so():
+        assert time.monotonic() < deadline, "it never was"
+        time.sleep(0.05)  # Between two looks, not instead of one.

@@ -43,6 +43,7 @@ class App(Quart):
         self.config["BODY_TIMEOUT"] = settings.request_timeout
         self.config["REQUEST_TIMEOUT"] = settings.request_timeout
         self.config["PATH_PREFIX"] = settings.path_prefix
+        self.settings = settings
         # Tests see the same responses as clients: Quart would raise in the test client instead.
         self.config["PROPAGATE_EXCEPTIONS"] = False
         self.register_error_handler(Exception, json_exceptions.answer)
