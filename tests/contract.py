@@ -37,6 +37,7 @@ got: set[tuple[int, str]] = set()
 TARGET = re.compile(rb"([A-Z]+) (/[^ ?#]*)[^ ]* HTTP/1\.1\r\n")
 # The host by which tests call what is not the service, such as a fake of it behind nginx.
 OUTSIDE = ".example"
+ELSEWHERE = f"elsewhere{OUTSIDE}"
 # Lines, and how each ends.
 LINES = {"application/x-ndjson": b"\n", "text/csv": b"\r\n"}
 Document = dict[str, Any]
@@ -114,7 +115,7 @@ def check(
 
 def is_outside(response: httpx.Response) -> bool:
     """Return whether a response comes from a service that a test pretends to be."""
-    return response.request.url.host.endswith(OUTSIDE)
+    return response.request.headers["Host"].endswith(OUTSIDE)
 
 
 def check_every_answer() -> None:
