@@ -12,26 +12,17 @@ from service.foss.payloads import CreateFoss, GetFoss, ListFoss, UpdateFoss
 
 
 async def create_foss(session: Session, payload: CreateFoss) -> Record:
-    """Create a Foss.
-
-    Raises RecordAlreadyExists.
-    """
+    """Create a Foss. Raises RecordAlreadyExists."""
     return await FOSS.insert(session, payload.model_dump())
 
 
 async def import_foss(session: AsyncSession, lines: Lines) -> int:
-    """Create a Foss from every line, or none; return their number.
-
-    Raises InvalidAPIRequest.
-    """
+    """Create a Foss from every line, or none; return their number. Raises InvalidAPIRequest."""
     return await lines.store(StagedLines(session, FOSS))
 
 
 async def get_foss(session: Session, id: int, query: GetFoss) -> Record:
-    """Return a Foss, or some of its fields.
-
-    Raises RecordNotFound.
-    """
+    """Return a Foss, or some of its fields. Raises RecordNotFound."""
     return await FOSS.get(session, id, query.only, query.exclude, query.include)
 
 
@@ -56,8 +47,5 @@ async def update_foss(
 
 
 async def delete_foss(session: Session, id: int, versions: Versions | None) -> str:
-    """Delete a Foss and return the message.
-
-    Raises RecordNotFound, PreconditionFailed.
-    """
+    """Delete a Foss and return the message. Raises RecordNotFound, PreconditionFailed."""
     return await FOSS.delete(session, id, versions)

@@ -490,7 +490,8 @@ def test_an_unfinished_file_would_be_reported(change: dict[str, Any], fault: str
 def descendants(base: type[Payload]) -> Iterator[type[Payload]]:
     """Yield every payload that has a schema file: those without are bases of others."""
     for payload in base.__subclasses__():
-        if hasattr(payload, "schema_file"):
+        # Modules of tests have some that they change.
+        if hasattr(payload, "schema_file") and ".test_" not in payload.__module__:
             yield payload
         yield from descendants(payload)
 
