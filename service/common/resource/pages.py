@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from service.common.contract import DEFAULT_LIMIT
 from service.common.resource.cursors import (
     Cursor,
     Filters,
@@ -54,6 +53,8 @@ class Selection:
     limit: int | None
     after: Cursor | None = None
     include: tuple[str, ...] = ()
+    # Whether it is more than a quarter of the longest page.
+    is_long: bool = False
 
     @property
     def backward(self) -> bool:
@@ -74,8 +75,7 @@ class Selection:
         length alone, or because it waits in PostgreSQL until this process has read its beginning.
         """
         filters = tuple((name, None if name == PART else value) for name, value in self.filters)
-        is_long = self.limit is None or self.limit > DEFAULT_LIMIT
-        return self.way, filters, self.include, self.after is None, is_long
+        return self.way, filters, self.include, self.after is None, self.is_long
 
     @property
     def beyond(self) -> tuple[Value, ...] | None:

@@ -216,6 +216,7 @@ class Resource(Generic[M]):
             limit=limit,
             after=read_cursor(query.after, order, filters, self.model),
             include=select_included(self.model, query.include),
+            is_long=limit is None or 4 * limit > query.page_records(),
         )
 
     async def conditions(self, session: Session, filters: Filters) -> list[ColumnElement[bool]]:
