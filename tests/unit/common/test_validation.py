@@ -578,7 +578,9 @@ def test_every_payload_is_frozen_and_made_of_its_own_examples(payload: type[Payl
         for field in payload.model_fields:
             with pytest.raises(ValidationError, match="frozen"):
                 setattr(made, field, None)
-        assert hash(made) == hash(payload.check(example))
+        # An object of JSON has no hash.
+        if not any(isinstance(value, dict | list) for value in vars(made).values()):
+            assert hash(made) == hash(payload.check(example))
 
 
 # Files that are broken.
