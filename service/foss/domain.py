@@ -31,7 +31,7 @@ async def list_foss(session: Session, query: ListFoss, *, count: bool = False) -
     return await FOSS.page(session, query, count=count)
 
 
-def export_foss(session: AsyncSession, query: ListFoss, form: LineForm) -> AsyncIterator[str]:
+def export_foss(session: AsyncSession, query: ListFoss, form: LineForm) -> AsyncIterator[bytes]:
     """Yield the lines of every record, or of `limit` records. Raises InvalidAPIRequest."""
     return stream_records(session, FOSS, query, form)
 

@@ -213,4 +213,4 @@ async def test_a_page_of_large_records_is_shorter_and_has_a_next_one(session: As
     page = await SAMPLE.page(session, ShortPages(limit=200, only=("count",)))
     after = await SAMPLE.page(session, ShortPages(limit=200, only=("count",), after=page.next))
 
-    assert [page.records, after.records] == ['[{"count":0},{"count":1}]', '[{"count":2}]']
+    assert [page.records, after.records] == [b'[{"count":0},{"count":1}]', b'[{"count":2}]']

@@ -43,7 +43,7 @@ FORMS: Mapping[str, LineForm | None] = {
 PARAMETERS = re.compile(r";\s*(charset=\"?utf-8\"?|header=\"?present\"?)", re.IGNORECASE)
 
 View = Callable[..., Awaitable[ResponseReturnValue]]
-Export = Callable[[AsyncSession, Any, LineForm], AsyncIterator[str]]
+Export = Callable[[AsyncSession, Any, LineForm], AsyncIterator[bytes]]
 
 
 def register(app: Quart) -> None:
@@ -99,13 +99,13 @@ async def answer_lines(export: Export, query: Any, form: LineForm) -> Response:
         return response
     lift_deadline()
     lines = g.lines = until_closed(database, transfer, session, exported)
-    first = await anext(lines, "")
+    first = await anext(lines, b"")
     return Response(body_or_abort(first, lines, transfer), content_type=form.media_type)
 
 
 async def until_closed(
-    database: Database, transfer: Transfer, session: AsyncSession, lines: AsyncIterator[str]
-) -> AsyncGenerator[str]:
+    database: Database, transfer: Transfer, session: AsyncSession, lines: AsyncIterator[bytes]
+) -> AsyncGenerator[bytes]:
     """Yield the lines; closing the generator stops the query."""
     database.transfers[transfer] = session
     try:
@@ -124,22 +124,21 @@ async def _release(database: Database, transfer: Transfer, session: AsyncSession
 
 
 async def body_or_abort(
-    first: str, rest: AsyncGenerator[str], transfer: Transfer
+    first: bytes, rest: AsyncGenerator[bytes], transfer: Transfer
 ) -> AsyncGenerator[bytes]:
     """Yield the body; on a failure end the request without the end of the message."""
-    some: str | None = first
+    data: bytes | None = first
     # The server's task, which also sends each piece.
     task = cast("asyncio.Task[None]", asyncio.current_task())
     async with aclosing(rest):
         try:
-            while some is not None:
-                data = some.encode()
+            while data is not None:
                 for start in range(0, len(data), PIECE):
                     piece = data[start : start + PIECE]
                     with transfer.waiting(task.cancel):
                         yield piece
                     transfer.move(len(piece))
-                some = await anext(rest, None)
+                data = await anext(rest, None)
         except Exception as error:
             log.warning("export ended", cause=cause_of(error))
             # Quart and hypercorn then close the connection.

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from service import limits
 from service.common.bulk.content import NDJSON
 from service.common.errors import Fault, InvalidAPIRequest
 from service.common.resource import (
@@ -17,12 +18,13 @@ from service.common.resource import (
     json_object,
     literal_text,
     order_by,
+    utf8,
 )
 
 # A name that no field has.
 LINE = "_line"
-# The lines that are fetched together, in pages.
-FETCHED_PAGES = 5
+# The number of lines that are fetched together, unless the records may be large.
+FETCHED_RECORDS = 1000
 
 
 class LineForm(Protocol):
@@ -54,7 +56,7 @@ class Ndjson:
 
 def stream_records(
     session: AsyncSession, resource: Resource[Any], query: ListQuery, form: LineForm
-) -> AsyncIterator[str]:
+) -> AsyncIterator[bytes]:
     """Yield the lines of every record, or of `limit` records, many at a time.
 
     Raises InvalidAPIRequest (422) like `Resource.page`, and if the query includes other records,
@@ -65,7 +67,9 @@ def stream_records(
         raise InvalidAPIRequest(status_code=422, faults=[Fault("/include", "not", sentence)])
     limit = query.limit if "limit" in query.model_fields_set else None
     selection = resource.selection(query, limit)
-    return _stream(session, resource, selection, form, query.page_records() * FETCHED_PAGES)
+    page = query.page_records()
+    together = page if page < limits.PAGE_RECORDS.value else FETCHED_RECORDS
+    return _stream(session, resource, selection, form, together)
 
 
 async def _stream(
@@ -74,11 +78,11 @@ async def _stream(
     selection: Selection,
     form: LineForm,
     together: int,
-) -> AsyncIterator[str]:
+) -> AsyncIterator[bytes]:
     model = resource.model
     conditions = await resource.conditions(session, selection.filters)
     columns = model.__table__.columns
-    found = select(form.line([columns[name] for name in selection.fields]).label(LINE))
+    found = select(utf8(form.line([columns[name] for name in selection.fields])).label(LINE))
     if selection.backward:
         found = found.add_columns(*(columns[key.name] for key in selection.order))
     found = in_order(found, model, selection).where(*conditions).limit(selection.limit)
@@ -91,13 +95,13 @@ async def _stream(
 
 async def stream_lines(
     session: AsyncSession, statement: Select[Any], head: str, together: int
-) -> AsyncIterator[str]:
+) -> AsyncIterator[bytes]:
     """Yield the lines of a statement, `together` at a time, from a server-side cursor."""
     # Not by the session, which would inspect every row for models.
     connection = await session.connection()
     result = await connection.stream(statement, execution_options={"yield_per": together})
     async for lines in result.scalars().partitions():
-        yield head + "".join(lines)
+        yield head.encode() + b"".join(lines)
         head = ""
     if head:
-        yield head
+        yield head.encode()

@@ -25,6 +25,7 @@ from service.common.resource.representation import (
     json_object,
     literal_text,
     plain_text,
+    utf8,
 )
 from service.common.resource.resource import Resource
 from service.common.resource.responses import created_response, page_response, record_response
@@ -67,5 +68,6 @@ __all__ = [
     "record_json",
     "record_response",
     "scope_of",
+    "utf8",
     "wants_count",
 ]

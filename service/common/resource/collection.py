@@ -24,6 +24,7 @@ from service.common.resource.inclusion import record_json
 from service.common.resource.keyset import beyond, order_by
 from service.common.resource.ordering import Key, Order
 from service.common.resource.pages import PART, Page, Selection
+from service.common.resource.representation import utf8
 from service.common.resource.searching import Searching
 from service.common.resource.values import Value
 
@@ -37,7 +38,7 @@ def record_columns(
     """Return the expressions of a `Record` with these fields (None: all) and included records."""
     columns = model.__table__.columns
     record = record_json(model, columns, model.fields() if fields is None else fields, include)
-    return [columns.id, columns.row_version, record.label("json")]
+    return [columns.id, columns.row_version, utf8(record).label("json")]
 
 
 def of_versions(model: Any, versions: Versions | None) -> list[ColumnElement[bool]]:
@@ -161,7 +162,7 @@ async def select_page(
 @lru_cache
 def _page(model: type[Base], selection: Selection) -> Select[Any]:
     columns = model.__table__.columns
-    record = record_json(model, columns, selection.fields, selection.include).label("json")
+    record = utf8(record_json(model, columns, selection.fields, selection.include)).label("json")
     keys = [columns[key.name] for key in selection.order]
     # One more record shows whether there is a next page.
     limit = None if selection.limit is None else selection.limit + 1

@@ -22,7 +22,7 @@ PART = "q"
 class Page:
     """The JSON of some records, and the cursors of the pages around them."""
 
-    records: str
+    records: bytes
     next: str | None = None
     previous: str | None = None
     is_first: bool = True
@@ -31,7 +31,7 @@ class Page:
     @property
     def is_empty(self) -> bool:
         """Whether the page has no record."""
-        return self.records == "[]"
+        return self.records == b"[]"
 
     def links(self) -> Iterator[tuple[str, str | None]]:
         """Yield relations (RFC 8288) and cursors; the first page has none."""
@@ -94,7 +94,7 @@ class Selection:
         is_first = self.after is None
         has_next, has_previous = (True, is_more) if self.backward else (is_more, not is_first)
         return Page(
-            f"[{','.join([row.json for row in rows])}]",
+            b"[%s]" % b",".join([row.json for row in rows]),
             next=self._cursor(rows[-1], backward=False) if rows and has_next else None,
             previous=self._cursor(rows[0], backward=True) if rows and has_previous else None,
             is_first=is_first,

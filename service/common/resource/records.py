@@ -9,7 +9,7 @@ class Record(NamedTuple):
 
     id: int
     row_version: int
-    json: str
+    json: bytes
 
 
 class Lock(Enum):

@@ -64,6 +64,11 @@ def literal_text(text: str) -> Expression:
     return literal(text, Text)
 
 
+def utf8(text: Expression) -> ColumnElement[bytes]:
+    """Return the expression of the bytes of a text: some characters need four bytes in Python's."""
+    return func.convert_to(text, literal_text("UTF8"))
+
+
 def join(parts: Sequence[Expression]) -> Expression:
     """Return the concatenation of the parts."""
     return reduce(lambda line, part: line + part, parts)

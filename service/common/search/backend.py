@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
+    LargeBinary,
     Select,
     Text,
     and_,
@@ -36,6 +37,7 @@ from service.common.resource import (
     is_indexed,
     order_by,
     record_json,
+    utf8,
 )
 from service.common.search.trigrams import Sample
 from service.common.search.weights import Reading, Search, pattern
@@ -169,7 +171,7 @@ def _walk(target: Target, step: int, start: StartForm) -> Any:
     few = select(func.count()).select_from(found).scalar_subquery() < bindparam("wanted")
     rows = union_all(
         _records(found.c, target),
-        select(null().cast(Text).label("json"), *_keys(end.c, order)).where(few),
+        select(null().cast(LargeBinary).label("json"), *_keys(end.c, order)).where(few),
     ).subquery("rows")
     return select(rows).order_by(*order_by(rows.c, order), rows.c.json.is_(None))
 
@@ -212,7 +214,7 @@ def _readable(target: Target, start: StartForm) -> Select[Any]:
 
 
 def _records(columns: Columns, target: Target) -> Select[Any]:
-    record = record_json(target.model, columns, target.fields, target.include).label("json")
+    record = utf8(record_json(target.model, columns, target.fields, target.include)).label("json")
     return select(record, *_keys(columns, target.order))
 
 

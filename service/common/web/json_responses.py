@@ -28,6 +28,6 @@ class OrjsonProvider(JSONProvider):
         return Response(orjson.dumps(value), content_type=MEDIA_TYPE)
 
 
-def json_text(text: str) -> Response:
-    """Return a response with a text that is already JSON."""
-    return Response(text.encode(), content_type=MEDIA_TYPE)
+def json_text(text: bytes) -> Response:
+    """Return a response with a text that is already JSON, in UTF-8."""
+    return Response(text, content_type=MEDIA_TYPE)

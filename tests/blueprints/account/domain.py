@@ -39,7 +39,9 @@ async def list_account(session: Session, query: ListAccount, *, count: bool = Fa
     return await ACCOUNT.page(session, query, count=count)
 
 
-def export_account(session: AsyncSession, query: ListAccount, form: LineForm) -> AsyncIterator[str]:
+def export_account(
+    session: AsyncSession, query: ListAccount, form: LineForm
+) -> AsyncIterator[bytes]:
     """Yield the lines of every record, or of `limit` records."""
     return stream_records(session, ACCOUNT, query, form)
 

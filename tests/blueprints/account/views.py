@@ -72,7 +72,7 @@ async def list_account(query: ListAccount, headers: Prefer) -> ResponseReturnVal
 async def transfer(payload: Transfer) -> ResponseReturnValue:
     """Move an amount from one account to another, and return both."""
     accounts = await domain.transfer(session(), payload)
-    return json_text(f"[{','.join(account.json for account in accounts)}]")
+    return json_text(b"[%s]" % b",".join(account.json for account in accounts))
 
 
 @blueprint.get("/<id:id>")

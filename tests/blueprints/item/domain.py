@@ -31,7 +31,7 @@ async def list_item(session: Session, query: ListItem, *, count: bool = False) -
     return await ITEM.page(session, query, count=count)
 
 
-def export_item(session: AsyncSession, query: ListItem, form: LineForm) -> AsyncIterator[str]:
+def export_item(session: AsyncSession, query: ListItem, form: LineForm) -> AsyncIterator[bytes]:
     """Yield the lines of every record, or of `limit` records. Raises InvalidAPIRequest."""
     return stream_records(session, ITEM, query, form)
 
