@@ -124,7 +124,7 @@ async def test_a_transfer_does_not_overdraw(client: Client, engine: AsyncEngine)
     ada, grace = await create(client, 100), await create(client, 20, "Grace")
     error = await error_of(await transfer(client, ada, grace, 101), 409, "Conflict")
 
-    assert error["message"] == f"Account with `id: {ada}` has 100: transfer no more."
+    assert error["message"] == f"Account with `id: {ada}` has only 100."
     assert await balances(engine) == {ada: 100, grace: 20}
 
 

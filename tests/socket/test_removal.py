@@ -276,7 +276,7 @@ GONE: dict[str, Callable[[httpx.Client], None]] = {
     "Search": without_search,
     "Bulk export (NDJSON, CSV)": without_exports,
     "Bulk import (NDJSON, CSV)": without_imports,
-    "CSV": without_csv,
+    "CSV alone": without_csv,
 }
 
 

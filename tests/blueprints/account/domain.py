@@ -75,7 +75,7 @@ async def transfer(session: AsyncSession, payload: Transfer) -> list[Record]:
     require_open(source)
     require_open(target)
     if source.balance < payload.amount:
-        raise Conflict(f"Account with `id: {source.id}` has {source.balance}: transfer no more.")
+        raise Conflict(f"Account with `id: {source.id}` has only {source.balance}.")
     return [
         await ACCOUNT.update(session, source.id, {"balance": source.balance - payload.amount}),
         await ACCOUNT.update(session, target.id, {"balance": target.balance + payload.amount}),
