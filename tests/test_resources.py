@@ -19,6 +19,8 @@ from sqlalchemy import CheckConstraint, Index, MetaData, String, Text, UniqueCon
 from sqlalchemy.orm import Mapped, mapped_column
 
 import service
+from service import limits
+from service.common.contract.derived import page_records
 from service.common.contract.parts import Document
 from service.common.contract.validation import DIRECTORY, load_schemas
 from service.common.database.models import Base, RecordColumns
@@ -133,6 +135,17 @@ def lengths_of(model: type[Base], name: str) -> tuple[str, Lengths]:
     return place, (max(least), min(most, default=None))
 
 
+def unbounded(record: Document) -> list[str]:
+    """Return the properties that no keyword keeps from being as long as a body."""
+    return [
+        name
+        for name, schema in record["properties"].items()
+        if page_records({"properties": {name: schema}})
+        <= limits.PAGE_BYTES.value // limits.BODY_BYTES.value
+        and "x-max-bytes" not in schema
+    ]
+
+
 def said(lengths: Lengths) -> str:
     least, most = lengths
     return f"{least} to {most} characters" if most is not None else f"{least} characters or more"
@@ -182,6 +195,24 @@ def test_references_are_the_same_in_the_schema_files_and_in_the_model(
     files = files_of(resource.model, directory, *FILES)
 
     assert [*wrong_references(resource.model, files)] == []
+
+
+@pytest.mark.parametrize(("resource", "directory"), resources())
+def test_every_property_of_a_record_has_a_bound(resource: Resource[Any], directory: Path) -> None:
+    [record] = files_of(resource.model, directory, "{}").values()
+
+    assert unbounded(record) == [], "Give it `maxLength`, `maxItems` or `x-max-bytes`."
+
+
+def test_a_property_without_a_bound_would_be_named() -> None:
+    properties = {
+        "name": {"type": "string", "maxLength": 200},
+        "email": {"type": "string", "format": "email"},
+        "extra": {"type": "object", "x-max-bytes": 2 << 20},
+        "tags": {"type": "array", "items": {"type": "string"}},
+    }
+
+    assert unbounded({"properties": properties}) == ["email", "tags"]
 
 
 class Aside(Base):

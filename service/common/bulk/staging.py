@@ -1,7 +1,7 @@
 """Inserting many records by COPY through a temporary table."""
 
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import lru_cache
 from itertools import product
 from typing import Any
 
@@ -119,7 +119,8 @@ class StagedLines:
         return Fault(f"/{name}", "uniqueItems", self._resource.taken(name, value), line)
 
 
-@cache
+# Bounded, because clients choose the fields.
+@lru_cache
 def _temporary(model: type[Base], names: tuple[str, ...], unique: tuple[str, ...]) -> Table:
     return Table(
         f"{model.__tablename__}_lines",
@@ -135,7 +136,7 @@ def _between(line: Any) -> Any:
     return line.between(bindparam(FIRST, type_=BigInteger), bindparam(LAST, type_=BigInteger))
 
 
-@cache
+@lru_cache
 def _taken(model: type[Base], table: Table, unique: str) -> Select[Any]:
     """Return the statement that finds the lines whose value another record or line has."""
     line, value, earlier = table.columns[LINE], table.columns[unique], table.alias().columns
@@ -145,7 +146,7 @@ def _taken(model: type[Base], table: Table, unique: str) -> Select[Any]:
     return found.order_by(line).limit(MAX_FAULTS)
 
 
-@cache
+@lru_cache
 def _missing(table: Table, name: str, target: type[Base]) -> Select[Any]:
     """Return the statement that finds the lines that refer to no record."""
     line, value = table.columns[LINE], table.columns[name]
@@ -162,7 +163,7 @@ def _insert_lines(model: type[Base], table: Table, condition: Any) -> Insert:
     return insert(target).from_select([column.name for column in columns], lines)
 
 
-@cache
+@lru_cache
 def _insert_others(model: type[Base], table: Table, unique: tuple[str, ...]) -> Insert:
     """Return the statement that stores the lines without any unique value.
 
@@ -172,7 +173,7 @@ def _insert_others(model: type[Base], table: Table, unique: tuple[str, ...]) -> 
     return _insert_lines(model, table, and_(_between(table.columns[LINE]), *absent))
 
 
-@cache
+@lru_cache
 def _insert(model: type[Base], table: Table, unique: tuple[str, ...]) -> Select[Any]:
     """Return the statement that stores lines, and finds those that were not stored."""
     line = table.columns[LINE]

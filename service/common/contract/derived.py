@@ -105,10 +105,11 @@ def _most_bytes(schema: Document) -> int:
         return max(len(json.dumps(value)) for value in schema["enum"])
     if "maxLength" in schema:
         return ESCAPED_BYTES * int(schema["maxLength"])
-    is_long = json_types(schema) & {"string", "object", "array"}
-    return (
-        limits.BODY_BYTES.value if is_long and schema.get("format") not in FORMATS else OTHER_BYTES
-    )
+    if isinstance(schema.get("items"), dict) and "maxItems" in schema:
+        return int(schema["maxItems"]) * (_most_bytes(schema["items"]) + len(","))
+    if schema.get("format") in FORMATS or ("type" in schema and not json_types(schema) & LONG):
+        return OTHER_BYTES
+    return limits.BODY_BYTES.value
 
 
 def _list(record: Document, stem: str, files: Mapping[str, Document]) -> Document:
@@ -222,7 +223,7 @@ def _fields(record: Document) -> Document:
 def _reference(record: Document) -> Document:
     names = list(references(record))
     return {
-        "description": f"The name of what a {record['title']} refers to.",
+        "description": f"The name of a reference of {record['title']}.",
         "examples": names[:1],
         "type": "string",
         "enum": names,
@@ -308,8 +309,8 @@ def _include(
         bound = {PAGE_RECORDS: page_records(record, included)}
     return {
         "include": {
-            "description": "What to return with a record, whole, separated by commas; the response "
-            "then has no `ETag`"
+            "description": "The references to include, separated by commas. Each is returned as "
+            "a complete record; the response then has no `ETag`"
             + (
                 f", and a page at most {bound[PAGE_RECORDS]} records. An export takes none."
                 if bound

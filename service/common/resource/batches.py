@@ -5,7 +5,7 @@ then writes it alone.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import ARRAY, ColumnElement, bindparam, column, exists, func, or_, select, update
@@ -100,7 +100,8 @@ def _refers(model: type[Base], given: Any) -> list[ColumnElement[bool]]:
     ]
 
 
-@cache
+# Bounded, because clients choose the fields.
+@lru_cache
 def _insert(model: Any, unique: str, names: tuple[str, ...]) -> Any:
     given = _given(model, names)
     table = model.__table__
@@ -112,7 +113,7 @@ def _insert(model: Any, unique: str, names: tuple[str, ...]) -> Any:
     )
 
 
-@cache
+@lru_cache
 def _update(model: Any, names: tuple[str, ...]) -> Any:
     given = _given(model, ("id", *names))
     table = model.__table__

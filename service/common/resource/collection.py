@@ -31,7 +31,8 @@ from service.common.resource.values import Value
 Conditions = Collection[ColumnElement[bool]]
 
 
-@cache
+# Bounded, because clients choose the fields.
+@lru_cache
 def record_columns(
     model: Any, fields: tuple[str, ...] | None = None, include: tuple[str, ...] = ()
 ) -> list[ColumnElement[Any]]:

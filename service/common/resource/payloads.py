@@ -41,10 +41,14 @@ class ListQuery(FieldsQuery):
         """Return how many records a page has at most."""
         return _page_records(cls, "limit")
 
-    def most_records(self) -> int:
-        """Return how many records this page has at most: fewer if it includes others."""
-        most = min(self.limit, self.page_records())
+    def allowed_records(self) -> int:
+        """Return how many records this page may have: fewer if it includes others."""
+        most = self.page_records()
         return min(most, _page_records(type(self), "include")) if self.include else most
+
+    def most_records(self) -> int:
+        """Return how many records this page has at most."""
+        return min(self.limit, self.allowed_records())
 
     def filters(self) -> Iterator[tuple[str, Any]]:
         """Yield the names and values of the given filters."""

@@ -6,7 +6,7 @@ A blueprint declares one for its model; plain functions of the blueprint replace
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from typing import Any, Generic, NoReturn, TypeVar, cast
 
 from sqlalchemy import ColumnElement, Select, delete, func, insert, select, update
@@ -216,7 +216,7 @@ class Resource(Generic[M]):
             limit=limit,
             after=read_cursor(query.after, order, filters, self.model),
             include=select_included(self.model, query.include),
-            is_long=limit is None or 4 * limit > query.page_records(),
+            is_long=limit is None or 4 * limit > query.allowed_records(),
         )
 
     async def conditions(self, session: Session, filters: Filters) -> list[ColumnElement[bool]]:
@@ -395,8 +395,9 @@ def _mapped(model: type[Base], lock: Lock | None) -> Select[Any]:
     return found.with_for_update(of=model, key_share=lock is Lock.NO_KEY_UPDATE)
 
 
-# Cached, because building a statement takes longer than a look-up.
-@cache
+# Cached, because building a statement takes longer than a look-up. Bounded, because clients choose
+# the fields.
+@lru_cache
 def _by_ids(
     model: type[Base], fields: tuple[str, ...] | None, include: tuple[str, ...] = ()
 ) -> Select[Any]:

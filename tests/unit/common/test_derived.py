@@ -28,8 +28,12 @@ def record(**properties: dict[str, Any]) -> dict[str, Any]:
         ({"type": ["string", "null"], "maxLength": 10_000}, 34),
         ({"type": ["object", "string"], "x-max-bytes": 2 * MIB - 6}, 1),
         ({"type": "array", "x-max-bytes": 3 * MIB}, 1),
+        ({"type": "array", "maxItems": 9, "items": {"type": "integer"}}, 200),
+        ({"type": "array", "maxItems": 9, "items": {"type": "string", "maxLength": 10_000}}, 3),
         # As long as a body.
         ({"type": "object"}, 1),
+        ({"$ref": "other.json"}, 1),
+        ({"oneOf": [{"type": "integer"}]}, 1),
     ],
 )
 def test_a_page_has_room_for_records_of_any_length(schema: dict[str, Any], records: int) -> None:
