@@ -91,6 +91,19 @@ async def test_a_nested_collection_is_that_of_the_first_reference_to_a_blueprint
     assert {note["witness_id"] for note in of_account} == {None, 2}
 
 
+@pytest.mark.parametrize("sort", ["id", "-id", "origin_id", "-origin_id"])
+async def test_later_pages_of_an_optional_reference_are_cheap(
+    app: App, client: Client, sort: str
+) -> None:
+    with statements(app) as sent:
+        notes = await walk(client, f"/note/1/note?limit=7&sort={sort}&only=id")
+    ids = list(range(6, NOTES + 1))
+
+    assert [note["id"] for note in notes] == (ids[::-1] if sort.startswith("-") else ids)
+    assert {one.work for one in sent} == {Work.PAGES}
+    assert all("NULLS" not in one.sql for one in sent)
+
+
 async def test_a_nested_collection_counts_its_own_records(client: Client) -> None:
     response = await client.get("/account/1/note?limit=1", headers={"Prefer": "count=exact"})
 

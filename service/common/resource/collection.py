@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from service.common.database import Base
 from service.common.resource.entity_tags import Versions
 from service.common.resource.inclusion import record_json
-from service.common.resource.keyset import beyond, order_by
+from service.common.resource.keyset import beyond, may_be_null, order_by
 from service.common.resource.ordering import Key, Order
 from service.common.resource.pages import PART, Page, Selection
 from service.common.resource.representation import utf8
@@ -69,7 +69,7 @@ def is_costly(model: type[Base], selection: Selection, search: Searching | None)
     """
     order, start = reading(model, selection)
     columns = model.__table__.columns
-    if start is not None and any(columns[key.name].nullable for key in order):
+    if start is not None and any(may_be_null(columns[key.name], key) for key in order):
         return True
     equal = [name for name, _ in selection.filters if name != PART]
     parts = [text for name, text in selection.filters if name == PART]
@@ -97,7 +97,7 @@ def reading(model: type[Base], selection: Selection) -> tuple[Order, Sequence[Va
 def _led(model: type[Base], equal: tuple[str, ...], order: Order) -> Order:
     if any(is_unique(model, name) for name in equal):
         return order
-    first = [Key(name, order[-1].descending) for name in equal]
+    first = [Key(name, order[-1].descending, is_given=True) for name in equal]
     led = (*first, *(key for key in order if key.name not in equal))
     return led if is_indexed(model, led) else order
 
@@ -134,7 +134,10 @@ def is_indexed(model: type[Base], order: Order) -> bool:
     table: Any = model.__table__
     trees = [one for one in table.indexes if not one.dialect_options["postgresql"]["using"]]
     names = [key.name for key in order]
-    if any(table.columns[key.name].nullable and key.nulls_first != key.descending for key in order):
+    if any(
+        may_be_null(table.columns[key.name], key) and key.nulls_first != key.descending
+        for key in order
+    ):
         return False
     return len({key.descending for key in order}) == 1 and any(
         [column.name for column in one.columns][: len(names)] == names

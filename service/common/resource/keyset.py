@@ -17,10 +17,15 @@ def order_by(columns: Columns, order: Order) -> list[ColumnElement[Any]]:
     return [_term(columns[key.name], key) for key in order]
 
 
+def may_be_null(column: Any, key: Key) -> bool:
+    """Return whether some of the records that are read may have NULL in a column."""
+    return bool(column.nullable) and not key.is_given
+
+
 def _term(column: Any, key: Key) -> ColumnElement[Any]:
     term: ColumnElement[Any] = column.desc() if key.descending else column.asc()
     # PostgreSQL's default is that NULL is larger than any value.
-    if column.nullable and key.nulls_first != key.descending:
+    if may_be_null(column, key) and key.nulls_first != key.descending:
         return term.nulls_first() if key.nulls_first else term.nulls_last()
     return term
 
@@ -29,7 +34,7 @@ def beyond(named: Columns, order: Order, values: Sequence[Any]) -> ColumnElement
     """Return the condition that a record comes after the one with these values."""
     columns = [named[key.name] for key in order]
     is_uniform = len({key.descending for key in order}) == 1
-    if is_uniform and not any(column.nullable for column in columns):
+    if is_uniform and not any(map(may_be_null, columns, order)):
         # One row comparison, which is one range of an index.
         left, right = tuple_(*columns), tuple_(*values)
         return left < right if order[0].descending else left > right

@@ -15,6 +15,8 @@ class Key:
     name: str
     descending: bool = False
     nulls_first: bool = False
+    # Whether all records have the value of a filter, which is not NULL.
+    is_given: bool = False
 
     def reversed(self) -> "Key":
         """Return the same column in the opposite order."""
