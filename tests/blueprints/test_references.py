@@ -62,3 +62,19 @@ async def test_a_batch_of_updates_skips_what_refers_to_none(
     found = await asyncio.gather(*calls)
 
     assert [record is not None for record in found] == [True, False, True]
+
+
+# The check of the foreign key would wait for the lock, and all would be stored one by one.
+async def test_a_batch_skips_what_refers_to_a_locked_record(
+    single_write: Callable[[], SingleWrite], engine: AsyncEngine
+) -> None:
+    insert_one = insert_batch(Part, "code")
+    async with engine.begin() as connection:
+        await connection.execute(text("SELECT FROM maker FOR UPDATE"))
+        calls = [
+            insert_one(single_write(), code, {"code": code, "maker_id": maker})
+            for code, maker in (("a", 1), ("b", None))
+        ]
+        found = await asyncio.gather(*calls)
+
+    assert [record is not None for record in found] == [False, True]

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ARRAY, ColumnElement, bindparam, column, exists, func, or_, select, update
+from sqlalchemy import ARRAY, ColumnElement, bindparam, column, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -89,15 +89,16 @@ def _given(model: type[Base], names: Sequence[str]) -> Any:
 
 
 def _refers(model: type[Base], given: Any) -> list[ColumnElement[bool]]:
-    """Return the conditions that what the values refer to exists."""
-    return [
-        or_(
-            given.c[name].is_(None),
-            exists().where(target.__table__.columns.id == given.c[name]).correlate(given),
-        )
-        for name, target in references(model).values()
-        if name in given.c
-    ]
+    """Return the conditions that what the values refer to exists, and is not locked."""
+    conditions = []
+    for name, target in references(model).values():
+        if name in given.c:
+            key = target.__table__.columns.id
+            # The lock that the check of the foreign key takes, which would wait.
+            there = select(key).where(key == given.c[name]).correlate(given)
+            there = there.with_for_update(read=True, key_share=True, skip_locked=True)
+            conditions.append(or_(given.c[name].is_(None), there.exists()))
+    return conditions
 
 
 # Bounded, because clients choose the fields.
