@@ -89,6 +89,9 @@ def test_the_fields_of_these_tests_have_every_type() -> None:
         ("count:integer:search", "only texts can be searched"),
         ("note:text:index", "an index takes texts of at most 600 characters"),
         ("extra:json:unique", "an index takes texts"),
+        ("state:enum(new,used):unique", "`unique` is not generated for the type `enum`"),
+        ("active:boolean:unique", 'add `UniqueConstraint("active")` to models.py by hand'),
+        ("foss:ref(foss):unique", 'add `UniqueConstraint("foss_id")` to models.py by hand'),
     ],
 )
 def test_a_field_that_can_not_be_is_refused_in_one_line(text: str, said: str) -> None:
@@ -97,6 +100,15 @@ def test_a_field_that_can_not_be_is_refused_in_one_line(text: str, said: str) ->
 
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("options", ["string(1)", "string(3)", "string(6)", "string(7)", "email"])
+def test_short_texts_of_different_numbers_differ(options: str) -> None:
+    field = read(f"code:{options}:unique")
+    samples = [field.sample(number) for number in (1, 2, 3)]
+
+    assert len({*samples}) == len(samples)
+    assert all(Draft202012Validator(field.schema()).is_valid(sample) for sample in samples)
 
 
 @pytest.mark.parametrize("name", ["date", "datetime"])

@@ -279,9 +279,10 @@ class Field:
 
     def sample(self, number: int) -> Any:
         """Return a valid value; those of different numbers differ if there are as many."""
-        least, most = self.lengths or (1, 200)
+        _, most = self.lengths or (1, 200)
+        title = f"{self.words.capitalize()} {number}"
         values: dict[str, Any] = {
-            "string": f"{self.words.capitalize()} {number}"[:most].ljust(least, "x"),
+            "string": title if len(title) <= most else f"{number}{self.words}"[:most],
             "text": f"The {self.words} number {number}.",
             "email": f"{self.name}{number}@example.org",
             "url": f"https://example.org/{self.name}/{number}",
@@ -412,6 +413,11 @@ def _require_options(one: Field, text: str, on_delete: int) -> None:
         raise CommandError(f"`{text}`: `set-null` needs `optional`.")
     if one.is_searched and not one.lengths:
         raise CommandError(f"`{text}`: only texts can be searched: string, text, email and url.")
+    if one.is_unique and one.type in {"enum", "boolean", "ref"}:
+        raise CommandError(
+            f"`{text}`: `unique` is not generated for the type `{one.type}`: leave it out, then "
+            f'add `UniqueConstraint("{one.column}")` to models.py by hand, with a migration.'
+        )
     sorts = one.options & {"unique", "filter", "index"}
     if sorts and (one.type == "json" or (one.lengths and one.lengths[1] > MAX_INDEXED)):
         raise CommandError(
