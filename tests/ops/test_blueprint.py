@@ -20,6 +20,8 @@ from ops.generate import journal as journals
 from ops.generate.blueprint import command
 from ops.generate.blueprint.fields import TYPES, read
 from ops.generate.journal import Journal
+from service.common.database import Base, RecordColumns
+from service.common.resource import ListQuery
 from service.settings import Settings
 from tests.machines.checkout import copy_sources, git
 from tests.ops.project import ROOT, Project, project_in
@@ -74,6 +76,8 @@ def test_the_fields_of_these_tests_have_every_type() -> None:
         ("Title:string", "can't be the name of a field: use lower-case letters"),
         ("class:string", "`class` can't be the name of a field: it is reserved"),
         ("id:integer", "it is reserved"),
+        ("self:string", "it is reserved"),
+        ("model_fields:string", "it is reserved"),
         ("title:varchar", "there is no type `varchar`. Types: string,"),
         ("title:string:indexed", "there is no option `indexed`. Options: unique,"),
         ("title:string(0)", "stores nothing"),
@@ -100,6 +104,16 @@ def test_a_field_that_can_not_be_is_refused_in_one_line(text: str, said: str) ->
 
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_every_attribute_of_a_query_and_a_record_is_refused_as_a_field() -> None:
+    names = {*dir(ListQuery), *dir(RecordColumns), *dir(Base)}
+    public = sorted(name for name in names if not name.startswith("_"))
+    for name in public:
+        with pytest.raises(CommandError):
+            read(f"{name}:string")
+
+    assert "page_records" in public
 
 
 @pytest.mark.parametrize("options", ["string(1)", "string(3)", "string(6)", "string(7)", "email"])

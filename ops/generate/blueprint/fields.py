@@ -31,11 +31,14 @@ INTEGER = 2**31 - 1
 # fmt: off
 RESERVED = frozenset({
     "after", "check", "construct", "contract", "copy", "created_at", "dict", "error", "exclude",
-    "fields", "filters", "fingerprint", "id", "include", "json", "limit", "message", "metadata",
-    "only", "q", "register", "registry", "row_version", "schema", "schema_directory", "schema_file",
-    "sort", "updated_at", "validate", "whole",
+    "fields", "filters", "fingerprint", "from_orm", "id", "include", "json", "limit", "message",
+    "metadata", "most_records", "only", "page_records", "parse_file", "parse_obj", "parse_raw", "q",
+    "register", "registry", "row_version", "schema", "schema_directory", "schema_file",
+    "schema_json", "self", "sort", "update_forward_refs", "updated_at", "validate", "whole",
 })
 # fmt: on
+# The names of pydantic's own attributes begin with it.
+RESERVED_BEGIN = "model_"
 ANY_TEXT = "^[^\\u0000]*$"
 # The first and the last date of Python are infinities for asyncpg.
 DATE = "^(?!0000|0001-01-01|9999-12-31)[0-9]{4}-[0-9]{2}-[0-9]{2}$"
@@ -369,7 +372,8 @@ def require_name(name: str, what: str) -> None:
             f"`{name}` can't be the name of a {what}: use lower-case letters, digits and single "
             f"underscores, at most {MAX_NAME[what]} characters, such as `release_note`."
         )
-    if keyword.iskeyword(name) or keyword.issoftkeyword(name) or name in RESERVED:
+    is_keyword = keyword.iskeyword(name) or keyword.issoftkeyword(name)
+    if is_keyword or name in RESERVED or name.startswith(RESERVED_BEGIN):
         raise CommandError(
             f"`{name}` can't be the name of a {what}: it is reserved. Choose another."
         )
