@@ -17,7 +17,7 @@ from jsonschema_rs import Draft202012Validator
 
 from ops.console import CommandError
 from ops.generate import journal as journals
-from ops.generate.blueprint import command
+from ops.generate.blueprint import command, removal
 from ops.generate.blueprint.fields import TYPES, read
 from ops.generate.journal import Journal
 from service.common.database import Base, RecordColumns
@@ -158,6 +158,14 @@ def test_a_blueprint_that_can_not_be_is_refused(arguments: list[str], said: str)
     assert said in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["nothing", "common/idempotency", "health"])
+def test_what_is_no_blueprint_is_not_removed(name: str) -> None:
+    with pytest.raises(CommandError) as caught:
+        removal.remove(Settings(), [name])
+
+    assert str(caught.value) == f"There is no blueprint `{name}` in service/."
+
+
 def test_without_arguments_it_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
     assert command.write(Settings(), []) == 0
     said = capsys.readouterr().out
@@ -231,6 +239,44 @@ def test_a_migration_of_a_person_stays(folder: Path) -> None:
         pass
 
     assert {path.name for path in (folder / "versions").iterdir()} == {"zero.py", "two.py"}
+
+
+MIGRATION = (
+    '"""Any.\n\nRevises: {parent}\n"""\n\nrevision: str = "{name}"\ndown_revision: X = "{parent}"\n'
+)
+
+
+def test_a_chain_of_migrations_stays_whole_without_those_of_a_blueprint(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    versions = folder / "versions"
+    monkeypatch.setattr(removal, "VERSIONS", versions)
+    for name, parent in [("one", "base"), ("two", "one"), ("three", "two"), ("four", "three")]:
+        text = MIGRATION.format(name=name, parent=parent)
+        (versions / f"{name}.py").write_text(text, encoding="utf-8")
+    last = (versions / "four.py").read_text("utf-8")
+    with Journal() as journal:
+        removal.delete_migrations([versions / "two.py", versions / "one.py"], journal)
+        paths = journal.paths()
+
+    assert paths == ["versions/one.py", "versions/three.py", "versions/two.py"]
+    assert (versions / "three.py").read_text("utf-8") == MIGRATION.format(
+        name="three", parent="base"
+    )
+    assert (versions / "four.py").read_text("utf-8") == last
+
+
+def test_a_migration_that_would_be_the_first_is_named(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    versions = folder / "versions"
+    monkeypatch.setattr(removal, "VERSIONS", versions)
+    (versions / "one.py").write_text('revision = "one"\ndown_revision = None\n')
+    (versions / "two.py").write_text(MIGRATION.format(name="two", parent="one"))
+    with pytest.raises(CommandError, match=r"two\.py revises a migration"), Journal() as journal:
+        removal.delete_migrations([versions / "one.py"], journal)
+
+    assert (versions / "one.py").exists()
 
 
 def test_a_second_command_at_once_is_refused(folder: Path) -> None:
