@@ -232,6 +232,49 @@ def test_what_a_person_has_changed_since_is_not_taken_back(folder: Path, name: s
     assert (folder / name).read_text() == "by a person, not another program"
 
 
+def test_a_command_that_is_killed_after_it_succeeded_takes_nothing_back(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def kill(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", kill)
+        with suppress(KeyboardInterrupt), Journal() as journal:
+            journal.write(folder / "old", "after")
+    with Journal():
+        pass
+
+    assert (folder / "old").read_text() == "after"
+
+
+def test_what_programs_have_written_is_taken_back_without_a_question(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = folder / "docs" / "architecture.md"
+
+    def run(module: str, *arguments: str) -> None:
+        if module == "ruff":
+            (folder / "old").write_text("formatted")
+        elif arguments == ("write-picture",):
+            picture.write_text("drawn")
+
+    monkeypatch.setattr(command, "ROOT", folder)
+    monkeypatch.setattr(command, "run", run)
+    picture.parent.mkdir()
+    picture.write_text("before")
+    journal = Journal()
+    journal.write(folder / "old", "after")
+    command.format_python(journal, str(folder / "old"))
+    command.write_documents(journal)
+    written = (folder / "old").read_text(), picture.read_text()
+    with Journal():
+        pass  # The next command, after this one was killed.
+
+    assert written == ("formatted", "drawn")
+    assert (folder / "old").read_text() == picture.read_text() == "before"
+
+
 def test_a_migration_of_a_person_stays(folder: Path) -> None:
     change(folder, Journal())
     (folder / "versions" / "two.py").write_text("by a person")
