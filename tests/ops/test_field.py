@@ -1,5 +1,6 @@
 """`just field`: what it adds to a blueprint, what it refuses, and that a changed file survives."""
 
+import ast
 import json
 import shlex
 from collections.abc import Callable
@@ -170,6 +171,46 @@ def test_a_place_that_is_not_there_is_named(models: Callable[[str], Edits], argu
 
     assert "models.py does not have a tuple `__table_args__` in `Book`" in str(caught.value)
     assert "docs/blueprint.md" in str(caught.value)
+
+
+ADDED = """\
+def upgrade():
+    op.add_column(
+        "book",
+        sa.Column("pages", sa.Integer(), nullable=True),
+    )
+    op.create_index("ix_book_pages_id", "book", ["pages", "id"])
+    op.add_column("book", sa.Column("year", sa.Integer()))
+"""
+
+
+def upgrade(text: str) -> ast.FunctionDef:
+    [function] = ast.parse(text).body
+    assert isinstance(function, ast.FunctionDef)
+    return function
+
+
+def test_a_migration_adds_the_columns_that_were_asked_for() -> None:
+    added = addition.additions(upgrade(ADDED), "book", ["year", "pages"])
+
+    assert [ast.unparse(call) for call in added] == [
+        "op.add_column('book', sa.Column('pages', sa.Integer(), nullable=True))",
+        "op.add_column('book', sa.Column('year', sa.Integer()))",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("table", "columns"),
+    [
+        ("book", ["pages"]),
+        ("book", ["pages", "date"]),
+        ("book", ["pages", "year", "date"]),
+        ("shelf", ["pages", "year"]),
+    ],
+)
+def test_a_migration_that_adds_other_columns_is_refused(table: str, columns: list[str]) -> None:
+    with pytest.raises(CommandError, match="other changes of the models than the new columns"):
+        addition.additions(upgrade(ADDED), table, columns)
 
 
 @pytest.fixture(scope="module")
