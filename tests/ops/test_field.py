@@ -163,6 +163,25 @@ def test_a_file_that_was_changed_by_hand_keeps_what_it_has(
     )
 
 
+@pytest.mark.parametrize(
+    ("index", "expected"),
+    [
+        ('Index(None, "origin")', '(Index(None, "origin"),\n{8}Index("created_at"), A())'),
+        (
+            'Index(postgresql_using="gin")',
+            '(Index("created_at"), A(),\n{8}Index(postgresql_using="gin"))',
+        ),
+    ],
+)
+def test_an_index_of_an_order_is_before_those_of_the_timestamps(
+    models: Callable[[str], Edits], index: str, expected: str
+) -> None:
+    file = models('__table_args__ = (Index("created_at"), A())')
+    file.add_arguments(file.class_of("Book"), [], [index])
+
+    assert expected.replace("{8}", 8 * " ") in file.text()
+
+
 @pytest.mark.parametrize("arguments", ["", "__table_args__ = {}", "__table_args__ = ARGUMENTS"])
 def test_a_place_that_is_not_there_is_named(models: Callable[[str], Edits], arguments: str) -> None:
     file = models(arguments)
