@@ -92,9 +92,14 @@ def test_a_field_that_can_not_be_added_is_refused_in_one_line(text: str, said: s
         (["nothing", "a:string:optional"], "There is no blueprint `nothing`"),
         (["health", "a:string:optional"], "There is no blueprint `health`"),
         (["foss"], "Give `foss` at least one field"),
-        (["foss", "name:string:optional"], "has a field or column `name` already"),
-        (["foss", "version:string:optional"], "has a field or column `version` already"),
-        (["foss", "a:string:optional", "a:text:optional"], "a field or column `a` already"),
+        (["foss", "name:string:optional"], "has a field, column or reference `name` already"),
+        (["foss", "version:string:optional"], "has a field, column or reference `version` already"),
+        (
+            ["foss", "a:string:optional", "a:text:optional"],
+            "a field, column or reference `a` already",
+        ),
+        (["foss", "name:ref(other):optional"], "field, column or reference `name` already"),
+        (["foss", "a:text:optional", "a:ref(foss):optional"], "or reference `a` already"),
         (["foss", "id:integer:optional"], "it is reserved"),
         (["foss", "other:ref(nothing):optional"], "There is no blueprint `nothing` to refer to"),
         (["foss", "fork:ref(foss):optional"], "A reference of `foss` to itself is not generated"),
@@ -190,6 +195,21 @@ def test_a_place_that_is_not_there_is_named(models: Callable[[str], Edits], argu
 
     assert "models.py does not have a tuple `__table_args__` in `Book`" in str(caught.value)
     assert "docs/blueprint.md" in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["shelf:string:optional", "shelf_id:integer:optional"])
+def test_the_name_of_a_reference_can_not_be_added(
+    models: Callable[[str], Edits], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str
+) -> None:
+    models("")
+    monkeypatch.setattr(addition, "ROOT", tmp_path)
+    for folder in ("service", "schemas"):
+        (tmp_path / folder / "book").mkdir(parents=True)
+    (tmp_path / "models.py").rename(tmp_path / "service/book/models.py")
+    schema = {"properties": {"shelf_id": {"x-reference": "shelf"}}}
+    (tmp_path / "schemas/book/book.json").write_text(json.dumps(schema), encoding="utf-8")
+    with pytest.raises(CommandError, match=f"reference `{text.partition(':')[0]}` already"):
+        addition.add(Settings(), ["book", text])
 
 
 ADDED = """\

@@ -70,12 +70,19 @@ def _read(name: str, texts: Sequence[str]) -> list[Field]:
     fields = [read_later(text) for text in texts]
     edits = Edits(models)
     taken = edits.attributes(edits.class_of(Blueprint(name, ()).title))
-    taken |= _record(name)["properties"].keys()
+    properties = _record(name)["properties"]
+    taken |= properties.keys()
+    # A reference has a name of its own, by which clients include it.
+    taken |= {
+        column.removesuffix("_id") for column, schema in properties.items() if REFERENCE in schema
+    }
     for one in fields:
-        if one.column in taken:
-            raise CommandError(
-                f"`{name}` has a field or column `{one.column}` already: choose another name."
-            )
+        for own in (one.column, one.name):
+            if own in taken:
+                raise CommandError(
+                    f"`{name}` has a field, column or reference `{own}` already: choose another "
+                    "name."
+                )
         if one.target and name in (target for target, _ in parents([one.target])):
             to = "itself" if one.target == name else f"`{one.target}`, which refers to it,"
             raise CommandError(f"A reference of `{name}` to {to} is not generated: {BY_HAND}.")
@@ -85,7 +92,7 @@ def _read(name: str, texts: Sequence[str]) -> list[Field]:
                 f"`{one.column}` is too long: the name of its constraint or index would have more "
                 f"than {MAX_IDENTIFIER} characters. Choose a shorter one."
             )
-        taken.add(one.column)
+        taken |= {one.column, one.name}
     return fields
 
 
