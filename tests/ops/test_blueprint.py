@@ -1,5 +1,6 @@
 """`just blueprint`: what it writes, what it refuses, and that it leaves nothing half done."""
 
+import ast
 import json
 import shlex
 import shutil
@@ -19,6 +20,7 @@ from ops.console import CommandError
 from ops.generate import journal as journals
 from ops.generate.blueprint import command, removal
 from ops.generate.blueprint.fields import TYPES, read
+from ops.generate.blueprint.files import Blueprint
 from ops.generate.journal import Journal
 from service.common.database import Base, RecordColumns
 from service.common.resource import ListQuery
@@ -156,6 +158,27 @@ def test_a_blueprint_that_can_not_be_is_refused(arguments: list[str], said: str)
         command.write(Settings(), arguments)
 
     assert said in str(caught.value)
+
+
+def generated(path: str, *fields: str) -> str:
+    """Return a file of the blueprint `thing` with these fields."""
+    return dict(Blueprint("thing", [read(text) for text in fields]).files())[path]
+
+
+@pytest.mark.parametrize(
+    ("fields", "tested"),
+    [
+        (["extra:json"], "test_an_empty_body_is_a_422"),
+        (["extra:json:optional"], "test_an_empty_body_is_a_201"),
+        (["extra:json", "day:date"], "test_a_body_that_is_empty_or_of_other_types_is_a_422"),
+    ],
+)
+def test_other_types_are_tested_if_a_field_is_not_json(fields: list[str], tested: str) -> None:
+    text = generated("tests/thing/test_thing.py", *fields)
+
+    assert f"\n\n\nasync def {tested}(client: Client) -> None:\n    empty =" in text
+    assert ("json={name: [] for name in ONE}" in text) == ("other_types" in tested)
+    ast.parse(text)
 
 
 @pytest.mark.parametrize("name", ["nothing", "common/idempotency", "health"])
