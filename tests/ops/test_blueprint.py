@@ -181,6 +181,29 @@ def test_other_types_are_tested_if_a_field_is_not_json(fields: list[str], tested
     ast.parse(text)
 
 
+@pytest.mark.parametrize(
+    ("fields", "raised"),
+    [
+        (["title:string"], []),
+        (["title:string:unique"], ["RecordAlreadyExists"]),
+        (["title:string:unique", "foss:ref(foss)"], ["RecordAlreadyExists", "InvalidAPIRequest"]),
+    ],
+)
+def test_the_operations_say_what_they_raise(fields: list[str], raised: list[str]) -> None:
+    module = ast.parse(generated("service/thing/domain.py", *fields))
+    docs = {
+        node.name: ast.get_docstring(node) or ""
+        for node in module.body
+        if isinstance(node, ast.AsyncFunctionDef)
+    }
+    found = {name: doc.partition("Raises ")[2].rstrip(".") for name, doc in docs.items()}
+    common = ["RecordNotFound", "PreconditionFailed"]
+
+    assert found["create_thing"] == ", ".join(raised)
+    assert found["update_thing"] == ", ".join([*common, *raised])
+    assert found["delete_thing"] == ", ".join([*common, "Conflict"])
+
+
 @pytest.mark.parametrize("name", ["nothing", "common/idempotency", "health"])
 def test_what_is_no_blueprint_is_not_removed(name: str) -> None:
     with pytest.raises(CommandError) as caught:
