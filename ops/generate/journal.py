@@ -132,6 +132,8 @@ class Journal:
 
     def _forget(self) -> None:
         self._files, self._written, self._folder = {}, {}, ""
+        # First: without it, the next command restores nothing, from a folder that is incomplete.
+        LIST.unlink(missing_ok=True)
         shutil.rmtree(FOLDER, ignore_errors=True)
 
     def __enter__(self) -> Self:

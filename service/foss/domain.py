@@ -47,5 +47,5 @@ async def update_foss(
 
 
 async def delete_foss(session: Session, id: int, versions: Versions | None) -> str:
-    """Delete a Foss and return the message. Raises RecordNotFound, PreconditionFailed."""
+    """Delete a Foss and return the message. Raises RecordNotFound, PreconditionFailed, Conflict."""
     return await FOSS.delete(session, id, versions)

@@ -1,5 +1,6 @@
 """`just blueprint`: what it writes, what it refuses, and that it leaves nothing half done."""
 
+import ast
 import json
 import shlex
 import shutil
@@ -17,9 +18,12 @@ from jsonschema_rs import Draft202012Validator
 
 from ops.console import CommandError
 from ops.generate import journal as journals
-from ops.generate.blueprint import command
+from ops.generate.blueprint import command, removal
 from ops.generate.blueprint.fields import TYPES, read
+from ops.generate.blueprint.files import Blueprint
 from ops.generate.journal import Journal
+from service.common.database import Base, RecordColumns
+from service.common.resource import ListQuery
 from service.settings import Settings
 from tests.machines.checkout import copy_sources, git
 from tests.ops.project import ROOT, Project, project_in
@@ -74,6 +78,8 @@ def test_the_fields_of_these_tests_have_every_type() -> None:
         ("Title:string", "can't be the name of a field: use lower-case letters"),
         ("class:string", "`class` can't be the name of a field: it is reserved"),
         ("id:integer", "it is reserved"),
+        ("self:string", "it is reserved"),
+        ("model_fields:string", "it is reserved"),
         ("title:varchar", "there is no type `varchar`. Types: string,"),
         ("title:string:indexed", "there is no option `indexed`. Options: unique,"),
         ("title:string(0)", "stores nothing"),
@@ -89,6 +95,9 @@ def test_the_fields_of_these_tests_have_every_type() -> None:
         ("count:integer:search", "only texts can be searched"),
         ("note:text:index", "an index takes texts of at most 600 characters"),
         ("extra:json:unique", "an index takes texts"),
+        ("state:enum(new,used):unique", "`unique` is not generated for the type `enum`"),
+        ("active:boolean:unique", 'add `UniqueConstraint("active")` to models.py by hand'),
+        ("foss:ref(foss):unique", 'add `UniqueConstraint("foss_id")` to models.py by hand'),
     ],
 )
 def test_a_field_that_can_not_be_is_refused_in_one_line(text: str, said: str) -> None:
@@ -97,6 +106,25 @@ def test_a_field_that_can_not_be_is_refused_in_one_line(text: str, said: str) ->
 
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_every_attribute_of_a_query_and_a_record_is_refused_as_a_field() -> None:
+    names = {*dir(ListQuery), *dir(RecordColumns), *dir(Base)}
+    public = sorted(name for name in names if not name.startswith("_"))
+    for name in public:
+        with pytest.raises(CommandError):
+            read(f"{name}:string")
+
+    assert "page_records" in public
+
+
+@pytest.mark.parametrize("options", ["string(1)", "string(3)", "string(6)", "string(7)", "email"])
+def test_short_texts_of_different_numbers_differ(options: str) -> None:
+    field = read(f"code:{options}:unique")
+    samples = [field.sample(number) for number in (1, 2, 3)]
+
+    assert len({*samples}) == len(samples)
+    assert all(Draft202012Validator(field.schema()).is_valid(sample) for sample in samples)
 
 
 @pytest.mark.parametrize("name", ["date", "datetime"])
@@ -130,6 +158,58 @@ def test_a_blueprint_that_can_not_be_is_refused(arguments: list[str], said: str)
         command.write(Settings(), arguments)
 
     assert said in str(caught.value)
+
+
+def generated(path: str, *fields: str) -> str:
+    """Return a file of the blueprint `thing` with these fields."""
+    return dict(Blueprint("thing", [read(text) for text in fields]).files())[path]
+
+
+@pytest.mark.parametrize(
+    ("fields", "tested"),
+    [
+        (["extra:json"], "test_an_empty_body_is_a_422"),
+        (["extra:json:optional"], "test_an_empty_body_is_a_201"),
+        (["extra:json", "day:date"], "test_a_body_that_is_empty_or_of_other_types_is_a_422"),
+    ],
+)
+def test_other_types_are_tested_if_a_field_is_not_json(fields: list[str], tested: str) -> None:
+    text = generated("tests/thing/test_thing.py", *fields)
+
+    assert f"\n\n\nasync def {tested}(client: Client) -> None:\n    empty =" in text
+    assert ("json={name: [] for name in ONE}" in text) == ("other_types" in tested)
+    ast.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("fields", "raised"),
+    [
+        (["title:string"], []),
+        (["title:string:unique"], ["RecordAlreadyExists"]),
+        (["title:string:unique", "foss:ref(foss)"], ["RecordAlreadyExists", "InvalidAPIRequest"]),
+    ],
+)
+def test_the_operations_say_what_they_raise(fields: list[str], raised: list[str]) -> None:
+    module = ast.parse(generated("service/thing/domain.py", *fields))
+    docs = {
+        node.name: ast.get_docstring(node) or ""
+        for node in module.body
+        if isinstance(node, ast.AsyncFunctionDef)
+    }
+    found = {name: doc.partition("Raises ")[2].rstrip(".") for name, doc in docs.items()}
+    common = ["RecordNotFound", "PreconditionFailed"]
+
+    assert found["create_thing"] == ", ".join(raised)
+    assert found["update_thing"] == ", ".join([*common, *raised])
+    assert found["delete_thing"] == ", ".join([*common, "Conflict"])
+
+
+@pytest.mark.parametrize("name", ["nothing", "common/idempotency", "health"])
+def test_what_is_no_blueprint_is_not_removed(name: str) -> None:
+    with pytest.raises(CommandError) as caught:
+        removal.remove(Settings(), [name])
+
+    assert str(caught.value) == f"There is no blueprint `{name}` in service/."
 
 
 def test_without_arguments_it_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
@@ -198,6 +278,49 @@ def test_what_a_person_has_changed_since_is_not_taken_back(folder: Path, name: s
     assert (folder / name).read_text() == "by a person, not another program"
 
 
+def test_a_command_that_is_killed_after_it_succeeded_takes_nothing_back(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def kill(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", kill)
+        with suppress(KeyboardInterrupt), Journal() as journal:
+            journal.write(folder / "old", "after")
+    with Journal():
+        pass
+
+    assert (folder / "old").read_text() == "after"
+
+
+def test_what_programs_have_written_is_taken_back_without_a_question(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = folder / "docs" / "architecture.md"
+
+    def run(module: str, *arguments: str) -> None:
+        if module == "ruff":
+            (folder / "old").write_text("formatted")
+        elif arguments == ("write-picture",):
+            picture.write_text("drawn")
+
+    monkeypatch.setattr(command, "ROOT", folder)
+    monkeypatch.setattr(command, "run", run)
+    picture.parent.mkdir()
+    picture.write_text("before")
+    journal = Journal()
+    journal.write(folder / "old", "after")
+    command.format_python(journal, str(folder / "old"))
+    command.write_documents(journal)
+    written = (folder / "old").read_text(), picture.read_text()
+    with Journal():
+        pass  # The next command, after this one was killed.
+
+    assert written == ("formatted", "drawn")
+    assert (folder / "old").read_text() == picture.read_text() == "before"
+
+
 def test_a_migration_of_a_person_stays(folder: Path) -> None:
     change(folder, Journal())
     (folder / "versions" / "two.py").write_text("by a person")
@@ -205,6 +328,44 @@ def test_a_migration_of_a_person_stays(folder: Path) -> None:
         pass
 
     assert {path.name for path in (folder / "versions").iterdir()} == {"zero.py", "two.py"}
+
+
+MIGRATION = (
+    '"""Any.\n\nRevises: {parent}\n"""\n\nrevision: str = "{name}"\ndown_revision: X = "{parent}"\n'
+)
+
+
+def test_a_chain_of_migrations_stays_whole_without_those_of_a_blueprint(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    versions = folder / "versions"
+    monkeypatch.setattr(removal, "VERSIONS", versions)
+    for name, parent in [("one", "base"), ("two", "one"), ("three", "two"), ("four", "three")]:
+        text = MIGRATION.format(name=name, parent=parent)
+        (versions / f"{name}.py").write_text(text, encoding="utf-8")
+    last = (versions / "four.py").read_text("utf-8")
+    with Journal() as journal:
+        removal.delete_migrations([versions / "two.py", versions / "one.py"], journal)
+        paths = journal.paths()
+
+    assert paths == ["versions/one.py", "versions/three.py", "versions/two.py"]
+    assert (versions / "three.py").read_text("utf-8") == MIGRATION.format(
+        name="three", parent="base"
+    )
+    assert (versions / "four.py").read_text("utf-8") == last
+
+
+def test_a_migration_that_would_be_the_first_is_named(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    versions = folder / "versions"
+    monkeypatch.setattr(removal, "VERSIONS", versions)
+    (versions / "one.py").write_text('revision = "one"\ndown_revision = None\n')
+    (versions / "two.py").write_text(MIGRATION.format(name="two", parent="one"))
+    with pytest.raises(CommandError, match=r"two\.py revises a migration"), Journal() as journal:
+        removal.delete_migrations([versions / "one.py"], journal)
+
+    assert (versions / "one.py").exists()
 
 
 def test_a_second_command_at_once_is_refused(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """`just field`: what it adds to a blueprint, what it refuses, and that a changed file survives."""
 
+import ast
 import json
 import shlex
 from collections.abc import Callable
@@ -91,9 +92,14 @@ def test_a_field_that_can_not_be_added_is_refused_in_one_line(text: str, said: s
         (["nothing", "a:string:optional"], "There is no blueprint `nothing`"),
         (["health", "a:string:optional"], "There is no blueprint `health`"),
         (["foss"], "Give `foss` at least one field"),
-        (["foss", "name:string:optional"], "has a field or column `name` already"),
-        (["foss", "version:string:optional"], "has a field or column `version` already"),
-        (["foss", "a:string:optional", "a:text:optional"], "a field or column `a` already"),
+        (["foss", "name:string:optional"], "has a field, column or reference `name` already"),
+        (["foss", "version:string:optional"], "has a field, column or reference `version` already"),
+        (
+            ["foss", "a:string:optional", "a:text:optional"],
+            "a field, column or reference `a` already",
+        ),
+        (["foss", "name:ref(other):optional"], "field, column or reference `name` already"),
+        (["foss", "a:text:optional", "a:ref(foss):optional"], "or reference `a` already"),
         (["foss", "id:integer:optional"], "it is reserved"),
         (["foss", "other:ref(nothing):optional"], "There is no blueprint `nothing` to refer to"),
         (["foss", "fork:ref(foss):optional"], "A reference of `foss` to itself is not generated"),
@@ -162,6 +168,25 @@ def test_a_file_that_was_changed_by_hand_keeps_what_it_has(
     )
 
 
+@pytest.mark.parametrize(
+    ("index", "expected"),
+    [
+        ('Index(None, "origin")', '(Index(None, "origin"),\n{8}Index("created_at"), A())'),
+        (
+            'Index(postgresql_using="gin")',
+            '(Index("created_at"), A(),\n{8}Index(postgresql_using="gin"))',
+        ),
+    ],
+)
+def test_an_index_of_an_order_is_before_those_of_the_timestamps(
+    models: Callable[[str], Edits], index: str, expected: str
+) -> None:
+    file = models('__table_args__ = (Index("created_at"), A())')
+    file.add_arguments(file.class_of("Book"), [], [index])
+
+    assert expected.replace("{8}", 8 * " ") in file.text()
+
+
 @pytest.mark.parametrize("arguments", ["", "__table_args__ = {}", "__table_args__ = ARGUMENTS"])
 def test_a_place_that_is_not_there_is_named(models: Callable[[str], Edits], arguments: str) -> None:
     file = models(arguments)
@@ -170,6 +195,61 @@ def test_a_place_that_is_not_there_is_named(models: Callable[[str], Edits], argu
 
     assert "models.py does not have a tuple `__table_args__` in `Book`" in str(caught.value)
     assert "docs/blueprint.md" in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["shelf:string:optional", "shelf_id:integer:optional"])
+def test_the_name_of_a_reference_can_not_be_added(
+    models: Callable[[str], Edits], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str
+) -> None:
+    models("")
+    monkeypatch.setattr(addition, "ROOT", tmp_path)
+    for folder in ("service", "schemas"):
+        (tmp_path / folder / "book").mkdir(parents=True)
+    (tmp_path / "models.py").rename(tmp_path / "service/book/models.py")
+    schema = {"properties": {"shelf_id": {"x-reference": "shelf"}}}
+    (tmp_path / "schemas/book/book.json").write_text(json.dumps(schema), encoding="utf-8")
+    with pytest.raises(CommandError, match=f"reference `{text.partition(':')[0]}` already"):
+        addition.add(Settings(), ["book", text])
+
+
+ADDED = """\
+def upgrade():
+    op.add_column(
+        "book",
+        sa.Column("pages", sa.Integer(), nullable=True),
+    )
+    op.create_index("ix_book_pages_id", "book", ["pages", "id"])
+    op.add_column("book", sa.Column("year", sa.Integer()))
+"""
+
+
+def upgrade(text: str) -> ast.FunctionDef:
+    [function] = ast.parse(text).body
+    assert isinstance(function, ast.FunctionDef)
+    return function
+
+
+def test_a_migration_adds_the_columns_that_were_asked_for() -> None:
+    added = addition.additions(upgrade(ADDED), "book", ["year", "pages"])
+
+    assert [ast.unparse(call) for call in added] == [
+        "op.add_column('book', sa.Column('pages', sa.Integer(), nullable=True))",
+        "op.add_column('book', sa.Column('year', sa.Integer()))",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("table", "columns"),
+    [
+        ("book", ["pages"]),
+        ("book", ["pages", "date"]),
+        ("book", ["pages", "year", "date"]),
+        ("shelf", ["pages", "year"]),
+    ],
+)
+def test_a_migration_that_adds_other_columns_is_refused(table: str, columns: list[str]) -> None:
+    with pytest.raises(CommandError, match="other changes of the models than the new columns"):
+        addition.additions(upgrade(ADDED), table, columns)
 
 
 @pytest.fixture(scope="module")

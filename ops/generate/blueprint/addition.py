@@ -70,12 +70,19 @@ def _read(name: str, texts: Sequence[str]) -> list[Field]:
     fields = [read_later(text) for text in texts]
     edits = Edits(models)
     taken = edits.attributes(edits.class_of(Blueprint(name, ()).title))
-    taken |= _record(name)["properties"].keys()
+    properties = _record(name)["properties"]
+    taken |= properties.keys()
+    # A reference has a name of its own, by which clients include it.
+    taken |= {
+        column.removesuffix("_id") for column, schema in properties.items() if REFERENCE in schema
+    }
     for one in fields:
-        if one.column in taken:
-            raise CommandError(
-                f"`{name}` has a field or column `{one.column}` already: choose another name."
-            )
+        for own in (one.column, one.name):
+            if own in taken:
+                raise CommandError(
+                    f"`{name}` has a field, column or reference `{own}` already: choose another "
+                    "name."
+                )
         if one.target and name in (target for target, _ in parents([one.target])):
             to = "itself" if one.target == name else f"`{one.target}`, which refers to it,"
             raise CommandError(f"A reference of `{name}` to {to} is not generated: {BY_HAND}.")
@@ -85,7 +92,7 @@ def _read(name: str, texts: Sequence[str]) -> list[Field]:
                 f"`{one.column}` is too long: the name of its constraint or index would have more "
                 f"than {MAX_IDENTIFIER} characters. Choose a shorter one."
             )
-        taken.add(one.column)
+        taken |= {one.column, one.name}
     return fields
 
 
@@ -269,31 +276,42 @@ class _Addition:
         functions = {node.name: node for node in module.body if isinstance(node, ast.FunctionDef)}
         constrained = any(one.checks or one.target or one.is_unique for one in self._fields)
         indexed = any(one.is_unique or one.has_index or one.is_searched for one in self._fields)
-        found = [
-            ast.get_source_segment(text, node.value) or ""
-            for node in functions["upgrade"].body
-            if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
-        ]
-        columns = [one for one in found if one.startswith("op.add_column(")]
-        if len(columns) < len(self._fields):
-            raise CommandError(
-                "alembic found other changes of the models than the new columns: see "
-                f"`{just('check')}`."
-            )
+        added = additions(functions["upgrade"], self._name, [one.column for one in self._fields])
         if constrained or indexed:
-            columns = [one.removesuffix(")") + ", if_not_exists=True)" for one in columns]
+            for call in added:
+                call.keywords.append(ast.keyword("if_not_exists", ast.Constant(True)))
         head = "".join(text.splitlines(keepends=True)[: functions["upgrade"].lineno - 1])
         if indexed:
             head = head.replace("import Sequence\n", "import Sequence\nfrom typing import Any\n", 1)
         values = {
             "name": self._name,
             "fields": self._fields,
-            "columns": columns,
+            "columns": [ast.unparse(call) for call in added],
             "again": constrained or indexed,
             "constrained": constrained,
             "indexed": indexed,
         }
         return head + rendered("add_columns.py", values)
+
+
+def additions(upgrade: ast.FunctionDef, table: str, columns: Sequence[str]) -> list[ast.Call]:
+    """Return the calls that add columns. Raises CommandError unless it is these of the table."""
+    calls = {}
+    for statement in upgrade.body:
+        match statement:
+            case ast.Expr(
+                ast.Call(
+                    ast.Attribute(ast.Name("op"), "add_column"),
+                    [ast.Constant(of), ast.Call(_, [ast.Constant(column), *_])],
+                ) as call
+            ):
+                calls[of, column] = call
+    if calls.keys() != {(table, column) for column in columns}:
+        raise CommandError(
+            "alembic found other changes of the models than the new columns: see "
+            f"`{just('check')}`."
+        )
+    return [*calls.values()]
 
 
 def _listed(fields: Sequence[Field]) -> str:

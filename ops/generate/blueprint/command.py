@@ -134,10 +134,9 @@ def _write(blueprint: Blueprint, journal: Journal) -> list[str]:
 
 def format_python(journal: Journal, *paths: str) -> None:
     """Sort and drop imports, and format."""
-    run("ruff", "format", "--quiet", *paths)
-    run("ruff", "check", "--quiet", "--fix", *paths)
-    run("ruff", "format", "--quiet", *paths)
-    journal.note()
+    for arguments in (["format"], ["check", "--fix"], ["format"]):
+        run("ruff", *arguments, "--quiet", *paths)
+        journal.note()
 
 
 def write_migration(
@@ -159,6 +158,7 @@ def write_documents(journal: Journal) -> None:
     for command, name in (("contract", "openapi.json"), ("picture", "architecture.md")):
         journal.keep(ROOT / "docs" / name, is_generated=command == "contract")
         run("ops", f"write-{command}")
+        journal.note()
 
 
 def _registered(text: str, name: str) -> str:

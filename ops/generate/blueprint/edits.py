@@ -88,7 +88,7 @@ class Edits:
             else:
                 self._insert(self._place(first or elements[0]), f"{text},\n        ")
         for text in indexes:
-            if timestamps is not None and "gin" not in text:
+            if timestamps is not None and "postgresql_using" not in text:
                 self._insert(self._place(timestamps), f"{text},\n        ")
             else:
                 self._after(elements[-1], text)

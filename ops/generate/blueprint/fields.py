@@ -31,11 +31,14 @@ INTEGER = 2**31 - 1
 # fmt: off
 RESERVED = frozenset({
     "after", "check", "construct", "contract", "copy", "created_at", "dict", "error", "exclude",
-    "fields", "filters", "fingerprint", "id", "include", "json", "limit", "message", "metadata",
-    "only", "q", "register", "registry", "row_version", "schema", "schema_directory", "schema_file",
-    "sort", "updated_at", "validate", "whole",
+    "fields", "filters", "fingerprint", "from_orm", "id", "include", "json", "limit", "message",
+    "metadata", "most_records", "only", "page_records", "parse_file", "parse_obj", "parse_raw", "q",
+    "register", "registry", "row_version", "schema", "schema_directory", "schema_file",
+    "schema_json", "self", "sort", "update_forward_refs", "updated_at", "validate", "whole",
 })
 # fmt: on
+# The names of pydantic's own attributes begin with it.
+RESERVED_BEGIN = "model_"
 ANY_TEXT = "^[^\\u0000]*$"
 # The first and the last date of Python are infinities for asyncpg.
 DATE = "^(?!0000|0001-01-01|9999-12-31)[0-9]{4}-[0-9]{2}-[0-9]{2}$"
@@ -279,9 +282,10 @@ class Field:
 
     def sample(self, number: int) -> Any:
         """Return a valid value; those of different numbers differ if there are as many."""
-        least, most = self.lengths or (1, 200)
+        _, most = self.lengths or (1, 200)
+        title = f"{self.words.capitalize()} {number}"
         values: dict[str, Any] = {
-            "string": f"{self.words.capitalize()} {number}"[:most].ljust(least, "x"),
+            "string": title if len(title) <= most else f"{number}{self.words}"[:most],
             "text": f"The {self.words} number {number}.",
             "email": f"{self.name}{number}@example.org",
             "url": f"https://example.org/{self.name}/{number}",
@@ -368,7 +372,8 @@ def require_name(name: str, what: str) -> None:
             f"`{name}` can't be the name of a {what}: use lower-case letters, digits and single "
             f"underscores, at most {MAX_NAME[what]} characters, such as `release_note`."
         )
-    if keyword.iskeyword(name) or keyword.issoftkeyword(name) or name in RESERVED:
+    is_keyword = keyword.iskeyword(name) or keyword.issoftkeyword(name)
+    if is_keyword or name in RESERVED or name.startswith(RESERVED_BEGIN):
         raise CommandError(
             f"`{name}` can't be the name of a {what}: it is reserved. Choose another."
         )
@@ -412,6 +417,11 @@ def _require_options(one: Field, text: str, on_delete: int) -> None:
         raise CommandError(f"`{text}`: `set-null` needs `optional`.")
     if one.is_searched and not one.lengths:
         raise CommandError(f"`{text}`: only texts can be searched: string, text, email and url.")
+    if one.is_unique and one.type in {"enum", "boolean", "ref"}:
+        raise CommandError(
+            f"`{text}`: `unique` is not generated for the type `{one.type}`: leave it out, then "
+            f'add `UniqueConstraint("{one.column}")` to models.py by hand, with a migration.'
+        )
     sorts = one.options & {"unique", "filter", "index"}
     if sorts and (one.type == "json" or (one.lengths and one.lengths[1] > MAX_INDEXED)):
         raise CommandError(

@@ -85,6 +85,7 @@ class Blueprint:
             "searched_names": searched,
             "imports": imports(names | annotations),
             "payload_imports": imports(annotations),
+            "raised": [*self._raised()],
             "samples": [self._sample(number) for number in (1, 2)],
             "required": any(not one.is_optional for one in self.fields),
             "optional": optional,
@@ -100,6 +101,13 @@ class Blueprint:
             "owners": self.owners,
             "tables": [self.name, *(name for name, _ in self.parents)],
         }
+
+    def _raised(self) -> Iterator[str]:
+        """Yield the exceptions that the values of a record may cause when it is stored."""
+        if any(one.is_unique for one in self.fields):
+            yield "RecordAlreadyExists"
+        if any(one.target for one in self.fields):
+            yield "InvalidAPIRequest"
 
     def _sample(self, number: int) -> dict[str, Any]:
         return {one.column: one.sample(number) for one in self.fields}

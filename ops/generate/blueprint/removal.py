@@ -2,7 +2,7 @@
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from service.settings import ROOT, Settings
 
 # The body of `upgrade`: that the table goes is what was asked for.
 UPGRADE = re.compile(r"(def upgrade\(\) -> None:\n).*?(?=\n\n\ndef )", re.DOTALL)
+REVISION = re.compile(r"^(revision|down_revision)\b.*= [\"'](\w+)[\"']$", re.MULTILINE)
 DROP = '    op.execute("-- squawk-ignore ban-drop-table\\nDROP TABLE {}")'
 
 
@@ -33,7 +34,7 @@ def remove(_settings: Settings, arguments: list[str]) -> int:
         )
     [name] = names
     with Journal() as journal:
-        if not (ROOT / "service" / name / "models.py").exists():
+        if "/" in name or not (ROOT / "service" / name / "models.py").exists():
             raise CommandError(f"There is no blueprint `{name}` in service/.")
         if referring := sorted(_referring(name)):
             raise CommandError(
@@ -66,12 +67,42 @@ def _remove(name: str, journal: Journal) -> None:
     created = [*_created(name)]
     if created and not git("ls-files", "--", *map(str, created)):
         # No other clone knows them.
-        for path in created:
-            journal.keep(path)
-            path.unlink()
+        delete_migrations(created, journal)
     else:
         write_migration(journal, f"Drop the table `{name}`", partial(_drop, name))
     write_documents(journal)
+
+
+def delete_migrations(paths: Sequence[Path], journal: Journal) -> None:
+    """Delete migrations; those that revise one of them revise what it revised instead."""
+    revised = {}
+    for path in paths:
+        revision, parent = _revisions(path.read_text("utf-8"))
+        revised[revision] = parent
+        journal.keep(path)
+        path.unlink()
+    for path in sorted(VERSIONS.glob("*.py")):
+        text = path.read_text("utf-8")
+        _, old = _revisions(text)
+        new = old
+        while new in revised:
+            new = revised[new]
+        if old and not new:
+            raise CommandError(
+                f"migrations/versions/{path.name} revises a migration that would be deleted, and "
+                "that one does not revise exactly one: change its `down_revision`, then run this "
+                "again."
+            )
+        if new != old:
+            # In the docstring too.
+            places = re.compile(rf"^(down_revision\b.*= [\"']|Revises: ){old}\b", re.MULTILINE)
+            journal.write(path, places.sub(rf"\g<1>{new}", text))
+
+
+def _revisions(text: str) -> tuple[str, str]:
+    """Return the revision of a migration and the one that it revises; empty if it is no text."""
+    found = dict(REVISION.findall(text))
+    return found.get("revision", ""), found.get("down_revision", "")
 
 
 def _created(name: str) -> Iterator[Path]:
