@@ -86,7 +86,8 @@ class Resource(Generic[M]):
     async def insert(self, session: Session, values: Values) -> Record:
         """Insert a record and return it with the database's defaults.
 
-        Raises RecordAlreadyExists if a unique value is taken.
+        Raises RecordAlreadyExists if a unique value is taken, and InvalidAPIRequest (422) if it
+        refers to a record that does not exist.
         """
         record: Record | None = None
         if self._insert_batch and self.unique[0] in values:
@@ -233,7 +234,7 @@ class Resource(Generic[M]):
     ) -> Record:
         """Update a record that has one of `versions` (None: any) and return it.
 
-        Raises RecordNotFound, PreconditionFailed, RecordAlreadyExists.
+        Raises RecordNotFound, PreconditionFailed, RecordAlreadyExists, InvalidAPIRequest.
         """
         if not values:
             unchanged = await self.get(session, id)
@@ -246,7 +247,7 @@ class Resource(Generic[M]):
     async def delete(self, session: Session, id: int, versions: Versions | None = None) -> str:
         """Delete a record that has one of `versions` (None: any), and return a message.
 
-        Raises RecordNotFound, PreconditionFailed.
+        Raises RecordNotFound, PreconditionFailed, Conflict if another record refers to it.
         """
         if id > MAX_BIGINT or not await self._delete(session, id, versions):
             await self._missed(session, id, versions)
