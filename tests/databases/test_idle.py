@@ -89,7 +89,7 @@ async def test_when_a_firewall_forgets_connections_one_request_fails_and_those_b
     monkeypatch.setattr(database_connection, "COMMAND_GRACE_SECONDS", 0.1)
     async with (
         firewall(server) as (wall, url),
-        open_on(url, database_statement_timeout=0.4) as client,
+        open_on(url, database_statement_timeout=2) as client,
     ):
         # Some of each kind of connection.
         created = await asyncio.gather(

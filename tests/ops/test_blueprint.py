@@ -111,11 +111,14 @@ def test_a_field_that_can_not_be_is_refused_in_one_line(text: str, said: str) ->
 def test_every_attribute_of_a_query_and_a_record_is_refused_as_a_field() -> None:
     names = {*dir(ListQuery), *dir(RecordColumns), *dir(Base)}
     public = sorted(name for name in names if not name.startswith("_"))
+    accepted = []
     for name in public:
-        with pytest.raises(CommandError):
+        with suppress(CommandError):
             read(f"{name}:string")
+            accepted.append(name)
 
     assert "page_records" in public
+    assert accepted == []
 
 
 @pytest.mark.parametrize("options", ["string(1)", "string(3)", "string(6)", "string(7)", "email"])

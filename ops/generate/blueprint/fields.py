@@ -30,11 +30,12 @@ INTEGER = 2**31 - 1
 # The names of a record's own columns, of query parameters, and of attributes of its classes.
 # fmt: off
 RESERVED = frozenset({
-    "after", "check", "construct", "contract", "copy", "created_at", "dict", "error", "exclude",
-    "fields", "filters", "fingerprint", "from_orm", "id", "include", "json", "limit", "message",
-    "metadata", "most_records", "only", "page_records", "parse_file", "parse_obj", "parse_raw", "q",
-    "register", "registry", "row_version", "schema", "schema_directory", "schema_file",
-    "schema_json", "self", "sort", "update_forward_refs", "updated_at", "validate", "whole",
+    "after", "allowed_records", "check", "construct", "contract", "copy", "created_at", "dict",
+    "error", "exclude", "fields", "filters", "fingerprint", "from_orm", "id", "include",
+    "json", "limit", "message", "metadata", "most_records", "only", "page_records",
+    "parse_file", "parse_obj", "parse_raw", "q", "register", "registry", "row_version",
+    "schema", "schema_directory", "schema_file", "schema_json", "self", "sort",
+    "update_forward_refs", "updated_at", "validate", "whole",
 })
 # fmt: on
 # The names of pydantic's own attributes begin with it.
