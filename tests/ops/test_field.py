@@ -273,6 +273,7 @@ def status(project: Project) -> list[str]:
 
 
 @NEEDS_FOSS
+@pytest.mark.long
 @pytest.mark.copies
 def test_fields_of_every_type_are_added_to_two_blueprints(clone: Project) -> None:
     dry = clone.just("field", "foss", *FIELDS, "--dry-run")

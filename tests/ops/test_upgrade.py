@@ -14,7 +14,7 @@ from tests.ops.project import Project, project_in
 
 pytestmark = [
     pytest.mark.copies,
-    pytest.mark.upgrade,
+    pytest.mark.long,
     pytest.mark.skipif(NAME != rename.ORIGIN, reason="this project has its own name"),
 ]
 AUTHOR = ("-c", "user.name=Ada", "-c", "user.email=ada@example.org")
