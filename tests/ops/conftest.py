@@ -5,8 +5,17 @@ from pathlib import Path
 
 import pytest
 
+from ops.generate import journal
 from ops.local import nginx
 from tests.ops.project import Project, copy_project, hide_nginx, serve_items
+
+
+@pytest.fixture(autouse=True)
+def own_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give each test a journal: tests and commands at the same time may hold that of ROOT."""
+    monkeypatch.setattr(journal, "FOLDER", tmp_path / "own" / "journal")
+    monkeypatch.setattr(journal, "LIST", tmp_path / "own" / "journal" / "files.json")
+    monkeypatch.setattr(journal, "LOCK", tmp_path / "own" / "journal.lock")
 
 
 @pytest.fixture(

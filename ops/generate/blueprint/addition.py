@@ -10,6 +10,7 @@ from ops.generate.blueprint.command import (
     WRITTEN,
     format_python,
     parents,
+    read_arguments,
     say_done,
     show,
     write_documents,
@@ -40,10 +41,7 @@ must be optional.
 
 def add(_settings: Settings, arguments: list[str]) -> int:
     """Add fields to a blueprint, or change nothing at all."""
-    options = {one for one in arguments if one.startswith("--")}
-    if unknown := options - {"--dry-run", "--force"}:
-        raise CommandError(f"There is no option `{min(unknown)}`: see `{just('field')}`.")
-    name, *texts = [one for one in arguments if one not in options] or [""]
+    options, name, texts = read_arguments("field", arguments)
     if not name:
         print(HELP.format(field=just("field"), blueprint=just("blueprint")), end="")
         return 0

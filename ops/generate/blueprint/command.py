@@ -51,12 +51,21 @@ Next: read the migration, then `{check}`, `{test} tests/{name}`, `{migrate}`.
 """
 
 
-def write(_settings: Settings, arguments: list[str]) -> int:
-    """Write a blueprint, or nothing at all."""
+def read_arguments(command: str, arguments: list[str]) -> tuple[set[str], str, list[str]]:
+    """Return the options, the name (empty if there is none) and the fields of a command.
+
+    Raises CommandError if an option is unknown.
+    """
     options = {one for one in arguments if one.startswith("--")}
     if unknown := options - {"--dry-run", "--force"}:
-        raise CommandError(f"There is no option `{min(unknown)}`: see `{just('blueprint')}`.")
+        raise CommandError(f"There is no option `{min(unknown)}`: see `{just(command)}`.")
     name, *texts = [one for one in arguments if one not in options] or [""]
+    return options, name, texts
+
+
+def write(_settings: Settings, arguments: list[str]) -> int:
+    """Write a blueprint, or nothing at all."""
+    options, name, texts = read_arguments("blueprint", arguments)
     if not name:
         print(HELP.format(blueprint=just("blueprint")), end="")
         return 0

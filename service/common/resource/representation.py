@@ -65,7 +65,10 @@ def literal_text(text: str) -> Expression:
 
 
 def utf8(text: Expression) -> ColumnElement[bytes]:
-    """Return the expression of the bytes of a text: some characters need four bytes in Python's."""
+    """Return the expression of a text's bytes in UTF-8.
+
+    A `str` with a character beyond U+FFFF takes four bytes for each of its characters (PEP 393).
+    """
     return func.convert_to(text, literal_text("UTF8"))
 
 

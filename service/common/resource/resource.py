@@ -280,8 +280,8 @@ class Resource(Generic[M]):
     async def _select_many(
         self, session: AsyncSession, ids: Sequence[int], fields: tuple[str, ...] | None
     ) -> Mapping[int, Record]:
-        found = await session.execute(_by_ids(self.model, fields), {"keys": ids})
-        return {row.id: Record(*row) for row in found}
+        # A function of its own is a kind of its own: slow reads of included records are another.
+        return await self._select_many_including(session, ids, fields, ())
 
     async def _select_many_including(
         self,
@@ -290,7 +290,6 @@ class Resource(Generic[M]):
         fields: tuple[str, ...] | None,
         include: tuple[str, ...],
     ) -> Mapping[int, Record]:
-        # Not with others: it costs more than a read of the record alone.
         found = await session.execute(_by_ids(self.model, fields, include), {"keys": ids})
         return {row.id: Record(*row) for row in found}
 
