@@ -1,6 +1,8 @@
 """The access log: one line per request."""
 
 import logging
+from collections.abc import Callable
+from typing import Any
 
 import structlog
 from hypercorn.config import Config
@@ -12,10 +14,15 @@ from service.common.web import choose_request_id
 
 # Set in the state of a request that has been logged.
 LOGGED = "access_logged"
+DISCONNECTED = 499
+# Observes the method, status, seconds and state of a request.
+Measure = Callable[[str, int, float, dict[str, Any]], None]
 
 
 class AccessLog(Logger):
     """Log one line per request, after the server has sent the last byte."""
+
+    measure: Measure | None = None
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
@@ -26,18 +33,24 @@ class AccessLog(Logger):
     async def access(
         self, request: WWWScope, response: ResponseSummary | None, request_time: float
     ) -> None:
-        """Log method, raw path, status and duration; status 499 if the client disconnected."""
-        state = request["state"]
+        """Log and measure a request; its status is 499 if the client has disconnected."""
+        state: dict[str, Any] = request["state"]
         # hypercorn reports a request again if it is answered after the client has disconnected.
         if state.get(LOGGED):
             return
         state[LOGGED] = True
+        method = str(request.get("method", "GET"))
+        status = DISCONNECTED if response is None else int(response["status"])
+        if self.measure is not None:
+            self.measure(method, status, request_time, state)
         self._log.info(
             "request",
-            method=request.get("method", "GET"),
+            method=method,
             path=cut(request["raw_path"].decode("ascii", "replace")),
-            status=499 if response is None else response["status"],
+            route=state.get("route", ""),
+            status=status,
             milliseconds=round(request_time * 1000, 2),
+            bytes=state.get("sent_bytes", 0),
             client=(request.get("client") or ("-",))[0],
             request_id=state.get("request_id") or _name(request),
         )

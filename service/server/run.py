@@ -24,7 +24,8 @@ from service.common.database import COMMAND_GRACE_SECONDS, database_url, pool_si
 from service.common.web import App, begin_drain
 from service.failures import OperatorError
 from service.logs import configure_logs, log_unraisable
-from service.server import idle_connections, single_write
+from service.metrics_endpoint import metrics_endpoint
+from service.server import idle_connections, metrics, single_write
 from service.server.accepting import new_event_loop
 from service.server.access_log import AccessLog
 from service.server.connections import Connections
@@ -62,7 +63,12 @@ def main(create: Callable[[Settings], App] = create_app) -> int:
         gc.collect()
         gc.freeze()
         gc.set_threshold(NEW_OBJECTS)
-        with asyncio.Runner(loop_factory=partial(new_event_loop, connections)) as runner:
+        if settings.metrics_bind:
+            metrics.measure(app, connections, config)
+        with (
+            metrics_endpoint(settings),
+            asyncio.Runner(loop_factory=partial(new_event_loop, connections)) as runner,
+        ):
             stop = Stop(partial(begin_drain, app), settings)
             runner.run(serve(app, config, shutdown_trigger=stop))
     except (OperatorError, SchemaError) as error:

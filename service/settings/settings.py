@@ -199,6 +199,15 @@ class Settings(BaseSettings):
             raise ValueError(f"a port is at most {MAX_PORT}")
         return value
 
+    @field_validator("metrics_bind")
+    @classmethod
+    def _check_metrics_bind(cls, value: str) -> str:
+        if value:
+            if value.startswith("unix:"):
+                raise ValueError("write HOST:PORT or [IPV6]:PORT")
+            cls._check_bind((value,))
+        return value
+
     @model_validator(mode="after")
     def _check_key(self) -> Self:
         hosts = [(f"BIND={bind}", _host(bind)) for bind in self.bind]

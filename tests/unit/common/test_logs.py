@@ -319,7 +319,7 @@ def scope(**changes: Any) -> HTTPScope:
         "method": "GET",
         "raw_path": b"/item/7",
         "client": ("192.0.2.1", 5000),
-        "state": {"request_id": "abc"},
+        "state": {"request_id": "abc", "route": "/item/{id}", "sent_bytes": 42},
     }
     return request | changes  # type: ignore[return-value]  # Only what the log reads.
 
@@ -336,8 +336,10 @@ async def test_the_access_log_has_a_line_for_a_request(output: Output) -> None:
         "level": "info",
         "method": "POST",
         "path": "/item/7",
+        "route": "/item/{id}",
         "status": 201,
         "milliseconds": 12.34,
+        "bytes": 42,
         "client": "192.0.2.1",
         "request_id": "abc",
     }
