@@ -1,8 +1,8 @@
 """The access log: one line per request."""
 
 import logging
-from collections.abc import Callable
-from typing import Any
+import random
+from typing import Any, cast
 
 import structlog
 from hypercorn.config import Config
@@ -11,21 +11,26 @@ from hypercorn.typing import ResponseSummary, WWWScope
 
 from service.common.errors import cut
 from service.common.web import choose_request_id
+from service.server.config import ServerConfig
 
 # Set in the state of a request that has been logged.
 LOGGED = "access_logged"
 DISCONNECTED = 499
-# Observes the method, status, seconds and state of a request.
-Measure = Callable[[str, int, float, dict[str, Any]], None]
+# From this status, or this number of seconds on, every request is logged.
+FIRST_ERROR = 400
+SLOW_SECONDS = 1
 
 
 class AccessLog(Logger):
-    """Log one line per request, after the server has sent the last byte."""
+    """Log one line per request, after the server has sent the last byte.
 
-    measure: Measure | None = None
+    Of those that are neither errors nor slow it may log a sample.
+    """
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
+        own = cast("ServerConfig", config)
+        self._measure, self._sampling = own.measure, own.access_log_sampling
         self.error_logger = logging.getLogger("hypercorn")
         # Bound once: `get_logger` returns a lazy proxy, which binds at each use.
         self._log = structlog.get_logger("access").bind()
@@ -41,8 +46,11 @@ class AccessLog(Logger):
         state[LOGGED] = True
         method = str(request.get("method", "GET"))
         status = DISCONNECTED if response is None else int(response["status"])
-        if self.measure is not None:
-            self.measure(method, status, request_time, state)
+        if self._measure is not None:
+            self._measure(method, status, request_time, state)
+        is_usual = status < FIRST_ERROR and request_time < SLOW_SECONDS
+        if is_usual and self._sampling < 1 and random.random() >= self._sampling:  # noqa: S311  # No secret.
+            return
         self._log.info(
             "request",
             method=method,

@@ -5,8 +5,6 @@ from collections.abc import AsyncGenerator, Callable
 from functools import cache
 from typing import Any
 
-from hypercorn.config import Config
-
 from service.common.database import Work, WorkPool, known_revisions
 from service.common.web import App
 from service.metrics import (
@@ -24,7 +22,7 @@ from service.metrics import (
     REQUEST_SECONDS,
     RESPONSE_BYTES,
 )
-from service.server.access_log import AccessLog
+from service.server.config import ServerConfig
 from service.server.connections import Connections
 
 # Others are `_OTHER`, as in OpenTelemetry's semantic conventions: a client can send any method.
@@ -32,9 +30,9 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 LAG_INTERVAL_SECONDS = 0.25
 
 
-def measure(app: App, connections: Connections, config: Config) -> None:
+def measure(app: App, connections: Connections, config: ServerConfig) -> None:
     """Observe requests and the event loop, and let gauges show the state at a scrape."""
-    config.logger_class = MeasuredLog
+    config.measure = measure_request
     show_state(app, connections)
 
     @app.while_serving
@@ -94,12 +92,6 @@ def measure_request(method: str, status: int, seconds: float, state: dict[str, A
     sent.observe(state.get("sent_bytes", 0))
     if "received_bytes" in state:
         received.observe(state["received_bytes"])
-
-
-class MeasuredLog(AccessLog):
-    """The access log, which also observes each request."""
-
-    measure = staticmethod(measure_request)
 
 
 @cache

@@ -73,6 +73,7 @@ class Settings(BaseSettings):
         hide_input_in_errors=True,
     )
 
+    access_log_sampling: float = Field(default=1, ge=0, le=1)
     app_env: Environment = Environment.DEVELOPMENT
     bind: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = ("127.0.0.1:5000",)
     # nginx's maximum.
