@@ -53,7 +53,7 @@ class AccessLog(Logger):
             return
         self._log.info(
             "request",
-            method=method,
+            method=cut(method),
             path=cut(request["raw_path"].decode("ascii", "replace")),
             route=state.get("route", ""),
             status=status,

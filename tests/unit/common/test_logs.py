@@ -345,6 +345,15 @@ async def test_the_access_log_has_a_line_for_a_request(output: Output) -> None:
     }
 
 
+async def test_a_long_method_is_cut(output: Output) -> None:
+    json_logs()
+    response = {"type": "http.response.start", "status": 405, "headers": []}
+    await AccessLog(ServerConfig()).access(scope(method="M" * 60_000), response, 0.01)  # type: ignore[arg-type]  # A dict serves.
+
+    [line] = lines(output)
+    assert len(line["method"]) < 100
+
+
 @pytest.mark.parametrize(
     ("sampling", "status", "seconds", "number"),
     [
