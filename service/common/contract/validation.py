@@ -160,16 +160,15 @@ class StreamedPayload(ABC):
         """Read the rest, and return a digest of the whole."""
 
 
-class Payload(BaseModel):
-    """A frozen value that a schema file describes, checks and documents.
+class Described:
+    """What a schema file describes: a response, or the headers of one.
 
-    class CreateFoss(Payload, schema="foss/create_foss.json"): ...
+    class FossDocument(Described, schema="foss/foss.json"): ...
 
     `directory` is where the file is, if not in `schemas/`: such a folder is also added to the
     application, by `App.add_schemas`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     schema_directory: ClassVar[Path] = DIRECTORY
     schema_file: ClassVar[str]
 
@@ -187,6 +186,15 @@ class Payload(BaseModel):
     def contract(cls) -> Schema:
         """Return the schema file, compiled."""
         return _load(cls.schema_directory)[cls.schema_file]
+
+
+class Payload(Described, BaseModel):
+    """A frozen value that a schema file describes, checks and documents.
+
+    class CreateFoss(Payload, schema="foss/create_foss.json"): ...
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     async def fingerprint(self) -> bytes:
         """Return a hash of the values, which does not depend on how they were written."""
