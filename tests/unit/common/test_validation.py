@@ -534,6 +534,24 @@ def test_a_reference_with_the_name_of_a_property_is_named_with_its_file(tmp_path
         load_schemas(tmp_path)
 
 
+def test_a_derived_schema_that_is_none_is_named(tmp_path: Path) -> None:
+    write(tmp_path, "item/item.json", {**RECORD, "x-collection": {"equal": {"name": 5}}})
+
+    with pytest.raises(SchemaError, match=r"item/list_item\.json: at /properties/name/desc"):
+        load_schemas(tmp_path)
+
+
+def test_a_derived_schema_has_no_reference_to_definitions_of_its_file(tmp_path: Path) -> None:
+    properties = {**RECORD["properties"], "size": {"$ref": "#/$defs/size"}}
+    definitions = {"size": {"type": "integer"}}
+    record = {**RECORD, "properties": properties, "$defs": definitions}
+    record["x-collection"] = {"sort": ["id", "name"]}
+    write(tmp_path, "item/item.json", record)
+
+    with pytest.raises(SchemaError, match=r"item_fields\.json: at /properties/size/\$ref"):
+        load_schemas(tmp_path)
+
+
 def test_the_payloads_of_the_blueprint_are_among_those_looked_at() -> None:
     names = {payload.__name__ for payload in REQUESTS}
 
@@ -544,6 +562,7 @@ def test_the_payloads_of_the_blueprint_are_among_those_looked_at() -> None:
 def test_every_class_that_names_a_schema_file_has_one(described: type[Described]) -> None:
     assert described.schema_file in FILES
     assert described.contract() is KNOWN[described.schema_file]
+    assert described.contract().validator
     assert described.__doc__
 
 
