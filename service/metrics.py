@@ -27,7 +27,7 @@ BYTES = (100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000)
 CALLS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
-class Described(NamedTuple):
+class MetricRow(NamedTuple):
     """A metric in docs/metrics.md."""
 
     name: str
@@ -36,21 +36,21 @@ class Described(NamedTuple):
     meaning: str
 
 
-DESCRIBED: list[Described] = []
+CATALOGUE: list[MetricRow] = []
 
 
 def _counter(name: str, meaning: str, *labels: str) -> Counter:
-    DESCRIBED.append(Described(name, "counter", labels, meaning))
+    CATALOGUE.append(MetricRow(name, "counter", labels, meaning))
     return Counter(name, meaning, labels, registry=REGISTRY)
 
 
 def _gauge(name: str, meaning: str, *labels: str) -> Gauge:
-    DESCRIBED.append(Described(name, "gauge", labels, meaning))
+    CATALOGUE.append(MetricRow(name, "gauge", labels, meaning))
     return Gauge(name, meaning, labels, registry=REGISTRY)
 
 
 def _histogram(name: str, meaning: str, buckets: Sequence[float], *labels: str) -> Histogram:
-    DESCRIBED.append(Described(name, "histogram", labels, meaning))
+    CATALOGUE.append(MetricRow(name, "histogram", labels, meaning))
     return Histogram(name, meaning, labels, registry=REGISTRY, buckets=buckets)
 
 

@@ -1,7 +1,7 @@
 """docs/metrics.md, generated from service/metrics.py."""
 
 from ops.console import CommandError, just
-from service.metrics import DESCRIBED, Described
+from service.metrics import CATALOGUE, MetricRow
 from service.settings import ROOT, Settings
 
 PAGE = ROOT / "docs" / "metrics.md"
@@ -20,10 +20,10 @@ use them: [operate.md](operate.md#metrics).
 
 def page() -> str:
     """Return the content of the page."""
-    return HEAD + "".join(map(_row, DESCRIBED))
+    return HEAD + "".join(map(_row, CATALOGUE))
 
 
-def _row(one: Described) -> str:
+def _row(one: MetricRow) -> str:
     labels = ", ".join(f"`{label}`" for label in one.labels)
     return f"| `{one.name}` | {one.type} | {labels} | {one.meaning} |\n"
 

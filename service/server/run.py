@@ -44,6 +44,8 @@ NEW_OBJECTS = 10_000
 def main(create: Callable[[Settings], App] = create_app) -> int:
     """Serve what `create` makes until SIGTERM or SIGINT; return the exit code."""
     try:
+        # Nearly all objects of the start stay: the garbage collector need never traverse them.
+        gc.disable()
         require_versions()
         settings = load_settings()
         configure_logs(settings)
@@ -58,12 +60,11 @@ def main(create: Callable[[Settings], App] = create_app) -> int:
         config = server_config(settings)
         # hypercorn's own errors name neither the setting nor the address.
         config.create_sockets = partial(open_sockets, settings.bind)  # type: ignore[method-assign]
-        # Existing objects stay: the garbage collector need not traverse them again.
-        gc.collect()
         gc.freeze()
         gc.set_threshold(NEW_OBJECTS)
         if settings.metrics_bind:
             metrics.measure(app, connections, config)
+        gc.enable()
         with (
             metrics_endpoint(settings),
             asyncio.Runner(loop_factory=partial(new_event_loop, connections)) as runner,

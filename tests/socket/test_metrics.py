@@ -16,7 +16,7 @@ import pytest
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.metrics import DESCRIBED
+from service.metrics import CATALOGUE
 from service.settings import ROOT
 from tests.factories import item
 from tests.ports import free_port
@@ -125,7 +125,7 @@ def _send(port: int, numbers: range) -> None:
 def test_every_metric_of_the_page_is_exported(measured: Measured) -> None:
     exported = {one.name for one in measured.scrape()}
 
-    assert {one.name.removesuffix("_total") for one in DESCRIBED} <= exported
+    assert {one.name.removesuffix("_total") for one in CATALOGUE} <= exported
 
 
 def test_a_port_that_is_taken_is_one_clear_line(tmp_path: Path, database_url: str) -> None:

@@ -21,7 +21,7 @@ from service.common.bulk.content import CSV, LINES, lines_content
 from service.common.bulk.csv_reader import CsvReader
 from service.common.bulk.lines import Lines, Reader
 from service.common.bulk.ndjson import NdjsonReader
-from service.common.contract import JSON, MORE_CONTENT, REQUEST, Payload
+from service.common.contract import JSON, MORE_CONTENT, REQUEST, Described, Payload
 from service.common.database import Room, Transfer
 from service.common.errors import InvalidContentType
 from service.common.middleware import more_media_types, session, use_bulk_session
@@ -35,7 +35,7 @@ View = Callable[..., Awaitable[ResponseReturnValue]]
 Import = Callable[[AsyncSession, Lines], Awaitable[int]]
 
 
-class CreatedCount(Payload, schema="common/created_count.json"):
+class CreatedCount(Described, schema="common/created_count.json"):
     """The number of records that were stored."""
 
 
