@@ -60,10 +60,10 @@ def main(create: Callable[[Settings], App] = create_app) -> int:
         config = server_config(settings)
         # hypercorn's own errors name neither the setting nor the address.
         config.create_sockets = partial(open_sockets, settings.bind)  # type: ignore[method-assign]
-        gc.freeze()
-        gc.set_threshold(NEW_OBJECTS)
         if settings.metrics_bind:
             metrics.measure(app, connections, config)
+        gc.freeze()
+        gc.set_threshold(NEW_OBJECTS)
         gc.enable()
         with (
             metrics_endpoint(settings),
