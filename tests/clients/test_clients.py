@@ -139,6 +139,7 @@ def test_a_python_client_has_the_names_that_its_author_expects(generated: str) -
             "ItemFields",
             "ItemSort",
             "Health",
+            "HealthChecks",
             "HealthStatus",
             "Message",
             "Problem",
