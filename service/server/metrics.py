@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from service.common.database import Work, WorkPool, known_revisions
@@ -53,34 +53,24 @@ def show_state(app: App, connections: Connections) -> None:
     CLIENT_CONNECTIONS.labels("served").set_function(connections.served)
     CLIENT_CONNECTIONS.labels("waiting").set_function(connections.waiting)
     for work in Work:
-        pool = _PoolState(app, work)
-        POOLED_CONNECTIONS.labels(work, "used").set_function(pool.used)
-        POOLED_CONNECTIONS.labels(work, "idle").set_function(pool.idle)
-        MOST_CONNECTIONS.labels(work).set_function(pool.most)
-        PENDING_REQUESTS.labels(work).set_function(pool.waiting)
+        gauges = {
+            POOLED_CONNECTIONS.labels(work, "used"): WorkPool.checkedout,
+            POOLED_CONNECTIONS.labels(work, "idle"): WorkPool.checkedin,
+            MOST_CONNECTIONS.labels(work): WorkPool.most,
+            PENDING_REQUESTS.labels(work): _waiting,
+        }
+        for gauge, state in gauges.items():
+            gauge.set_function(partial(_of_pool, app, work, state))
 
 
-class _PoolState:
-    """The state of the connections for a kind of work: zeros until they are opened."""
+def _waiting(pool: WorkPool) -> int:
+    return pool.waiting
 
-    def __init__(self, app: App, work: Work) -> None:
-        self._app, self._work = app, work
 
-    def used(self) -> int:
-        return self._of(WorkPool.checkedout)
-
-    def idle(self) -> int:
-        return self._of(WorkPool.checkedin)
-
-    def most(self) -> int:
-        return self._of(WorkPool.most)
-
-    def waiting(self) -> int:
-        return self._of(lambda pool: pool.waiting)
-
-    def _of(self, state: Callable[[WorkPool], int]) -> int:
-        pool = self._app.database.pools().get(self._work)
-        return 0 if pool is None else state(pool)
+def _of_pool(app: App, work: Work, state: Callable[[WorkPool], int]) -> int:
+    """Return the state of a pool: 0 until it is opened."""
+    pool = app.database.pools().get(work)
+    return 0 if pool is None else state(pool)
 
 
 def measure_request(method: str, status: int, seconds: float, state: dict[str, Any]) -> None:
