@@ -1,8 +1,16 @@
 """`just doctor`: print a line for each check, with what to do where something is wrong."""
 
+# Before the slow imports: Ctrl-C during them shows no traceback.
+import signal
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import os
+import re
 import sys
 import textwrap
+from contextlib import suppress
 from functools import partial
 
 from ops import environment
@@ -45,7 +53,15 @@ COLUMNS = 100
 def main() -> int:
     """Run every check and return 0 if nothing is wrong."""
     environment.clean()
-    subject, told = Subject(), set[Finding]()
+    try:
+        return examine(Subject())
+    except BrokenPipeError:  # Who reads the lines, such as `head`, has enough.
+        return 1
+
+
+def examine(subject: Subject) -> int:
+    """Run every check on the subject and return 0 if nothing is wrong."""
+    told, left_out = set[Finding](), 0
     for name, check in CHECKS.items():
         outcome = run(partial(check, subject))
         if isinstance(outcome, list):
@@ -53,10 +69,12 @@ def main() -> int:
             new = [one for one in dict.fromkeys(outcome) if one not in told]
             told.update(new)
             outcome = new or NotChecked("for a reason above")
+        left_out += isinstance(outcome, NotChecked)
         show(name, outcome)
     print()
     if told:
-        print(f"{len(told)} thing{'s are' if len(told) > 1 else ' is'} wrong, as said above.")
+        again = ", then run this again: not everything was checked" if left_out else ""
+        print(f"Wrong: {len(told)}. Correct what is said above{again}.")
     else:
         print("Nothing is wrong.")
     return 1 if told else 0
@@ -75,11 +93,13 @@ def show(name: str, outcome: Outcome | NotChecked) -> None:
 
 def entry(mark: str, name: str, texts: list[str]) -> None:
     """Print texts, each from a line of its own, beside the mark and the name of a check."""
+    # A command stays in one line, so that it can be copied.
+    texts = [re.sub("`[^`]+`", lambda found: found[0].replace(" ", "\0"), text) for text in texts]
     lines = [
         part
         for text in texts
         for line in text.splitlines()
-        # A line of a log begins with spaces; a path is not broken, so that it can be copied.
+        # A line of a log begins with spaces.
         for part in (
             [line]
             if line.startswith(" ")
@@ -89,11 +109,13 @@ def entry(mark: str, name: str, texts: list[str]) -> None:
         )
     ]
     print(f"{mark:<7}{name:<{WIDTH}}  ", end="")
-    print(f"\n{MARGIN}".join(lines), flush=True)
+    print(f"\n{MARGIN}".join(lines).replace("\0", " "), flush=True)
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     code = guarded(main)
-    sys.stdout.flush()
+    with suppress(BrokenPipeError):
+        sys.stdout.flush()
     # Without waiting for a check that hangs.
     os._exit(code)

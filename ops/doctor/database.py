@@ -10,6 +10,7 @@ from ops.doctor.checking import Finding, Outcome
 from ops.doctor.queries import NOW
 from ops.doctor.subject import Place, Subject
 from service.common.database import OLDEST_SERVER, known_revisions, pool_sizes
+from service.common.errors import DatabaseError
 
 # Of the service, only maintenance connects besides the replicas.
 MAINTENANCE_CONNECTIONS = 1
@@ -18,7 +19,19 @@ CLOCK_SECONDS = 2
 
 def check_reached(subject: Subject) -> Outcome:
     """Check that the database answers, takes changes, and is of a version that is supported."""
-    facts = subject.facts
+    try:
+        facts = subject.facts
+    except DatabaseError as error:
+        if subject.settings.database_url is not None:
+            raise
+        reason = str(error.reason).removeprefix("DATABASE_URL: ").partition(": ")[0]
+        log = subject.settings.state_dir / "postgres" / "log"
+        return [
+            Finding(
+                f"The embedded PostgreSQL can't be used: {reason}.",
+                f"See {log}, then run `{just('down')}` and `{just('up')}`.",
+            )
+        ]
     title = f"PostgreSQL {facts.version}, database {facts.name}"
     findings = []
     if facts.version < OLDEST_SERVER:
@@ -62,16 +75,18 @@ def check_migrations(subject: Subject) -> Outcome:
     """Check that the schema is that of this build."""
     facts = subject.facts
     title = f"database {facts.name}"
-    Database(title, facts.version, facts.revisions, facts.objects).require_own("")
     known, heads = known_revisions()
     current = set(facts.revisions)
+    if not current:
+        Database(title, facts.version, [], facts.objects).require_own("")
     found, wanted = (", ".join(sorted(each)) or "nothing" for each in (current, heads))
     if unknown := sorted(current - known):
         return [
             Finding(
                 f"The schema of the {title} is at {', '.join(unknown)}, a migration that this "
-                "build does not have: a newer build has migrated it.",
-                "Update this folder (`git pull`), or restore the file of that migration.",
+                "build does not have: a newer build has migrated it, or another project.",
+                "Update this folder (`git pull`), restore the file of that migration, or correct "
+                "DATABASE_URL.",
             )
         ]
     if len(heads) > 1:

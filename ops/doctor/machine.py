@@ -44,7 +44,7 @@ def check_python(_subject: Subject) -> Outcome:
 
 def check_disk(subject: Subject) -> Outcome:
     """Check that there is room in the folders that are written to."""
-    folders = {Path(tempfile.gettempdir()), ROOT, _existing(subject.settings.state_dir)}
+    folders = {Path(tempfile.gettempdir()), ROOT, _existing(subject.state_dir)}
     # One folder of each file system.
     places = {folder.stat().st_dev: folder for folder in sorted(folders, reverse=True)}
     findings, lines = [], []
@@ -82,7 +82,7 @@ def check_disk(subject: Subject) -> Outcome:
 
 def check_clock(subject: Subject) -> Outcome:
     """Compare the clock with that of the file system, and with the files of the project."""
-    with tempfile.TemporaryFile(dir=_existing(subject.settings.state_dir)) as file:
+    with tempfile.TemporaryFile(dir=_existing(subject.state_dir)) as file:
         # Without a name, so that nothing is left.
         ahead = time.time() - os.fstat(file.fileno()).st_mtime
     if abs(ahead) > CLOCK_SECONDS:
@@ -94,7 +94,7 @@ def check_clock(subject: Subject) -> Outcome:
                 "true` turns on its synchronisation.",
             )
         ]
-    files = [*ROOT.iterdir(), *(subject.settings.state_dir / "logs").glob("*.log")]
+    files = [*ROOT.iterdir(), *(subject.state_dir / "logs").glob("*.log")]
     newest = max(files, key=lambda path: path.lstat().st_mtime)
     if (future := newest.lstat().st_mtime - time.time()) > CLOCK_SECONDS:
         return [
@@ -147,13 +147,11 @@ def check_ports(subject: Subject) -> Outcome:
                 )
             ]
         return f"the stack listens at {url}"
-    findings = []
-    for host in front.hosts(settings):
-        try:
-            ports.require_free(settings.http_port, [host])
-        except CommandError as error:
-            findings.append(Finding(str(error), _listener(settings.http_port)))
-    return findings or f"{settings.http_port} is free"
+    try:
+        ports.require_free(settings.http_port, front.hosts(settings))
+    except CommandError as error:
+        return [Finding(str(error), _listener(settings.http_port))]
+    return f"{settings.http_port} is free"
 
 
 def _listener(port: int) -> str:

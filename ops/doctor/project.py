@@ -29,10 +29,10 @@ def check_folder(subject: Subject) -> Outcome:
         for path in paths
         if not path.is_symlink() and not os.access(path, os.W_OK)
     ]
-    if not findings and subject.settings.state_dir.exists():
+    if not findings and subject.state_dir.exists():
         findings = [
             Finding(f"{path} can't be used: {whose(path)}")
-            for path in (subject.settings.state_dir, *_entries(subject.settings.state_dir))
+            for path in (subject.state_dir, *_entries(subject.state_dir))
             # Root may use each; the data of PostgreSQL are those of another user then.
             if os.geteuid() and path.lstat().st_uid != os.geteuid()
         ]
@@ -40,7 +40,8 @@ def check_folder(subject: Subject) -> Outcome:
 
 
 def _entries(folder: Path) -> list[Path]:
-    return [*folder.iterdir()] if os.access(folder, os.R_OK | os.X_OK) else []
+    readable = folder.is_dir() and os.access(folder, os.R_OK | os.X_OK)
+    return [*folder.iterdir()] if readable else []
 
 
 def check_env_file(_subject: Subject) -> Outcome:

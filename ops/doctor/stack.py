@@ -23,7 +23,8 @@ RECENT = timedelta(minutes=10)
 LOG_BYTES = 1 << 16
 SECONDS = 10
 START = "The stack does not run: `{}` starts it"
-# Supervisor's line about a program that ended by itself.
+# Supervisor's lines about its own start, and about a program that ended by itself.
+STARTED = "supervisord started with pid"
 EXITED = re.compile(r"(\S+ \S+),\d+ \w+ exited: (\S+) \(([^;)]*)")
 
 
@@ -48,33 +49,34 @@ def check_programs(subject: Subject) -> Outcome:
 
 def _local(subject: Subject) -> Outcome:
     supervisor, settings = subject.supervisor, subject.settings
-    restarted: dict[str, list[str]] = {}
-    for at, name, reason in EXITED.findall(supervisor.readLog(-LOG_BYTES, 0)):
+    ended: dict[str, list[tuple[str, str]]] = {}
+    # Of this supervisor, not of the ones before.
+    since = supervisor.readLog(-LOG_BYTES, 0).rpartition(STARTED)[2]
+    for at, name, reason in EXITED.findall(since):
         if datetime.now() - datetime.fromisoformat(at) < RECENT:  # As supervisor.
-            restarted.setdefault(name, []).append(reason)
-    findings = []
-    names = []
+            ended.setdefault(name, []).append((at, reason))
+    findings, names = [], []
     for found in supervisor.getAllProcessInfo():
         name, state = found["name"], found["statename"]
         names.append(name)
         log = processes.log_path(settings.state_dir, name)
-        ended = restarted.get(name, [])
-        times = f"{len(ended)} time{'s' if len(ended) > 1 else ''}"
         if state != "RUNNING":
-            problem = f"`{name}` does not run: supervisor says {state} ({found['description']})."
-        elif ended:
-            problem = (
-                f"`{name}` has ended {times} within {RECENT.seconds // 60} minutes, the last time "
-                f"with {ended[-1]}, and was started again."
+            finding = Finding(
+                f"`{name}` does not run: supervisor says {state} ({found['description']}). The "
+                f"end of {log}:\n{tail(log)}",
+                f"Fix the cause, then run `{just('down')}` and `{just('up')}`.",
+            )
+        elif name in ended:
+            at, reason = ended[name][-1]
+            finding = Finding(
+                f"`{name}` runs, but it ended at {at} ({reason}) and was started again. Times "
+                f"within the last {RECENT.seconds // 60} minutes: {len(ended[name])}.",
+                f"See what {log} says before that time. If it does not say why, see `dmesg`: the "
+                "system kills programs when it has no memory left.",
             )
         else:
             continue
-        findings.append(
-            Finding(
-                f"{problem} The end of {log}:\n{tail(log)}",
-                f"Fix the cause, then run `{just('down')}` and `{just('up')}`.",
-            )
-        )
+        findings.append(finding)
     return findings or f"{', '.join(names)} run as local processes"
 
 

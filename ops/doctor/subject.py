@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from enum import Enum
+from pathlib import Path
 from typing import Any, TypeVar
 
 from ops.containers import compose
@@ -11,7 +12,14 @@ from ops.doctor import queries
 from ops.doctor.checking import NothingToCheckError
 from ops.doctor.queries import Facts
 from ops.local import processes
-from service.settings import ENV_FILE, Settings, load_settings, read_env_file
+from service.settings import (
+    ENV_FILE,
+    ROOT,
+    Settings,
+    SettingsError,
+    load_settings,
+    read_env_file,
+)
 
 Seen = TypeVar("Seen")
 
@@ -47,6 +55,14 @@ class Subject:
     def settings(self) -> Settings:
         """The settings. Raises SettingsError."""
         return self._once("settings", load_settings)
+
+    @property
+    def state_dir(self) -> Path:
+        """The folder of the local stack; the usual one if the settings are wrong."""
+        try:
+            return self.settings.state_dir
+        except (SettingsError, NothingToCheckError):
+            return ROOT / ".local"
 
     @property
     def place(self) -> Place:
