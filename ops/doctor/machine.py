@@ -13,7 +13,7 @@ import psutil
 
 from ops import bootstrap, ports
 from ops.console import CommandError, just
-from ops.doctor.checking import Finding, Outcome
+from ops.doctor.checking import Finding, NothingToCheckError, Outcome
 from ops.doctor.subject import Place, Subject
 from ops.local import front, stack
 from service import limits
@@ -82,7 +82,10 @@ def check_disk(subject: Subject) -> Outcome:
 
 def check_clock(subject: Subject) -> Outcome:
     """Compare the clock with that of the file system, and with the files of the project."""
-    with tempfile.TemporaryFile(dir=_existing(subject.state_dir)) as file:
+    folder = _existing(subject.state_dir)
+    if not os.access(folder, os.W_OK):
+        raise NothingToCheckError(f"{folder} can't be written")
+    with tempfile.TemporaryFile(dir=folder) as file:
         # Without a name, so that nothing is left.
         ahead = time.time() - os.fstat(file.fileno()).st_mtime
     if abs(ahead) > CLOCK_SECONDS:

@@ -22,26 +22,21 @@ EXECUTABLE = ("just", "nginx/start.sh", "postgres/roles.sh")
 
 
 def check_folder(subject: Subject) -> Outcome:
-    """Check that this user may write to the folder, and owns what is private."""
-    paths = [ROOT, *ROOT.iterdir(), *(ROOT / ".git").glob("*"), *_entries(ROOT / ".local")]
-    findings = [
-        Finding(f"{path} can't be written: {whose(path)}")
-        for path in paths
-        if not path.is_symlink() and not os.access(path, os.W_OK)
-    ]
-    if not findings and subject.state_dir.exists():
-        findings = [
-            Finding(f"{path} can't be used: {whose(path)}")
-            for path in (subject.state_dir, *_entries(subject.state_dir))
-            # Root may use each; the data of PostgreSQL are those of another user then.
-            if os.geteuid() and path.lstat().st_uid != os.geteuid()
-        ]
+    """Check that this user may write to the folder, and owns the state of the stack."""
+    state = subject.state_dir
+    # `.env` has a check of its own.
+    inside = [path for path in _entries(ROOT) if path != ENV_FILE and not path.is_symlink()]
+    wrong = [path for path in (ROOT, *inside) if not os.access(path, os.W_OK)]
+    if state.exists() and not wrong:
+        # Root may use each; the data of PostgreSQL are those of another user then.
+        owned = [state, *_entries(state)] if os.geteuid() else []
+        wrong = [path for path in owned if path.lstat().st_uid != os.geteuid()]
+    findings = [Finding(f"{path} can't be used: {whose(path)}") for path in wrong]
     return findings or f"{ROOT} is yours to write"
 
 
 def _entries(folder: Path) -> list[Path]:
-    readable = folder.is_dir() and os.access(folder, os.R_OK | os.X_OK)
-    return [*folder.iterdir()] if readable else []
+    return sorted(folder.iterdir()) if os.access(folder, os.R_OK | os.X_OK) else []
 
 
 def check_env_file(_subject: Subject) -> Outcome:

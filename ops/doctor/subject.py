@@ -35,7 +35,7 @@ class Place(Enum):
 FAILED = {
     "settings": "the settings are wrong",
     "supervisor": "the state of the local stack is not known",
-    "place": "it is not known whether containers run",
+    "place": "it is not known whether the stack runs",
     "facts": "the database was not reached",
 }
 

@@ -4,12 +4,12 @@ import asyncio
 import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,8 +25,9 @@ from ops.doctor import __main__ as doctor
 from ops.doctor import checking, database, machine, programs, project, stack, subject
 from ops.doctor.checking import Finding, NotChecked, Outcome
 from ops.doctor.subject import Subject
+from ops.local import stack as local_stack
 from service.common.database import create_engine
-from service.settings import ROOT, Settings
+from service.settings import ROOT, Settings, load_settings
 from tests.conftest import alembic_config
 from tests.ops.project import Project, copy_project, fake_program, hide_nginx
 from tests.ports import free_port
@@ -294,7 +295,7 @@ def test_what_another_user_owns_is_named(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(os, "access", lambda path, _: Path(path).name != "made-with-sudo")
 
     [said] = wrong(project.check_folder)
-    assert said.startswith(f"{tmp_path}/made-with-sudo can't be written: ")
+    assert said.startswith(f"{tmp_path}/made-with-sudo can't be used: ")
 
 
 # Programs.
@@ -453,7 +454,7 @@ def test_a_database_that_cannot_hold_every_text_is_named(
 ) -> None:
     sql(
         postgres,
-        "CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1' LOCALE_PROVIDER libc LOCALE 'C'",
+        "CREATE DATABASE latin TEMPLATE template0 ENCODING LATIN1 LC_COLLATE 'C' LC_CTYPE 'C'",
     )
     monkeypatch.setenv("DATABASE_URL", own_database.replace("/doctor?", "/latin?"))
     try:
@@ -492,6 +493,77 @@ def test_client_programs_that_are_too_old_are_named(
 def test_nothing_is_started_to_look_at_it(tmp_path: Path) -> None:
     assert "the embedded PostgreSQL does not run" in not_checked(database.check_reached)
     assert not (tmp_path / "state").exists()
+
+
+# Local processes; tests/ops/test_stack.py has a real supervisor.
+
+
+class Supervisor:
+    """A supervisor of two programs, and what its log says of them."""
+
+    def __init__(self, state: str = "RUNNING", log: str = "") -> None:
+        self.state, self.log = state, log
+
+    def getAllProcessInfo(self) -> list[dict[str, str]]:  # noqa: N802  # As supervisor's.
+        return [
+            {"name": "nginx", "statename": "RUNNING", "description": "pid 1"},
+            {"name": "api", "statename": self.state, "description": "Exited too quickly"},
+        ]
+
+    def readLog(self, _offset: int, _length: int) -> str:  # noqa: N802
+        return self.log
+
+    def getIdentification(self) -> str:  # noqa: N802
+        return "http://127.0.0.1:8080"
+
+
+def supervise(monkeypatch: pytest.MonkeyPatch, supervisor: Supervisor) -> None:
+    monkeypatch.setattr("ops.local.processes.connect", lambda _: supervisor)
+
+
+def test_a_program_that_does_not_run_is_named_with_the_end_of_its_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    supervise(monkeypatch, Supervisor("FATAL"))
+    (tmp_path / "state" / "logs").mkdir(parents=True)
+    (tmp_path / "state" / "logs" / "api.log").write_text("its last words\n")
+
+    [said] = wrong(stack.check_programs)
+    assert said.startswith("`api` does not run: supervisor says FATAL (Exited too quickly).")
+    assert "    its last words" in said
+
+
+def test_a_program_that_has_ended_lately_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = datetime.now()  # As supervisor.
+    ended = "{:%Y-%m-%d %H:%M:%S},000 WARN exited: api (terminated by SIGKILL; not expected)\n"
+    start = f"{now:%Y-%m-%d %H:%M:%S},000 INFO supervisord started with pid 1\n"
+    lately, before = ended.format(now), ended.format(now - timedelta(hours=1))
+    supervise(monkeypatch, Supervisor(log=start + before + lately + lately))
+
+    [said] = wrong(stack.check_programs)
+    assert said.startswith(f"`api` runs, but it ended at {now:%Y-%m-%d %H:%M:%S} (terminated by")
+    assert "Times within the last 10 minutes: 2." in said
+
+    # Under the supervisor before this one.
+    supervise(monkeypatch, Supervisor(log=lately + start + before))
+    assert fine(stack.check_programs) == "nginx, api run as local processes"
+
+
+def test_a_stack_elsewhere_than_the_settings_say_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    supervise(monkeypatch, Supervisor())
+    monkeypatch.setenv("HTTP_PORT", "8099")
+    monkeypatch.setattr("ops.local.stack.runs", lambda _: True)
+
+    [said] = wrong(machine.check_ports)
+    assert "and HTTP_HOST and HTTP_PORT say http://127.0.0.1:8099." in said
+
+
+def test_a_command_that_holds_the_stack_is_named(tmp_path: Path) -> None:
+    with local_stack.alone(local_stack.state_of(load_settings())):
+        [said] = wrong(stack.check_commands)
+
+    assert f"it holds {tmp_path / 'state' / 'stack.lock'}" in said
+    assert fine(stack.check_commands) == "none is changing the stack"
 
 
 # Containers.
@@ -682,20 +754,3 @@ def test_without_packages_it_says_how_to_install_them(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "Run `./just setup`, then `./just doctor` again." in done.stderr
     assert not (copy.directory / ".venv").exists()
-
-
-def test_it_tells_what_happens_to_a_running_stack(project: Project) -> None:
-    started = project.just("up", "local")
-    assert started.returncode == 0, started.stdout + started.stderr
-    well = project.just("doctor")
-    state = project.directory / ".local"
-    elsewhere = project.just("doctor", HTTP_PORT="1")
-    os.kill(int((state / "supervisor.pid").read_text()), signal.SIGKILL)
-    orphans = project.just("doctor")
-
-    assert well.returncode == 0, well.stdout
-    assert set(lines(well).values()) == {"ok"}
-    assert lines(elsewhere)["port"] == "WRONG"
-    assert "HTTP_HOST and HTTP_PORT say http://127.0.0.1:1" in " ".join(elsewhere.stdout.split())
-    assert orphans.returncode == 1
-    assert "The supervisor of the stack has ended" in orphans.stdout
