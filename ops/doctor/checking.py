@@ -11,7 +11,7 @@ from service.common.errors import DatabaseError
 from service.failures import OperatorError, explain
 
 # Longer than any of the time limits within a check.
-SECONDS = 60
+SECONDS = 30
 
 
 @dataclass(frozen=True)

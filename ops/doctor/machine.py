@@ -13,6 +13,7 @@ import psutil
 
 from ops import bootstrap, ports
 from ops.console import CommandError, just
+from ops.containers import stack as containers
 from ops.doctor.checking import Finding, NothingToCheckError, Outcome
 from ops.doctor.subject import Place, Subject
 from ops.local import front, stack
@@ -137,19 +138,22 @@ def check_umask(_subject: Subject) -> Outcome:
 def check_ports(subject: Subject) -> Outcome:
     """Check that the addresses of the stack are free, or are the stack's."""
     settings = subject.settings
-    if subject.place is Place.CONTAINERS:
-        return f"the containers listen on port {settings.http_port}"
-    if subject.place is Place.LOCAL:
-        url = stack.url(settings)
-        if url != front.url(settings):
-            return [
-                Finding(
-                    f"The stack runs at {url}, and HTTP_HOST and HTTP_PORT say "
-                    f"{front.url(settings)}.",
-                    f"To apply them, run `{just('down')}`, then `{just('up')}`.",
-                )
-            ]
-        return f"the stack listens at {url}"
+    if subject.place is not Place.NOWHERE:
+        if subject.place is Place.LOCAL:
+            found, wanted = stack.url(settings), front.url(settings)
+        else:
+            published = [port for one in containers.listed() for port in one["Publishers"] or ()]
+            listening = {str(port["PublishedPort"]) for port in published} - {"0"}
+            found = f"port {', '.join(sorted(listening)) or 'none'}"
+            wanted = f"port {settings.http_port}"
+        if found == wanted:
+            return f"the stack listens at {found}"
+        return [
+            Finding(
+                f"The stack listens at {found}, and HTTP_HOST and HTTP_PORT say {wanted}.",
+                f"To apply them, run `{just('down')}`, then `{just('up')}`.",
+            )
+        ]
     try:
         ports.require_free(settings.http_port, front.hosts(settings))
     except CommandError as error:

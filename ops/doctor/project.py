@@ -14,6 +14,7 @@ from ops.containers import compose, passwords
 from ops.containers import stack as containers
 from ops.doctor.checking import Finding, Outcome
 from ops.doctor.subject import Subject, was_in_containers
+from ops.local import stack
 from service.failures import whose
 from service.settings import ENV_FILE, ROOT, SECRETS, SHORTEST_KEY, SettingsError, read_env_file
 
@@ -28,6 +29,7 @@ def check_folder(subject: Subject) -> Outcome:
     inside = [path for path in _entries(ROOT) if path != ENV_FILE and not path.is_symlink()]
     wrong = [path for path in (ROOT, *inside) if not os.access(path, os.W_OK)]
     if state.exists() and not wrong:
+        stack.require_own(state)
         # Root may use each; the data of PostgreSQL are those of another user then.
         owned = [state, *_entries(state)] if os.geteuid() else []
         wrong = [path for path in owned if path.lstat().st_uid != os.geteuid()]

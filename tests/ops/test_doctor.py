@@ -33,6 +33,7 @@ from tests.ops.project import Project, copy_project, fake_program, hide_nginx
 from tests.ports import free_port
 
 Checked = Callable[[Subject], Outcome]
+STOPPED = "echo 'Cannot connect to the Docker daemon at unix:///run/d.sock.' >&2; exit 1"
 PASSWORDS = "".join(f"{name}={'x' * 16}\n" for name in passwords.NAMES)
 
 
@@ -289,6 +290,14 @@ def test_files_that_containers_cannot_use_are_named(
     assert line_ends.startswith(f"{tmp_path}/nginx/start.sh has the line ends of Windows")
 
 
+def test_a_state_folder_of_other_things_is_named(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "file").touch()
+
+    [said] = wrong(project.check_folder)
+    assert said.startswith(f"STATE_DIR: {tmp_path / 'state'} has other content.")
+
+
 def test_what_another_user_owns_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "made-with-sudo").mkdir()
     monkeypatch.setattr(project, "ROOT", tmp_path)
@@ -454,7 +463,8 @@ def test_a_database_that_cannot_hold_every_text_is_named(
 ) -> None:
     sql(
         postgres,
-        "CREATE DATABASE latin TEMPLATE template0 ENCODING LATIN1 LC_COLLATE 'C' LC_CTYPE 'C'",
+        "CREATE DATABASE latin TEMPLATE template0"
+        " ENCODING 'LATIN1' LOCALE_PROVIDER libc LOCALE 'C'",
     )
     monkeypatch.setenv("DATABASE_URL", own_database.replace("/doctor?", "/latin?"))
     try:
@@ -609,7 +619,9 @@ END
 esac"""
 
 
-def container(service: str, health: str, status: str = "Up 2 minutes") -> dict[str, object]:
+def container(
+    service: str, health: str, status: str = "Up 2 minutes", port: int = 0
+) -> dict[str, object]:
     """Return a container as compose lists it."""
     return {
         "Name": f"x-{service}-1",
@@ -618,6 +630,7 @@ def container(service: str, health: str, status: str = "Up 2 minutes") -> dict[s
         "Status": status,
         "Health": health,
         "ExitCode": 0,
+        "Publishers": [{"PublishedPort": port}] if port else None,
     }
 
 
@@ -648,6 +661,17 @@ def test_the_database_of_the_containers_has_connections_for_each_replica(
     assert "The server allows 27, by max_connections." in said
 
 
+def test_a_port_that_the_containers_do_not_have_is_named(
+    docker: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    docker(running(container("nginx", "healthy", port=8080), container("api", "healthy")))
+    assert fine(machine.check_ports) == "the stack listens at port 8080"
+
+    monkeypatch.setenv("HTTP_PORT", "8099")
+    [said] = wrong(machine.check_ports)
+    assert said.startswith("The stack listens at port 8080, and HTTP_HOST and HTTP_PORT say port")
+
+
 def test_an_engine_that_this_user_may_not_use_is_named(docker: Callable[[str], None]) -> None:
     docker("echo 'permission denied while trying to connect at unix:///run/d.sock' >&2; exit 1")
 
@@ -658,7 +682,7 @@ def test_an_engine_that_this_user_may_not_use_is_named(docker: Callable[[str], N
 def test_an_engine_that_is_stopped_is_named_if_the_stack_was_there(
     env_file: Path, docker: Callable[[str], None]
 ) -> None:
-    docker("echo 'Cannot connect to the Docker daemon at unix:///run/d.sock.' >&2; exit 1")
+    docker(STOPPED)
 
     [said] = wrong(programs.check_docker)
     assert said.startswith("The Docker engine does not run: start it")
@@ -729,14 +753,21 @@ def lines(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
 
 
 def test_a_project_that_was_never_started_is_fine_and_stays_as_it_is(project: Project) -> None:
-    before = sorted(project.directory.rglob("*"))
+    fake_program(project.directory.parent / "bin", "docker", STOPPED)
+    project.environment["PATH"] = f"{project.directory.parent / 'bin'}:{os.environ['PATH']}"
+
+    def files() -> set[Path]:
+        # Python may compile its modules.
+        return {path for path in project.directory.rglob("*") if "__pycache__" not in path.parts}
+
+    before = files()
     done = project.just("doctor")
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "WRONG" not in done.stdout
     assert set(lines(done)) == set(doctor.CHECKS)
     assert done.stdout.endswith("Nothing is wrong.\n")
-    assert sorted(project.directory.rglob("*")) == before
+    assert files() == before
 
 
 def test_it_works_with_a_database_url_alone(project: Project, database_url: str) -> None:
