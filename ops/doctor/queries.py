@@ -6,16 +6,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import asyncpg
+
 from migrations.objects import OBJECTS
-from ops.console import just
+from ops.console import CommandError, just
 from ops.containers import compose
 from ops.doctor.checking import NothingToCheckError
+from service.common.database import COMMAND_GRACE_SECONDS
 from service.common.database.connection import connect
 from service.common.embedded import running_url
 from service.name import DATABASE
 from service.settings import Settings, parse_address
 
-QUERY_SECONDS = 5
+STATEMENT_SECONDS = 5
+SECONDS = STATEMENT_SECONDS + COMMAND_GRACE_SECONDS
 FACTS = f"""
 SELECT json_build_object(
     'name', current_database(),
@@ -74,14 +78,21 @@ def url(settings: Settings) -> str:
 
 
 def query(url: str, sql: str) -> Any:
-    """Return the JSON value that a query gives. Raises DatabaseError."""
+    """Return the JSON value that a query gives. Raises DatabaseError or CommandError."""
 
     async def fetch() -> str:
         connection = await connect(
-            parse_address(url), statement_timeout=QUERY_SECONDS, session_settings={}
+            parse_address(url), statement_timeout=STATEMENT_SECONDS, session_settings={}
         )
         try:
             return str(await connection.fetchval(sql))
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+            # A `TimeoutError` has no text.
+            reason = str(error).split("\n", 1)[0] or f"no answer within {SECONDS} s"
+            raise CommandError(
+                f"The database does not answer a query: {reason}. See the log of its server, or "
+                "the privileges of the role in DATABASE_URL."
+            ) from error
         finally:
             connection.terminate()
 

@@ -4,19 +4,18 @@ import fcntl
 import os
 import re
 import subprocess
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import httpx
 
 from ops import api, modes
-from ops.console import just, tail
+from ops.console import CommandError, just, tail
 from ops.containers import compose
 from ops.containers import stack as containers
 from ops.doctor.checking import Finding, NothingToCheckError, Outcome
 from ops.doctor.subject import Place, Subject
 from ops.local import processes, stack
 from service.common import embedded
-from service.settings import Settings
 
 # How long ago the end of a program is still of interest.
 RECENT = timedelta(minutes=10)
@@ -53,7 +52,9 @@ def _local(subject: Subject) -> Outcome:
     # Of this supervisor, not of the ones before.
     since = supervisor.readLog(-LOG_BYTES, 0).rpartition(STARTED)[2]
     for at, name, reason in EXITED.findall(since):
-        if datetime.now() - datetime.fromisoformat(at) < RECENT:  # As supervisor.
+        if (
+            datetime.now() - datetime.fromisoformat(at) < RECENT
+        ):  # Local time, as in supervisor's log.
             ended.setdefault(name, []).append((at, reason))
     findings, names = [], []
     for found in supervisor.getAllProcessInfo():
@@ -84,12 +85,16 @@ def _containers() -> Outcome:
     findings, names = [], []
     for one in containers.listed():
         names.append(one["Service"])
-        restarts = compose.inspect(one["Name"])["RestartCount"]
+        known = compose.inspect(one["Name"])
+        started = datetime.fromisoformat(known["State"]["StartedAt"])
         state = one.get("Status") or one["State"]
         if not containers.is_well(one):
             problem = f"The container {one['Name']} is not well: {state}."
-        elif restarts:
-            problem = f"The container {one['Name']} was restarted {restarts} times ({state})."
+        elif known["RestartCount"] and datetime.now(UTC) - started < RECENT:
+            problem = (
+                f"The container {one['Name']} was started again at {started:%H:%M:%S} UTC, because "
+                f"it had ended. Times since it was created: {known['RestartCount']}."
+            )
         else:
             continue
         findings.append(
@@ -126,20 +131,19 @@ def check_ready(subject: Subject) -> Outcome:
     if subject.place is Place.NOWHERE:
         raise NothingToCheckError("the stack does not run")
     url = modes.url(subject.settings)
-    with api.connect(url) as client:
-        response = client.get("/readyz", timeout=SECONDS)
+    remedy = f"What else is wrong may be the cause; `{just('logs')}` shows what the service says."
+    try:
+        with api.connect(url) as client:
+            response = client.get("/readyz", timeout=SECONDS)
+    except CommandError as error:
+        return [Finding(str(error), remedy)]
     if response.status_code == httpx.codes.OK:
         return f"{url}/readyz says so"
     try:
         said = response.json()["error"]["message"]
     except (ValueError, KeyError, TypeError):
-        said = f"the body of the response is not the service's: is it another program, on {url}?"
-    return [
-        Finding(
-            f"{url}/readyz responds {response.status_code}: {said}",
-            f"The other findings may say why; `{just('logs')}` shows what the service says.",
-        )
-    ]
+        said = "this is not a response of the service, but of another program."
+    return [Finding(f"{url}/readyz responds {response.status_code}: {said}", remedy)]
 
 
 def check_embedded(subject: Subject) -> Outcome:
@@ -150,10 +154,10 @@ def check_embedded(subject: Subject) -> Outcome:
     data = settings.state_dir / "postgres"
     if not data.exists():
         return "it has no data yet"
-    with_version = data / "PG_VERSION"
-    if not with_version.exists():
+    version_file = data / "PG_VERSION"
+    if not version_file.exists():
         return f"{data} is empty"
-    made_by = with_version.read_text("utf-8").strip()
+    made_by = version_file.read_text("utf-8").strip()
     program = _major_version()
     if made_by != program:
         return [
@@ -165,11 +169,6 @@ def check_embedded(subject: Subject) -> Outcome:
                 f"`{just('restore FILE')}`.",
             )
         ]
-    return _left_over(settings, program)
-
-
-def _left_over(settings: Settings, program: str) -> Outcome:
-    data = settings.state_dir / "postgres"
     if embedded.running_url(data) is not None:
         return f"PostgreSQL {program} runs"
     return f"PostgreSQL {program} does not run; it starts with the stack"

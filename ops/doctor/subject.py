@@ -1,6 +1,5 @@
 """What the checks look at: settings, stack and database, each looked at once."""
 
-import os
 from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
@@ -109,4 +108,7 @@ class Subject:
 
 def was_in_containers() -> bool:
     """Return whether `just up` has prepared this folder for containers."""
-    return os.access(ENV_FILE, os.R_OK) and "POSTGRES_PASSWORD" in read_env_file(ENV_FILE)
+    try:
+        return "POSTGRES_PASSWORD" in read_env_file(ENV_FILE)
+    except SettingsError:  # Of which a check of its own tells.
+        return False

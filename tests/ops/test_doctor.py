@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
+import httpx
 import pytest
 from alembic import command
 from sqlalchemy import text
@@ -438,6 +439,42 @@ def test_too_few_connections_are_named(
     assert "The server allows 5, by CONNECTION LIMIT of the role." in role
 
 
+def test_a_role_without_privileges_is_named(
+    own_database: str, postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command.upgrade(alembic_config(own_database), "head")
+    sql(postgres, "CREATE ROLE reader LOGIN")
+    monkeypatch.setenv("DATABASE_URL", own_database.replace("postgres@", "reader@"))
+    try:
+        [said] = wrong(database.check_reached)
+    finally:
+        sql(postgres, "DROP ROLE reader")
+
+    assert said.startswith(
+        "The database does not answer a query: permission denied for table alembic_version."
+    )
+
+
+def test_a_service_that_is_not_ready_says_why(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def respond(body: dict[str, object]) -> None:
+        monkeypatch.setattr(
+            "ops.api.Client.send",
+            lambda _, request, **__: httpx.Response(503, json=body, request=request),
+        )
+
+    supervise(monkeypatch, Supervisor())
+    monkeypatch.setattr("ops.local.stack.runs", lambda _: True)
+    respond({"error": {"message": "The service is draining."}})
+    [said] = wrong(stack.check_ready)
+    respond({})
+    [other] = wrong(stack.check_ready)
+
+    assert said.startswith("http://127.0.0.1:8080/readyz responds 503: The service is draining.")
+    assert "responds 503: this is not a response of the service" in other
+
+
 def test_a_server_that_is_too_old_is_named(
     own_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -602,10 +639,12 @@ def docker(
     return partial(fake_program, tmp_path / "bin", "docker")
 
 
-def running(*states: dict[str, object], restarts: int = 0) -> str:
+def running(*states: dict[str, object], restarts: int = 0, started: str = "2026-01-01") -> str:
     """Return the script of an engine in which these containers run."""
     listed = "\n".join(json.dumps(state) for state in states)
     facts = json.dumps(FACTS)
+    at = f"{started}T00:00:00.123456789Z"
+    inspected = json.dumps([{"RestartCount": restarts, "State": {"StartedAt": at}}])
     return f"""case "$*" in
 "ps "*) printf '%s\\t%s\\n' '{compose.project()}' '{ROOT}';;
 "compose version"*) echo 2.30.0;;
@@ -615,7 +654,7 @@ def running(*states: dict[str, object], restarts: int = 0) -> str:
 {listed}
 END
 ;;
-"inspect"*) echo '[{{"RestartCount": {restarts}}}]';;
+"inspect"*) echo '{inspected}';;
 esac"""
 
 
@@ -644,10 +683,14 @@ def test_containers_that_are_not_well_are_named(docker: Callable[[str], None]) -
 
 
 def test_containers_that_were_restarted_are_named(docker: Callable[[str], None]) -> None:
-    docker(running(container("api", "healthy"), restarts=3))
-
+    docker(running(container("api", "healthy"), restarts=3, started="9999-12-31"))
     [said] = wrong(stack.check_programs)
-    assert said.startswith("The container x-api-1 was restarted 3 times")
+    assert said.startswith("The container x-api-1 was started again at 00:00:00 UTC")
+    assert "Times since it was created: 3." in said
+
+    # Long ago.
+    docker(running(container("api", "healthy"), restarts=3))
+    assert fine(stack.check_programs) == "api run in containers"
 
 
 def test_the_database_of_the_containers_has_connections_for_each_replica(
