@@ -124,12 +124,14 @@ def check_connections(subject: Subject) -> Outcome:
         "CONNECTION LIMIT of the role": facts.limits["role"],
         "CONNECTION LIMIT of the database": facts.limits["database"],
     }
+    least = sum(pool_sizes(1).values()) * replicas + MAINTENANCE_CONNECTIONS
     # A negative one is none.
     findings = [
         Finding(
             f"The service needs {needed} connections: {said}, and maintenance one. The server "
             f"allows {allowed}, by {name}.",
-            f"Raise {name} at the server, or lower DATABASE_POOL_SIZE.",
+            f"Raise {name} at the server"
+            f"{', or lower DATABASE_POOL_SIZE' if allowed >= least else f' by at least {least - allowed}'}.",
         )
         for name, allowed in free.items()
         if 0 <= allowed < needed

@@ -434,9 +434,11 @@ def test_too_few_connections_are_named(
 
     assert server.startswith("The service needs 126 connections: a replica opens up to 125")
     assert "The server allows 97, by max_connections." in server
-    assert server.endswith("or lower DATABASE_POOL_SIZE.")
+    assert server.endswith("Raise max_connections at the server, or lower DATABASE_POOL_SIZE.")
     assert "The service needs 18 connections" in role
     assert "The server allows 5, by CONNECTION LIMIT of the role." in role
+    # The smallest pool has 12 of the service's.
+    assert role.endswith("Raise CONNECTION LIMIT of the role at the server by at least 8.")
 
 
 def test_a_role_without_privileges_is_named(
