@@ -130,8 +130,9 @@ def check_connections(subject: Subject) -> Outcome:
         Finding(
             f"The service needs {needed} connections: {said}, and maintenance one. The server "
             f"allows {allowed}, by {name}.",
-            f"Raise {name} at the server"
-            f"{', or lower DATABASE_POOL_SIZE' if allowed >= least else f' by at least {least - allowed}'}.",
+            f"Raise {name} at the server, or lower DATABASE_POOL_SIZE."
+            if allowed >= least
+            else f"Raise {name} at the server by at least {least - allowed}.",
         )
         for name, allowed in free.items()
         if 0 <= allowed < needed
