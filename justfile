@@ -194,7 +194,7 @@ faults *ARGS: setup
 [group('develop')]
 [no-exit-message]
 check: check-fast
-    @.venv/bin/python -m ops check-contract && .venv/bin/python -m ops check-errors && .venv/bin/python -m ops check-limits && .venv/bin/python -m ops check-picture && .venv/bin/python -m ops check-locks && .venv/bin/python -m ops check-migrations
+    @.venv/bin/python -m ops check-contract && .venv/bin/python -m ops check-errors && .venv/bin/python -m ops check-limits && .venv/bin/python -m ops check-metrics && .venv/bin/python -m ops check-picture && .venv/bin/python -m ops check-locks && .venv/bin/python -m ops check-migrations
 
 # Checks format, lint, types and layers, for a pre-commit hook.
 [group('develop')]
@@ -212,6 +212,7 @@ fix: setup
     @.venv/bin/python -m ops write-contract
     @.venv/bin/python -m ops write-errors
     @.venv/bin/python -m ops write-limits
+    @.venv/bin/python -m ops write-metrics
     @.venv/bin/python -m ops write-picture
 
 # Recompiles the lock files; takes uv's options, such as --upgrade.

@@ -1,5 +1,7 @@
 """The working tree compared with another commit: `just bench --against COMMIT`.
 
+Or with itself, without some settings: `just bench --with METRICS_BIND=127.0.0.1:9090`.
+
 Both services run at the same time, each with its own database in one PostgreSQL. A pair is the
 same requests to each, one after the other in random order, over connections that stay
 open. It gives one ratio, in which the changing speed of the machine cancels out. Both services are
@@ -87,17 +89,33 @@ class Ratio:
     high: float
 
 
-def run(commit: str, *, starts: int, pairs: int, works: Sequence[str]) -> None:
+def against_commit(commit: str, *, starts: int, pairs: int, works: Sequence[str]) -> None:
     """Measure a commit and the working tree, and print the ratios."""
     if which("git") is None:
         raise SystemExit("--against: git is missing: install it.")
     sha = git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}^{{commit}}")
+    with checkout(sha.decode().strip()) as old:
+        new = replace(ours(find_free()), name="The working tree")
+        run(old, new, starts=starts, pairs=pairs, works=works)
+
+
+def with_settings(
+    settings: Sequence[str], *, starts: int, pairs: int, works: Sequence[str]
+) -> None:
+    """Measure the working tree without and with settings, `NAME=VALUE`; print the ratios."""
+    old = replace(ours(find_free()), name="the working tree")
+    new = ours(find_free())
+    environment = new.environment | dict(one.split("=", 1) for one in settings)
+    new = replace(new, name=f"With {' '.join(settings)}", environment=environment)
+    run(old, new, starts=starts, pairs=pairs, works=works)
+
+
+def run(old: Server, new: Server, *, starts: int, pairs: int, works: Sequence[str]) -> None:
+    """Measure both, and print the ratios."""
     with (
-        checkout(sha.decode().strip()) as old,
         TemporaryDirectory() as directory,
         start_server(Path(directory) / "postgres") as postgres,
     ):
-        new = replace(ours(find_free()), name="The working tree")
         urls = {}
         for name, server in {"old": old, "new": new}.items():
             psql(postgres.url(), f"CREATE DATABASE {name}")

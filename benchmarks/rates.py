@@ -1,6 +1,7 @@
 """The service and its peers in one run: `python -m benchmarks.rates [--quick]`, or `just bench`.
 
-With `--against COMMIT` it compares the working tree with that commit instead.
+With `--against COMMIT` it compares the working tree with that commit instead, and with
+`--with NAME=VALUE` the service without and with a setting.
 
 One worker each, the same PostgreSQL, the same table of 100 000 records, equivalent responses;
 medians of alternating rounds. Each server's responses are checked before it is measured.
@@ -91,20 +92,34 @@ def main() -> None:
         "--against", metavar="COMMIT", help="compare the working tree with this commit"
     )
     parser.add_argument(
-        "--works", nargs="+", choices=WORKS, default=list(WORKS), help="only these, with --against"
+        "--with",
+        dest="settings",
+        nargs="+",
+        metavar="NAME=VALUE",
+        help="compare the service without and with these settings",
+    )
+    parser.add_argument(
+        "--works",
+        nargs="+",
+        choices=WORKS,
+        default=list(WORKS),
+        help="only these, if two are compared",
     )
     options = parser.parse_args()
     # The servers end with it, as after Ctrl-C.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     if which("wrk") is None:
         raise SystemExit("wrk is missing: install it, as with `apt-get install wrk`.")
+    compared: dict[str, Any] = {
+        "starts": options.rounds or (against.QUICK_STARTS if options.quick else against.STARTS),
+        "pairs": against.QUICK_PAIRS if options.quick else against.PAIRS,
+        "works": options.works,
+    }
     if options.against is not None:
-        against.run(
-            options.against,
-            starts=options.rounds or (against.QUICK_STARTS if options.quick else against.STARTS),
-            pairs=against.QUICK_PAIRS if options.quick else against.PAIRS,
-            works=options.works,
-        )
+        against.against_commit(options.against, **compared)
+        return
+    if options.settings is not None:
+        against.with_settings(options.settings, **compared)
         return
     rounds = options.rounds or (QUICK_ROUNDS if options.quick else ROUNDS)
     seconds = QUICK_SECONDS if options.quick else SECONDS

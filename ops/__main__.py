@@ -25,6 +25,7 @@ COMMANDS = {
     "check-errors": "checks.errors:check",
     "check-limits": "checks.limits:check",
     "check-locks": "checks.locks:check",
+    "check-metrics": "checks.metrics:check",
     "check-migrations": "data.migrations:check",
     "check-picture": "checks.picture:check",
     "deploy": "containers.deploy:run",
@@ -46,6 +47,7 @@ COMMANDS = {
     "write-contract": "checks.contract:write",
     "write-errors": "checks.errors:write",
     "write-limits": "checks.limits:write",
+    "write-metrics": "checks.metrics:write",
     "write-picture": "checks.picture:write",
 }
 

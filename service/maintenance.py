@@ -7,6 +7,7 @@ import asyncio
 import signal
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 
 import structlog
 from sqlalchemy.exc import DBAPIError
@@ -17,6 +18,8 @@ from service.common.errors import JSONException, cause_of
 from service.common.idempotency import delete_expired
 from service.failures import OperatorError
 from service.logs import configure_logs
+from service.metrics import MAINTENANCE_DELETED, MAINTENANCE_RUNS, MAINTENANCE_SUCCESS
+from service.metrics_endpoint import metrics_endpoint
 from service.settings import Settings, load_settings
 
 SECONDS = 3600
@@ -60,10 +63,14 @@ async def do(database: Database) -> bool:
                     found = await delete_batch(session)
                     await commit(session)
                 deleted[name] += found
+                MAINTENANCE_DELETED.labels(name.removeprefix("deleted_")).inc(found)
     except (JSONException, DBAPIError, OSError, TimeoutError) as error:
         # The next hour tries again.
+        MAINTENANCE_RUNS.labels("failure").inc()
         log.warning("maintenance failed", cause=cause_of(error))
         return False
+    MAINTENANCE_RUNS.labels("success").inc()
+    MAINTENANCE_SUCCESS.set_to_current_time()
     log.info("maintenance done", **deleted)
     return True
 
@@ -73,7 +80,10 @@ def main() -> int:
     try:
         settings = load_settings()
         configure_logs(settings)
-        done = asyncio.run(run(settings, once="--once" in sys.argv[1:]))
+        once = "--once" in sys.argv[1:]
+        # A single run ends before Prometheus could read its metrics.
+        with nullcontext() if once else metrics_endpoint(settings):
+            done = asyncio.run(run(settings, once=once))
     except OperatorError as error:
         print(error, file=sys.stderr)  # noqa: T201  # There may be no log yet.
         return 1

@@ -36,10 +36,15 @@ SERVER = "service.server"
 # From bottom to top; a package imports only packages on lower levels.
 LEVELS = [
     {"service.name"},
-    {"service.limits", "service.failures"},
+    {"service.limits", "service.failures", "service.metrics"},
     {"service.settings"},
     {"service.common.errors"},
-    {"service.common.contract", "service.common.embedded", "service.logs"},
+    {
+        "service.common.contract",
+        "service.common.embedded",
+        "service.logs",
+        "service.metrics_endpoint",
+    },
     {"service.common.database"},
     {"service.common.web"},
     {"service.common.middleware"},

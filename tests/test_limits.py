@@ -1,8 +1,10 @@
 """Every limit has a test that shows that it holds."""
 
+import re
+
 from ops.checks import limits as pages
 from service.limits import limits
-from service.settings import Settings
+from service.settings import ROOT, Settings
 from tests.marks import marked, names_in
 
 
@@ -37,3 +39,16 @@ def test_the_unit_of_one_is_singular() -> None:
     units = [limit.unit.split()[0] for limit in limits().values() if limit.value == 1]
 
     assert [unit for unit in units if unit.endswith("s")] == []
+
+
+def test_the_metrics_count_limits_by_their_names() -> None:
+    counted = {
+        name
+        for path in (ROOT / "service").rglob("*.py")
+        for name in re.findall(
+            r'(?:count_limit|Admission|\bend)\(\s*"([A-Z_]+)"', path.read_text(encoding="utf-8")
+        )
+    }
+
+    assert {"QUEUE_SECONDS", "POOL_WAIT_SECONDS", "REQUESTS_IN_PROGRESS"} <= counted
+    assert counted <= limits().keys()

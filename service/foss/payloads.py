@@ -1,6 +1,6 @@
 """What clients send and receive; the files are in `schemas/foss/`."""
 
-from service.common.contract import Payload
+from service.common.contract import Described, Payload
 from service.common.resource import FieldsQuery, ListQuery
 
 
@@ -30,13 +30,13 @@ class GetFoss(FieldsQuery, schema="foss/get_foss.json"):
     """The fields to return."""
 
 
-class FossDocument(Payload, schema="foss/foss.json"):
+class FossDocument(Described, schema="foss/foss.json"):
     """A Foss in a response."""
 
 
-class FossFields(Payload, schema="foss/foss_fields.json"):
+class FossFields(Described, schema="foss/foss_fields.json"):
     """A Foss, or some of its fields."""
 
 
-class FossList(Payload, schema="foss/foss_list.json"):
+class FossList(Described, schema="foss/foss_list.json"):
     """A page of the collection."""

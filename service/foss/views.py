@@ -71,8 +71,7 @@ async def get_foss(id: int, query: GetFoss) -> ResponseReturnValue:
     return record_response(foss, whole=query.whole)
 
 
-@blueprint.put("/<id:id>")
-@blueprint.patch("/<id:id>")
+@blueprint.route("/<id:id>", methods=["PUT", "PATCH"])
 @document_request(UpdateFoss)
 @document_headers(Preconditions)
 @document_response(FossDocument, 200, RecordHeaders)

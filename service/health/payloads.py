@@ -1,7 +1,7 @@
 """The responses of the health checks."""
 
-from service.common.contract import Payload
+from service.common.contract import Described
 
 
-class Health(Payload, schema="common/health.json"):
+class Health(Described, schema="common/health.json"):
     """The health of the service."""

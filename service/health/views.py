@@ -25,4 +25,5 @@ async def livez() -> ResponseReturnValue:
 @document_response(Health)
 async def readyz() -> ResponseReturnValue:
     """Return whether the service can serve requests."""
-    return {"status": await domain.check_ready(health(), draining=is_draining())}
+    checks = await domain.check_ready(health(), draining=is_draining())
+    return {"status": "ready", "checks": checks}

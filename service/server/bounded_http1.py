@@ -15,6 +15,7 @@ import h11
 from h11._receivebuffer import ReceiveBuffer
 
 from service.limits import HEAD_BYTES, HEADER_FIELDS, JOINED_CHUNKS
+from service.metrics import count_limit
 
 BAD_REQUEST = 400
 TOO_LARGE = 431
@@ -52,10 +53,12 @@ class BoundedBuffer(ReceiveBuffer):
         if not lines:
             return lines
         if before - len(self) > HEAD_BYTES.value:
+            count_limit("HEAD_BYTES")
             raise h11.LocalProtocolError("The head is too large.", TOO_LARGE)
         text = b"\n".join(lines)
         # The first line is the request line.
         if len(lines) - 1 > HEADER_FIELDS.value:
+            count_limit("HEADER_FIELDS")
             raise self._refuse(
                 f"The request has more than {HEADER_FIELDS.value} header fields: send fewer.",
                 text,

@@ -15,6 +15,7 @@ from typing import Protocol
 
 from service import limits
 from service.common.web import has_left
+from service.metrics import count_limit
 from service.server.health_checks import HEAD_BYTES, HealthChecks
 from service.server.refused_connections import RefusedConnections
 from service.server.waiting_clients import Serve, Waiting, WaitingClients, network_of
@@ -90,6 +91,7 @@ class Connections:
             self._unhelped += 1
             self._make_room()
         if len(self._waiting) > self._most_waiting:
+            count_limit("WAITING_CONNECTIONS")
             self._refuse(self._waiting.oldest())
         self._set_timer()
 
@@ -121,6 +123,14 @@ class Connections:
                 client.close()
             else:
                 self._give_place(client, waiting.network, waiting.serve)
+
+    def served(self) -> int:
+        """Return how many connections are served, those of health checks included."""
+        return self._taken + self._without_place
+
+    def waiting(self) -> int:
+        """Return how many connections wait for a place."""
+        return len(self._waiting)
 
     def close(self) -> None:
         """Refuse all waiting clients."""
@@ -181,6 +191,7 @@ class Connections:
             self._look_at(client)
         self._make_room()
         for client in self._waiting.overdue(asyncio.get_running_loop().time(), REFUSALS_A_TURN):
+            count_limit("QUEUE_SECONDS")
             self._refuse(client)
         self._set_timer()
 
@@ -210,6 +221,7 @@ class Connections:
 
     def _close(self, one: Connection) -> None:
         self._closing.add(one)
+        count_limit("IDLE_SECONDS_FOR_OTHERS")
         self._unhelped = max(0, self._unhelped - 1)
         one.close_for_another()
 

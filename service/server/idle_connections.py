@@ -18,6 +18,7 @@ from hypercorn.typing import LifespanState
 
 from service import limits
 from service.common.web import GIVE_UP, WATCH, on_close
+from service.metrics import count_limit
 from service.server.connections import IDLE_SECONDS_FOR_OTHERS, Connections
 
 # The time-out for reading one piece of a response. The total time is not limited: it depends on the
@@ -138,6 +139,7 @@ class ConnectionServer(TCPServer):
                 await self.writer.drain()
         except TimeoutError as error:
             cause = f"the client did not read for {PROGRESS_SECONDS} s"
+            count_limit("PROGRESS_SECONDS")
             log.warning("response aborted", cause=cause)
             self._transport.abort()
             raise ConnectionAbortedError(cause) from error

@@ -8,11 +8,9 @@ import signal
 import socket
 import sys
 import threading
-import time
 from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
-from wsgiref.handlers import format_date_time
 
 import structlog
 from hypercorn.asyncio import serve
@@ -24,9 +22,11 @@ from service.common.database import COMMAND_GRACE_SECONDS, database_url, pool_si
 from service.common.web import App, begin_drain
 from service.failures import OperatorError
 from service.logs import configure_logs, log_unraisable
-from service.server import idle_connections, single_write
+from service.metrics_endpoint import metrics_endpoint
+from service.server import idle_connections, metrics, single_write
 from service.server.accepting import new_event_loop
 from service.server.access_log import AccessLog
+from service.server.config import ServerConfig
 from service.server.connections import Connections
 from service.server.versions import require_versions
 from service.settings import Settings, SettingsError, load_settings
@@ -44,6 +44,8 @@ NEW_OBJECTS = 10_000
 def main(create: Callable[[Settings], App] = create_app) -> int:
     """Serve what `create` makes until SIGTERM or SIGINT; return the exit code."""
     try:
+        # Nearly all objects of the start stay: the garbage collector need never traverse them.
+        gc.disable()
         require_versions()
         settings = load_settings()
         configure_logs(settings)
@@ -58,11 +60,15 @@ def main(create: Callable[[Settings], App] = create_app) -> int:
         config = server_config(settings)
         # hypercorn's own errors name neither the setting nor the address.
         config.create_sockets = partial(open_sockets, settings.bind)  # type: ignore[method-assign]
-        # Existing objects stay: the garbage collector need not traverse them again.
-        gc.collect()
+        if settings.metrics_bind:
+            metrics.measure(app, connections, config)
         gc.freeze()
         gc.set_threshold(NEW_OBJECTS)
-        with asyncio.Runner(loop_factory=partial(new_event_loop, connections)) as runner:
+        gc.enable()
+        with (
+            metrics_endpoint(settings),
+            asyncio.Runner(loop_factory=partial(new_event_loop, connections)) as runner,
+        ):
             stop = Stop(partial(begin_drain, app), settings)
             runner.run(serve(app, config, shutdown_trigger=stop))
     except (OperatorError, SchemaError) as error:
@@ -73,26 +79,13 @@ def main(create: Callable[[Settings], App] = create_app) -> int:
     return 0
 
 
-class ServerConfig(Config):
-    """hypercorn's settings, with a date that is formatted once per second."""
-
-    def response_headers(self, protocol: str) -> list[tuple[bytes, bytes]]:
-        """Return the headers of every response: only the date."""
-        del protocol
-        return [(b"date", _date(int(time.time())))]
-
-
-@lru_cache(maxsize=1)
-def _date(second: int) -> bytes:
-    return format_date_time(second).encode()
-
-
-def server_config(settings: Settings) -> Config:
+def server_config(settings: Settings) -> ServerConfig:
     """Return hypercorn's configuration."""
     config = ServerConfig()
     config.bind = list(settings.bind)
     config.backlog = BACKLOG
     config.logger_class = AccessLog
+    config.access_log_sampling = settings.access_log_sampling
     config.graceful_timeout = settings.request_timeout
     # A proxy in front must close an idle connection first: see docs/deploy.md.
     config.keep_alive_timeout = settings.keep_alive_timeout

@@ -39,6 +39,8 @@ class FairStream(HTTPStream):
         """Pass on a part of the request; after several parts of a body, wait for the next turn."""
         await super().handle(event)
         if isinstance(event, Body):
+            state: Any = self.scope["state"]
+            state["received_bytes"] = state.get("received_bytes", 0) + len(event.data)
             self._parts += 1
             if self._parts % BODY_PARTS.value == 0:
                 async with self.turns:

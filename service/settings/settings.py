@@ -85,6 +85,7 @@ class Settings(BaseSettings):
         hide_input_in_errors=True,
     )
 
+    access_log_sampling: float = Field(default=1, ge=0, le=1)
     app_env: Environment = Environment.DEVELOPMENT
     bind: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = ("127.0.0.1:5000",)
     # nginx's maximum.
@@ -216,6 +217,15 @@ class Settings(BaseSettings):
             raise ValueError("write HOST:PORT, [IPV6]:PORT or unix:/path")
         if any(int(bind.rpartition(":")[2]) > MAX_PORT for bind in value if bind[:5] != "unix:"):
             raise ValueError(f"a port is at most {MAX_PORT}")
+        return value
+
+    @field_validator("metrics_bind")
+    @classmethod
+    def _check_metrics_bind(cls, value: str) -> str:
+        if value:
+            if value.startswith("unix:"):
+                raise ValueError("write HOST:PORT or [IPV6]:PORT")
+            cls._check_bind((value,))
         return value
 
     @model_validator(mode="after")

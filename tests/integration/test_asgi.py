@@ -16,5 +16,5 @@ async def test_the_module_holds_an_application(
     async with app.test_app():
         response = await app.test_client().get("/readyz")
 
-        assert await response.get_json() == {"status": "ready"}
+        assert (await response.get_json())["status"] == "ready"
     logging.getLogger().handlers[:] = handlers

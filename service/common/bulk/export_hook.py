@@ -27,6 +27,7 @@ from service.common.contract import JSON, MORE_CONTENT
 from service.common.database import BYTES_FOR_OTHERS, Database, Transfer, release
 from service.common.errors import cause_of
 from service.common.web import current_application, current_request, lift_deadline
+from service.metrics import BULK_TRANSFERS
 
 # Small enough to show whether the client makes progress.
 PIECE = BYTES_FOR_OTHERS
@@ -97,6 +98,7 @@ async def answer_lines(export: Export, query: Any, form: LineForm) -> Response:
         # A length would be that of the lines.
         del response.headers["Content-Length"]
         return response
+    BULK_TRANSFERS.labels("export").inc()
     lift_deadline()
     lines = g.lines = until_closed(database, transfer, session, exported)
     first = await anext(lines, b"")

@@ -21,11 +21,12 @@ from service.common.bulk.content import CSV, LINES, lines_content
 from service.common.bulk.csv_reader import CsvReader
 from service.common.bulk.lines import Lines, Reader
 from service.common.bulk.ndjson import NdjsonReader
-from service.common.contract import JSON, MORE_CONTENT, REQUEST, Payload
+from service.common.contract import JSON, MORE_CONTENT, REQUEST, Described, Payload
 from service.common.database import Room, Transfer
 from service.common.errors import InvalidContentType
 from service.common.middleware import more_media_types, session, use_bulk_session
 from service.common.web import Admission, App, StreamedBody, current_request, lift_deadline
+from service.metrics import BULK_TRANSFERS
 
 CREATED = 201
 BUSY = "Too many imports run at the moment. Try again shortly."
@@ -34,7 +35,7 @@ View = Callable[..., Awaitable[ResponseReturnValue]]
 Import = Callable[[AsyncSession, Lines], Awaitable[int]]
 
 
-class CreatedCount(Payload, schema="common/created_count.json"):
+class CreatedCount(Described, schema="common/created_count.json"):
     """The number of records that were stored."""
 
 
@@ -45,7 +46,9 @@ def register(app: App, max_bytes: int, max_line_bytes: int) -> None:
     turn = asyncio.Lock()
     transfers: set[Transfer] = set()
     room = Room(lambda: transfers)
-    admission = Admission(limits.IMPORTS.value, limits.IMPORTS_WAITING.value, room.wanted)
+    admission = Admission(
+        "IMPORTS", limits.IMPORTS.value, limits.IMPORTS_WAITING.value, room.wanted
+    )
 
     async def open_lines() -> None:
         asked = current_request()
@@ -59,6 +62,7 @@ def register(app: App, max_bytes: int, max_line_bytes: int) -> None:
             lift_deadline()
             # Before the first byte of the body is read.
             await admission.enter(BUSY, limits.POOL_WAIT_SECONDS.value)
+            BULK_TRANSFERS.labels("import").inc()
             g.import_transfer = transfer = Transfer()
             transfers.add(transfer)
             view = current_app.view_functions[cast("str", request.endpoint)]

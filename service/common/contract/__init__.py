@@ -20,6 +20,7 @@ from service.common.contract.payloads import Error, Message
 from service.common.contract.strict_json import encode
 from service.common.contract.validation import (
     DIRECTORY,
+    Described,
     Payload,
     Schema,
     SchemaError,
@@ -37,6 +38,7 @@ __all__ = [
     "REQUEST",
     "REQUEST_ID",
     "UNSTORABLE",
+    "Described",
     "Document",
     "Error",
     "Message",

@@ -1,6 +1,7 @@
 """Checks of a schema file before it is compiled: its `$id`, and no broken references."""
 
 from collections.abc import Collection, Iterator
+from typing import Any
 from urllib.parse import urljoin
 
 Place = tuple[str | int, ...]
@@ -19,12 +20,9 @@ def broken(document: object, address: str, known: Collection[str]) -> Iterator[t
             yield place, f"there is no {target}"
 
 
-def _references(value: object, path: Place) -> Iterator[tuple[Place, str]]:
-    if isinstance(value, dict):
-        for name, child in value.items():
-            if name == "$ref" and isinstance(child, str):
-                yield (*path, name), child
-            yield from _references(child, (*path, name))
-    elif isinstance(value, list):
-        for index, child in enumerate(value):
-            yield from _references(child, (*path, index))
+def _references(value: dict[str, Any] | list[Any], path: Place) -> Iterator[tuple[Place, str]]:
+    for key, child in value.items() if isinstance(value, dict) else enumerate(value):
+        if key == "$ref" and isinstance(child, str):
+            yield (*path, key), child
+        elif isinstance(child, dict | list):
+            yield from _references(child, (*path, key))

@@ -4,14 +4,14 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import pydantic
-from jsonschema_rs import Draft202012Validator, EmailOptions, Registry, ValidationError
+from jsonschema_rs import Draft202012Validator, EmailOptions, Registry, ValidationError, meta
 from pydantic import BaseModel, ConfigDict
 
 from service.common.contract.derived import COLLECTION, MAX_BYTES, derived, without_collection
@@ -39,12 +39,26 @@ class SchemaError(Exception):
     """A schema file is invalid: the message names the file and the place in it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Schema:
-    """A schema file, read and compiled."""
+    """A schema file, read; `registry` has those that it refers to."""
 
     document: dict[str, Any]
-    validator: Draft202012Validator
+    registry: Registry
+
+    @cached_property
+    def validator(self) -> Draft202012Validator:
+        """The validator, compiled at its first use. Raises ValueError if it can't be."""
+        return Draft202012Validator(
+            self.document,
+            registry=self.registry,
+            validate_formats=True,
+            # `Ada <ada@example.org>` is a mailbox with a display name, not an address.
+            email_options=EmailOptions(allow_display_text=False),
+            mask=VALUE,
+            keywords={MAX_BYTES: MaxBytes},
+            base_uri=self.document["$id"],
+        )
 
     def faults(self, value: object) -> list[Fault]:
         """Return the faults of `value`, at most 100."""
@@ -61,7 +75,7 @@ class Schema:
 
 
 def load_schemas(directory: Path = DIRECTORY) -> dict[str, Schema]:
-    """Compile every file, by its path such as `foss/create_foss.json`, and derived schemas.
+    """Return every file, by its path such as `foss/create_foss.json`, and derived schemas.
 
     Raises SchemaError if a file is not JSON, not a schema, or has a broken reference.
     """
@@ -71,24 +85,30 @@ def load_schemas(directory: Path = DIRECTORY) -> dict[str, Schema]:
 # Not of the function above: the default and the same folder by name would be two entries.
 @cache
 def _load(directory: Path) -> dict[str, Schema]:
-    documents = {
+    files = {
         path.relative_to(directory).as_posix(): _read(path)
         for path in sorted(directory.rglob("*.json"))
     }
-    for name, document in [*documents.items()]:
+    documents = dict(files)
+    for name, document in files.items():
         if isinstance(document, dict) and COLLECTION in document:
             documents |= _derived(name, document, documents)
             documents[name] = without_collection(document)
     documents = dict(sorted(documents.items()))
     known = {BASE + name for name in documents}
     for name, document in documents.items():
-        for place, fault in broken(document, BASE + name, known):
+        # A derived schema has the properties of a file, but not its definitions.
+        others = known if name in files else known - {BASE + name}
+        for place, fault in broken(document, BASE + name, others):
             raise SchemaError(f"schemas/{name}: at {pointer(place)}: {fault}.")
     try:
         registry = Registry([(BASE + name, document) for name, document in documents.items()])
     except ValueError as error:
         raise SchemaError(f"{directory}: {error}") from error
-    return {name: _compile(name, document, registry) for name, document in documents.items()}
+    schemas = {name: Schema(document, registry) for name, document in documents.items()}
+    for name, schema in schemas.items():
+        _check(name, schema, is_derived=name not in files)
+    return schemas
 
 
 def _derived(
@@ -114,24 +134,18 @@ def _read(path: Path) -> dict[str, Any]:
     return document
 
 
-def _compile(name: str, document: dict[str, Any], registry: Registry) -> Schema:
+def _check(name: str, schema: Schema, *, is_derived: bool) -> None:
     try:
-        validator = Draft202012Validator(
-            document,
-            registry=registry,
-            validate_formats=True,
-            # `Ada <ada@example.org>` is a mailbox with a display name, not an address.
-            email_options=EmailOptions(allow_display_text=False),
-            mask=VALUE,
-            keywords={MAX_BYTES: MaxBytes},
-            base_uri=BASE + name,
-        )
+        if is_derived:
+            # It consists of parts of a file, which is compiled.
+            meta.validate(schema.document)
+        else:
+            _ = schema.validator
     except ValueError as error:
         sentence = str(error)
         if isinstance(error, ValidationError):
             sentence = f"at {pointer(error.instance_path)}: {fault_of(error).message}"
         raise SchemaError(f"schemas/{name}: {sentence}") from error
-    return Schema(document, validator)
 
 
 class MaxBytes:
@@ -160,16 +174,15 @@ class StreamedPayload(ABC):
         """Read the rest, and return a digest of the whole."""
 
 
-class Payload(BaseModel):
-    """A frozen value that a schema file describes, checks and documents.
+class Described:
+    """What a schema file describes: a response, or the headers of one.
 
-    class CreateFoss(Payload, schema="foss/create_foss.json"): ...
+    class FossDocument(Described, schema="foss/foss.json"): ...
 
     `directory` is where the file is, if not in `schemas/`: such a folder is also added to the
     application, by `App.add_schemas`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     schema_directory: ClassVar[Path] = DIRECTORY
     schema_file: ClassVar[str]
 
@@ -185,8 +198,17 @@ class Payload(BaseModel):
 
     @classmethod
     def contract(cls) -> Schema:
-        """Return the schema file, compiled."""
+        """Return the schema file."""
         return _load(cls.schema_directory)[cls.schema_file]
+
+
+class Payload(Described, BaseModel):
+    """A frozen value that a schema file describes, checks and documents.
+
+    class CreateFoss(Payload, schema="foss/create_foss.json"): ...
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     async def fingerprint(self) -> bytes:
         """Return a hash of the values, which does not depend on how they were written."""

@@ -15,7 +15,7 @@ from service.common.database.batching.autocommit import (
     Session,
     SingleWrite,
 )
-from service.common.database.database import Database, commit, pool_sizes, release
+from service.common.database.database import Database, Work, commit, pool_sizes, release
 from service.common.database.engine import COMMAND_GRACE_SECONDS, create_engine, database_url
 from service.common.database.models import MAX_BIGINT, MAX_INTEGER, Base, RecordColumns
 from service.common.database.revisions import OLDEST_SERVER, known_revisions
@@ -31,6 +31,7 @@ from service.common.database.sqlstates import (
 )
 from service.common.database.transfers import BYTES_FOR_OTHERS, Room, Transfer
 from service.common.database.waits import waiting_for
+from service.common.database.work_pool import WorkPool
 
 __all__ = [
     "BYTES_FOR_OTHERS",
@@ -49,6 +50,8 @@ __all__ = [
     "Session",
     "SingleWrite",
     "Transfer",
+    "Work",
+    "WorkPool",
     "batched",
     "batched_write",
     "commit",

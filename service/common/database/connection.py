@@ -13,6 +13,7 @@ import asyncpg
 from service.common.database.unreachable import explain
 from service.common.database.waits import waiting_for
 from service.common.errors import DatabaseError
+from service.metrics import DATABASE_ERRORS
 from service.settings import Address, Host, password_for, tls_attempts
 
 CANT_REACH = "The database can't be reached: try again soon."
@@ -94,6 +95,7 @@ async def connect(
                 break
     # Without duplicates: prefer-standby tries each host twice.
     reason = f"DATABASE_URL: {'; '.join(dict.fromkeys(reasons))}"
+    DATABASE_ERRORS.labels("connection").inc()
     raise DatabaseError(CANT_REACH, reason=reason) from last
 
 

@@ -16,8 +16,10 @@ from service.common.database.batching.autocommit import Autocommit, SingleWrite
 from service.common.database.batching.batches import Connections
 from service.common.database.engine import create_engine, database_url
 from service.common.database.pool_events import Fitness
+from service.common.database.statements import measure_statements
 from service.common.database.transfers import Room, Transfer
 from service.common.database.work_pool import WorkPool
+from service.metrics import BATCH_CALLS, BATCH_WAIT_SECONDS
 from service.settings import Settings
 
 POOL_WAIT_SECONDS = limits.POOL_WAIT_SECONDS.value
@@ -144,6 +146,8 @@ class Database:
                 pool.while_waiting = (
                     self._wait_for_transfer if work is Work.BULK else self._suspended
                 )
+            if self._settings.metrics_bind:
+                measure_statements(engine)
             self._engines[work] = engine
             # Shares the pool.
             self._alone_engines[work] = engine.execution_options(isolation_level="AUTOCOMMIT")
@@ -176,6 +180,10 @@ class Database:
         """The open engine of reads."""
         return _opened(self._engines, Work.READS)
 
+    def pools(self) -> dict[Work, WorkPool]:
+        """Return the open pools."""
+        return {work: cast("WorkPool", one.pool) for work, one in list(self._engines.items())}
+
     def writer(self) -> AsyncSession:
         """Return a session that is rolled back unless `commit` is called for it."""
         return AsyncSession(_opened(self._engines, Work.TRANSACTIONS), expire_on_commit=False)
@@ -201,6 +209,7 @@ class Database:
             partial(self._alone, work),
             partial(self._has_room, work),
             lambda: str(_opened(self._engines, work).pool),
+            measure=_measure_batches(work) if self._settings.metrics_bind else None,
         )
 
     def _slow_connections(self, work: Work) -> Connections:
@@ -224,6 +233,16 @@ def _opened(engines: Mapping[Work, AsyncEngine], work: Work) -> AsyncEngine:
     if work not in engines:
         raise RuntimeError(NOT_OPEN)
     return engines[work]
+
+
+def _measure_batches(work: Work) -> Callable[[int, float], None]:
+    calls, seconds = BATCH_CALLS.labels(work), BATCH_WAIT_SECONDS.labels(work)
+
+    def measure(number: int, waited: float) -> None:
+        calls.observe(number)
+        seconds.observe(waited)
+
+    return measure
 
 
 def _session_settings(work: Work) -> Mapping[str, str]:

@@ -12,6 +12,7 @@ from contextvars import copy_context
 import structlog
 
 from service import limits
+from service.metrics import count_limit
 
 BYTES = limits.TRANSFER_BYTES.value
 SECONDS: float = limits.PROGRESS_SECONDS.value
@@ -56,7 +57,7 @@ class Transfer:
         loop = asyncio.get_running_loop()
         self._waiting_since, self._end = loop.time(), end
         deadline = self._waiting_since + SECONDS - self._pace.waited
-        timer = loop.call_at(deadline, self.end, CAUSE.format(BYTES, SECONDS))
+        timer = loop.call_at(deadline, self.end, "TRANSFER_BYTES", CAUSE.format(BYTES, SECONDS))
         try:
             yield
         finally:
@@ -77,11 +78,12 @@ class Transfer:
             return 0
         return self._pace_for_others.waited + now - self._waiting_since
 
-    def end(self, cause: str) -> None:
-        """End the transfer if it waits for its client."""
+    def end(self, limit: str, cause: str) -> None:
+        """End the transfer if it waits for its client; count it for the limit."""
         end, self._end = self._end, None
         if end is not None:
             self.ended = True
+            count_limit(limit)
             self._context.run(log.warning, "transfer ended", cause=cause)
             end()
 
@@ -119,5 +121,5 @@ class Room:
         for one in transfers[:wanted]:
             if one.seconds_for_others(now) >= SECONDS_FOR_OTHERS:
                 cause = CAUSE.format(BYTES_FOR_OTHERS, SECONDS_FOR_OTHERS)
-                one.end(f"{cause}, and another request waits")
+                one.end("TRANSFER_BYTES_FOR_OTHERS", f"{cause}, and another request waits")
         self._timer = loop.call_later(LOOK_SECONDS, self._look)

@@ -16,6 +16,12 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool, PoolProxiedConnection
 from sqlalchemy.util import await_only
 
 from service.common.database.waits import note
+from service.metrics import (
+    CONNECTION_TIMEOUTS,
+    CONNECTION_WAIT_SECONDS,
+    DATABASE_ERRORS,
+    count_limit,
+)
 
 # SQLSTATEs of statements that waited in vain: lost connections, time-outs and locks.
 GIVEN_UP = ("08", "57", "55P03")
@@ -35,7 +41,7 @@ class WorkPool(AsyncAdaptedQueuePool):
 
     def connect(self) -> PoolProxiedConnection:
         """Wait for a connection and return it. Raises SQLAlchemy's TimeoutError."""
-        full = self.checkedout() >= self._most()
+        full = self.checkedout() >= self.most()
         # If none is idle but one may be opened, the request does not wait.
         waits = full or (self.waiting > 0 and self.checkedin() > 0)
         since = monotonic()
@@ -45,12 +51,16 @@ class WorkPool(AsyncAdaptedQueuePool):
                 return super().connect()
         except PoolTimeoutError:
             waited = monotonic() - since
+            CONNECTION_TIMEOUTS.labels(self.name).inc()
+            count_limit("POOL_WAIT_SECONDS")
             raise PoolTimeoutError(f"waited {waited:.1f} s for a connection; {self}") from None
         except CancelledError as error:
             note(error, f"a connection; {self}", since)
             raise
         finally:
-            self.waiting -= waits
+            if waits:
+                self.waiting -= 1
+                CONNECTION_WAIT_SECONDS.labels(self.name).observe(monotonic() - since)
 
     @cached_property
     def _turn(self) -> asyncio.Lock:
@@ -82,12 +92,13 @@ class WorkPool(AsyncAdaptedQueuePool):
         except TimeoutError as error:
             raise PoolTimeoutError from error
 
-    def _most(self) -> int:
+    def most(self) -> int:
+        """Return the most connections that may be open."""
         return self.size() + self._max_overflow
 
     def __str__(self) -> str:
         """Return the pool's state."""
-        used = f"{self.checkedout()} of {self._most()} connections in use"
+        used = f"{self.checkedout()} of {self.most()} connections in use"
         return f"pool `{self.name}`: {used}, {self.waiting} waiting"
 
 
@@ -107,13 +118,29 @@ def _begin_commit(connection: Connection) -> None:
     _info(connection)["awaited"] = "a commit", monotonic()
 
 
+def began_at(connection: Connection) -> float:
+    """Return when the last statement or commit of a connection began, a time of `monotonic`."""
+    since: float = _info(connection)["awaited"][1]
+    return since
+
+
 def _handle_error(context: ExceptionContext) -> None:
     error, connection = context.original_exception, context.connection
     state = getattr(error, "sqlstate", None) or ""
+    DATABASE_ERRORS.labels(state[:2] or _kind_of(error)).inc()
     given_up = isinstance(error, CancelledError | TimeoutError) or state.startswith(GIVEN_UP)
     if given_up and connection is not None and not connection.invalidated:
         awaited, since = _info(connection).get("awaited", ("the database", monotonic()))
         note(error, f"{awaited}; {connection.engine.pool}", since)
+
+
+def _kind_of(error: BaseException) -> str:
+    match error:
+        case CancelledError():
+            return "canceled"
+        case TimeoutError():
+            return "timeout"
+    return "connection"
 
 
 def _info(connection: Connection) -> dict[Any, Any]:

@@ -16,6 +16,7 @@ from service.common.idempotency import backend
 from service.common.idempotency.payloads import IdempotencyKeyHeader
 from service.common.middleware import session
 from service.common.web import App, answer, current_request, in_time
+from service.metrics import IDEMPOTENCY_REPLAYS
 
 CREATED = 201
 HEADERS = ("Content-Type", "ETag", "Location")
@@ -100,6 +101,7 @@ async def _replay(key: str, payload: Payload | StreamedPayload) -> Response | No
         raise InvalidAPIRequest(status_code=422, faults=[fault])
     response = Response(kept.body, status=kept.status, headers=kept.headers)
     response.headers[REPLAYED] = "true"
+    IDEMPOTENCY_REPLAYS.inc()
     return response
 
 

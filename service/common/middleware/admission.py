@@ -19,7 +19,7 @@ BUSY = "The service is overloaded. Try again shortly."
 
 def register(app: App, pool_size: int) -> None:
     """Limit the requests in progress; `pool_size` is the number of database connections."""
-    app.extensions["admission"] = Admission(requests_in_progress(pool_size))
+    app.extensions["admission"] = Admission("REQUESTS_IN_PROGRESS", requests_in_progress(pool_size))
     # What follows the answer waits for the client alone.
     app.when_answered(leave)
 

@@ -97,7 +97,8 @@ class Provider(OpenAPIProvider):
         del path
         [endpoint] = [name for name, view in self._app.view_functions.items() if view is func]
         name = endpoint.rpartition(".")[2]
-        several = len(list(self._app.url_map.iter_rules(endpoint))) > 1
+        rules = self._app.url_map.iter_rules(endpoint)
+        several = sum(len(self.generate_methods(rule)) for rule in rules) > 1
         return f"{name}_{method.lower()}" if several and method.lower() != "patch" else name
 
     def build_path_parameter(self, name: str, converter: BaseConverter) -> dict[str, Any]:

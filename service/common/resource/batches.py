@@ -4,7 +4,7 @@ A write skips a record that conflicts, is locked, or refers to one that does not
 then writes it alone.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -13,6 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.common.database import Base, Session, batched_write
+from service.common.resource.changes import changeable, changed, complete, types_of
 from service.common.resource.collection import record_columns
 from service.common.resource.inclusion import references
 from service.common.resource.records import Record
@@ -47,24 +48,21 @@ def insert_batch(model: type[Base], unique: str) -> Batch:
     return insert_one
 
 
-def update_batch(model: type[Base]) -> Batch:
-    """Return `update(session, id, values)`, batched, for columns that are not unique.
+def update_batch(model: type[Base], unique: Collection[str]) -> Batch:
+    """Return `update(session, id, values)`, batched, for columns that are not `unique`.
 
-    It returns the changed record, or None if it does not exist or is locked.
+    It returns the changed record, or None if it does not exist or is locked. Whatever columns the
+    values are for, the statement is the same, so that all of them share it.
     """
+    names = tuple(name for name in changeable(model) if name not in unique)
 
     @batched_write
-    async def update_many(
-        session: AsyncSession, changes: Mapping[int, Values], *names: str
-    ) -> dict[int, Record]:
-        rows = [{"id": key, **values} for key, values in changes.items()]
+    async def update_many(session: AsyncSession, changes: Mapping[int, Values]) -> Any:
+        rows = [{"id": key, **complete(model, names, values)} for key, values in changes.items()]
         found = await session.execute(_update(model, names), _arrays(rows))
         return {row[0]: Record(*row) for row in found}
 
-    async def update_one(session: Session, key: int, values: Values) -> Record | None:
-        return await update_many(session, key, values, *values)
-
-    return update_one
+    return update_many
 
 
 def _arrays(rows: Collection[Values]) -> dict[str, list[Any]]:
@@ -76,9 +74,8 @@ def _parameter(name: str) -> str:
     return f"_{name}"
 
 
-def _given(model: type[Base], names: Sequence[str]) -> Any:
+def _given(types: Mapping[str, Any]) -> Any:
     """Return the values as a table with one row per record."""
-    types = {name: getattr(model, name).type for name in names}
     # One dimension: a JSON value may be a list too.
     arrays = [
         bindparam(_parameter(name), type_=ARRAY(type_, dimensions=1))
@@ -104,7 +101,7 @@ def _refers(model: type[Base], given: Any) -> list[ColumnElement[bool]]:
 # Bounded, because clients choose the fields.
 @lru_cache
 def _insert(model: Any, unique: str, names: tuple[str, ...]) -> Any:
-    given = _given(model, names)
+    given = _given({name: getattr(model, name).type for name in names})
     table = model.__table__
     return (
         insert(table)
@@ -116,8 +113,8 @@ def _insert(model: Any, unique: str, names: tuple[str, ...]) -> Any:
 
 @lru_cache
 def _update(model: Any, names: tuple[str, ...]) -> Any:
-    given = _given(model, ("id", *names))
     table = model.__table__
+    given = _given({"id": table.c.id.type, **types_of(model, names)})
     # Locked records are skipped.
     free = (
         select(table.c.id)
@@ -125,10 +122,9 @@ def _update(model: Any, names: tuple[str, ...]) -> Any:
         .with_for_update(of=table, key_share=True, skip_locked=True)
         .cte("free")
     )
-    values = {name: given.c[name] for name in names}
     return (
         update(table)
         .where(table.c.id == given.c.id, table.c.id == free.c.id)
-        .values(values)
+        .values(changed(model, names, given.c))
         .returning(*record_columns(model))
     )

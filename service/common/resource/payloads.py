@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
-from service.common.contract import DEFAULT_LIMIT, PAGE_RECORDS, Payload
+from service.common.contract import DEFAULT_LIMIT, PAGE_RECORDS, Described, Payload
 from service.common.resource.entity_tags import Versions, versions_of
 
 
@@ -86,17 +86,17 @@ class Prefer(Payload, schema="common/prefer.json"):
     prefer: str | None = Field(None, alias="Prefer")
 
 
-class CreatedHeaders(Payload, schema="common/created_headers.json"):
+class CreatedHeaders(Described, schema="common/created_headers.json"):
     """The headers of a response with a new record."""
 
 
-class RecordHeaders(Payload, schema="common/record_headers.json"):
+class RecordHeaders(Described, schema="common/record_headers.json"):
     """The headers of a response with a complete record."""
 
 
-class FieldsHeaders(Payload, schema="common/fields_headers.json"):
+class FieldsHeaders(Described, schema="common/fields_headers.json"):
     """The headers of a response with a record, or some of its fields."""
 
 
-class PageHeaders(Payload, schema="common/page_headers.json"):
+class PageHeaders(Described, schema="common/page_headers.json"):
     """The headers of a page."""

@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import cache, cached_property, lru_cache
 from typing import Any, Generic, NoReturn, TypeVar, cast
 
-from sqlalchemy import ColumnElement, Select, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Select, delete, func, insert, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -36,6 +36,7 @@ from service.common.errors import (
     cut,
 )
 from service.common.resource.batches import any_of, insert_batch, update_batch
+from service.common.resource.changes import changeable, complete, update_one
 from service.common.resource.collection import (
     equals,
     is_costly,
@@ -76,7 +77,7 @@ class Resource(Generic[M]):
         self.keys = frozenset(name for name in unique if not columns[name].nullable)
         self.unique = tuple(sorted({*unique} - {"id"}))
         self._name = model.__name__
-        self._update_batch = update_batch(model)
+        self._update_batch = update_batch(model, self.unique)
         self._select_batch = batched(self._select_many)
         self._select_including = batched(self._select_many_including)
         self._find_parent = batched(self._find_parents)
@@ -317,11 +318,15 @@ class Resource(Generic[M]):
             if record:
                 return record
         columns = self.model.__table__.columns
-        statement = update(self.model).where(columns.id == id, *of_versions(self.model, versions))
-        statement = statement.execution_options(synchronize_session=False)
-        statement = statement.values(**values)
+        statement = update_one(self.model).where(
+            columns.id == id, *of_versions(self.model, versions)
+        )
+        parameters = complete(self.model, changeable(self.model), values)
         with self._conflicts(values):
-            found = await session.execute(statement.returning(*record_columns(self.model)))
+            found = await session.execute(
+                statement.returning(*record_columns(self.model)),
+                {f"_{name}": value for name, value in parameters.items()},
+            )
         return next((Record(*row) for row in found), None)
 
     async def _delete(self, session: Session, id: int, versions: Versions | None) -> bool:

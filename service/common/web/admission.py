@@ -5,20 +5,24 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from service.common.errors import Unavailable
+from service.metrics import count_limit
 
 
 class Admission:
     """Admit `running` tasks concurrently, and let `waiting` others wait (None: any number).
 
-    A task waits inside the context of `make_room`.
+    A task waits inside the context of `make_room`. Refused ones are counted for `limit`, by its
+    name.
     """
 
     def __init__(
         self,
+        limit: str,
         running: int,
         waiting: int | None = None,
         make_room: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
+        self._limit = limit
         self._slots = asyncio.Semaphore(running)
         self._waiting = 0
         self._most_waiting = waiting
@@ -32,6 +36,7 @@ class Admission:
             await self._slots.acquire()
             return
         if self._most_waiting is not None and self._waiting >= self._most_waiting:
+            count_limit(self._limit)
             raise Unavailable(message)
         self._waiting += 1
         try:
@@ -39,6 +44,7 @@ class Admission:
                 async with asyncio.timeout(seconds):
                     await self._slots.acquire()
         except TimeoutError:
+            count_limit(self._limit)
             waited = TimeoutError(f"waited {seconds:g} s to be admitted")
             raise Unavailable(message) from waited
         finally:

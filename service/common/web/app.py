@@ -20,7 +20,7 @@ from service.common.web.deadline import in_time
 from service.common.web.json_responses import OrjsonProvider
 from service.common.web.prefix import without_prefix
 from service.common.web.request import JSONRequest, current_request
-from service.common.web.routing import RecordId, is_public, origin_form, path_to_route
+from service.common.web.routing import RecordId, is_public, origin_form, path_to_route, route_of
 from service.common.web.upgrade import as_http
 from service.settings import Settings
 
@@ -61,6 +61,8 @@ class App(Quart):
         self.contract_additions: list[Callable[[Document], None]] = []
         # Makes the body of an error response.
         self.error_body = json_exceptions.envelope
+        # The number of requests in progress, for the metrics.
+        self.in_flight = 0
         self._coroutine_of = lru_cache(super().ensure_async)
 
     @cached_property
@@ -94,7 +96,11 @@ class App(Quart):
             scope, receive, send = as_http(scope, receive, send)
         if scope["type"] == "http":
             scope = without_prefix(origin_form(scope), self.config["PATH_PREFIX"], self.url_map)
-        await super().asgi_app(scope, receive, send)
+            self.in_flight += 1
+        try:
+            await super().asgi_app(scope, receive, send)
+        finally:
+            self.in_flight -= scope["type"] == "http"
 
     def create_url_adapter(self, request: BaseRequestWebsocket | None) -> MapAdapter | None:
         """Return an adapter that ignores the host, which may be any bytes."""
@@ -107,6 +113,9 @@ class App(Quart):
     async def full_dispatch_request(self, request_context: Any = None) -> Any:
         """Run the before-request hooks, the view and the after-request hooks."""
         g.deadline = asyncio.get_running_loop().time() + self.config["REQUEST_TIMEOUT"]
+        asked = current_request()
+        # For the server's access log and metrics.
+        cast("dict[str, Any]", asked.scope).setdefault("state", {})["route"] = route_of(asked)
         return await super().full_dispatch_request(request_context)
 
     async def dispatch_request(self, request_context: Any = None) -> Any:

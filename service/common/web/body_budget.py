@@ -7,6 +7,7 @@ are incomplete.
 from typing import Protocol
 
 from service.common.errors import Unavailable
+from service.metrics import count_limit
 
 
 class Holder(Protocol):
@@ -31,6 +32,7 @@ class Budget:
         while self.held > self._limit:
             largest = max(self._sizes, key=self._sizes.__getitem__)
             self.release(largest)
+            count_limit("BODIES_BYTES")
             largest.give_up(Unavailable("Request bodies use too much memory. Try again shortly."))
 
     def release(self, body: Holder) -> None:

@@ -147,16 +147,22 @@ class OneTaskConnection(ASGIHTTPConnection):
         """Send the response; `send` returns when the client has read enough."""
         response: Any = await self.app.handle_request(request)
         body, headers = response.response, encode_headers(response.headers)
+        scope: Any = self.scope
+        state = scope.setdefault("state", {})
+        # For the server's access log and metrics; the response to HEAD has no body.
+        state["sent_bytes"] = 0
         await send(
             {"type": "http.response.start", "status": response.status_code, "headers": headers}
         )
         if isinstance(body, DataBody):
             # In one message: slices would be copies for as long as the client reads.
             data = body.data[body.begin : body.end]
+            state["sent_bytes"] = len(data) if request.method != "HEAD" else 0
             await send({"type": "http.response.body", "body": data})
             return
         async with body:
             async for part in body:
+                state["sent_bytes"] += len(part)
                 await send({"type": "http.response.body", "body": part, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
 

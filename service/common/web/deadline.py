@@ -10,6 +10,7 @@ from typing import TypeVar
 from quart import current_app, g
 
 from service.common.errors import DeadlineExceeded
+from service.metrics import count_limit
 
 Result = TypeVar("Result")
 
@@ -23,6 +24,7 @@ async def in_time(work: Awaitable[Result]) -> Result:
     except TimeoutError as error:
         if not limit.expired():
             raise
+        count_limit("REQUEST_SECONDS")
         seconds = current_app.config["REQUEST_TIMEOUT"]
         raise DeadlineExceeded(f"The request took longer than {seconds:g} s.") from error
 

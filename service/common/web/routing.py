@@ -1,6 +1,8 @@
 """Routing: an unknown URL or method is answered before the request is read."""
 
+import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
@@ -14,6 +16,8 @@ from service import limits
 from service.common.web.request import current_request
 
 V = TypeVar("V", bound=Callable[..., Any])
+# A parameter of a rule, such as `<id:id>`.
+PARAMETER = re.compile(r"<(?:[^:<>]+:)?([^<>]+)>")
 # The attribute of a public view.
 PUBLIC = "is_public"
 
@@ -49,6 +53,16 @@ def path_to_route(asked: BaseRequestWebsocket) -> str:
     # werkzeug reads `//foss` as `/foss`, and `%2F` as `/`; a space matches no route.
     odd = asked.scope["path"].startswith("//") or b"%2F" in asked.scope["raw_path"].upper()
     return " " if odd else asked.path
+
+
+def route_of(asked: BaseRequestWebsocket) -> str:
+    """Return the route of a request as in the contract, `/foss/{id}`; empty if none matches."""
+    return "" if asked.url_rule is None else _template(asked.url_rule.rule)
+
+
+@lru_cache
+def _template(rule: str) -> str:
+    return PARAMETER.sub(r"{\1}", rule)
 
 
 async def check_route() -> Response | None:

@@ -1,6 +1,6 @@
 """Requests and responses, each described by a file in `tests/blueprints/schemas/account/`."""
 
-from service.common.contract import Payload
+from service.common.contract import Described, Payload
 from service.common.resource import FieldsQuery, ListQuery
 from tests.blueprints.aside import SCHEMAS
 
@@ -39,13 +39,13 @@ class GetAccount(FieldsQuery, schema="account/get_account.json", directory=SCHEM
     """Which fields of the record."""
 
 
-class AccountDocument(Payload, schema="account/account.json", directory=SCHEMAS):
+class AccountDocument(Described, schema="account/account.json", directory=SCHEMAS):
     """An account in a response."""
 
 
-class AccountFields(Payload, schema="account/account_fields.json", directory=SCHEMAS):
+class AccountFields(Described, schema="account/account_fields.json", directory=SCHEMAS):
     """An account, or some of its fields."""
 
 
-class AccountList(Payload, schema="account/account_list.json", directory=SCHEMAS):
+class AccountList(Described, schema="account/account_list.json", directory=SCHEMAS):
     """A page of the collection."""

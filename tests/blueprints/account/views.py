@@ -84,8 +84,7 @@ async def get_account(id: int, query: GetAccount) -> ResponseReturnValue:
     return record_response(account, whole=query.whole)
 
 
-@blueprint.put("/<id:id>")
-@blueprint.patch("/<id:id>")
+@blueprint.route("/<id:id>", methods=["PUT", "PATCH"])
 @document_request(UpdateAccount)
 @document_headers(Preconditions)
 @document_response(AccountDocument, 200, RecordHeaders)

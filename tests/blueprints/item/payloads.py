@@ -1,6 +1,6 @@
 """What clients send and receive, each described by a file in `tests/blueprints/schemas/item/`."""
 
-from service.common.contract import Payload
+from service.common.contract import Described, Payload
 from service.common.resource import FieldsQuery, ListQuery
 from tests.blueprints.aside import SCHEMAS
 
@@ -31,13 +31,13 @@ class GetItem(FieldsQuery, schema="item/get_item.json", directory=SCHEMAS):
     """The fields to return."""
 
 
-class ItemDocument(Payload, schema="item/item.json", directory=SCHEMAS):
+class ItemDocument(Described, schema="item/item.json", directory=SCHEMAS):
     """An Item in a response."""
 
 
-class ItemFields(Payload, schema="item/item_fields.json", directory=SCHEMAS):
+class ItemFields(Described, schema="item/item_fields.json", directory=SCHEMAS):
     """An Item, or some of its fields."""
 
 
-class ItemList(Payload, schema="item/item_list.json", directory=SCHEMAS):
+class ItemList(Described, schema="item/item_list.json", directory=SCHEMAS):
     """A page of the collection."""

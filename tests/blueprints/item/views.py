@@ -71,8 +71,7 @@ async def get_item(id: int, query: GetItem) -> ResponseReturnValue:
     return record_response(item, whole=query.whole)
 
 
-@blueprint.put("/<id:id>")
-@blueprint.patch("/<id:id>")
+@blueprint.route("/<id:id>", methods=["PUT", "PATCH"])
 @document_request(UpdateItem)
 @document_headers(Preconditions)
 @document_response(ItemDocument, 200, RecordHeaders)

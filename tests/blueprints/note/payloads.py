@@ -1,6 +1,6 @@
 """What clients send and receive; the files are in `tests/blueprints/schemas/note/`."""
 
-from service.common.contract import Payload
+from service.common.contract import Described, Payload
 from service.common.resource import FieldsQuery, ListQuery
 from tests.blueprints.aside import SCHEMAS
 
@@ -35,13 +35,13 @@ class GetNote(FieldsQuery, schema="note/get_note.json", directory=SCHEMAS):
     """The fields to return."""
 
 
-class NoteDocument(Payload, schema="note/note.json", directory=SCHEMAS):
+class NoteDocument(Described, schema="note/note.json", directory=SCHEMAS):
     """A Note in a response."""
 
 
-class NoteFields(Payload, schema="note/note_fields.json", directory=SCHEMAS):
+class NoteFields(Described, schema="note/note_fields.json", directory=SCHEMAS):
     """A Note, or some of its fields."""
 
 
-class NoteList(Payload, schema="note/note_list.json", directory=SCHEMAS):
+class NoteList(Described, schema="note/note_list.json", directory=SCHEMAS):
     """A page of the collection."""

@@ -88,8 +88,7 @@ async def get_note(id: int, query: GetNote) -> ResponseReturnValue:
     return record_response(note, whole=query.whole)
 
 
-@blueprint.put("/note/<id:id>")
-@blueprint.patch("/note/<id:id>")
+@blueprint.route("/note/<id:id>", methods=["PUT", "PATCH"])
 @document_request(UpdateNote)
 @document_headers(Preconditions)
 @document_response(NoteDocument, 200, RecordHeaders)

@@ -12,13 +12,13 @@ from typing import Any
 import h11
 import pytest
 import structlog
-from hypercorn.config import Config
 from hypercorn.typing import HTTPScope
 from structlog.contextvars import bound_contextvars
 
 from service.common.errors.exceptions import RecordAlreadyExists
 from service.logs import configure_logs, log_unraisable
 from service.server.access_log import AccessLog
+from service.server.config import ServerConfig
 from service.settings import Settings
 
 
@@ -319,7 +319,7 @@ def scope(**changes: Any) -> HTTPScope:
         "method": "GET",
         "raw_path": b"/item/7",
         "client": ("192.0.2.1", 5000),
-        "state": {"request_id": "abc"},
+        "state": {"request_id": "abc", "route": "/item/{id}", "sent_bytes": 42},
     }
     return request | changes  # type: ignore[return-value]  # Only what the log reads.
 
@@ -327,7 +327,7 @@ def scope(**changes: Any) -> HTTPScope:
 async def test_the_access_log_has_a_line_for_a_request(output: Output) -> None:
     json_logs()
     response = {"type": "http.response.start", "status": 201, "headers": []}
-    await AccessLog(Config()).access(scope(method="POST"), response, 0.01234)  # type: ignore[arg-type]  # A dict serves.
+    await AccessLog(ServerConfig()).access(scope(method="POST"), response, 0.01234)  # type: ignore[arg-type]  # A dict serves.
 
     [line] = lines(output)
     assert line.pop("timestamp")
@@ -336,18 +336,64 @@ async def test_the_access_log_has_a_line_for_a_request(output: Output) -> None:
         "level": "info",
         "method": "POST",
         "path": "/item/7",
+        "route": "/item/{id}",
         "status": 201,
         "milliseconds": 12.34,
+        "bytes": 42,
         "client": "192.0.2.1",
         "request_id": "abc",
     }
+
+
+async def test_a_long_method_is_cut(output: Output) -> None:
+    json_logs()
+    response = {"type": "http.response.start", "status": 405, "headers": []}
+    await AccessLog(ServerConfig()).access(scope(method="M" * 60_000), response, 0.01)  # type: ignore[arg-type]  # A dict serves.
+
+    [line] = lines(output)
+    assert len(line["method"]) < 100
+
+
+@pytest.mark.parametrize(
+    ("sampling", "status", "seconds", "number"),
+    [
+        (0, 200, 0.01, 0),
+        (0, 404, 0.01, 1),
+        (0, 503, 0.01, 1),
+        (0, 200, 1.5, 1),
+        (1, 200, 0.01, 1),
+    ],
+)
+async def test_errors_and_slow_requests_are_logged_whatever_is_sampled(
+    output: Output, sampling: float, status: int, seconds: float, number: int
+) -> None:
+    json_logs()
+    config = ServerConfig()
+    config.access_log_sampling = sampling
+    response = {"type": "http.response.start", "status": status, "headers": []}
+    await AccessLog(config).access(scope(), response, seconds)  # type: ignore[arg-type]  # A dict serves.
+
+    assert len(lines(output)) == number
+
+
+async def test_a_part_of_the_usual_requests_is_logged(output: Output) -> None:
+    json_logs()
+    config = ServerConfig()
+    config.access_log_sampling = 0.5
+    access = AccessLog(config).access
+    response = {"type": "http.response.start", "status": 200, "headers": []}
+    for _ in range(200):
+        await access(scope(), response, 0.01)  # type: ignore[arg-type]  # A dict serves.
+
+    # Both would happen by chance once in 10 to the power of 60.
+    assert 0 < len(lines(output)) < 200
 
 
 async def test_a_request_has_one_line_although_it_is_answered_when_its_client_has_left(
     output: Output,
 ) -> None:
     json_logs()
-    access, request = AccessLog(Config()).access, scope()
+    access, request = AccessLog(ServerConfig()).access, scope()
     response = {"type": "http.response.start", "status": 200, "headers": []}
     await access(request, None, 0.0)
     await access(request, response, 0.1)  # type: ignore[arg-type]  # A dict serves.
@@ -372,7 +418,7 @@ async def test_an_odd_request_has_its_line_too(
     output: Output, changes: dict[str, Any], expected: dict[str, Any]
 ) -> None:
     json_logs()
-    await AccessLog(Config()).access(scope(**changes), None, 0.0)
+    await AccessLog(ServerConfig()).access(scope(**changes), None, 0.0)
 
     [line] = lines(output)
     assert {name: line[name] for name in expected} == expected

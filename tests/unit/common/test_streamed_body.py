@@ -62,7 +62,7 @@ async def test_a_transfer_that_is_ended_as_more_arrives_does_not_continue() -> N
     first = asyncio.ensure_future(anext(body.pieces(transfer, asyncio.Lock())))
     await settle()
     body.append(b"x")
-    transfer.end("a test")
+    transfer.end("TRANSFER_BYTES", "a test")
 
     with pytest.raises(RequestTimeout):
         await first

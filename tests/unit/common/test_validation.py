@@ -15,6 +15,7 @@ from ops.generate.blueprint.fields import Field
 from service.common.contract.validation import (
     BASE,
     DIRECTORY,
+    Described,
     Payload,
     Schema,
     SchemaError,
@@ -487,13 +488,13 @@ def test_an_unfinished_file_would_be_reported(change: dict[str, Any], fault: str
 # Over every payload.
 
 
-def descendants(base: type[Payload]) -> Iterator[type[Payload]]:
-    """Yield every payload that has a schema file: those without are bases of others."""
-    for payload in base.__subclasses__():
+def descendants(base: type[Described]) -> Iterator[type[Described]]:
+    """Yield every class that has a schema file: those without are bases of others."""
+    for one in base.__subclasses__():
         # Modules of tests have some that they change.
-        if hasattr(payload, "schema_file") and ".test_" not in payload.__module__:
-            yield payload
-        yield from descendants(payload)
+        if hasattr(one, "schema_file") and ".test_" not in one.__module__:
+            yield one
+        yield from descendants(one)
 
 
 RECORD: dict[str, Any] = {
@@ -502,12 +503,12 @@ RECORD: dict[str, Any] = {
     "x-collection": {},
     "properties": {"id": {"type": "integer"}, "name": {"type": "string"}},
 }
-PAYLOADS = sorted(
+DESCRIBED = sorted(
     # Other payloads of tests have files of their own.
-    (one for one in descendants(Payload) if one.schema_directory in {DIRECTORY, SCHEMAS}),
-    key=lambda payload: payload.__name__,
+    (one for one in descendants(Described) if one.schema_directory in {DIRECTORY, SCHEMAS}),
+    key=lambda one: one.__name__,
 )
-REQUESTS = [payload for payload in PAYLOADS if payload.model_fields]
+REQUESTS = [one for one in DESCRIBED if issubclass(one, Payload)]
 
 
 def test_a_file_that_follows_from_another_is_not_written_by_hand(tmp_path: Path) -> None:
@@ -533,17 +534,36 @@ def test_a_reference_with_the_name_of_a_property_is_named_with_its_file(tmp_path
         load_schemas(tmp_path)
 
 
+def test_a_derived_schema_that_is_none_is_named(tmp_path: Path) -> None:
+    write(tmp_path, "item/item.json", {**RECORD, "x-collection": {"equal": {"name": 5}}})
+
+    with pytest.raises(SchemaError, match=r"item/list_item\.json: at /properties/name/desc"):
+        load_schemas(tmp_path)
+
+
+def test_a_derived_schema_has_no_reference_to_definitions_of_its_file(tmp_path: Path) -> None:
+    properties = {**RECORD["properties"], "size": {"$ref": "#/$defs/size"}}
+    definitions = {"size": {"type": "integer"}}
+    record = {**RECORD, "properties": properties, "$defs": definitions}
+    record["x-collection"] = {"sort": ["id", "name"]}
+    write(tmp_path, "item/item.json", record)
+
+    with pytest.raises(SchemaError, match=r"item_fields\.json: at /properties/size/\$ref"):
+        load_schemas(tmp_path)
+
+
 def test_the_payloads_of_the_blueprint_are_among_those_looked_at() -> None:
     names = {payload.__name__ for payload in REQUESTS}
 
     assert {"CreateItem", "UpdateItem", "ListItem", "GetItem"} <= names
 
 
-@pytest.mark.parametrize("payload", PAYLOADS)
-def test_every_payload_has_a_schema_file(payload: type[Payload]) -> None:
-    assert payload.schema_file in FILES
-    assert payload.contract() is KNOWN[payload.schema_file]
-    assert payload.__doc__
+@pytest.mark.parametrize("described", DESCRIBED)
+def test_every_class_that_names_a_schema_file_has_one(described: type[Described]) -> None:
+    assert described.schema_file in FILES
+    assert described.contract() is KNOWN[described.schema_file]
+    assert described.contract().validator
+    assert described.__doc__
 
 
 @pytest.mark.parametrize("payload", REQUESTS)

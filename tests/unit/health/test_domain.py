@@ -8,11 +8,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from service.common.database.revisions import known_revisions
 from service.common.errors.exceptions import DatabaseError, Unavailable
 from service.health import domain
+from service.metrics import REGISTRY
 
-SESSION = cast("AsyncSession", object())
 # A build with a branch, of which both heads have to be there.
 KNOWN = frozenset({"first", "second", "left", "right"})
 HEADS = frozenset({"left", "right"})
+
+
+class FakeSession:
+    """A session that sends nothing."""
 
 
 class FakeBackend:
@@ -20,10 +24,11 @@ class FakeBackend:
 
     def __init__(self, revisions: frozenset[str] = frozenset()) -> None:
         self.revisions = revisions
+        self.session = cast("AsyncSession", FakeSession())
         self.asked = 0
 
     async def select_revisions(self, session: AsyncSession) -> frozenset[str]:
-        assert session is SESSION
+        assert session is self.session
         self.asked += 1
         return self.revisions
 
@@ -56,7 +61,11 @@ async def test_at_the_head_or_newer_the_service_is_ready(
 ) -> None:
     backend.revisions = revisions
 
-    assert await domain.check_ready(SESSION, draining=False) == "ready"
+    assert await domain.check_ready(backend.session, draining=False) == {
+        "drain": "pass",
+        "database": "pass",
+        "migrations": "pass",
+    }
 
 
 @pytest.mark.parametrize(
@@ -74,7 +83,7 @@ async def test_on_an_old_schema_the_service_is_not_ready_and_the_message_has_a_r
 ) -> None:
     backend.revisions = revisions
     with pytest.raises(DatabaseError) as caught:
-        await domain.check_ready(SESSION, draining=False)
+        await domain.check_ready(backend.session, draining=False)
 
     assert caught.value.code == 503
     assert caught.value.message == (
@@ -87,7 +96,7 @@ async def test_while_draining_the_service_is_not_ready_and_asks_no_database(
 ) -> None:
     backend.revisions = HEADS
     with pytest.raises(Unavailable) as caught:
-        await domain.check_ready(SESSION, draining=True)
+        await domain.check_ready(backend.session, draining=True)
 
     assert caught.value.code == 503
     assert backend.asked == 0
@@ -98,3 +107,53 @@ def test_this_build_knows_its_migrations() -> None:
 
     assert heads
     assert heads <= known
+
+
+async def test_the_answer_of_the_database_holds_for_a_second(
+    backend: FakeBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr("service.health.domain.monotonic", lambda: now)
+    backend.revisions = HEADS
+    for seconds in (0, 0.5, 0.6):
+        now += seconds
+        await domain.check_ready(backend.session, draining=False)
+
+    assert backend.asked == 2
+
+
+async def test_a_drain_is_seen_at_once(backend: FakeBackend) -> None:
+    backend.revisions = HEADS
+    await domain.check_ready(backend.session, draining=False)
+
+    with pytest.raises(Unavailable):
+        await domain.check_ready(backend.session, draining=True)
+
+
+async def test_a_failure_of_the_database_is_not_remembered(
+    backend: FakeBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(session: AsyncSession) -> frozenset[str]:
+        raise DatabaseError("down")
+
+    backend.revisions = HEADS
+    with monkeypatch.context() as patched:
+        patched.setattr(backend, "select_revisions", fail)
+        with pytest.raises(DatabaseError):
+            await domain.check_ready(backend.session, draining=False)
+
+    assert await domain.check_ready(backend.session, draining=False)
+    assert backend.asked == 1
+
+
+async def test_the_metrics_show_which_check_fails(backend: FakeBackend) -> None:
+    backend.revisions = frozenset({"first"})
+    with pytest.raises(DatabaseError):
+        await domain.check_ready(backend.session, draining=False)
+
+    shown = {
+        name: REGISTRY.get_sample_value("service_ready", {"check": name})
+        for name in ("drain", "database", "migrations")
+    }
+    assert shown == {"drain": 1, "database": 1, "migrations": 0}
+    assert REGISTRY.get_sample_value("database_revision_info", {"revision": "first"}) == 1

@@ -167,7 +167,8 @@ async def test_others_run_between_the_parts_of_bodies(
             await asyncio.sleep(0)
 
     async def send() -> None:
-        stream = FairStream.__new__(FairStream)
+        stream: Any = FairStream.__new__(FairStream)
+        stream.scope = {"state": {}}
         for _ in range(5 * most):
             await stream.handle(Body(1, b"x"))
 

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.common.database.batching.batches import Batches, Connections
 from service.common.database.sqlstates import is_canceled, is_locked
+from service.metrics import count_limit
 
 R = TypeVar("R")
 
@@ -90,6 +91,7 @@ class Autocommit:
                 # A new connection may take too long before the statement is sent.
                 if not self._is_too_slow(error):
                     raise
+                count_limit("CHEAP_READ_MILLISECONDS")
         return await call(self.costly, None, None)
 
     async def run_in_time(self, kind: Hashable, statement: Callable[[], Awaitable[R]]) -> R:
@@ -102,6 +104,7 @@ class Autocommit:
         except DBAPIError as error:
             if not self._is_too_slow(error):
                 raise
+            count_limit("CHEAP_READ_MILLISECONDS")
             now = monotonic()
             for expired in [one for one, until in self._slow.items() if until <= now]:
                 del self._slow[expired]
@@ -146,6 +149,7 @@ class Autocommit:
                 return await run(session, *args, **options)
         except DBAPIError as error:
             if self._is_too_slow(error):
+                count_limit("CHEAP_READ_MILLISECONDS")
                 return await self.costly._run_alone(run, args, options)  # noqa: SLF001  # Of this class.
             if self._blocked is None or not is_locked(error):
                 raise

@@ -29,13 +29,15 @@ Run = Callable[[AsyncSession, Mapping[Any, Any]], Awaitable[Mapping[Any, Any]]]
 class Connections:
     """How to get a session, whether others can still get one, and the state for the log.
 
-    Callers wait for a result inside `waiting`.
+    Callers wait for a result inside `waiting`. `measure` is called when a statement is sent, with
+    the number of calls that share it, and the seconds for which the first of them has waited.
     """
 
     session: Callable[[], AbstractAsyncContextManager[AsyncSession]]
     has_room: Callable[[], bool] = lambda: True
     state: Callable[[], str] = lambda: "no pool"
     waiting: Callable[[], AbstractContextManager[None]] = nullcontext
+    measure: Callable[[int, float], None] | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -48,10 +50,11 @@ class Execution:
 
 @dataclass(slots=True, eq=False)
 class Call:
-    """A call: its key and value, its result, and the execution that it is part of."""
+    """A call: its key, value and beginning, its result, and the execution that it is part of."""
 
     key: Any
     value: Any
+    since: float
     result: asyncio.Future[Any]
     execution: Execution | None = None
 
@@ -67,7 +70,7 @@ class Batch:
     async def call(self, key: Any, value: Any) -> Any:
         """Return the result of one call."""
         since = monotonic()
-        call = Call(key, value, asyncio.get_running_loop().create_future())
+        call = Call(key, value, since, asyncio.get_running_loop().create_future())
         self._waiting.append(call)
         if self._current is None:
             self._start()
@@ -98,6 +101,9 @@ class Batch:
             slow = loop.call_later(NEXT_STATEMENT_SECONDS, self._start_next, execution)
             try:
                 while values := self._take_waiting(execution):
+                    if self._connections.measure is not None:
+                        first = execution.calls[0]
+                        self._connections.measure(len(execution.calls), monotonic() - first.since)
                     found = await self._run(session, values)
                     for number, call in enumerate(execution.calls, 1):
                         if not call.result.done():
