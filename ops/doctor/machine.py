@@ -19,7 +19,7 @@ from ops.doctor.subject import Place, Subject
 from ops.local import front, stack
 from service import limits
 from service.server import reserve_descriptors
-from service.settings import ROOT
+from service.settings import ROOT, Settings
 
 FULL_BYTES = 100 << 20
 NEARLY_FULL_BYTES = 1 << 30
@@ -154,11 +154,28 @@ def check_ports(subject: Subject) -> Outcome:
                 f"To apply them, run `{just('down')}`, then `{just('up')}`.",
             )
         ]
+    findings = []
     try:
         ports.require_free(settings.http_port, front.hosts(settings))
     except CommandError as error:
-        return [Finding(str(error), _listener(settings.http_port))]
-    return f"{settings.http_port} is free"
+        findings.append(Finding(str(error), _listener(settings.http_port)))
+    for name, bind in _other_addresses(settings):
+        host, _, port = bind.rpartition(":")
+        try:
+            ports.require_free(int(port), [host.strip("[]")])
+        except CommandError as error:
+            reason = getattr(error.__cause__, "strerror", "") or "it is not free"
+            remedy = f"Choose another address for {name}. {_listener(int(port))}".strip()
+            findings.append(Finding(f"{name}: can't listen on {bind}: {reason}.", remedy))
+    return findings or f"{settings.http_port} is free"
+
+
+def _other_addresses(settings: Settings) -> list[tuple[str, str]]:
+    """Return what listens in addition to the front, each with the name of its setting."""
+    binds = settings.bind if "bind" in settings.model_fields_set else ()
+    others = [("BIND", bind) for bind in binds if bind not in front.binds(settings)]
+    others.append(("METRICS_BIND", settings.metrics_bind))
+    return [(name, bind) for name, bind in others if bind and not bind.startswith("unix:")]
 
 
 def _listener(port: int) -> str:

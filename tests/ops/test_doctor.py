@@ -85,6 +85,18 @@ def test_a_taken_port_is_named_with_who_has_it(monkeypatch: pytest.MonkeyPatch) 
     assert fine(machine.check_ports) == f"{port} is free"
 
 
+@pytest.mark.parametrize("name", ["BIND", "METRICS_BIND"])
+def test_another_address_that_is_taken_is_named(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv("HTTP_PORT", str(free_port()))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        monkeypatch.setenv(name, address)
+        [said] = wrong(machine.check_ports)
+
+    assert said.startswith(f"{name}: can't listen on {address}: Address already in use.")
+    assert f"Choose another address for {name}. It is " in said
+
+
 def test_a_port_that_only_root_may_open_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     def forbidden(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
