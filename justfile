@@ -56,6 +56,13 @@ serve: migrate
 ps: setup
     @exec .venv/bin/python -m ops ps
 
+# Says what is wrong with this machine or the stack, and what to do; changes nothing.
+[group('look')]
+[no-exit-message]
+doctor:
+    @# Not by `just`: its own set-up may be what fails.
+    @exec ./just doctor
+
 # Follows the logs of the stack.
 [group('look')]
 [no-exit-message]

@@ -16,7 +16,14 @@ from sqlalchemy.pool import NullPool
 
 import service
 from migrations import server_defaults  # noqa: F401  # Alembic finds its class.
-from service.common.database import READ_ONLY_STATE, Base, create_engine, database_url, sqlstate_of
+from service.common.database import (
+    OLDEST_SERVER,
+    READ_ONLY_STATE,
+    Base,
+    create_engine,
+    database_url,
+    sqlstate_of,
+)
 from service.common.embedded import EmbeddedPostgresError
 from service.common.errors import DatabaseError
 from service.settings import SettingsError, load_settings
@@ -26,7 +33,6 @@ log = logging.getLogger("migrations")
 LOCK = 0x666C75736B
 LOCK_TIMEOUT = "5s"
 LOCK_INTERVAL = 0.1
-OLDEST_SERVER = 14
 # Without tables of extensions.
 TABLES = """
 SELECT relname FROM pg_class

@@ -1,7 +1,8 @@
 """What `./just` does before `just` itself: the tools, and the environments of the lock files.
 
-`bootstrap.py --setup [FOLDER LOCK]` creates an environment, `.venv` by default; other arguments are
-passed to `just`. It needs only Python, and changes nothing outside the project's folder.
+`bootstrap.py --setup [FOLDER LOCK]` creates an environment, `.venv` by default; `bootstrap.py
+doctor` runs `just doctor`; other arguments are passed to `just`. It needs only Python, and changes
+nothing outside the project's folder.
 """
 
 import fcntl
@@ -34,6 +35,9 @@ def main(arguments: list[str]) -> int:
     """Update the tools, then run `just`, or set up an environment."""
     require_usable()
     give_home()
+    if arguments[:1] == ["doctor"]:
+        # Without an installation, which may be what fails.
+        return examine()
     with alone():
         install_tools()
         if arguments[:1] == ["--setup"]:
@@ -43,6 +47,18 @@ def main(arguments: list[str]) -> int:
     program = str(TOOLS / "bin" / "just")
     command = [program, "--justfile", str(ROOT / "justfile"), *arguments]
     return os.execve(program, command, without_foreign(os.environ))
+
+
+def examine() -> int:
+    """Run `just doctor` in the environment as it is. Raises CommandError if there is none."""
+    python = str(ROOT / ".venv" / "bin" / "python")
+    if not works(Path(python)):
+        raise CommandError(
+            "The folder .venv is missing, incomplete, or its Python is gone. "
+            "Run `./just setup`, then `./just doctor` again."
+        )
+    os.chdir(ROOT)
+    return os.execve(python, [python, "-m", "ops.doctor"], without_foreign(os.environ))
 
 
 def without_foreign(environment: Mapping[str, str]) -> dict[str, str]:

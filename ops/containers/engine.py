@@ -62,8 +62,8 @@ def containers(*arguments: str) -> list[tuple[str, str]]:
     return [(project, folder) for project, _, folder in pairs if project]
 
 
-def require_compose() -> None:
-    """Raise EngineError if there is no compose that is new enough."""
+def require_compose() -> str:
+    """Return the version of compose. Raises EngineError if there is none that is new enough."""
     try:
         version = ask("docker", "compose", "version", "--short").strip()
     except HangingEngineError:
@@ -81,6 +81,7 @@ def require_compose() -> None:
             f"`docker compose` is {version or 'of an unknown version'}: install Docker Compose "
             f"{oldest} or newer, or use `{just('up local')}`."
         )
+    return version
 
 
 def ask(*command: str, environment: dict[str, str] | None = None) -> str:

@@ -83,10 +83,15 @@ def _wait_until_ready(url: str) -> None:
         time.sleep(INTERVAL)
 
 
-def _let_others_read(path: Path) -> None:
+def readable_mode(path: Path) -> int:
+    """Return the mode of a file or folder with which every user may read it."""
     mode = path.stat().st_mode
-    wanted = mode | (0o555 if mode & stat.S_IXUSR else 0o444)
-    if mode != wanted:  # A clone under umask 077.
+    return mode | (0o555 if mode & stat.S_IXUSR else 0o444)
+
+
+def _let_others_read(path: Path) -> None:
+    wanted = readable_mode(path)
+    if path.stat().st_mode != wanted:  # A clone under umask 077.
         try:
             path.chmod(wanted)
         except OSError as error:
@@ -108,20 +113,26 @@ def down(settings: Settings) -> int:
 
 def ps() -> int:
     """Print all containers; return 0 if all are healthy or, for one-shots, have succeeded."""
-    found = _parse(compose.ask("ps", "--all", "--format", "json"))
+    found = listed()
     width = max((len(one["Name"]) for one in found), default=0)
     for one in found:
         print(f"{one['Name']:<{width}}  {one.get('Status') or one['State']}")
-    return 0 if all(map(_is_well, found)) else 1
+    return 0 if all(map(is_well, found)) else 1
 
 
-def _parse(listed: str) -> list[dict[str, Any]]:
+def listed() -> list[dict[str, Any]]:
+    """Return the containers of the stack, as compose describes them."""
+    return _parse(compose.ask("ps", "--all", "--format", "json"))
+
+
+def _parse(text: str) -> list[dict[str, Any]]:
     """Return compose's list: since 2.21 an object per line, before one array."""
-    values = [json.loads(line) for line in listed.splitlines() if line.strip()]
+    values = [json.loads(line) for line in text.splitlines() if line.strip()]
     return [one for value in values for one in (value if isinstance(value, list) else [value])]
 
 
-def _is_well(one: dict[str, Any]) -> bool:
+def is_well(one: dict[str, Any]) -> bool:
+    """Return whether a container is healthy or, as a one-shot, has succeeded."""
     if one["Service"] in ONE_SHOTS:
         return bool(one["State"] == "exited" and one["ExitCode"] == 0)
     return bool(one["Health"] == "healthy")

@@ -27,6 +27,8 @@ SEND_BUFFER = "sndbuf=128k"
 FEWEST_LARGE = 8
 # The most files that nginx opens; the system may allow fewer.
 OPEN_FILES = 1 << 15
+# For its version, or a check of its configuration.
+RUN_SECONDS = 20
 
 # That of Debian 11 and of Ubuntu 20.04 and 22.04.
 OLDEST = (1, 18, 0)
@@ -46,6 +48,9 @@ class Nginx:
 
     path: str
     version: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return _dotted(self.version)
 
     def command(self, prefix: Path) -> list[str]:
         """Return the command that runs it in the foreground, on the configuration in `prefix`."""
@@ -162,10 +167,17 @@ def _origins(origins: tuple[str, ...]) -> str:
 def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
     try:
         return subprocess.run(
-            command, capture_output=True, encoding="utf-8", errors="replace", check=False
+            command,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=RUN_SECONDS,
+            check=False,
         )
     except OSError as error:
         raise UnusableError(f"{command[0]} does not run: {error.strerror}.") from error
+    except subprocess.TimeoutExpired as error:
+        raise UnusableError(f"{command[0]} did not end within {RUN_SECONDS} s.") from error
 
 
 def _reason(errors: str) -> str:

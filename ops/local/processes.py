@@ -85,7 +85,7 @@ def start(state: Path, programs: list[Program], identifier: str) -> Any:
 
 def end_left_over(state: Path) -> bool:
     """Stop the programs of a stack whose supervisor was killed; return whether there were any."""
-    found = [process for process in psutil.process_iter() if _is_of(process, state)]
+    found = left_over(state)
     for process in found:
         with suppress(psutil.NoSuchProcess):
             process.terminate()
@@ -93,6 +93,11 @@ def end_left_over(state: Path) -> bool:
     for process in alive:
         process.kill()
     return bool(found)
+
+
+def left_over(state: Path) -> list[psutil.Process]:
+    """Return the programs of the stack, for when their supervisor does not run."""
+    return [process for process in psutil.process_iter() if _is_of(process, state)]
 
 
 def _is_of(process: psutil.Process, state: Path) -> bool:

@@ -133,6 +133,14 @@ def state_of(settings: Settings) -> Path:
     Raises DirectoryError or CommandError if it is another user's, or has other content.
     """
     state = settings.state_dir
+    require_own(state)
+    # As root, PostgreSQL runs as another user, who needs access to its folder.
+    make_private(state, mode=0o700 if os.geteuid() else 0o711)
+    return state
+
+
+def require_own(state: Path) -> None:
+    """Raise DirectoryError or CommandError if the folder is for others, or for other things."""
     # A service alone, without the stack, keeps its PostgreSQL there.
     known = any((state / name).exists() for name in (LOCK, "postgres.lock"))
     if state.exists() and state != ROOT / ".local" and not known:
@@ -142,9 +150,6 @@ def state_of(settings: Settings) -> Path:
                 f"STATE_DIR: {state} has other content. Choose a separate folder, which may be "
                 "missing."
             )
-    # As root, PostgreSQL runs as another user, who needs access to its folder.
-    make_private(state, mode=0o700 if os.geteuid() else 0o711)
-    return state
 
 
 @contextmanager

@@ -1,5 +1,5 @@
 """The server: hypercorn, its connections, start and shutdown."""
 
-from service.server.run import main
+from service.server.run import main, reserve_descriptors
 
-__all__ = ["main"]
+__all__ = ["main", "reserve_descriptors"]

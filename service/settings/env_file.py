@@ -16,12 +16,12 @@ ENCODING = "utf-8-sig"
 def read_env_file(path: Path) -> dict[str, str]:
     """Return the values of the file by their names in upper case; empty if there is no file.
 
-    Raises SettingsError if it can't be read, or if one of its lines is not `NAME=value`.
+    Raises SettingsError if it can't be read, or if lines of it are not `NAME=value`.
     """
     text = read_text(path)
-    for statement in parse_stream(StringIO(text)):
-        if statement.error:
-            raise SettingsError(f"{path}, line {statement.original.line}: write NAME=value.")
+    wrong = [one.original.line for one in parse_stream(StringIO(text)) if one.error]
+    if wrong:
+        raise SettingsError("\n".join(f"{path}, line {line}: write NAME=value." for line in wrong))
     values = dotenv_values(stream=StringIO(text))
     return {name.upper(): value for name, value in values.items() if value}
 

@@ -22,22 +22,22 @@ class SecretFiles(EnvSettingsSource):
         self._names = names
 
     def __call__(self) -> dict[str, Any]:
-        """Return the secrets that have a file. Raises SettingsError."""
-        return {name: text for name in self._names if (text := self._read(name)) is not None}
+        """Return the secrets that have a file, or the error in place of one that can't be read."""
+        return {name: found for name in self._names if (found := self._read(name)) is not None}
 
-    def _read(self, name: str) -> str | None:
+    def _read(self, name: str) -> str | SettingsError | None:
         path = self.env_vars.get(f"{name}_file")
         if not path:
             return None
         if self.env_vars.get(name):
-            raise SettingsError(
+            return SettingsError(
                 f"{name.upper()} and {name.upper()}_FILE are both set: keep one of them."
             )
         try:
             text = Path(path).read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "It is not UTF-8"
-            raise SettingsError(f"{name.upper()}_FILE: can't read {path}: {reason}.") from error
+            return SettingsError(f"{name.upper()}_FILE: can't read {path}: {reason}.")
         if not text:
-            raise SettingsError(f"{name.upper()}_FILE: {path} is empty.")
+            return SettingsError(f"{name.upper()}_FILE: {path} is empty.")
         return text

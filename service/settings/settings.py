@@ -16,6 +16,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -37,8 +38,10 @@ SECRETS = (
     "database_url",
     "secure_api_key",
 )
-SHORTEST_PRODUCTION_KEY = 16
+# In characters, in production.
+SHORTEST_KEY = 16
 LONGEST_SECONDS = 86_400
+UNREADABLE = "unreadable_secret"
 BIND = re.compile(r"unix:/.+|(?:\[[0-9A-Fa-f:.]+\]|[^:\s]+):\d{1,5}")
 # nginx keeps idle connections to the service for 3 seconds: less would lose requests.
 SHORTEST_KEEP_ALIVE = 5
@@ -59,6 +62,15 @@ def _split(value: object) -> object:
 
 def _upper(value: object) -> object:
     return value.upper() if isinstance(value, str) else value
+
+
+def _readable(value: object) -> object:
+    if isinstance(value, SettingsError):
+        raise PydanticCustomError(UNREADABLE, "{reason}", {"reason": str(value)})
+    return value
+
+
+Secret = Annotated[SecretStr | None, BeforeValidator(_readable)]
 
 
 class Settings(BaseSettings):
@@ -85,7 +97,7 @@ class Settings(BaseSettings):
     database_statement_timeout: float = Field(
         default=limits.STATEMENT_SECONDS.value, ge=0.001, le=LONGEST_SECONDS
     )
-    database_url: SecretStr | None = None
+    database_url: Secret = None
     drain_seconds: float = Field(default=5, ge=0, le=LONGEST_SECONDS)
     http_host: str = "127.0.0.1"
     http_port: int = Field(default=8080, ge=1, le=MAX_PORT)
@@ -104,7 +116,7 @@ class Settings(BaseSettings):
     path_prefix: str = ""
     rate_limit: int = Field(default=limits.RATE.value, ge=1, le=1_000_000)
     request_timeout: float = Field(default=limits.REQUEST_SECONDS.value, gt=0, le=LONGEST_SECONDS)
-    secure_api_key: SecretStr | None = None
+    secure_api_key: Secret = None
     state_dir: Path = ROOT / ".local"
     trusted_proxies: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = ()
 
@@ -136,6 +148,13 @@ class Settings(BaseSettings):
     def json_logs(self) -> bool:
         """Whether a log line is a JSON object."""
         return self.log_format == "json" if self.log_format else self.production
+
+    @cached_property
+    def open_addresses(self) -> list[str]:
+        """The settings, as `NAME=value`, whose address is open to other machines."""
+        hosts = [(f"BIND={bind}", _host(bind)) for bind in self.bind]
+        hosts.append((f"HTTP_HOST={self.http_host}", self.http_host))
+        return [setting for setting, host in hosts if not _is_loopback(host)]
 
     @field_validator("state_dir")
     @classmethod
@@ -210,44 +229,42 @@ class Settings(BaseSettings):
         return value
 
     @model_validator(mode="after")
-    def _check_key(self) -> Self:
-        hosts = [(f"BIND={bind}", _host(bind)) for bind in self.bind]
-        hosts.append((f"HTTP_HOST={self.http_host}", self.http_host))
-        for setting, host in hosts:
-            if self.secure_api_key is None and not self.production and not _is_loopback(host):
-                raise ValueError(
-                    f"SECURE_API_KEY: is missing, and {setting} is open to other machines. "
-                    "Set a key, or use 127.0.0.1."
-                )
+    def _check_together(self) -> Self:
+        checks = (self._key, self._bodies, self._production, self._key_length)
+        if faults := [fault for check in checks if (fault := check())]:
+            raise ValueError("\n".join(faults))
         return self
 
-    @model_validator(mode="after")
-    def _check_bodies(self) -> Self:
+    def _key(self) -> str | None:
+        if self.open_addresses and self.secure_api_key is None and not self.production:
+            return (
+                f"SECURE_API_KEY: is missing, and {self.open_addresses[0]} is open to other "
+                "machines. Set a key, or use 127.0.0.1."
+            )
+        return None
+
+    def _bodies(self) -> str | None:
         if self.max_bodies_bytes < self.max_body_bytes:
-            raise ValueError(
+            return (
                 f"MAX_BODIES_BYTES: {self.max_bodies_bytes} is less than MAX_BODY_BYTES, "
                 f"{self.max_body_bytes}. Set it to several times that."
             )
-        return self
+        return None
 
-    @model_validator(mode="after")
-    def _check_production(self) -> Self:
+    def _production(self) -> str | None:
         missing = [name.upper() for name in SECRETS if getattr(self, name) is None]
         if self.production and missing:
-            raise ValueError(
+            return (
                 f"{' and '.join(missing)}: missing. With APP_ENV=production set "
                 f"{' and '.join(missing)}, or {' and '.join(f'{name}_FILE' for name in missing)}."
             )
-        return self
+        return None
 
-    @model_validator(mode="after")
-    def _check_key_length(self) -> Self:
-        key = self.secure_api_key.get_secret_value() if self.secure_api_key else ""
-        if self.production and len(key) < SHORTEST_PRODUCTION_KEY:
-            raise ValueError(
-                f"SECURE_API_KEY: production needs at least {SHORTEST_PRODUCTION_KEY} characters."
-            )
-        return self
+    def _key_length(self) -> str | None:
+        key = self.secure_api_key
+        if self.production and key and len(key.get_secret_value()) < SHORTEST_KEY:
+            return f"SECURE_API_KEY: production needs at least {SHORTEST_KEY} characters."
+        return None
 
 
 def _host(bind: str) -> str:
@@ -291,10 +308,27 @@ def load_settings(**values: Any) -> Settings:
     try:
         return Settings(**values)
     except ValidationError as error:
-        raise SettingsError("\n".join(map(_sentence, error.errors()))) from error
+        raise SettingsError("\n".join(_sentences(error, values))) from error
+
+
+def _sentences(error: ValidationError, values: dict[str, Any]) -> list[str]:
+    """Return a line for each invalid value, and for those that don't go together."""
+    sentences = [_sentence(fault) for fault in error.errors()]
+    wrong = {str(fault["loc"][0]) for fault in error.errors() if fault["loc"]}
+    if wrong:
+        defaults = {name: Settings.model_fields[name].default for name in wrong}
+        try:
+            Settings(**values | defaults)
+        except ValidationError as more:
+            lines = "\n".join(map(_sentence, more.errors())).splitlines()
+            # A wrong value is not missing.
+            sentences += [one for one in lines if not any(name.upper() in one for name in wrong)]
+    return sentences
 
 
 def _sentence(fault: Any) -> str:
     name = ".".join(str(part) for part in fault["loc"][:1]).upper()
     text = str(fault["msg"]).removeprefix("Value error, ")
+    if fault["type"] == UNREADABLE:  # It names the file's setting.
+        return text
     return f"{name}: {text}." if name else text

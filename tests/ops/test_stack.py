@@ -193,6 +193,10 @@ def test_a_killed_database_server_is_started_again(running: Project) -> None:
     )
     assert eventually(lambda: is_ready(running))
 
+    told = running.just("doctor").stdout
+    assert "`postgres` runs, but it ended at" in told
+    assert re.search("ok +ready", told)
+
 
 def test_processes_of_a_killed_supervisor_are_stopped(project: Project) -> None:
     def kill_supervisor() -> None:
@@ -200,12 +204,17 @@ def test_processes_of_a_killed_supervisor_are_stopped(project: Project) -> None:
         psutil.Process(supervisor).kill()
 
     assert project.just("up", "local").returncode == 0
+    well = project.just("doctor")
     kill_supervisor()
+    orphans = project.just("doctor")
     again = project.just("up", "local")
     ready = is_ready(project)
     kill_supervisor()
     stopped = project.just("down")
 
+    assert re.search("ok +stack +api, .*\nok +ready .*\nok +port ", well.stdout)
+    assert orphans.returncode == 1
+    assert "The supervisor of the stack has ended, and these processes" in orphans.stdout
     assert (again.returncode, ready) == (0, True), again.stderr
     assert stopped.returncode == 0, stopped.stderr
     assert "Stopped processes of an earlier start." in stopped.stdout

@@ -18,7 +18,7 @@ from service.common.database.batching.autocommit import (
 from service.common.database.database import Database, Work, commit, pool_sizes, release
 from service.common.database.engine import COMMAND_GRACE_SECONDS, create_engine, database_url
 from service.common.database.models import MAX_BIGINT, MAX_INTEGER, Base, RecordColumns
-from service.common.database.revisions import known_revisions
+from service.common.database.revisions import OLDEST_SERVER, known_revisions
 from service.common.database.sqlstates import (
     CONFLICT,
     READ_ONLY_STATE,
@@ -39,6 +39,7 @@ __all__ = [
     "CONFLICT",
     "MAX_BIGINT",
     "MAX_INTEGER",
+    "OLDEST_SERVER",
     "READ_ONLY_STATE",
     "SECOND_WRITE",
     "Autocommit",

@@ -1,8 +1,11 @@
-"""The migrations that this build knows."""
+"""The migrations that this build knows, and the servers that they run on."""
 
 from functools import cache
 
 from service.settings import ROOT
+
+# The oldest major version of PostgreSQL.
+OLDEST_SERVER = 14
 
 
 @cache

@@ -4,6 +4,6 @@ It is used if `DATABASE_URL` is unset; production neither imports nor installs i
 """
 
 from service.common.embedded.programs import EmbeddedPostgresError, program
-from service.common.embedded.server import Server, start, start_server
+from service.common.embedded.server import Server, running_url, start, start_server
 
-__all__ = ["EmbeddedPostgresError", "Server", "program", "start", "start_server"]
+__all__ = ["EmbeddedPostgresError", "Server", "program", "running_url", "start", "start_server"]

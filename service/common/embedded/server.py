@@ -66,6 +66,14 @@ def start_server(directory: Path, **settings: str) -> "Server":
     return _servers[directory]
 
 
+def running_url(directory: Path) -> str | None:
+    """Return the URL of the server of `directory`, or None if it does not run; start nothing."""
+    place = _socket_of(directory.resolve())
+    if os.geteuid() and place.parent.exists():
+        require_owner(place.parent)
+    return _url(place, "postgres") if _answers(place) else None
+
+
 class Server:
     """A use of the server of a directory, from the start to `close` or the end of the process."""
 
@@ -91,7 +99,7 @@ class Server:
 
     def url(self, database: str = "postgres") -> str:
         """Return the URL of one of its databases."""
-        return f"postgresql://postgres@/{database}?host={quote(str(self._socket().parent))}"
+        return _url(self._socket(), database)
 
     def is_running(self) -> bool:
         """Return whether the server accepts connections. Raises DirectoryError: wrong owner."""
@@ -99,12 +107,7 @@ class Server:
         if not folder.exists():
             return False
         require_owner(folder, self._uid)
-        with socket.socket(socket.AF_UNIX) as client:
-            try:
-                client.connect(str(self._socket()))
-            except (FileNotFoundError, ConnectionError):
-                return False
-            return True
+        return _answers(self._socket())
 
     def close(self) -> None:
         """Stop using the server, and stop it if no other process uses it."""
@@ -130,7 +133,7 @@ class Server:
         self.close()
 
     def _socket(self) -> Path:
-        return socket_directory(self.directory) / ".s.PGSQL.5432"
+        return _socket_of(self.directory)
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
@@ -215,6 +218,23 @@ class Server:
 
 
 _servers: dict[Path, Server] = {}
+
+
+def _socket_of(directory: Path) -> Path:
+    return socket_directory(directory) / ".s.PGSQL.5432"
+
+
+def _url(socket_path: Path, database: str) -> str:
+    return f"postgresql://postgres@/{database}?host={quote(str(socket_path.parent))}"
+
+
+def _answers(socket_path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as client:
+        try:
+            client.connect(str(socket_path))
+        except (FileNotFoundError, ConnectionError):
+            return False
+        return True
 
 
 def _lock_file(directory: Path, kind: str) -> IO[str]:

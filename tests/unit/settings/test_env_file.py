@@ -63,6 +63,18 @@ def test_a_file_that_says_nothing_clear_is_named_with_the_line(
         load_settings()
 
 
+def test_each_line_that_says_nothing_clear_is_named(tmp_path: Path) -> None:
+    path = tmp_path / ".env"
+    path.write_text("no value =\nA=1\n= no name\n")
+
+    with pytest.raises(SettingsError) as caught:
+        read_env_file(path)
+    assert [line.partition(": ")[0] for line in str(caught.value).splitlines()] == [
+        f"{path}, line 1",
+        f"{path}, line 3",
+    ]
+
+
 def test_a_folder_in_its_place_is_named(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="is a folder"):
         read_env_file(tmp_path)

@@ -265,6 +265,34 @@ def test_each_wrong_value_has_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [line.partition(":")[0] for line in lines] == ["HTTP_PORT", "LOG_LEVEL"]
 
 
+def test_wrong_values_do_not_hide_those_that_do_not_go_together(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    lines = refusal(
+        monkeypatch,
+        {
+            "APP_ENV": "production",
+            "DATABASE_URL_FILE": str(tmp_path / "none"),
+            "HTTP_PORT": "x",
+            "MAX_BODIES_BYTES": "1",
+            "SECURE_API_KEY": "short",
+        },
+    ).splitlines()
+
+    assert [line.partition(":")[0] for line in lines] == [
+        "DATABASE_URL_FILE",
+        "HTTP_PORT",
+        "MAX_BODIES_BYTES",
+        "SECURE_API_KEY",
+    ]
+
+
+def test_a_wrong_value_is_not_called_missing_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = PRODUCTION | {"SECURE_API_KEY": "two\nlines"}
+
+    assert refusal(monkeypatch, wrong).count("SECURE_API_KEY") == 1
+
+
 @pytest.mark.parametrize(
     "environment",
     [
