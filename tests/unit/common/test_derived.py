@@ -62,3 +62,18 @@ def test_a_page_with_included_records_has_room_for_them_too() -> None:
     assert parameters["include"]["x-page-records"] == page_records(other) == 34
     assert "at most 34 records" in parameters["include"]["description"]
     assert "x-page-records" not in derived_files["a/get_a.json"]["properties"]["include"]
+
+
+def test_a_reference_that_is_not_declared_can_not_be_included() -> None:
+    other = record(text={"type": "string", "maxLength": 100})
+    document = {
+        "$schema": "",
+        "title": "A",
+        "x-collection": {},
+        "examples": [{"id": 1, "b_id": 2}],
+        "properties": {"id": {"type": "integer"}, "b_id": {"type": "integer"}},
+    }
+    derived_files = dict(derived("a/a.json", document, "", {"b/b.json": other}))
+
+    for name in ("a/list_a.json", "a/get_a.json"):
+        assert "include" not in derived_files[name]["properties"]
