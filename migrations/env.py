@@ -26,6 +26,7 @@ from service.common.database import (
 )
 from service.common.embedded import EmbeddedPostgresError
 from service.common.errors import DatabaseError
+from service.logs import configure_logs
 from service.settings import SettingsError, load_settings
 
 log = logging.getLogger("migrations")
@@ -45,12 +46,26 @@ WHERE relnamespace = to_regnamespace(current_schema()) AND relkind IN ('r', 'p')
 NAMED_TABLES = 3
 CHANGES = {"upgrade", "downgrade"}
 
-if not logging.getLogger().handlers:
-    logging.basicConfig(format="%(message)s")
+
+def configure_output() -> None:
+    """Print the steps: as the service logs if its logs are JSON, else as plain sentences."""
+    try:
+        settings = load_settings()
+        is_plain = not settings.json_logs
+    except SettingsError:
+        is_plain = True  # `connect` reports it.
+    if is_plain:
+        logging.basicConfig(format="%(message)s")
+    else:
+        configure_logs(settings)
     log.setLevel(logging.INFO)
     steps = logging.getLogger("alembic.runtime.migration")
     steps.setLevel(logging.INFO)
     steps.addFilter(lambda record: record.getMessage().startswith("Running "))
+
+
+if not logging.getLogger().handlers:
+    configure_output()
 
 for module in pkgutil.walk_packages(service.__path__, "service."):
     if module.name.endswith(".models"):

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import json
 import os
 import re
 import subprocess
@@ -105,12 +106,12 @@ async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
             await asyncio.sleep(0.01)
 
 
-def migrator(url: str) -> subprocess.Popen[str]:
+def migrator(url: str, **settings: str) -> subprocess.Popen[str]:
     """Start what `just migrate` runs."""
     return subprocess.Popen(
         [sys.executable, "-m", "alembic", "upgrade", "head"],
         cwd=ROOT,
-        env={**os.environ, "DATABASE_URL": url},
+        env={**os.environ, "DATABASE_URL": url, **settings},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -255,6 +256,16 @@ async def test_the_migrated_constraints_are_those_of_the_models(empty_url: str) 
 
     assert modelled
     assert await constraints(empty_url) == modelled
+
+
+async def test_its_lines_are_like_those_of_the_service(empty_url: str) -> None:
+    migration = migrator(empty_url, LOG_FORMAT="json")
+    output, _ = await asyncio.to_thread(migration.communicate)
+    lines = [json.loads(line) for line in output.splitlines()]
+
+    assert migration.returncode == 0
+    assert all(line.keys() == {"event", "level", "timestamp"} for line in lines)
+    assert lines[-1]["event"] == f"The schema is at {head()}."
 
 
 async def test_two_migrators_at_once_both_succeed(empty_url: str) -> None:
