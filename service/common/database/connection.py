@@ -64,9 +64,16 @@ class Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg has no ty
 
 
 async def connect(
-    address: Address, *, statement_timeout: float, session_settings: Mapping[str, str]
+    address: Address,
+    *,
+    statement_timeout: float,
+    session_settings: Mapping[str, str],
+    setting: str = "DATABASE_URL",
 ) -> Connection:
-    """Connect; `statement_timeout` in seconds, 0 is none. Raises DatabaseError."""
+    """Connect; `statement_timeout` in seconds, 0 is none.
+
+    Raises DatabaseError, which names the setting of the address.
+    """
     settings = {
         **address.settings,
         "statement_timeout": str(round(statement_timeout * 1000)),
@@ -93,7 +100,7 @@ async def connect(
             if not isinstance(error, NEXT_HOST):
                 break
     # Without duplicates: prefer-standby tries each host twice.
-    reason = f"DATABASE_URL: {'; '.join(dict.fromkeys(reasons))}"
+    reason = f"{setting}: {'; '.join(dict.fromkeys(reasons))}"
     raise DatabaseError(CANT_REACH, reason=reason) from last
 
 

@@ -129,6 +129,7 @@ class Database:
             size = 1 if work is Work.BULK else sizes[work]
             engine = create_engine(
                 url,
+                setting=self._settings.database_setting,
                 statement_timeout=self._statement_timeout(work),
                 session_settings=_session_settings(work),
                 fitness=fitness,

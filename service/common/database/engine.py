@@ -30,11 +30,12 @@ def create_engine(
     url: str,
     *,
     statement_timeout: float,
+    setting: str = "DATABASE_URL",
     session_settings: Mapping[str, str] = MappingProxyType({}),
     fitness: Fitness | None = None,
     **options: object,
 ) -> AsyncEngine:
-    """Return an engine for a libpq URL; the time-out in seconds, 0 is none.
+    """Return an engine for the libpq URL of a setting; the time-out in seconds, 0 is none.
 
     `session_settings` take precedence over those of the URL. Engines with the same `fitness`
     discard their idle connections together when one of them loses a connection.
@@ -45,6 +46,7 @@ def create_engine(
         async_creator=partial(
             connect,
             address,
+            setting=setting,
             statement_timeout=statement_timeout,
             session_settings=session_settings,
         ),
