@@ -93,7 +93,7 @@ async def test_a_statement_that_ends_in_time_is_answered(
     async with (
         before_each_read(engine, WAIT),
         engine.connect() as gate,
-        client_with(settings, database_statement_timeout=seconds) as slow,
+        client_with(settings, database_statement_timeout=seconds, request_timeout=30) as slow,
     ):
         await gate.execute(text("SELECT pg_advisory_lock(42)"))
         reading = asyncio.create_task(slow.get("/item"))

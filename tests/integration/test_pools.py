@@ -577,10 +577,16 @@ async def test_the_cause_of_a_full_pool_is_logged(
 
 
 async def test_the_cause_of_a_statement_that_never_returns_is_logged(
-    settings: Settings, gate: AsyncConnection, capsys: pytest.CaptureFixture[str]
+    settings: Settings,
+    gate: AsyncConnection,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     del gate
     configure_logs(settings)
+    # As if the statement had begun late: the deadline of the request comes first.
+    monkeypatch.setattr(database, "SERVER_SHARE", 2)
+    monkeypatch.setattr(database, "DRIVER_SHARE", 2)
     async with running(settings, request_timeout=0.2) as (app, client):
         # So that the time is only that of the statement.
         async with engine_of(app, Work.COSTLY).connect():

@@ -6,6 +6,7 @@ import select
 import socket
 import ssl
 from collections.abc import Iterator, Mapping
+from math import inf
 from typing import Any
 
 import asyncpg
@@ -67,12 +68,14 @@ async def connect(
     address: Address,
     *,
     statement_timeout: float,
+    longest_statement: float = inf,
     session_settings: Mapping[str, str],
     setting: str = "DATABASE_URL",
 ) -> Connection:
     """Connect; `statement_timeout` in seconds, 0 is none.
 
-    Raises DatabaseError, which names the setting of the address.
+    If the server does not cancel a statement then, the driver does some seconds later, and at the
+    latest after `longest_statement`. Raises DatabaseError, which names the setting of the address.
     """
     settings = {
         **address.settings,
@@ -89,7 +92,9 @@ async def connect(
                         address,
                         host,
                         target_session_attrs=attribute,
-                        command_timeout=statement_timeout + COMMAND_GRACE_SECONDS
+                        command_timeout=min(
+                            statement_timeout + COMMAND_GRACE_SECONDS, longest_statement
+                        )
                         if statement_timeout
                         else None,
                     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import partial
+from math import inf
 from types import MappingProxyType
 
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -26,10 +27,11 @@ def database_url(settings: Settings) -> str:
     return embedded.start(settings.state_dir / "postgres")
 
 
-def create_engine(
+def create_engine(  # noqa: PLR0913  # Each by its name, and most have a default.
     url: str,
     *,
     statement_timeout: float,
+    longest_statement: float = inf,
     setting: str = "DATABASE_URL",
     session_settings: Mapping[str, str] = MappingProxyType({}),
     fitness: Fitness | None = None,
@@ -37,6 +39,7 @@ def create_engine(
 ) -> AsyncEngine:
     """Return an engine for the libpq URL of a setting; the time-out in seconds, 0 is none.
 
+    The driver cancels at the latest after `longest_statement` what the server did not cancel.
     `session_settings` take precedence over those of the URL. Engines with the same `fitness`
     discard their idle connections together when one of them loses a connection.
     """
@@ -48,6 +51,7 @@ def create_engine(
             address,
             setting=setting,
             statement_timeout=statement_timeout,
+            longest_statement=longest_statement,
             session_settings=session_settings,
         ),
         # Messages of errors are logged, and must not contain values of records.
