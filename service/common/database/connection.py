@@ -41,7 +41,12 @@ UNREACHABLE = (
     asyncpg.InternalClientError,
 )
 # Like libpq, try the next host only if there is no server, or not one of the wanted kind.
-NEXT_HOST = (OSError, asyncpg.CannotConnectNowError, asyncpg.TargetServerAttributeNotMatched)
+NEXT_HOST = (
+    OSError,
+    asyncpg.ConnectionDoesNotExistError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.TargetServerAttributeNotMatched,
+)
 
 
 class Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg has no types.
