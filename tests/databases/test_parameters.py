@@ -414,7 +414,7 @@ async def test_a_host_that_does_not_answer_leaves_time_for_the_next(server: Serv
 
 @pytest.mark.parametrize("mode", ["disable", "prefer"])
 async def test_a_host_that_hangs_up_leaves_it_to_the_next(server: Server, mode: str) -> None:
-    """Like a proxy that has no server."""
+    """Like a proxy that has no server; libpq would fail."""
 
     async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(1)
@@ -427,4 +427,3 @@ async def test_a_host_that_hangs_up_leaves_it_to_the_next(server: Server, mode: 
         url = f"postgresql://postgres@{hosts}/postgres?sslmode={mode}"
 
         assert await service(url) == "postgres plain"
-        assert await asyncio.to_thread(psql, server, url) == "postgres plain"

@@ -19,10 +19,14 @@ from service.settings import Address, Host, password_for, tls_attempts
 CANT_REACH = "The database can't be reached: try again soon."
 # The driver cancels a statement this long after the server's own time-out.
 COMMAND_GRACE_SECONDS = 5
-# Settings of the session, and whether it is read-only. Not in the start-up packet, in which
-# PgBouncer accepts only some settings.
+# Settings of the session, whether it is a pooler's, and whether it is read-only. Not in the
+# start-up packet, in which PgBouncer accepts only some settings. A pooler makes up the process id
+# that it tells its client, and its sessions may be shared: there they are set for a transaction.
 START_SESSION = """
-SELECT count(set_config(name, value, false)), current_setting('transaction_read_only') = 'on'
+SELECT
+    count(set_config(name, value, pg_backend_pid() <> $3)),
+    pg_backend_pid() <> $3::int,
+    current_setting('transaction_read_only') = 'on'
 FROM unnest($1::text[], $2::text[]) AS given (name, value)
 """
 # A lost host, or a connection dropped by a firewall, is detected within a minute if idle, and five
@@ -40,7 +44,8 @@ UNREACHABLE = (
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
 )
-# Like libpq, try the next host only if there is no server, or not one of the wanted kind.
+# Like libpq, try the next host only if there is no server, or not one of the wanted kind; and,
+# unlike libpq, if it hangs up, as a proxy without a server does.
 NEXT_HOST = (
     OSError,
     asyncpg.ConnectionDoesNotExistError,
@@ -56,6 +61,8 @@ class Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg has no ty
         super().__init__(protocol, transport, *rest)
         self.socket = transport.get_extra_info("socket")
         self.read_only = False
+        # SQL that sets, for a transaction, what a pooler's session does not keep.
+        self.settings_of_transaction = ""
         poll = select.poll()
         poll.register(self.socket.fileno(), select.POLLIN)
         self._poll = poll.poll
@@ -179,13 +186,24 @@ async def _start_session(
     try:
         if connection.socket.family != socket.AF_UNIX:
             _keep_alive(connection.socket, address.parameters)
-        _, connection.read_only = await connection.fetchrow(
-            START_SESSION, list(settings), list(settings.values())
+        _, is_pooled, connection.read_only = await connection.fetchrow(
+            START_SESSION, list(settings), list(settings.values()), connection.get_server_pid()
         )
+        if is_pooled:
+            connection.settings_of_transaction = _set_for_transaction(settings)
     except BaseException:
         connection.terminate()
         raise
     return connection
+
+
+def _set_for_transaction(settings: Mapping[str, str]) -> str:
+    pairs = (f"{_literal(name)}, {_literal(value)}" for name, value in settings.items())
+    return f"SELECT {', '.join(f'set_config({pair}, true)' for pair in pairs)}"
+
+
+def _literal(value: str) -> str:
+    return "E'" + value.replace("\\", "\\\\").replace("'", "''") + "'"
 
 
 def _keep_alive(socket_: Any, parameters: Mapping[str, str]) -> None:

@@ -11,6 +11,7 @@ from service.common import embedded
 from service.common.contract import encode
 from service.common.database.connection import COMMAND_GRACE_SECONDS, connect
 from service.common.database.pool_events import Fitness
+from service.common.database.pooler import watch_pooler
 from service.common.database.work_pool import watch_waits
 from service.settings import Settings, parse_address
 
@@ -64,4 +65,5 @@ def create_engine(  # noqa: PLR0913  # Each by its name, and most have a default
     # First, because `Fitness` may close the connection.
     watch_waits(engine)
     (fitness or Fitness()).watch(engine)
+    watch_pooler(engine)
     return engine
