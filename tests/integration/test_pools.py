@@ -358,7 +358,8 @@ async def test_repetitions_of_a_request_in_progress_need_no_connection(
                 engine.sync_engine, "before_cursor_execute", lambda *e: statements.append(e[2])
             )
         answered = await codes([first, *others])
-        count = len(statements)
+        # Without the settings of each transaction behind a pooler.
+        count = sum("'statement_timeout'" not in statement for statement in statements)
         after = await keyed(client, "one")
 
     for answer in flood:
