@@ -88,6 +88,21 @@ async def test_its_sessions_have_the_settings_that_they_have_without_it(
             assert (await session.execute(SETTINGS)).one()[0] == "7s"
 
 
+async def test_a_setting_may_have_any_characters(pooled: Server) -> None:
+    engine = create_engine(
+        pooled.url(parameters="my.own=it's%20%5C'%20%22%3A1%25s"),
+        statement_timeout=1,
+        poolclass=NullPool,
+    )
+    async with engine.connect() as session:
+        found = await session.scalar(text("SELECT current_setting('my.own')"))
+    single = engine.execution_options(isolation_level="AUTOCOMMIT")
+    async with single.connect() as session:
+        alone = await session.scalar(text("SELECT current_setting('my.own')"))
+
+    assert (found, alone) == ("it's \\' \":1%s",) * 2
+
+
 async def test_nothing_is_set_beyond_a_transaction(pooled: Server) -> None:
     """In transaction mode another client has the session next."""
     engine = create_engine(pooled.url(), statement_timeout=7, pool_size=1)

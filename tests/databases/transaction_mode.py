@@ -16,7 +16,7 @@ import pytest
 
 from service.settings import parse_address
 from tests.databases.servers import give, pgbouncer, process
-from tests.machines.test_debian import SYSTEMS, mirror
+from tests.machines.debian import SYSTEMS, mirror
 from tests.ports import free_port
 
 OLDEST = (1, 21)
