@@ -92,7 +92,7 @@ async def test_when_a_firewall_forgets_connections_one_request_fails_and_those_b
     """With a deadline that is shorter than the time-out of statements."""
     async with (
         firewall(server) as (wall, url),
-        open_on(url, database_pool_size=20, request_timeout=2) as client,
+        open_on(url, database_pool_size=20, request_timeout=3) as client,
     ):
         before = await use_each_pool(client, "before")
         idle = idle_connections(client)

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from service.common.database.database import LOCK_TIMEOUTS, Work
 from service.settings import Settings
 from tests.client import Client
 from tests.envelope import error_of
@@ -161,10 +162,12 @@ async def test_a_write_survives_a_change_behind_its_snapshot(
 
 
 async def test_a_write_survives_a_deadlock(
-    settings: Settings, engine: AsyncEngine, empty_database: None
+    settings: Settings, engine: AsyncEngine, empty_database: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It holds the record and waits for the other's e-mail; the other waits for the record."""
-    detecting = with_session(settings, "deadlock_timeout=100ms")
+    # So that no other limit ends the wait before the write looks for a deadlock, once.
+    monkeypatch.setitem(LOCK_TIMEOUTS, Work.BLOCKED, "0")
+    detecting = with_session(settings, "deadlock_timeout=1s")
     async with client_with(detecting) as client, engine.connect() as other:
         await client.post("/item", json=item())
         await other.execute(text("SET deadlock_timeout = '1min'"))
