@@ -159,6 +159,12 @@ test *ARGS: setup
 test-copies *ARGS: setup
     @.venv/bin/pytest -m copies --numprocesses=2 --dist=loadfile tests/ops tests/socket "$@"
 
+# Runs the tests of the service behind PgBouncer in transaction mode.
+[group('develop')]
+[no-exit-message]
+test-pgbouncer *ARGS: setup
+    @.venv/bin/pytest --pgbouncer --numprocesses=2 --dist=loadfile tests/integration tests/socket "$@"
+
 # Runs the tests of the containers, which need a Docker engine.
 [group('develop')]
 [no-exit-message]

@@ -136,7 +136,7 @@ def require_own(connection: Connection) -> str:
     if newer and tables.isdisjoint(Base.metadata.tables):
         raise CommandError(
             f"The {title} seems to be another project's: it is at {newer}, a revision that this "
-            "project does not know, and has none of its tables. Check DATABASE_URL."
+            f"project does not know, and has none of its tables. Check {setting()}."
         )
     if newer and asked() != "upgrade":
         raise CommandError(
@@ -147,7 +147,7 @@ def require_own(connection: Connection) -> str:
         some = ", ".join([*sorted(tables)[:NAMED_TABLES], "…"][: len(tables)])
         raise CommandError(
             f"The {title} seems to be another project's: it has tables ({some}) and none of this "
-            "project's migrations. Check DATABASE_URL, or add this project's tables with "
+            f"project's migrations. Check {setting()}, or add this project's tables with "
             f"`{os.environ.get('JUST_COMMAND', 'just')} migrate --force`."
         )
     return newer
@@ -161,6 +161,11 @@ def asked() -> str:
 def force() -> bool:
     """Return whether the command has `-x force`."""
     return "force" in context.get_x_argument(as_dictionary=True)
+
+
+def setting() -> str:
+    """Return the name of the setting of the database for messages."""
+    return str(context.config.attributes.get("setting", "DATABASE_URL"))
 
 
 def title_of(connection: Connection) -> str:
@@ -187,9 +192,13 @@ async def connect() -> None:
 
     Raises CommandError, which alembic prints as one line.
     """
+    attributes = context.config.attributes
     try:
-        url = context.config.attributes.get("url") or database_url(load_settings())
-        engine = create_engine(url, statement_timeout=0, poolclass=NullPool)
+        url = attributes.get("url")
+        if url is None:
+            settings = load_settings().direct
+            url, attributes["setting"] = database_url(settings), settings.database_setting
+        engine = create_engine(url, setting=setting(), statement_timeout=0, poolclass=NullPool)
         async with engine.connect() as connection:
             await connection.run_sync(run_online)
         await engine.dispose()
@@ -201,8 +210,8 @@ async def connect() -> None:
         if sqlstate_of(error) != READ_ONLY_STATE:
             raise
         raise CommandError(
-            "DATABASE_URL: the database is read-only: wait until the failover is over, or name the "
-            "primary."
+            f"{setting()}: the database is read-only: wait until the failover is over, or name "
+            "the primary."
         ) from error
 
 

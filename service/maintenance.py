@@ -36,7 +36,7 @@ async def run(settings: Settings, *, once: bool = False) -> bool:
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
-    database = Database(settings)
+    database = Database(settings.direct)
     await database.open()
     try:
         while True:

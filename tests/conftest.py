@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import cast
@@ -26,7 +27,9 @@ from tests.app import create_app
 from tests.blueprints.aside import Aside
 from tests.client import Client, read_certificates_once
 from tests.contract import check_every_answer, got
+from tests.databases.transaction_mode import pooled
 
+POOLED = "--pgbouncer"
 # A developer's own configuration must not affect the tests.
 for name in Settings.model_fields:
     os.environ.pop(name.upper(), None)
@@ -41,6 +44,11 @@ hypothesis_settings.register_profile(
 )
 hypothesis_settings.load_profile("any machine")
 Quart.test_client_class = Client  # type: ignore[assignment]  # It is one; its `open` takes fewer.
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that puts a PgBouncer before the database."""
+    parser.addoption(POOLED, action="store_true", help="run behind PgBouncer in transaction mode")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -62,16 +70,19 @@ def marked_error(request: pytest.FixtureRequest) -> Iterator[None]:
 def postgres() -> Iterator[str]:
     """Return the URL of a PostgreSQL that is gone after the run."""
     with TemporaryDirectory(prefix="flusk-tests-") as directory:
+        # PgBouncer runs as the server's user, to whom the folder in it belongs.
+        Path(directory).chmod(0o711)
         quick = dict.fromkeys(("fsync", "synchronous_commit", "full_page_writes"), "off")
         with start_server(Path(directory) / "postgres", **quick) as server:
             yield server.url()
 
 
 @pytest.fixture(scope="session")
-def database_url(postgres: str) -> str:
+def database_url(postgres: str, pytestconfig: pytest.Config) -> Iterator[str]:
     """Return the URL of the migrated database that the tests share."""
     migrate(postgres)
-    return postgres
+    with pooled(postgres) if pytestconfig.getoption(POOLED) else nullcontext(postgres) as url:
+        yield url
 
 
 def migrate(url: str) -> None:
@@ -97,9 +108,10 @@ def alembic_config(url: str) -> Config:
 
 
 @pytest.fixture(scope="session")
-async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
+async def engine(postgres: str, database_url: str) -> AsyncIterator[AsyncEngine]:
     """Return connections separate from the application's, to check what it has stored."""
-    engine = create_engine(database_url, statement_timeout=0, poolclass=NullPool)
+    del database_url  # It has migrated the database.
+    engine = create_engine(postgres, statement_timeout=0, poolclass=NullPool)
     yield engine
     await engine.dispose()
 

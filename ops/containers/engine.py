@@ -18,7 +18,10 @@ ASK_SECONDS = 10
 # `up --wait`, `--progress` and secrets of a build need it.
 OLDEST_COMPOSE = (2, 20)
 
-SETTINGS = frozenset(name.upper() for name in Settings.model_fields) - {"DATABASE_URL"}
+SETTINGS = frozenset(name.upper() for name in Settings.model_fields) - {
+    "DATABASE_URL",
+    "DATABASE_DIRECT_URL",
+}
 
 
 class EngineError(CommandError):

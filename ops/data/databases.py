@@ -45,6 +45,7 @@ class Database:
     version: int
     revisions: list[str]
     objects: list[str]
+    setting: str
 
     def require_own(self, remedy: str) -> None:
         """Raise CommandError if it has content but no migration of this project."""
@@ -56,7 +57,7 @@ class Database:
             f"The {self.title} may belong to another project: it holds "
             f"{', '.join(self.objects[:NAMED_OBJECTS])}{f' and {more} more' if more > 0 else ''}, "
             f"and its revision ({', '.join(self.revisions) or 'none'}) is not one of this "
-            f"project's. Check DATABASE_URL{remedy}."
+            f"project's. Check {self.setting}{remedy}."
         )
 
 
@@ -65,6 +66,8 @@ class Access:
 
     def __init__(self, settings: Settings) -> None:
         self.in_containers = modes.in_containers(settings)
+        settings = settings.direct
+        self._setting = settings.database_setting
         self._embedded = settings.database_url is None
         self._address, self._environment = "", dict(os.environ)
         if not self.in_containers:
@@ -75,7 +78,7 @@ class Access:
         command = ["psql", *PSQL, "--tuples-only", "--no-align"]
         said = json.loads(self.run(command, LOOK.encode()))
         place = {name: said.pop(name) for name in ("name", "host", "port")}
-        return Database(title=self._title(**place), **said)
+        return Database(title=self._title(**place), setting=self._setting, **said)
 
     def run(
         self,

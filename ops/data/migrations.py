@@ -41,5 +41,6 @@ def _run_on_empty_database(arguments: list[str]) -> int:
     # The server stops before its directory goes.
     with TemporaryDirectory() as directory, start_server(Path(directory) / "postgres") as server:
         # Neither the environment nor `.env` may name the developer's database.
-        alone = {"DATABASE_URL_FILE": "", "ENV_FILE": os.devnull}
+        others = ("DATABASE_URL_FILE", "DATABASE_DIRECT_URL", "DATABASE_DIRECT_URL_FILE")
+        alone = dict.fromkeys(others, "") | {"ENV_FILE": os.devnull}
         return run(PYTHON, arguments, DATABASE_URL=server.url(), **alone)

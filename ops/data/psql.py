@@ -16,6 +16,7 @@ NO_CONNECTION = 2
 
 def run(settings: Settings, arguments: list[str]) -> int:
     """Run psql with the arguments and return its exit code."""
+    settings = settings.direct
     if settings.database_url is None:
         # The server runs as long as this process, even if the stack stops meanwhile.
         text = start(settings.state_dir.resolve() / "postgres")
@@ -30,7 +31,9 @@ def run(settings: Settings, arguments: list[str]) -> int:
         check=False,
     ).returncode
     if code == NO_CONNECTION and settings.database_url is not None:
-        complaint = f"No connection with DATABASE_URL, {address}, for the reason above."
+        complaint = (
+            f"No connection with {settings.database_setting}, {address}, for the reason above."
+        )
         complain(CommandError(complaint))
     return code
 

@@ -78,7 +78,8 @@ def check_migrations(subject: Subject) -> Outcome:
     known, heads = known_revisions()
     current = set(facts.revisions)
     if not current:
-        Database(title, facts.version, [], facts.objects).require_own("")
+        setting = subject.settings.database_setting
+        Database(title, facts.version, [], facts.objects, setting=setting).require_own("")
     found, wanted = (", ".join(sorted(each)) or "nothing" for each in (current, heads))
     if unknown := sorted(current - known):
         return [

@@ -34,10 +34,12 @@ __all__ = ["ENV_FILE", "ROOT", "Environment", "Settings", "SettingsError", "load
 
 ROOT = Path(__file__).resolve().parents[2]
 ENV_FILE = Path(os.environ.get("ENV_FILE", ROOT / ".env"))
-SECRETS = (
+# Production needs them.
+REQUIRED = (
     "database_url",
     "secure_api_key",
 )
+SECRETS = (*REQUIRED, "database_direct_url")
 # In characters, in production.
 SHORTEST_KEY = 16
 LONGEST_SECONDS = 86_400
@@ -93,6 +95,7 @@ class Settings(BaseSettings):
     cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = (
         "http://localhost:8080",
     )
+    database_direct_url: Secret = None
     database_pool_size: int = Field(default=10, ge=1, le=1000)
     database_statement_timeout: float = Field(
         default=limits.STATEMENT_SECONDS.value, ge=0.001, le=LONGEST_SECONDS
@@ -165,7 +168,20 @@ class Settings(BaseSettings):
         except (OSError, RuntimeError) as error:
             raise ValueError(f"{value} can't be used ({error}): choose another folder") from error
 
-    @field_validator("database_url")
+    @property
+    def direct(self) -> Self:
+        """The settings of what can't use a connection pooler, such as migrations."""
+        if self.database_direct_url is None:
+            return self
+        return self.model_copy(update={"database_url": self.database_direct_url})
+
+    @property
+    def database_setting(self) -> str:
+        """The name of the setting whose database these settings use."""
+        is_direct = self.database_url is not None and self.database_url is self.database_direct_url
+        return "DATABASE_DIRECT_URL" if is_direct else "DATABASE_URL"
+
+    @field_validator("database_url", "database_direct_url")
     @classmethod
     def _check_database_url(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None:
@@ -230,7 +246,13 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:
-        checks = (self._key, self._bodies, self._production, self._key_length)
+        checks = (
+            self._key,
+            self._bodies,
+            self._direct_url,
+            self._production,
+            self._key_length,
+        )
         if faults := [fault for check in checks if (fault := check())]:
             raise ValueError("\n".join(faults))
         return self
@@ -251,8 +273,16 @@ class Settings(BaseSettings):
             )
         return None
 
+    def _direct_url(self) -> str | None:
+        if self.database_url is None and self.database_direct_url is not None:
+            return (
+                "DATABASE_DIRECT_URL: is set without DATABASE_URL. Set DATABASE_URL, and this one "
+                "only if DATABASE_URL is that of a connection pooler."
+            )
+        return None
+
     def _production(self) -> str | None:
-        missing = [name.upper() for name in SECRETS if getattr(self, name) is None]
+        missing = [name.upper() for name in REQUIRED if getattr(self, name) is None]
         if self.production and missing:
             return (
                 f"{' and '.join(missing)}: missing. With APP_ENV=production set "

@@ -85,7 +85,7 @@ def open_on(server: Server) -> Open:
 
     @asynccontextmanager
     async def open_(url: str, **settings: Any) -> AsyncIterator[Client]:
-        app = create_app(Settings(database_url=url, request_timeout=10, **settings))
+        app = create_app(Settings(**{"database_url": url, "request_timeout": 10, **settings}))
         async with app.test_app():
             yield cast("Client", app.test_client())
 

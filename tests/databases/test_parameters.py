@@ -410,3 +410,20 @@ async def test_a_host_that_does_not_answer_leaves_time_for_the_next(server: Serv
         assert await service(f"postgresql://postgres@{hosts}/postgres?connect_timeout=1") == (
             "postgres plain"
         )
+
+
+@pytest.mark.parametrize("mode", ["disable", "prefer"])
+async def test_a_host_that_hangs_up_leaves_it_to_the_next(server: Server, mode: str) -> None:
+    """Like a proxy that has no server; libpq would fail."""
+
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.close()
+
+    rude = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+    async with rude:
+        port = rude.sockets[0].getsockname()[1]
+        hosts = f"127.0.0.1:{port},127.0.0.1:{server.port}"
+        url = f"postgresql://postgres@{hosts}/postgres?sslmode={mode}"
+
+        assert await service(url) == "postgres plain"

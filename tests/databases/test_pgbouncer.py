@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 import pytest
 from alembic import command
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from ops.data.psql import connection
@@ -85,6 +86,46 @@ async def test_its_sessions_have_the_settings_that_they_have_without_it(
             assert tuple((await session.execute(SETTINGS)).one()) == ("7s", "mine", "off")
             await session.rollback()
             assert (await session.execute(SETTINGS)).one()[0] == "7s"
+
+
+async def test_a_setting_may_have_any_characters(pooled: Server) -> None:
+    engine = create_engine(
+        pooled.url(parameters="my.own=it's%20%5C'%20%22%3A1%25s"),
+        statement_timeout=1,
+        poolclass=NullPool,
+    )
+    async with engine.connect() as session:
+        found = await session.scalar(text("SELECT current_setting('my.own')"))
+    single = engine.execution_options(isolation_level="AUTOCOMMIT")
+    async with single.connect() as session:
+        alone = await session.scalar(text("SELECT current_setting('my.own')"))
+
+    assert (found, alone) == ("it's \\' \":1%s",) * 2
+
+
+async def test_nothing_is_set_beyond_a_transaction(pooled: Server) -> None:
+    """In transaction mode another client has the session next."""
+    engine = create_engine(pooled.url(), statement_timeout=7, pool_size=1)
+    single = engine.execution_options(isolation_level="AUTOCOMMIT")
+    async with single.connect() as session:
+        within = await session.scalar(text("SHOW statement_timeout"))
+        raw = await session.get_raw_connection()
+        assert raw.driver_connection is not None
+        beyond = await raw.driver_connection.fetchval("SHOW statement_timeout")
+    await engine.dispose()
+
+    assert (within, beyond) == ("7s", "0")
+
+
+async def test_a_statement_that_fails_leaves_a_session_that_works(pooled: Server) -> None:
+    engine = create_engine(pooled.url(), statement_timeout=1, pool_size=1)
+    single = engine.execution_options(isolation_level="AUTOCOMMIT")
+    async with single.connect() as session:
+        for _ in range(2):
+            with pytest.raises(DBAPIError, match="division by zero"):
+                await session.scalar(text("SELECT 1 / cast(:n AS int)"), {"n": 0})
+            assert await session.scalar(text("SELECT 1 / cast(:n AS int)"), {"n": 1}) == 1
+    await engine.dispose()
 
 
 async def test_prepared_statements_work_session_after_session(pooled: Server) -> None:

@@ -13,10 +13,10 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from tests.machines.debian import SYSTEMS, mirror
 from tests.ports import free_port
 
 pytestmark = pytest.mark.debian
-SYSTEMS = Path("/var/tmp/flusk-debian")  # noqa: S108  # Root's own folder in it.
 PACKAGES = "ca-certificates,curl,git,nginx,python3,python3-pip,python3-venv,sudo"
 # How this machine reaches the package indexes.
 SHARED = ["/etc/resolv.conf", "/etc/pip.conf", "/etc/ssl/certs/ca-certificates.crt"]
@@ -62,16 +62,6 @@ def system(suite: str) -> Path:
     for name in filter(os.path.exists, SHARED):
         shutil.copy(name, f"{target}{name}")
     return target
-
-
-def mirror() -> str:
-    """Return where this machine's own packages come from."""
-    files = [path for path in Path("/etc/apt").rglob("*") if path.suffix in {".list", ".sources"}]
-    text = "\n".join(path.read_text() for path in files)
-    found = re.search(r"^(?:deb|URIs:)[^#\n]*?(https?://\S+/debian)/?(?:\s|$)", text, re.MULTILINE)
-
-    assert found, text
-    return found[1]
 
 
 def run(suite: str, sources: Path, script: str, prepare: str = "") -> Output:

@@ -6,6 +6,7 @@ import select
 import socket
 import ssl
 from collections.abc import Iterator, Mapping
+from math import inf
 from typing import Any
 
 import asyncpg
@@ -19,10 +20,14 @@ from service.settings import Address, Host, password_for, tls_attempts
 CANT_REACH = "The database can't be reached: try again soon."
 # The driver cancels a statement this long after the server's own time-out.
 COMMAND_GRACE_SECONDS = 5
-# Settings of the session, and whether it is read-only. Not in the start-up packet, in which
-# PgBouncer accepts only some settings.
+# Settings of the session, whether it is a pooler's, and whether it is read-only. Not in the
+# start-up packet, in which PgBouncer accepts only some settings. A pooler makes up the process id
+# that it tells its client, and its sessions may be shared: there they are set for a transaction.
 START_SESSION = """
-SELECT count(set_config(name, value, false)), current_setting('transaction_read_only') = 'on'
+SELECT
+    count(set_config(name, value, pg_backend_pid() <> $3)),
+    pg_backend_pid() <> $3::int,
+    current_setting('transaction_read_only') = 'on'
 FROM unnest($1::text[], $2::text[]) AS given (name, value)
 """
 # A lost host, or a connection dropped by a firewall, is detected within a minute if idle, and five
@@ -40,8 +45,14 @@ UNREACHABLE = (
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
 )
-# Like libpq, try the next host only if there is no server, or not one of the wanted kind.
-NEXT_HOST = (OSError, asyncpg.CannotConnectNowError, asyncpg.TargetServerAttributeNotMatched)
+# Like libpq, try the next host only if there is no server, or not one of the wanted kind; and,
+# unlike libpq, if it hangs up, as a proxy without a server does.
+NEXT_HOST = (
+    OSError,
+    asyncpg.ConnectionDoesNotExistError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.TargetServerAttributeNotMatched,
+)
 
 
 class Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg has no types.
@@ -51,6 +62,8 @@ class Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg has no ty
         super().__init__(protocol, transport, *rest)
         self.socket = transport.get_extra_info("socket")
         self.read_only = False
+        # SQL that sets, for a transaction, what a pooler's session does not keep.
+        self.settings_of_transaction = ""
         poll = select.poll()
         poll.register(self.socket.fileno(), select.POLLIN)
         self._poll = poll.poll
@@ -65,9 +78,18 @@ class Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg has no ty
 
 
 async def connect(
-    address: Address, *, statement_timeout: float, session_settings: Mapping[str, str]
+    address: Address,
+    *,
+    statement_timeout: float,
+    longest_statement: float = inf,
+    session_settings: Mapping[str, str],
+    setting: str = "DATABASE_URL",
 ) -> Connection:
-    """Connect; `statement_timeout` in seconds, 0 is none. Raises DatabaseError."""
+    """Connect; `statement_timeout` in seconds, 0 is none.
+
+    If the server does not cancel a statement then, the driver does some seconds later, and at the
+    latest after `longest_statement`. Raises DatabaseError, which names the setting of the address.
+    """
     settings = {
         **address.settings,
         "statement_timeout": str(round(statement_timeout * 1000)),
@@ -83,7 +105,9 @@ async def connect(
                         address,
                         host,
                         target_session_attrs=attribute,
-                        command_timeout=statement_timeout + COMMAND_GRACE_SECONDS
+                        command_timeout=min(
+                            statement_timeout + COMMAND_GRACE_SECONDS, longest_statement
+                        )
                         if statement_timeout
                         else None,
                     )
@@ -94,7 +118,7 @@ async def connect(
             if not isinstance(error, NEXT_HOST):
                 break
     # Without duplicates: prefer-standby tries each host twice.
-    reason = f"DATABASE_URL: {'; '.join(dict.fromkeys(reasons))}"
+    reason = f"{setting}: {'; '.join(dict.fromkeys(reasons))}"
     DATABASE_ERRORS.labels("connection").inc()
     raise DatabaseError(CANT_REACH, reason=reason) from last
 
@@ -164,13 +188,24 @@ async def _start_session(
     try:
         if connection.socket.family != socket.AF_UNIX:
             _keep_alive(connection.socket, address.parameters)
-        _, connection.read_only = await connection.fetchrow(
-            START_SESSION, list(settings), list(settings.values())
+        _, is_pooled, connection.read_only = await connection.fetchrow(
+            START_SESSION, list(settings), list(settings.values()), connection.get_server_pid()
         )
+        if is_pooled:
+            connection.settings_of_transaction = _set_for_transaction(settings)
     except BaseException:
         connection.terminate()
         raise
     return connection
+
+
+def _set_for_transaction(settings: Mapping[str, str]) -> str:
+    pairs = (f"{_literal(name)}, {_literal(value)}" for name, value in settings.items())
+    return f"SELECT {', '.join(f'set_config({pair}, true)' for pair in pairs)}"
+
+
+def _literal(value: str) -> str:
+    return "E'" + value.replace("\\", "\\\\").replace("'", "''") + "'"
 
 
 def _keep_alive(socket_: Any, parameters: Mapping[str, str]) -> None:

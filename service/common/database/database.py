@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, asynccontextmanager, contextmanag
 from dataclasses import replace
 from enum import StrEnum
 from functools import partial
+from math import inf
 from typing import Any, cast
 
 from sqlalchemy.exc import DBAPIError
@@ -27,6 +28,10 @@ POOL_WAIT_SECONDS = limits.POOL_WAIT_SECONDS.value
 BULK_CONNECTIONS = limits.BULK_TRANSFERS.value
 CHEAP_READ_SECONDS = limits.CHEAP_READ_MILLISECONDS.value / 1000
 BULK_SECONDS = limits.PROGRESS_SECONDS.value
+# Of a request's deadline: when the server, and then the driver, cancels a statement at the latest.
+# The driver's shows that a connection is lost, which the deadline does not; it comes first unless
+# the statement begins late.
+SERVER_SHARE, DRIVER_SHARE = 0.6, 0.7
 # How long a single statement waits for a lock on a connection that others need.
 LOCK_WAIT = "10ms"
 NOT_OPEN = "The database is not open: it opens with the application."
@@ -131,7 +136,11 @@ class Database:
             size = 1 if work is Work.BULK else sizes[work]
             engine = create_engine(
                 url,
+                setting=self._settings.database_setting,
                 statement_timeout=self._statement_timeout(work),
+                longest_statement=inf
+                if work is Work.BULK
+                else DRIVER_SHARE * self._settings.request_timeout,
                 session_settings=_session_settings(work),
                 fitness=fitness,
                 poolclass=WorkPool,
@@ -166,7 +175,8 @@ class Database:
     def _statement_timeout(self, work: Work) -> float:
         if work is Work.BULK:
             return BULK_SECONDS
-        seconds = self._settings.database_statement_timeout
+        deadline = SERVER_SHARE * self._settings.request_timeout
+        seconds = min(self._settings.database_statement_timeout, deadline)
         return min(seconds, CHEAP_READ_SECONDS) if work in CHEAP else seconds
 
     async def close(self) -> None:

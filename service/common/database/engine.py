@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import partial
+from math import inf
 from types import MappingProxyType
 
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -10,6 +11,7 @@ from service.common import embedded
 from service.common.contract import encode
 from service.common.database.connection import COMMAND_GRACE_SECONDS, connect
 from service.common.database.pool_events import Fitness
+from service.common.database.pooler import watch_pooler
 from service.common.database.work_pool import watch_waits
 from service.settings import Settings, parse_address
 
@@ -26,16 +28,19 @@ def database_url(settings: Settings) -> str:
     return embedded.start(settings.state_dir / "postgres")
 
 
-def create_engine(
+def create_engine(  # noqa: PLR0913  # Each by its name, and most have a default.
     url: str,
     *,
     statement_timeout: float,
+    longest_statement: float = inf,
+    setting: str = "DATABASE_URL",
     session_settings: Mapping[str, str] = MappingProxyType({}),
     fitness: Fitness | None = None,
     **options: object,
 ) -> AsyncEngine:
-    """Return an engine for a libpq URL; the time-out in seconds, 0 is none.
+    """Return an engine for the libpq URL of a setting; the time-out in seconds, 0 is none.
 
+    The driver cancels at the latest after `longest_statement` what the server did not cancel.
     `session_settings` take precedence over those of the URL. Engines with the same `fitness`
     discard their idle connections together when one of them loses a connection.
     """
@@ -45,7 +50,9 @@ def create_engine(
         async_creator=partial(
             connect,
             address,
+            setting=setting,
             statement_timeout=statement_timeout,
+            longest_statement=longest_statement,
             session_settings=session_settings,
         ),
         # Messages of errors are logged, and must not contain values of records.
@@ -58,4 +65,5 @@ def create_engine(
     # First, because `Fitness` may close the connection.
     watch_waits(engine)
     (fitness or Fitness()).watch(engine)
+    watch_pooler(engine)
     return engine

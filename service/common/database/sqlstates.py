@@ -22,6 +22,7 @@ READ_ONLY_STATE = "25006"
 READ_ONLY = "The database is read-only at the moment: try again soon."
 LOCKED_STATE = "55P03"  # lock_not_available
 CANCELED_STATE = "57014"  # query_canceled
+CONCURRENT_STATES = ("40001", "40P01")  # serialization_failure, deadlock_detected
 # foreign_key_violation; since PostgreSQL 18 restrict_violation, if it is `ON DELETE RESTRICT`.
 REFERENCE_STATES = ("23503", "23001")
 AGAIN = "Try again after the time in `Retry-After`."
@@ -90,6 +91,14 @@ def is_locked(error: DBAPIError) -> bool:
 def is_canceled(error: DBAPIError) -> bool:
     """Return whether a statement was canceled, as by `statement_timeout`."""
     return sqlstate_of(error) == CANCELED_STATE
+
+
+def is_concurrent(error: BaseException) -> bool:
+    """Return whether a statement changed nothing because of a concurrent transaction.
+
+    It may succeed if it is repeated at once.
+    """
+    return isinstance(error, DBAPIError) and sqlstate_of(error) in CONCURRENT_STATES
 
 
 def is_refused(error: BaseException) -> bool:

@@ -20,6 +20,7 @@ DEFAULTS: dict[str, Any] = {
     "bind": ("127.0.0.1:5000",),
     "connection_limit": 256,
     "cors_origins": ("http://localhost:8080",),
+    "database_direct_url": None,
     "database_pool_size": 10,
     "database_statement_timeout": 5,
     "database_url": None,
@@ -322,7 +323,8 @@ def test_a_secret_is_read_from_its_file(
     path = tmp_path / "secret"
     path.write_text(text, encoding="utf-8")
 
-    settings = load(monkeypatch, {f"{name.upper()}_FILE": str(path)})
+    needed = {"DATABASE_URL": URL} if name == "database_direct_url" else {}
+    settings = load(monkeypatch, needed | {f"{name.upper()}_FILE": str(path)})
 
     assert secret(getattr(settings, name)) == URL
 
@@ -395,7 +397,10 @@ def test_the_file_env_may_name_a_secrets_file(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
 ) -> None:
     (tmp_path / "secret").write_text(URL, encoding="utf-8")
-    (tmp_path / ".env").write_text(f"{name.upper()}_FILE={tmp_path}/secret\n", encoding="utf-8")
+    needed = f"DATABASE_URL={URL}\n" if name == "database_direct_url" else ""
+    (tmp_path / ".env").write_text(
+        f"{needed}{name.upper()}_FILE={tmp_path}/secret\n", encoding="utf-8"
+    )
     monkeypatch.setitem(Settings.model_config, "env_file", tmp_path / ".env")
 
     assert secret(getattr(load_settings(), name)) == URL
@@ -478,6 +483,19 @@ def test_each_of_several_addresses_needs_a_key_beyond_loopback(
     line = refusal(monkeypatch, {"BIND": "127.0.0.1:5000,0.0.0.0:5001"})
 
     assert "BIND=0.0.0.0:5001 is open to other machines" in line
+
+
+def test_a_direct_url_without_the_other_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = refusal(monkeypatch, {"DATABASE_DIRECT_URL": URL})
+
+    assert line.startswith("DATABASE_DIRECT_URL: is set without DATABASE_URL. Set DATABASE_URL, ")
+    assert "s3cret" not in line
+
+
+def test_a_direct_url_is_checked_as_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = refusal(monkeypatch, {"DATABASE_URL": URL, "DATABASE_DIRECT_URL": "mysql://s3cret@x"})
+
+    assert line == "DATABASE_DIRECT_URL: must begin with postgresql://."
 
 
 @pytest.mark.parametrize("suffix", ["", "+asyncpg", "+psycopg2"])

@@ -15,7 +15,7 @@ from typing import Any, TypeVar, TypeVarTuple
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.common.database.batching.autocommit import Autocommit, Session
-from service.common.database.sqlstates import is_refused
+from service.common.database.sqlstates import is_concurrent, is_refused
 
 # Into how many parts the keys are divided if one statement for all takes too long.
 PARTS = 16
@@ -129,6 +129,7 @@ def batched_write(
             return None
         session.begin_write()
         done: R | None
+        is_tried = False
         try:
             done = await session.batches.call(
                 (run, args), lambda alone, calls: run(alone, calls, *args), key, value
@@ -136,9 +137,9 @@ def batched_write(
         except Exception as error:
             if not is_refused(error):
                 raise
-            done = None
+            done, is_tried = None, is_concurrent(error)
         if done is None:
-            session.forget_write()
+            session.forget_write(is_tried=is_tried)
         return done
 
     return write

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from time import monotonic
 from typing import Any, TypeVar
 
@@ -9,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.common.database.batching.batches import Batches, Connections
-from service.common.database.sqlstates import is_canceled, is_locked
+from service.common.database.sqlstates import is_canceled, is_concurrent, is_locked
 from service.metrics import count_limit
 
 R = TypeVar("R")
@@ -30,11 +31,24 @@ class TooSlowError(Exception):
     """A read takes longer than a cheap one may."""
 
 
+async def try_twice(statement: Callable[[], Awaitable[R]]) -> R:
+    """Run a single statement, once more if it failed because of a concurrent transaction."""
+    try:
+        return await statement()
+    except DBAPIError as error:
+        if not is_concurrent(error):
+            raise
+    return await statement()
+
+
 class Autocommit:
     """Runs single statements for all requests of an application.
 
     A statement takes one round trip: no BEGIN, no COMMIT. Only a `SingleWrite` accepts writes.
+    A statement that failed because of a concurrent transaction is tried once more.
     """
+
+    is_repeatable = True
 
     def __init__(
         self,
@@ -100,7 +114,7 @@ class Autocommit:
             # Since the read began to wait for its connection.
             raise TooSlowError
         try:
-            return await statement()
+            return await try_twice(statement)
         except DBAPIError as error:
             if not self._is_too_slow(error):
                 raise
@@ -134,8 +148,11 @@ class Autocommit:
         """Raise RuntimeError: this session is for reads."""
         raise RuntimeError(NO_WRITE)
 
-    def forget_write(self) -> None:
-        """Allow the write to be repeated in another way: it changed nothing."""
+    def forget_write(self, *, is_tried: bool = False) -> None:
+        """Allow the write to be done in another way: it changed nothing.
+
+        If it `is_tried`, that way is the last one.
+        """
 
     async def _run(self, run: Any, args: Any, options: Any) -> Any:
         if not getattr(args[0], "is_dml", False):
@@ -144,13 +161,17 @@ class Autocommit:
         return await self._run_alone(run, args, options)
 
     async def _run_alone(self, run: Any, args: Any, options: Any) -> Any:
+        statement = partial(self._run_once, run, args, options)
+        return await (try_twice(statement) if self.is_repeatable else statement())
+
+    async def _run_once(self, run: Any, args: Any, options: Any) -> Any:
         try:
             async with self.hold() as session:
                 return await run(session, *args, **options)
         except DBAPIError as error:
             if self._is_too_slow(error):
                 count_limit("CHEAP_READ_MILLISECONDS")
-                return await self.costly._run_alone(run, args, options)  # noqa: SLF001  # Of this class.
+                return await self.costly._run_once(run, args, options)  # noqa: SLF001  # Of this class.
             if self._blocked is None or not is_locked(error):
                 raise
         async with self._blocked() as session:
@@ -174,9 +195,10 @@ class SingleWrite(Autocommit):
             raise RuntimeError(SECOND_WRITE)
         self.has_written = True
 
-    def forget_write(self) -> None:
-        """Allow the write to be repeated in another way: it changed nothing."""
+    def forget_write(self, *, is_tried: bool = False) -> None:
+        """Allow the write to be done in another way: it changed nothing."""
         self.has_written = False
+        self.is_repeatable = not is_tried
 
 
 # What statements are sent to: a transaction, or autocommit.

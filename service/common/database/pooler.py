@@ -1,0 +1,72 @@
+"""A connection pooler, such as PgBouncer: it may give each transaction another session.
+
+The settings of a session are therefore set in each transaction, and a statement in autocommit is
+made a transaction.
+"""
+
+from typing import Any, cast
+
+from sqlalchemy import event
+from sqlalchemy.engine import Connection, Dialect, ExceptionContext
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.util import await_only
+
+
+def watch_pooler(engine: AsyncEngine) -> None:
+    """Have the settings of an engine in each transaction, if its connections are a pooler's."""
+    event.listen(engine.sync_engine, "begin", _begin)
+    event.listen(engine.sync_engine, "do_execute", _execute)
+    event.listen(engine.sync_engine, "handle_error", _forget_stale_plans)
+
+
+def _begin(connection: Connection) -> None:
+    settings = _driver(connection).settings_of_transaction
+    if settings and not _is_autocommit(connection):
+        connection.exec_driver_sql(settings)
+
+
+def _execute(cursor: Any, statement: str, parameters: Any, context: Any) -> bool:
+    """Run a statement in autocommit as a transaction; return whether it was run."""
+    connection = context.root_connection
+    driver = _driver(connection)
+    if not driver.settings_of_transaction or not _is_autocommit(connection):
+        return False
+    command = connection.connection.cursor()
+    try:
+        # Together, in one round trip.
+        await_only(driver.execute(f"BEGIN; {driver.settings_of_transaction}"))
+        cursor.execute(statement, parameters)
+        command.execute("COMMIT")
+    except context.dialect.loaded_dbapi.Error as error:
+        # Not after a time-out: the connection is not used again.
+        if driver.is_in_transaction() and not _is_stale(error, context.dialect):
+            command.execute("ROLLBACK")
+        raise
+    return True
+
+
+def _forget_stale_plans(context: ExceptionContext) -> None:
+    """End the pooler's session if its plans are older than a migration.
+
+    SQLAlchemy prepares the statement again, but the pooler would use the plan of the same text. It
+    ends the session of a client that leaves in a transaction.
+    """
+    connection = context.connection
+    if connection is not None and _is_stale(context.original_exception, context.dialect):
+        driver = _driver(connection)
+        if driver.settings_of_transaction:
+            driver.terminate()
+            context.is_disconnect = True
+            context.invalidate_pool_on_disconnect = False
+
+
+def _is_stale(error: BaseException, dialect: Dialect) -> bool:
+    return isinstance(error, cast("Any", dialect.loaded_dbapi).InvalidCachedStatementError)
+
+
+def _driver(connection: Connection) -> Any:
+    return connection.connection.driver_connection
+
+
+def _is_autocommit(connection: Connection) -> bool:
+    return connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT"
