@@ -18,7 +18,12 @@ from service.common.errors import JSONException, cause_of
 from service.common.idempotency import delete_expired
 from service.failures import OperatorError
 from service.logs import configure_logs
-from service.metrics import MAINTENANCE_DELETED, MAINTENANCE_RUNS, MAINTENANCE_SUCCESS
+from service.metrics import (
+    MAINTENANCE_DELETED,
+    MAINTENANCE_REGISTRY,
+    MAINTENANCE_RUNS,
+    MAINTENANCE_SUCCESS,
+)
 from service.metrics_endpoint import metrics_endpoint
 from service.settings import Settings, load_settings
 
@@ -82,7 +87,7 @@ def main() -> int:
         configure_logs(settings)
         once = "--once" in sys.argv[1:]
         # A single run ends before Prometheus could read its metrics.
-        with nullcontext() if once else metrics_endpoint(settings):
+        with nullcontext() if once else metrics_endpoint(settings, MAINTENANCE_REGISTRY):
             done = asyncio.run(run(settings, once=once))
     except OperatorError as error:
         print(error, file=sys.stderr)  # noqa: T201  # There may be no log yet.

@@ -19,7 +19,9 @@ from prometheus_client import (
 
 # Each would add a time series with the time when the process began to count.
 disable_created_metrics()  # type: ignore[no-untyped-call]  # It has no types.
+# Of the service, and of maintenance, which is a process of its own.
 REGISTRY = CollectorRegistry()
+MAINTENANCE_REGISTRY = CollectorRegistry()
 # The upper bounds of histograms. Those of requests are OpenTelemetry's.
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
 SHORT_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
@@ -39,14 +41,16 @@ class MetricRow(NamedTuple):
 CATALOGUE: list[MetricRow] = []
 
 
-def _counter(name: str, meaning: str, *labels: str) -> Counter:
+def _counter(
+    name: str, meaning: str, *labels: str, registry: CollectorRegistry = REGISTRY
+) -> Counter:
     CATALOGUE.append(MetricRow(name, "counter", labels, meaning))
-    return Counter(name, meaning, labels, registry=REGISTRY)
+    return Counter(name, meaning, labels, registry=registry)
 
 
-def _gauge(name: str, meaning: str, *labels: str) -> Gauge:
+def _gauge(name: str, meaning: str, *labels: str, registry: CollectorRegistry = REGISTRY) -> Gauge:
     CATALOGUE.append(MetricRow(name, "gauge", labels, meaning))
-    return Gauge(name, meaning, labels, registry=REGISTRY)
+    return Gauge(name, meaning, labels, registry=registry)
 
 
 def _histogram(name: str, meaning: str, buckets: Sequence[float], *labels: str) -> Histogram:
@@ -56,11 +60,29 @@ def _histogram(name: str, meaning: str, buckets: Sequence[float], *labels: str) 
 
 # --- Requests ---
 
+COUNTED_LIMITS = (
+    "BODIES_BYTES",
+    "CHEAP_READ_MILLISECONDS",
+    "HEADER_FIELDS",
+    "HEAD_BYTES",
+    "IDLE_SECONDS_FOR_OTHERS",
+    "IMPORTS",
+    "POOL_WAIT_SECONDS",
+    "PROGRESS_SECONDS",
+    "QUEUE_SECONDS",
+    "REQUESTS_IN_PROGRESS",
+    "REQUEST_SECONDS",
+    "TRANSFER_BYTES",
+    "TRANSFER_BYTES_FOR_OTHERS",
+    "WAITING_CONNECTIONS",
+)
+
 REQUEST_SECONDS = _histogram(
     "http_server_request_duration_seconds",
     "Time from the head of a request to the last byte of its response. The method is `_OTHER` if "
     "it is not a usual one, the route is empty if none matches, the status is 499 if the client "
-    "disconnected.",
+    "disconnected. Requests that the server refuses itself are not among them: a head that is not "
+    "HTTP, and those of `http_server_limits_reached_total`.",
     SECONDS,
     "method",
     "route",
@@ -90,10 +112,14 @@ BUFFERED_BYTES = _gauge(
 )
 LIMITS_REACHED = _counter(
     "http_server_limits_reached_total",
-    "How often a limit of [limits.md](limits.md) refused, delayed or ended a request or a "
-    "connection.",
+    "How often a limit of [limits.md](limits.md) refused, delayed or ended a request, or closed a "
+    f"connection: {', '.join(f'`{limit}`' for limit in COUNTED_LIMITS)}. The others show as the "
+    "status of responses, or as errors of the database.",
     "limit",
 )
+for limit in COUNTED_LIMITS:
+    # So that each is 0 from the start.
+    LIMITS_REACHED.labels(limit)
 IDEMPOTENCY_REPLAYS = _counter(
     "http_server_idempotency_replays_total",
     "Responses that repeat that of an earlier request with the same `Idempotency-Key`.",
@@ -111,7 +137,8 @@ ACTIVE_BULK_TRANSFERS = _gauge(
 
 STATEMENT_SECONDS = _histogram(
     "db_client_operation_duration_seconds",
-    "Time of a statement that succeeded, by its first table.",
+    "Time of a statement that succeeded, by the table that it writes to or first reads from. The "
+    "COPY of an import is not among them.",
     SHORT_SECONDS,
     "operation",
     "table",
@@ -119,7 +146,9 @@ STATEMENT_SECONDS = _histogram(
 DATABASE_ERRORS = _counter(
     "db_client_errors_total",
     "Failed statements and connections, by the class of the SQLSTATE: its first two characters "
-    "(PostgreSQL's manual, appendix A), or `timeout`, `canceled` or `connection` without one.",
+    "(PostgreSQL's manual, appendix A); without one `timeout`, `canceled`, `connection` or "
+    "`other`. Some are part of normal work: 23 is a conflict (409), 55 a lock that is waited for, "
+    "57 a read that is repeated as a costly one, or a statement time-out (504).",
     "class",
 )
 POOLED_CONNECTIONS = _gauge(
@@ -177,7 +206,7 @@ READY = _gauge(
 )
 DATABASE_REVISION = _gauge(
     "database_revision_info",
-    "Always 1; the label is the revision of the database's schema at the last `/readyz`.",
+    "Always 1; the label is the revision of the database's schema when `/readyz` last read it.",
     "revision",
 )
 
@@ -187,13 +216,18 @@ MAINTENANCE_RUNS = _counter(
     "maintenance_runs_total",
     "Runs of the periodic jobs, by outcome: `success` or `failure`.",
     "outcome",
+    registry=MAINTENANCE_REGISTRY,
 )
 MAINTENANCE_SUCCESS = _gauge(
     "maintenance_last_success_timestamp_seconds",
     "When the periodic jobs last succeeded, in Unix time; 0 if never since the start.",
+    registry=MAINTENANCE_REGISTRY,
 )
 MAINTENANCE_DELETED = _counter(
-    "maintenance_deleted_rows_total", "Expired rows that were deleted.", "job"
+    "maintenance_deleted_rows_total",
+    "Expired rows that were deleted.",
+    "job",
+    registry=MAINTENANCE_REGISTRY,
 )
 
 

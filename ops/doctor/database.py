@@ -6,7 +6,7 @@ from ops.console import just
 from ops.containers import stack as containers
 from ops.data import clients
 from ops.data.databases import Database
-from ops.doctor.checking import Finding, Outcome
+from ops.doctor.checking import Finding, NothingToCheckError, Outcome
 from ops.doctor.queries import NOW
 from ops.doctor.subject import Place, Subject
 from service.common.database import OLDEST_SERVER, known_revisions, pool_sizes
@@ -64,7 +64,8 @@ def check_reached(subject: Subject) -> Outcome:
 
 def check_clients(subject: Subject) -> Outcome:
     """Check that there are client programs for this server, for `just backup`."""
-    # Those of the container fit.
+    if subject.place is Place.CONTAINERS and subject.settings.database_url is None:
+        raise NothingToCheckError("the container of PostgreSQL has its own")
     if subject.settings.database_url is None:
         return f"{clients.newest().version}, of {clients.newest().folder}"
     found = clients.for_dump(subject.facts.version)

@@ -16,7 +16,7 @@ from ops.console import CommandError, just
 from ops.containers import stack as containers
 from ops.doctor.checking import Finding, NothingToCheckError, Outcome
 from ops.doctor.subject import Place, Subject
-from ops.local import front, stack
+from ops.local import front, programs, stack
 from service import limits
 from service.server import reserve_descriptors
 from service.settings import ROOT, Settings
@@ -175,6 +175,7 @@ def _other_addresses(settings: Settings) -> list[tuple[str, str]]:
     binds = settings.bind if "bind" in settings.model_fields_set else ()
     others = [("BIND", bind) for bind in binds if bind not in front.binds(settings)]
     others.append(("METRICS_BIND", settings.metrics_bind))
+    others.append(("METRICS_BIND", programs.next_port(settings.metrics_bind)))
     return [(name, bind) for name, bind in others if bind and not bind.startswith("unix:")]
 
 

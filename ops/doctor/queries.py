@@ -12,8 +12,7 @@ from migrations.objects import OBJECTS
 from ops.console import CommandError, just
 from ops.containers import compose
 from ops.doctor.checking import NothingToCheckError
-from service.common.database import COMMAND_GRACE_SECONDS
-from service.common.database.connection import connect
+from service.common.database import COMMAND_GRACE_SECONDS, connect
 from service.common.embedded import running_url
 from service.name import DATABASE
 from service.settings import Settings, parse_address

@@ -7,6 +7,7 @@ import subprocess
 from datetime import UTC, datetime, timedelta
 
 import httpx
+import psutil
 
 from ops import api, modes
 from ops.console import CommandError, just, tail
@@ -35,7 +36,7 @@ def check_programs(subject: Subject) -> Outcome:
         return _containers()
     left = processes.left_over(subject.settings.state_dir)
     if left:
-        names = ", ".join(f"{one.name()} ({one.pid})" for one in left)
+        names = ", ".join(map(_title, left))
         return [
             Finding(
                 f"The supervisor of the stack has ended, and these processes of it are left: "
@@ -44,6 +45,13 @@ def check_programs(subject: Subject) -> Outcome:
             )
         ]
     return START.format(just("up"))
+
+
+def _title(process: psutil.Process) -> str:
+    try:
+        return f"{process.name()} ({process.pid})"
+    except psutil.Error:  # It has just ended.
+        return str(process.pid)
 
 
 def _local(subject: Subject) -> Outcome:

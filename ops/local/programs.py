@@ -52,13 +52,13 @@ def choose(settings: Settings, state: Path) -> Choice:
         "maintenance",
         [sys.executable, "-m", "service.maintenance"],
         priority=4,
-        environment={"METRICS_BIND": _next_port(settings.metrics_bind)},
+        environment={"METRICS_BIND": next_port(settings.metrics_bind)},
     )
     databases = [postgres] if settings.database_url is None else []
     return Choice([*databases, api, *proxies, maintenance], note)
 
 
-def _next_port(bind: str) -> str:
+def next_port(bind: str) -> str:
     """Return the address for the metrics of maintenance, next to that of the service."""
     host, _, port = bind.rpartition(":")
     return f"{host}:{int(port) + 1}" if bind else ""

@@ -45,7 +45,8 @@ def _check(name: str, passed: dict[str, str]) -> Iterator[None]:
     """Show in the metrics, and in `passed`, whether a check passes."""
     try:
         yield
-    except Exception:
+    except BaseException:
+        # Also if the client gives up while the database does not answer.
         READY.labels(name).set(0)
         raise
     READY.labels(name).set(1)
@@ -56,9 +57,10 @@ async def _revisions(session: Session) -> frozenset[str]:
     """Return the revisions of the schema, at most CACHE_SECONDS old; failures are not cached."""
     read_at, found = _recent.get(session, (0.0, frozenset()))
     if monotonic() - read_at > CACHE_SECONDS or not found:
-        found = await backend.select_revisions(session)
+        before, found = found, await backend.select_revisions(session)
         _recent[session] = monotonic(), found
-        DATABASE_REVISION.clear()
-        for revision in found:
-            DATABASE_REVISION.labels(revision).set(1)
+        if found != before:
+            DATABASE_REVISION.clear()
+            for revision in found:
+                DATABASE_REVISION.labels(revision).set(1)
     return found

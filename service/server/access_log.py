@@ -1,4 +1,4 @@
-"""The access log: one line per request."""
+"""What the server reports of each request: a line of the access log, and the metrics."""
 
 import logging
 import random
@@ -13,8 +13,8 @@ from service.common.errors import cut
 from service.common.web import choose_request_id
 from service.server.config import ServerConfig
 
-# Set in the state of a request that has been logged.
-LOGGED = "access_logged"
+# Set in the state of a request that the server has reported.
+REPORTED = "access_reported"
 DISCONNECTED = 499
 # From this status, or this number of seconds on, every request is logged.
 FIRST_ERROR = 400
@@ -41,9 +41,9 @@ class AccessLog(Logger):
         """Log and measure a request; its status is 499 if the client has disconnected."""
         state: dict[str, Any] = request["state"]
         # hypercorn reports a request again if it is answered after the client has disconnected.
-        if state.get(LOGGED):
+        if state.get(REPORTED):
             return
-        state[LOGGED] = True
+        state[REPORTED] = True
         method = str(request.get("method", "GET"))
         status = DISCONNECTED if response is None else int(response["status"])
         if self._measure is not None:

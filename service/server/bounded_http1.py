@@ -53,7 +53,6 @@ class BoundedBuffer(ReceiveBuffer):
         if not lines:
             return lines
         if before - len(self) > HEAD_BYTES.value:
-            count_limit("HEAD_BYTES")
             raise h11.LocalProtocolError("The head is too large.", TOO_LARGE)
         text = b"\n".join(lines)
         # The first line is the request line.

@@ -44,7 +44,8 @@ NEW_OBJECTS = 10_000
 def main(create: Callable[[Settings], App] = create_app) -> int:
     """Serve what `create` makes until SIGTERM or SIGINT; return the exit code."""
     try:
-        # Nearly all objects of the start stay: the garbage collector need never traverse them.
+        # Nearly all objects of the start stay: the garbage collector need never traverse them. What
+        # little garbage there is among them stays too.
         gc.disable()
         require_versions()
         settings = load_settings()
@@ -74,6 +75,8 @@ def main(create: Callable[[Settings], App] = create_app) -> int:
     except (OperatorError, SchemaError) as error:
         print(error, file=sys.stderr)  # noqa: T201  # There may be no log yet.
         return 1
+    finally:
+        gc.enable()
     for path in (bind[5:] for bind in settings.bind if bind.startswith("unix:")):
         Path(path).unlink(missing_ok=True)
     return 0

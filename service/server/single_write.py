@@ -21,7 +21,8 @@ from hypercorn.protocol.http_stream import HTTPStream
 from service.common.errors import InvalidAPIRequest, refusal
 from service.common.web import GIVE_UP, choose_request_id
 from service.limits import BODIES_IN_TURN, BODY_PARTS, HALF_CLOSED_MILLISECONDS
-from service.server.bounded_http1 import BAD_REQUEST, BoundedConnection
+from service.metrics import count_limit
+from service.server.bounded_http1 import BAD_REQUEST, TOO_LARGE, BoundedConnection
 
 log = structlog.get_logger("service")
 
@@ -121,6 +122,8 @@ class SingleWriteProtocol(H11Protocol):
     async def _send_error_response(self, status_code: int) -> None:
         """Send an error response; with the envelope if a head was rejected."""
         refused = self.connection.refusal
+        if refused is None and status_code == TOO_LARGE:
+            count_limit("HEAD_BYTES")
         if refused is None:
             await super()._send_error_response(status_code)
             return

@@ -242,6 +242,9 @@ class Settings(BaseSettings):
             if value.startswith("unix:"):
                 raise ValueError("write HOST:PORT or [IPV6]:PORT")
             cls._check_bind((value,))
+            # Maintenance of the local stack has the next one.
+            if not 1 <= int(value.rpartition(":")[2]) < MAX_PORT:
+                raise ValueError(f"the port is 1 to {MAX_PORT - 1}")
         return value
 
     @model_validator(mode="after")
@@ -284,9 +287,9 @@ class Settings(BaseSettings):
     def _production(self) -> str | None:
         missing = [name.upper() for name in REQUIRED if getattr(self, name) is None]
         if self.production and missing:
-            return (
-                f"{' and '.join(missing)}: missing. With APP_ENV=production set "
-                f"{' and '.join(missing)}, or {' and '.join(f'{name}_FILE' for name in missing)}."
+            return "\n".join(
+                f"{name}: missing. With APP_ENV=production set {name}, or {name}_FILE."
+                for name in missing
             )
         return None
 
@@ -352,7 +355,7 @@ def _sentences(error: ValidationError, values: dict[str, Any]) -> list[str]:
         except ValidationError as more:
             lines = "\n".join(map(_sentence, more.errors())).splitlines()
             # A wrong value is not missing.
-            sentences += [one for one in lines if not any(name.upper() in one for name in wrong)]
+            sentences += [one for one in lines if one.partition(":")[0].lower() not in wrong]
     return sentences
 
 

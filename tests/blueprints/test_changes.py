@@ -6,12 +6,17 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import event, insert, select, text
+from sqlalchemy import ARRAY, Computed, Integer, Text, event, insert, select, text
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy.orm import Mapped, mapped_column
 
+from service.common.database import RecordColumns
 from service.common.database.database import Work
+from service.common.resource import Resource
 from service.common.resource.entity_tags import Versions, versions_of
 from service.common.web import App
+from tests.blueprints.aside import Aside
 from tests.blueprints.test_types import DOCUMENTS, NAMES, SAMPLE, VALUES, Sample, some
 
 FIRST = {name: values[0] for name, values in VALUES.items()} | {"extra": {"a": 1}}
@@ -87,6 +92,43 @@ async def test_changes_of_other_columns_share_a_statement(
     assert len(statements) == 1
 
 
-async def test_a_column_that_no_change_can_set_is_an_error(app: App, record: int) -> None:
-    with pytest.raises(KeyError, match="no change can set created_at"):
-        await SAMPLE.update(app.database.single_write(), record, {"created_at": None})
+class Odd(RecordColumns, Aside):
+    """A record with columns that such a statement can't set, and one that is never NULL."""
+
+    name: Mapped[str] = mapped_column(Text)
+    length: Mapped[int] = mapped_column(Integer, Computed("char_length(name)"))
+    words: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    place: Mapped[str | None] = mapped_column(Text, onupdate=text("'here'"))
+
+
+ODD = Resource(Odd)
+
+
+@pytest.fixture
+async def odd(engine: AsyncEngine) -> int:
+    """Return the id of such a record."""
+    async with engine.begin() as connection:
+        await connection.run_sync(lambda one: Odd.__table__.drop(one, checkfirst=True))  # type: ignore[attr-defined]
+        await connection.run_sync(Odd.__table__.create)  # type: ignore[attr-defined]
+        await connection.execute(insert(Odd).values(name="ab", words=["x"]))
+    return 1
+
+
+@pytest.mark.parametrize("versions", [None, ANY_VERSION], ids=["in a batch", "alone"])
+async def test_columns_of_other_kinds_are_changed_as_ever(
+    app: App, engine: AsyncEngine, odd: int, versions: Versions | None
+) -> None:
+    for changes in ({"name": "abc"}, {"words": ["y", "z"]}, {"name": "abcd", "words": []}):
+        await ODD.update(app.database.single_write(), odd, changes, versions)
+    async with AsyncSession(engine) as session:
+        found = (await session.scalars(select(Odd))).one()
+
+    assert (found.name, found.length, found.words, found.place) == ("abcd", 4, [], "here")
+
+
+@pytest.mark.parametrize("versions", [None, ANY_VERSION], ids=["in a batch", "alone"])
+async def test_null_is_refused_where_it_can_not_be(
+    app: App, odd: int, versions: Versions | None
+) -> None:
+    with pytest.raises(IntegrityError):
+        await ODD.update(app.database.single_write(), odd, {"name": None}, versions)

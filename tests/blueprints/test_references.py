@@ -54,7 +54,7 @@ async def test_a_batch_of_inserts_skips_what_refers_to_none(
 async def test_a_batch_of_updates_skips_what_refers_to_none(
     single_write: Callable[[], SingleWrite],
 ) -> None:
-    update_one = update_batch(Part, ["code"])
+    update_one = update_batch(Part, frozenset({"maker_id"}))
     calls = [
         update_one(single_write(), key, {"maker_id": maker})
         for key, maker in enumerate((1, 99, None), 1)

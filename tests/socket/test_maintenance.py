@@ -92,4 +92,5 @@ def test_the_metrics_have_the_last_success(tmp_path: Path, database_url: str) ->
     }
     assert found["maintenance_runs_total"] == 1
     assert found["maintenance_deleted_rows_total"] == 0
+    assert "http_server" not in text
     assert time.time() - found["maintenance_last_success_timestamp_seconds"] < SECONDS

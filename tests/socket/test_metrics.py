@@ -122,10 +122,23 @@ def _send(port: int, numbers: range) -> None:
             answers.read(int(length))
 
 
+def test_heads_that_are_too_large_are_counted(measured: Measured) -> None:
+    name = "http_server_limits_reached_total"
+    before = measured.samples()
+    for line in ("X: 1\r\n" * 101, f"X: {'a' * 200_000}\r\n"):
+        measured.service.raw(f"GET / HTTP/1.1\r\nHost: a\r\n{line}\r\n".encode())
+    after = measured.samples()
+
+    for limit in ("HEADER_FIELDS", "HEAD_BYTES"):
+        assert after[f"{name}{{limit={limit}}}"] == before[f"{name}{{limit={limit}}}"] + 1
+
+
 def test_every_metric_of_the_page_is_exported(measured: Measured) -> None:
     exported = {one.name for one in measured.scrape()}
 
-    assert {one.name.removesuffix("_total") for one in CATALOGUE} <= exported
+    mine = [one.name for one in CATALOGUE if not one.name.startswith("maintenance")]
+    assert {name.removesuffix("_total") for name in mine} <= exported
+    assert not [name for name in exported if name.startswith("maintenance")]
 
 
 def test_a_port_that_is_taken_is_one_clear_line(tmp_path: Path, database_url: str) -> None:

@@ -37,8 +37,8 @@ def start(**settings: str) -> subprocess.CompletedProcess[str]:
 
 
 MISSING = (
-    "DATABASE_URL and SECURE_API_KEY: missing. With APP_ENV=production set DATABASE_URL and"
-    " SECURE_API_KEY, or DATABASE_URL_FILE and SECURE_API_KEY_FILE."
+    "DATABASE_URL: missing. With APP_ENV=production set DATABASE_URL, or DATABASE_URL_FILE.\n"
+    "SECURE_API_KEY: missing. With APP_ENV=production set SECURE_API_KEY, or SECURE_API_KEY_FILE."
 )
 OPEN = (
     "SECURE_API_KEY: is missing, and BIND=0.0.0.0:5000 is open to other machines."

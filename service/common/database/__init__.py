@@ -15,6 +15,7 @@ from service.common.database.batching.autocommit import (
     Session,
     SingleWrite,
 )
+from service.common.database.connection import connect
 from service.common.database.database import Database, Work, commit, pool_sizes, release
 from service.common.database.engine import COMMAND_GRACE_SECONDS, create_engine, database_url
 from service.common.database.models import MAX_BIGINT, MAX_INTEGER, Base, RecordColumns
@@ -55,6 +56,7 @@ __all__ = [
     "batched",
     "batched_write",
     "commit",
+    "connect",
     "constraint_of",
     "costly",
     "create_engine",

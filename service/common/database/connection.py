@@ -119,7 +119,7 @@ async def connect(
                 break
     # Without duplicates: prefer-standby tries each host twice.
     reason = f"{setting}: {'; '.join(dict.fromkeys(reasons))}"
-    DATABASE_ERRORS.labels("connection").inc()
+    DATABASE_ERRORS.labels((getattr(last, "sqlstate", None) or "")[:2] or "connection").inc()
     raise DatabaseError(CANT_REACH, reason=reason) from last
 
 

@@ -13,8 +13,10 @@ from service.common.database.work_pool import began_at
 from service.metrics import STATEMENT_SECONDS
 
 # What a statement writes to, or else what it first reads from. Names in SQL are those of the code.
-TARGET = re.compile(r"\b(?:(INSERT) INTO|(DELETE) FROM|(?<!FOR )(?<!KEY )(?<!DO )(UPDATE)) (\w+)")
-SOURCE = re.compile(r"\bFROM\s+(\w+)\b(?!\()")
+TARGET = re.compile(
+    r"\b(?:(INSERT) INTO|(DELETE) FROM|(?<!FOR )(?<!KEY )(?<!DO )(UPDATE)) \"?(\w+)"
+)
+SOURCE = re.compile(r"\bFROM\s+\"?(\w+)\b(?!\()")
 # Statements whose labels are remembered: clients can cause many distinct ones.
 STATEMENTS = 500
 
@@ -40,4 +42,5 @@ def labels_of(statement: str) -> tuple[str, str]:
         *operations, table = target.groups()
         return next(filter(None, operations)), table
     source = SOURCE.search(statement)
-    return "SELECT", source[1] if source else ""
+    operation = "SELECT" if statement.lstrip().startswith(("SELECT", "WITH")) else "OTHER"
+    return operation, source[1] if source else ""

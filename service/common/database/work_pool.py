@@ -127,20 +127,22 @@ def began_at(connection: Connection) -> float:
 def _handle_error(context: ExceptionContext) -> None:
     error, connection = context.original_exception, context.connection
     state = getattr(error, "sqlstate", None) or ""
-    DATABASE_ERRORS.labels(state[:2] or _kind_of(error)).inc()
+    DATABASE_ERRORS.labels(state[:2] or _kind_of(context)).inc()
     given_up = isinstance(error, CancelledError | TimeoutError) or state.startswith(GIVEN_UP)
     if given_up and connection is not None and not connection.invalidated:
         awaited, since = _info(connection).get("awaited", ("the database", monotonic()))
         note(error, f"{awaited}; {connection.engine.pool}", since)
 
 
-def _kind_of(error: BaseException) -> str:
-    match error:
+def _kind_of(context: ExceptionContext) -> str:
+    match context.original_exception:
         case CancelledError():
             return "canceled"
         case TimeoutError():
             return "timeout"
-    return "connection"
+        case OSError():
+            return "connection"
+    return "connection" if context.is_disconnect else "other"
 
 
 def _info(connection: Connection) -> dict[Any, Any]:

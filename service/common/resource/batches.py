@@ -5,7 +5,7 @@ then writes it alone.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 from sqlalchemy import ARRAY, ColumnElement, bindparam, column, func, or_, select, update
@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.common.database import Base, Session, batched_write
-from service.common.resource.changes import changeable, changed, complete, types_of
+from service.common.resource.changes import changed, complete, types_of
 from service.common.resource.collection import record_columns
 from service.common.resource.inclusion import references
 from service.common.resource.records import Record
@@ -48,17 +48,16 @@ def insert_batch(model: type[Base], unique: str) -> Batch:
     return insert_one
 
 
-def update_batch(model: type[Base], unique: Collection[str]) -> Batch:
-    """Return `update(session, id, values)`, batched, for columns that are not `unique`.
+def update_batch(model: type[Base], names: frozenset[str]) -> Batch:
+    """Return `update(session, id, values)`, batched, for any of the columns `names`.
 
     It returns the changed record, or None if it does not exist or is locked. Whatever columns the
     values are for, the statement is the same, so that all of them share it.
     """
-    names = tuple(name for name in changeable(model) if name not in unique)
 
     @batched_write
     async def update_many(session: AsyncSession, changes: Mapping[int, Values]) -> Any:
-        rows = [{"id": key, **complete(model, names, values)} for key, values in changes.items()]
+        rows = [{"id": key, **complete(names, values)} for key, values in changes.items()]
         found = await session.execute(_update(model, names), _arrays(rows))
         return {row[0]: Record(*row) for row in found}
 
@@ -111,8 +110,8 @@ def _insert(model: Any, unique: str, names: tuple[str, ...]) -> Any:
     )
 
 
-@lru_cache
-def _update(model: Any, names: tuple[str, ...]) -> Any:
+@cache
+def _update(model: Any, names: frozenset[str]) -> Any:
     table = model.__table__
     given = _given({"id": table.c.id.type, **types_of(model, names)})
     # Locked records are skipped.

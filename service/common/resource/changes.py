@@ -4,71 +4,77 @@ Clients choose the columns. A statement for each choice would be compiled, prepa
 itself.
 """
 
-from collections.abc import Collection, Mapping
-from functools import cache, lru_cache
+from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
-from sqlalchemy import JSON, Boolean, ColumnElement, bindparam, case, func, update
+from sqlalchemy import ARRAY, Boolean, ColumnElement, bindparam, case, update
 
 from service.common.database import Base, RecordColumns
 
-# Not the beginning of a column: those that `just blueprint` writes begin with a letter.
+# The beginning of the parameter that says whether a column is given: its value may be NULL. Columns
+# that `just blueprint` writes begin with a letter.
 GIVEN = "_given_"
 
 
 @cache
-def changeable(model: type[Base]) -> tuple[str, ...]:
-    """Return the columns that a change may set: those that are the model's own."""
-    keys = [column.key for column in model.__table__.columns]
-    return tuple(key for key in keys if key not in vars(RecordColumns))
+def changeable(model: type[Base]) -> frozenset[str]:
+    """Return the columns that such a change may set: the model's own, which clients can set.
 
-
-def complete(
-    model: type[Base], names: Collection[str], values: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Return a value for each parameter of a change. Raises KeyError for another column."""
-    if unknown := values.keys() - {*names}:
-        raise KeyError(f"no change can set {', '.join(sorted(unknown))}")
-    columns = model.__table__.columns
-    flags = {GIVEN + name: name in values for name in names if _may_be_null(columns[name])}
-    return {name: values.get(name) for name in names} | flags
-
-
-@lru_cache
-def types_of(model: type[Base], names: tuple[str, ...]) -> Mapping[str, Any]:
-    """Return the parameters of a change, with their types.
-
-    If NULL may be a new value of a column, it has another parameter: whether it is given.
+    An array can't be one of many in a batch, which is a list of arrays itself.
     """
-    columns = model.__table__.columns
-    flags = {GIVEN + name: Boolean() for name in names if _may_be_null(columns[name])}
-    return {name: columns[name].type for name in names} | flags
-
-
-def changed(
-    model: type[Base], names: Collection[str], given: Mapping[str, Any]
-) -> dict[str, ColumnElement[Any]]:
-    """Return the new values of columns: those that are `given`, else the present ones."""
-    columns = model.__table__.columns
-    return {
-        name: case((given[GIVEN + name], given[name]), else_=columns[name])
-        if _may_be_null(columns[name])
-        else func.coalesce(given[name], columns[name])
-        for name in names
-    }
+    return frozenset(
+        column.key
+        for column in model.__table__.columns
+        if column.key not in vars(RecordColumns)
+        and not (column.computed or column.identity or column.onupdate)
+        and not isinstance(column.type, ARRAY)
+    )
 
 
 @cache
-def update_one(model: type[Base]) -> Any:
-    """Return the statement that changes one record; its parameters are those of `complete`."""
-    names = changeable(model)
-    given = {
-        name: bindparam(f"_{name}", type_=type_) for name, type_ in types_of(model, names).items()
+def types_of(model: type[Base], names: frozenset[str]) -> Mapping[str, Any]:
+    """Return the parameters of a change of any of the columns, with their types."""
+    columns = model.__table__.columns
+    return {name: columns[name].type for name in sorted(names)} | {
+        GIVEN + name: Boolean() for name in sorted(names)
     }
-    statement = update(model).values(changed(model, names, given))
+
+
+def complete(names: frozenset[str], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of all parameters."""
+    return {name: values.get(name) for name in names} | {
+        GIVEN + name: name in values for name in names
+    }
+
+
+def changed(
+    model: type[Base], names: frozenset[str], given: Mapping[str, Any]
+) -> dict[str, ColumnElement[Any]]:
+    """Return the new values of the columns: those that are `given`, else the present ones."""
+    columns = model.__table__.columns
+    return {
+        name: case((given[GIVEN + name], given[name]), else_=columns[name])
+        for name in sorted(names)
+    }
+
+
+def change_of(model: type[Base], id: int, values: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Return the statement that changes a record, and its parameters."""
+    names = changeable(model)
+    if values.keys() <= names:
+        values = {"id": id} | complete(names, values)
+        return _change(model), {f"_{name}": value for name, value in values.items()}
+    key = model.__table__.columns.id
+    statement = update(model).where(key == id).values(**values)
+    return statement.execution_options(synchronize_session=False), {}
+
+
+@cache
+def _change(model: type[Base]) -> Any:
+    names, key = changeable(model), model.__table__.columns.id
+    types = types_of(model, names)
+    given = {name: bindparam(f"_{name}", type_=type_) for name, type_ in types.items()}
+    statement = update(model).where(key == bindparam("_id", type_=key.type))
+    statement = statement.values(changed(model, names, given))
     return statement.execution_options(synchronize_session=False)
-
-
-def _may_be_null(column: Any) -> bool:
-    # The driver would send the absence of a JSON value as the JSON value `null`.
-    return column.nullable or isinstance(column.type, JSON)

@@ -36,7 +36,7 @@ from service.common.errors import (
     cut,
 )
 from service.common.resource.batches import any_of, insert_batch, update_batch
-from service.common.resource.changes import changeable, complete, update_one
+from service.common.resource.changes import change_of, changeable
 from service.common.resource.collection import (
     equals,
     is_costly,
@@ -77,7 +77,9 @@ class Resource(Generic[M]):
         self.keys = frozenset(name for name in unique if not columns[name].nullable)
         self.unique = tuple(sorted({*unique} - {"id"}))
         self._name = model.__name__
-        self._update_batch = update_batch(model, self.unique)
+        # A unique value may conflict with that of another record.
+        self._in_batches = changeable(model) - {*self.unique}
+        self._update_batch = update_batch(model, self._in_batches)
         self._select_batch = batched(self._select_many)
         self._select_including = batched(self._select_many_including)
         self._find_parent = batched(self._find_parents)
@@ -312,21 +314,15 @@ class Resource(Generic[M]):
     async def _update(
         self, session: Session, id: int, values: Values, versions: Versions | None
     ) -> Record | None:
-        # A unique value may conflict with that of another record.
-        if versions is None and values.keys().isdisjoint(self.unique):
+        if versions is None and values.keys() <= self._in_batches:
             record: Record | None = await self._update_batch(session, id, values)
             if record:
                 return record
-        columns = self.model.__table__.columns
-        statement = update_one(self.model).where(
-            columns.id == id, *of_versions(self.model, versions)
-        )
-        parameters = complete(self.model, changeable(self.model), values)
+        statement, parameters = change_of(self.model, id, values)
+        statement = statement.where(*of_versions(self.model, versions))
+        statement = statement.returning(*record_columns(self.model))
         with self._conflicts(values):
-            found = await session.execute(
-                statement.returning(*record_columns(self.model)),
-                {f"_{name}": value for name, value in parameters.items()},
-            )
+            found = await session.execute(statement, parameters)
         return next((Record(*row) for row in found), None)
 
     async def _delete(self, session: Session, id: int, versions: Versions | None) -> bool:

@@ -17,6 +17,8 @@ from service.common.database.statements import labels_of
         ("INSERT INTO foss (a) SELECT a FROM unnest($1)", "INSERT", "foss"),
         ("INSERT INTO foss (a) VALUES (1) ON CONFLICT (a) DO UPDATE SET a = 1", "INSERT", "foss"),
         ("WITH free AS (SELECT id FROM foss) UPDATE foss SET a = 1", "UPDATE", "foss"),
+        ('INSERT INTO "order" (a) VALUES (1)', "INSERT", "order"),
+        ("TRUNCATE foss", "OTHER", ""),
         ("DELETE FROM idempotencykey WHERE ctid = any($1)", "DELETE", "idempotencykey"),
     ],
 )

@@ -1,5 +1,6 @@
 """Readiness, with a fake backend that returns the schema's revisions."""
 
+import asyncio
 from typing import cast
 
 import pytest
@@ -8,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from service.common.database.revisions import known_revisions
 from service.common.errors.exceptions import DatabaseError, Unavailable
 from service.health import domain
-from service.metrics import REGISTRY
+from service.metrics import READY, REGISTRY
 
 # A build with a branch, of which both heads have to be there.
 KNOWN = frozenset({"first", "second", "left", "right"})
@@ -157,3 +158,19 @@ async def test_the_metrics_show_which_check_fails(backend: FakeBackend) -> None:
     }
     assert shown == {"drain": 1, "database": 1, "migrations": 0}
     assert REGISTRY.get_sample_value("database_revision_info", {"revision": "first"}) == 1
+
+
+async def test_the_metrics_show_a_database_that_does_not_answer_in_the_time_of_the_client(
+    backend: FakeBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def hang(session: AsyncSession) -> frozenset[str]:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    monkeypatch.setattr(backend, "select_revisions", hang)
+    READY.labels("database").set(1)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0):
+            await domain.check_ready(backend.session, draining=False)
+
+    assert REGISTRY.get_sample_value("service_ready", {"check": "database"}) == 0

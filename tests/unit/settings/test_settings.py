@@ -409,16 +409,24 @@ def test_the_file_env_may_name_a_secrets_file(
 @pytest.mark.parametrize(
     "missing", [["DATABASE_URL"], ["SECURE_API_KEY"], ["DATABASE_URL", "SECURE_API_KEY"]]
 )
-def test_production_names_missing_settings_in_one_line(
+def test_production_names_each_missing_setting_in_a_line(
     monkeypatch: pytest.MonkeyPatch, missing: list[str]
 ) -> None:
     given = {name: value for name, value in PRODUCTION.items() if name not in missing}
 
-    line = refusal(monkeypatch, given)
+    lines = refusal(monkeypatch, given).splitlines()
 
-    assert line.startswith(f"{' and '.join(missing)}: missing. ")
-    assert "\n" not in line
-    assert {name for name in ("DATABASE_URL", "SECURE_API_KEY") if name in line} == set(missing)
+    assert lines == [
+        f"{name}: missing. With APP_ENV=production set {name}, or {name}_FILE." for name in missing
+    ]
+
+
+def test_a_missing_key_is_reported_beside_a_wrong_url(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {"APP_ENV": "production", "DATABASE_URL": "nonsense"}
+
+    lines = refusal(monkeypatch, given).splitlines()
+
+    assert [line.partition(":")[0] for line in lines] == ["DATABASE_URL", "SECURE_API_KEY"]
 
 
 def test_production_starts_with_its_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
