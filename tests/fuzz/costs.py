@@ -294,7 +294,7 @@ def _parsers(app: App, run: Callable[[Coroutine[Any, Any, Any]], Any]) -> dict[s
             lambda data: run(_ask(app, data)),
             header,
             Cost(100_000, 300_000),
-            Cost(1, 60),
+            Cost(1, 70),
             largest=1 << 14,
         ),
         "Preconditions": Parser(
