@@ -193,7 +193,7 @@ MAINTENANCE_SUCCESS = _gauge(
     "When the periodic jobs last succeeded, in Unix time; 0 if never since the start.",
 )
 MAINTENANCE_DELETED = _counter(
-    "maintenance_deleted_rows_total", "Expired rows that were deleted.", "job"
+    "maintenance_deleted_rows_total", "Expired rows that were deleted, by their kind.", "kind"
 )
 
 

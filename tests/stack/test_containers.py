@@ -1,6 +1,7 @@
 """The stack in containers, from nothing: what it answers, what it may, what survives."""
 
 import json
+import re
 import signal
 import subprocess
 import time
@@ -41,8 +42,9 @@ def test_the_first_up_writes_secrets_that_only_the_owner_can_read(stack: Stack) 
         "MIGRATE_PASSWORD",
         "API_PASSWORD",
         "SECURE_API_KEY",
+        "GRAFANA_PASSWORD",
     }
-    assert len(set(values.values())) == 4
+    assert len(set(values.values())) == 5
     assert all(len(value) >= 32 for value in values.values())
     assert (stack.directory / ".env").stat().st_mode & 0o777 == 0o600
 
@@ -104,6 +106,30 @@ def test_nginx_alone_is_reachable_from_the_host(stack: Stack) -> None:
     published = {name: [port for port, to in found.items() if to] for name, found in ports.items()}
 
     assert published == {"postgres": [], "api": [], "maintenance": [], "nginx": ["8080/tcp"]}
+
+
+def test_prometheus_has_one_target_for_each_replica(stack: Stack) -> None:
+    """Without Grafana, of which the engine of the tests has no image."""
+    observing = ("nginx-exporter", "prometheus")
+    profile = ("--profile", "observe")
+    up = ("up", "--detach", "--wait", "--no-build", "--no-recreate")
+    query = ("promtool", "query", "instant", "http://localhost:9090", "up or nginx_up")
+    started = stack.compose(*profile, *up, *observing)
+    try:
+        assert started.returncode == 0, started.stdout + started.stderr
+        found = ""
+        deadline = time.monotonic() + 60
+        while found.count("=> 1 @") < 5:
+            assert time.monotonic() < deadline, found
+            found = stack.compose("exec", "--no-TTY", "prometheus", *query).stdout
+        listed = stack.just("ps")
+    finally:
+        stack.compose(*profile, "rm", "--stop", "--force", *observing)
+    jobs = sorted(re.findall(r'^(\w+)\{.*job="(\w+)"', found, re.MULTILINE))
+
+    nginx, api = [("nginx_up", "nginx"), ("up", "nginx")], ("up", "api")
+    assert jobs == sorted([*nginx, api, api, ("up", "maintenance")])
+    assert listed.returncode == 0, listed.stdout
 
 
 @pytest.mark.parametrize("network", ["database", "backend"])
