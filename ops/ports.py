@@ -7,13 +7,17 @@ from errno import EACCES, EADDRINUSE
 from ops.console import CommandError, just
 
 
-def require_free(port: int, hosts: Sequence[str], setting: str = "HTTP_PORT") -> None:
-    """Raise CommandError if the port of a setting can't be opened on each of the addresses."""
+def require_free(
+    port: int, hosts: Sequence[str], setting: str = "HTTP_PORT", command: str = "up"
+) -> None:
+    """Raise CommandError if a command can't open the port of its setting on each address."""
     for host in hosts:
         try:
             _bound(host, port).close()
         except OSError as error:
-            raise CommandError(_sentence(host, port, setting, error)) from error
+            raise CommandError(
+                _sentence(host, port, f"{setting}={{}} {just(command)}", error)
+            ) from error
 
 
 def find_free() -> int:
@@ -36,15 +40,13 @@ def everywhere() -> list[str]:
     return ["::" if has_address("::") else "0.0.0.0"]  # noqa: S104  # Only to check whether it is free.
 
 
-def _sentence(host: str, port: int, setting: str, error: OSError) -> str:
+def _sentence(host: str, port: int, again: str, error: OSError) -> str:
     if error.errno == EACCES:
-        return (
-            f"Port {port} is reserved for root. Choose one above 1023: {setting}=8080 {just('up')}"
-        )
+        return f"Port {port} is reserved for root. Choose one above 1023: {again.format(8080)}"
     if error.errno == EADDRINUSE:
         return (
             f"Port {port} is taken by another program, on {host}. "
-            f"Stop that program, or choose another port: {setting}={_another(port)} {just('up')}"
+            f"Stop that program, or choose another port: {again.format(_another(port))}"
         )
     return (
         f"HTTP_HOST: this machine can't listen on {host}: {error.strerror}. "

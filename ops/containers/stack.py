@@ -44,7 +44,7 @@ def up(settings: Settings, *, observe: bool = False) -> int:
         if not compose.ask("ps", "--quiet", "nginx"):
             ports.require_free(settings.http_port, ports.everywhere())
         if observe and not compose.ask("ps", "--quiet", "grafana"):
-            ports.require_free(settings.grafana_port, ["127.0.0.1"], "GRAFANA_PORT")
+            ports.require_free(settings.grafana_port, ["127.0.0.1"], "GRAFANA_PORT", "up observe")
         if compose.ask("ps", "--quiet", "api") and not set(added) & set(passwords.SERVICE):
             # Restarts what has ended. Only `just deploy` replaces running containers.
             count = max(REPLICAS, len(compose.ask("ps", "--all", "--quiet", "api").split()))

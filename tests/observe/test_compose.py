@@ -9,12 +9,15 @@ import yaml
 
 from ops.checks.dashboard import SOURCE
 from ops.containers.stack import OBSERVE
-from service.settings import ROOT
 from tests.observe.expressions import FOLDER
 
-SERVICES: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))[
-    "services"
-]
+
+def read(name: str) -> Any:
+    """Return the content of a file of observe/."""
+    return yaml.safe_load((FOLDER / name).read_text("utf-8"))
+
+
+SERVICES: dict[str, dict[str, Any]] = read("../compose.yaml")["services"]
 OBSERVING = {name: one for name, one in SERVICES.items() if "profiles" in one}
 
 
@@ -45,7 +48,7 @@ def test_only_grafana_has_a_port_and_only_on_this_machine() -> None:
 def test_prometheus_shares_one_network_with_each_target() -> None:
     """With two in common a replica could have two addresses, and be two targets."""
     targets = set()
-    for job in yaml.safe_load((FOLDER / "prometheus.yml").read_text("utf-8"))["scrape_configs"]:
+    for job in read("prometheus.yml")["scrape_configs"]:
         for found in job.get("static_configs", []):
             targets |= {*found["targets"]}
         for found in job.get("dns_sd_configs", []):
@@ -69,12 +72,8 @@ def test_nginx_shows_its_numbers_on_the_inner_network_only() -> None:
 
 
 def test_grafana_finds_its_data_and_its_dashboard() -> None:
-    folder = FOLDER / "grafana"
-    [source] = yaml.safe_load((folder / "datasources" / "prometheus.yml").read_text())[
-        "datasources"
-    ]
-    [provider] = yaml.safe_load((folder / "dashboards" / "service.yml").read_text())["providers"]
-    interval = yaml.safe_load((FOLDER / "prometheus.yml").read_text())["global"]["scrape_interval"]
+    [source] = read("grafana/datasources/prometheus.yml")["datasources"]
+    [provider] = read("grafana/dashboards/service.yml")["providers"]
     environment = OBSERVING["grafana"]["environment"]
     used = {
         (panel["datasource"]["type"], panel["datasource"]["uid"])
@@ -84,10 +83,10 @@ def test_grafana_finds_its_data_and_its_dashboard() -> None:
 
     assert used == {(source["type"], source["uid"])} == {(SOURCE.type_val, SOURCE.uid)}
     assert source["url"] == "http://prometheus:9090"
-    assert source["jsonData"]["timeInterval"] == interval
+    assert source["jsonData"]["timeInterval"] == read("prometheus.yml")["global"]["scrape_interval"]
     mount = OBSERVING["grafana"]["volumes"][0].removesuffix(":ro,z")
     assert mount.startswith("./observe:/")
     inside = mount.partition(":")[2]
-    assert environment["GF_PATHS_PROVISIONING"] == f"{inside}/{folder.name}"
+    assert environment["GF_PATHS_PROVISIONING"] == f"{inside}/grafana"
     path = environment["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
     assert path == provider["options"]["path"] == f"{inside}/dashboard.json"
