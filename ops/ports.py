@@ -15,9 +15,7 @@ def require_free(
         try:
             _bound(host, port).close()
         except OSError as error:
-            raise CommandError(
-                _sentence(host, port, f"{setting}={{}} {just(command)}", error)
-            ) from error
+            raise CommandError(_sentence(host, port, error, setting, command)) from error
 
 
 def find_free() -> int:
@@ -40,13 +38,16 @@ def everywhere() -> list[str]:
     return ["::" if has_address("::") else "0.0.0.0"]  # noqa: S104  # Only to check whether it is free.
 
 
-def _sentence(host: str, port: int, again: str, error: OSError) -> str:
+def _sentence(host: str, port: int, error: OSError, setting: str, command: str) -> str:
     if error.errno == EACCES:
-        return f"Port {port} is reserved for root. Choose one above 1023: {again.format(8080)}"
+        return (
+            f"Port {port} is reserved for root. "
+            f"Choose one above 1023: {setting}=8080 {just(command)}"
+        )
     if error.errno == EADDRINUSE:
         return (
             f"Port {port} is taken by another program, on {host}. "
-            f"Stop that program, or choose another port: {again.format(_another(port))}"
+            f"Stop that program, or choose another port: {setting}={_another(port)} {just(command)}"
         )
     return (
         f"HTTP_HOST: this machine can't listen on {host}: {error.strerror}. "
