@@ -82,7 +82,7 @@ ROWS: dict[str, list[Graph | List]] = {
         Graph(
             "Checks of /readyz that succeed",
             "none",
-            {"{{check}}": _sum("service_ready", "check"), "replicas": 'sum(up{job="api"})'},
+            {"{{check}}": _sum("service_ready", "check"), "replicas": f"sum(up{{{API}}})"},
             "A check that fails on a replica is below the number of replicas.",
         ),
     ],

@@ -149,7 +149,8 @@ def is_well(one: dict[str, Any]) -> bool:
 def logs() -> int:
     """Follow all logs, until Ctrl-C."""
     command = ["logs", "--follow", "--tail", "20"]
-    os.execv(compose.COMMAND[0], [*compose.COMMAND, *command])
+    profile = [f"{name}={value}" for name, value in OBSERVE.items()]
+    os.execv(compose.COMMAND[0], [*compose.COMMAND, *profile, *command])
 
 
 def psql(arguments: list[str]) -> int:

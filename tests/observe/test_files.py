@@ -1,11 +1,15 @@
 """observe/: its rules and dashboard name what exists, and Prometheus accepts them."""
 
+import json
 import re
 import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.cog.plugins import register_default_plugins
+from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from ops.checks import dashboard
 from ops.console import CommandError
@@ -57,6 +61,14 @@ def test_each_alert_fires_in_one_case_and_not_in_another() -> None:
 
 def test_the_dashboard_is_that_of_the_code() -> None:
     assert dashboard.check(Settings(), []) == 0
+
+
+def test_the_dashboard_has_nothing_that_its_schema_does_not_have() -> None:
+    text = dashboard.FILE.read_text("utf-8")
+    register_default_plugins()
+    read = Dashboard.from_json(json.loads(text))
+
+    assert json.loads(json.dumps(read, cls=JSONEncoder)) == json.loads(text)
 
 
 def test_a_stale_dashboard_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
