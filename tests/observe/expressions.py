@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
-from service.metrics import DESCRIBED
+from service.metrics import CATALOGUE
 from service.settings import ROOT
 
 FOLDER = ROOT / "observe"
@@ -77,7 +77,7 @@ def labels(expression: str) -> set[str]:
 def exported() -> dict[str, set[str]]:
     """Return the labels of every metric that Prometheus can have."""
     found = dict(OTHERS)
-    for metric in DESCRIBED:
+    for metric in CATALOGUE:
         found[metric.name] = {*metric.labels}
         if metric.type == "histogram":
             del found[metric.name]

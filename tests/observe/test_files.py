@@ -14,7 +14,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 from ops.checks import dashboard
 from ops.console import CommandError
 from service import create_app
-from service.metrics import DESCRIBED
+from service.metrics import CATALOGUE
 from service.settings import ROOT, Settings
 from tests.observe.expressions import (
     FOLDER,
@@ -107,7 +107,7 @@ def test_routes_in_matchers_are_routes_of_the_service() -> None:
 
 
 def test_the_metrics_that_the_documentation_names_exist() -> None:
-    known = {*exported(), *(metric.name for metric in DESCRIBED)}
+    known = {*exported(), *(metric.name for metric in CATALOGUE)}
     for page in sorted((ROOT / "docs").glob("*.md")):
         assert {*MENTIONED.findall(page.read_text("utf-8"))} <= known, page
 
@@ -116,12 +116,12 @@ def test_each_metric_is_in_a_panel_or_a_rule() -> None:
     """Nobody looks at a metric that is in neither."""
     used = {metric for expression in expressions() for metric, _ in selectors(expression)}
 
-    for metric in DESCRIBED:
+    for metric in CATALOGUE:
         assert {metric.name, f"{metric.name}_bucket", f"{metric.name}_sum"} & used, metric.name
 
 
 def test_no_metric_has_a_label_that_prometheus_sets() -> None:
-    assert [metric.name for metric in DESCRIBED if TARGET & {*metric.labels}] == []
+    assert [metric.name for metric in CATALOGUE if TARGET & {*metric.labels}] == []
 
 
 @pytest.mark.parametrize("alert", alerts())
