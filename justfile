@@ -32,7 +32,7 @@ setup:
 rename name: setup
     @.venv/bin/python -m ops rename "$1"
 
-# Starts the whole stack, waits until it is ready and prints its URL: `up local`, `up docker`.
+# Starts the whole stack, waits until it is ready and prints its URL: `up local`, `up docker`, `up observe`.
 [group('start')]
 [no-exit-message]
 up where="auto": setup
@@ -200,7 +200,7 @@ faults *ARGS: setup
 [group('develop')]
 [no-exit-message]
 check: check-fast
-    @.venv/bin/python -m ops check-contract && .venv/bin/python -m ops check-errors && .venv/bin/python -m ops check-limits && .venv/bin/python -m ops check-metrics && .venv/bin/python -m ops check-picture && .venv/bin/python -m ops check-locks && .venv/bin/python -m ops check-migrations
+    @.venv/bin/python -m ops check-contract && .venv/bin/python -m ops check-errors && .venv/bin/python -m ops check-limits && .venv/bin/python -m ops check-metrics && .venv/bin/python -m ops check-dashboard && .venv/bin/python -m ops check-picture && .venv/bin/python -m ops check-locks && .venv/bin/python -m ops check-migrations
 
 # Checks format, lint, types and layers, for a pre-commit hook.
 [group('develop')]
@@ -209,7 +209,7 @@ check-fast: setup
     @.venv/bin/ruff format --check && .venv/bin/ruff check && .venv/bin/mypy
     @.venv/bin/pytest --quiet --no-header tests/test_layers.py
 
-# Fixes format and lint, and regenerates docs/openapi.json, limits, errors and the picture of packages.
+# Fixes format and lint, and regenerates docs/openapi.json, limits, errors, metrics, dashboard and the picture of packages.
 [group('develop')]
 [no-exit-message]
 fix: setup
@@ -219,6 +219,7 @@ fix: setup
     @.venv/bin/python -m ops write-errors
     @.venv/bin/python -m ops write-limits
     @.venv/bin/python -m ops write-metrics
+    @.venv/bin/python -m ops write-dashboard
     @.venv/bin/python -m ops write-picture
 
 # Recompiles the lock files; takes uv's options, such as --upgrade.

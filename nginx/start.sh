@@ -13,6 +13,8 @@ case ",$CORS_ORIGINS," in
     *) NGINX_ORIGINS=$(echo "$CORS_ORIGINS" | tr ',' '\n' | sed 's/ //g; /^$/d; s/.*/"&" $http_origin;/') ;;
 esac
 export NGINX_ORIGINS
+# A container of an earlier version has none.
+export NGINX_STATUS="${NGINX_STATUS-}"
 NGINX_TRUSTED_PROXIES=$(echo "$TRUSTED_PROXIES" | tr ',' '\n' | sed 's/ //g; /^$/d; s/.*/set_real_ip_from &;/')
 NGINX_PATH_PREFIX=${PATH_PREFIX%/}
 eighth=$(((NGINX_CONNECTION_LIMIT + 7) / 8))

@@ -12,11 +12,13 @@ from service.settings import Settings
 def up(settings: Settings, arguments: list[str]) -> int:
     """Start the stack: in containers if an engine answers, else as local processes."""
     where = arguments[0] if arguments else "auto"
-    if len(arguments) > 1 or where not in {"auto", "local", "docker"}:
+    if len(arguments) > 1 or where not in {"auto", "local", "docker", "observe"}:
         raise CommandError(
-            f"Unknown argument {' '.join(arguments)!r}: "
-            f"use `{just('up')}`, `{just('up local')}` or `{just('up docker')}`."
+            f"Unknown argument {' '.join(arguments)!r}: use `{just('up')}`, "
+            f"`{just('up local')}`, `{just('up docker')}` or `{just('up observe')}`."
         )
+    observe = where == "observe"
+    where = "docker" if observe else where
     if where == "docker":
         compose.require()
     if where == "docker" and settings.database_url is not None:
@@ -32,7 +34,7 @@ def up(settings: Settings, arguments: list[str]) -> int:
         raise CommandError(f"The stack runs in containers: run `{just('down')}` first.")
     if where == "auto" and settings.database_url is None and _docker_is_usable():
         where = "docker"
-    return containers.up(settings) if where == "docker" else stack.up(settings)
+    return containers.up(settings, observe=observe) if where == "docker" else stack.up(settings)
 
 
 def _docker_is_usable() -> bool:

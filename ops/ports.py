@@ -7,13 +7,15 @@ from errno import EACCES, EADDRINUSE
 from ops.console import CommandError, just
 
 
-def require_free(port: int, hosts: Sequence[str]) -> None:
-    """Raise CommandError if the port can't be opened on each of the addresses."""
+def require_free(
+    port: int, hosts: Sequence[str], setting: str = "HTTP_PORT", command: str = "up"
+) -> None:
+    """Raise CommandError if a command can't open the port of its setting on each address."""
     for host in hosts:
         try:
             _bound(host, port).close()
         except OSError as error:
-            raise CommandError(_sentence(host, port, error)) from error
+            raise CommandError(_sentence(host, port, error, setting, command)) from error
 
 
 def find_free() -> int:
@@ -36,15 +38,16 @@ def everywhere() -> list[str]:
     return ["::" if has_address("::") else "0.0.0.0"]  # noqa: S104  # Only to check whether it is free.
 
 
-def _sentence(host: str, port: int, error: OSError) -> str:
+def _sentence(host: str, port: int, error: OSError, setting: str, command: str) -> str:
     if error.errno == EACCES:
         return (
-            f"Port {port} is reserved for root. Choose one above 1023: HTTP_PORT=8080 {just('up')}"
+            f"Port {port} is reserved for root. "
+            f"Choose one above 1023: {setting}=8080 {just(command)}"
         )
     if error.errno == EADDRINUSE:
         return (
             f"Port {port} is taken by another program, on {host}. "
-            f"Stop that program, or choose another port: HTTP_PORT={_another(port)} {just('up')}"
+            f"Stop that program, or choose another port: {setting}={_another(port)} {just(command)}"
         )
     return (
         f"HTTP_HOST: this machine can't listen on {host}: {error.strerror}. "

@@ -226,7 +226,7 @@ MAINTENANCE_SUCCESS = _gauge(
 MAINTENANCE_DELETED = _counter(
     "maintenance_deleted_rows_total",
     "Expired rows that were deleted.",
-    "job",
+    "kind",
     registry=MAINTENANCE_REGISTRY,
 )
 

@@ -11,12 +11,14 @@ from service.failures import whose
 from service.settings import ENV_FILE, read_env_file, read_text
 
 # A password for each role of the database, and the clients' key.
-NAMES = (
+SERVICE = (
     "POSTGRES_PASSWORD",
     "MIGRATE_PASSWORD",
     "API_PASSWORD",
     "SECURE_API_KEY",
 )
+# That of Grafana's user `admin` too.
+NAMES = (*SERVICE, "GRAFANA_PASSWORD")
 RANDOM_BYTES = 24
 PLAIN = re.compile("[A-Za-z0-9._~-]+")
 

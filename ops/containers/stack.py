@@ -10,7 +10,7 @@ from typing import Any
 
 from ops import ports
 from ops.console import CommandError, just
-from ops.containers import compose, upstream
+from ops.containers import compose, passwords, upstream
 from ops.local import stack, welcome
 from ops.local.readiness import ask
 from service.name import DATABASE
@@ -22,13 +22,16 @@ INTERVAL = 0.2
 # One-shot services.
 ONE_SHOTS = {"migrate", "roles"}
 # Mounted into containers, which run as other users.
-MOUNTED = ("nginx", "postgres")
+MOUNTED = ("nginx", "observe", "postgres")
+# Compose's profile of Prometheus and Grafana, which run only on request.
+OBSERVE = {"COMPOSE_PROFILES": "observe"}
 # Separate from `latest`: only `just deploy` changes what the replicas run.
 TAG = "migrate"
 
 
-def up(settings: Settings) -> int:
-    """Build, start, wait until all is healthy, and print the welcome."""
+def up(settings: Settings, *, observe: bool = False) -> int:
+    """Build, start, wait until all is healthy, and print the welcome; `observe`: with Grafana."""
+    profile = OBSERVE if observe else {}
     with stack.alone(stack.state_of(settings)):
         if added := compose.prepare():
             print(f"Wrote random values for {', '.join(added)} to .env, which git ignores.")
@@ -40,32 +43,36 @@ def up(settings: Settings) -> int:
             _let_others_read(ROOT / name)
         if not compose.ask("ps", "--quiet", "nginx"):
             ports.require_free(settings.http_port, ports.everywhere())
-        if compose.ask("ps", "--quiet", "api") and not added:
+        if observe and not compose.ask("ps", "--quiet", "grafana"):
+            ports.require_free(settings.grafana_port, ["127.0.0.1"], "GRAFANA_PORT", "up observe")
+        if compose.ask("ps", "--quiet", "api") and not set(added) & set(passwords.SERVICE):
             # Restarts what has ended. Only `just deploy` replaces running containers.
             count = max(REPLICAS, len(compose.ask("ps", "--all", "--quiet", "api").split()))
             kept = ("--no-recreate", "--no-build", "--scale", f"api={count}")
-            compose.must("up", "--detach", "--wait", *kept)
+            compose.must("up", "--detach", "--wait", *kept, **profile)
             upstream.send_to_all()
             print(f"The stack is already running; `{just('deploy')}` deploys a new build.")
         else:
             print("Building and starting the containers.", flush=True)
-            _start()
+            _start(profile)
         _wait_until_ready(url)
-    welcome.show(url, settings)
+    grafana = f"http://127.0.0.1:{settings.grafana_port}"
+    note = f"Grafana: {grafana}, user `admin`, password GRAFANA_PASSWORD in .env"
+    welcome.show(url, settings, note if observe else "")
     return 0
 
 
-def _start() -> None:
+def _start(profile: dict[str, str]) -> None:
     compose.build()
     try:
-        failed = compose.run("up", "--detach", "--no-build", "--wait")
+        failed = compose.run("up", "--detach", "--no-build", "--wait", **profile)
     except BaseException:
         # Ctrl-C: remove the incomplete stack.
-        compose.run("down")
+        compose.run("down", **OBSERVE)
         raise
     if failed:
-        compose.run("logs", "--no-color", "--tail", "15")
-        compose.run("down")
+        compose.run("logs", "--no-color", "--tail", "15", **profile)
+        compose.run("down", **OBSERVE)
         raise CommandError(
             "The containers did not become ready, for the reason above, and were stopped.\n"
             f"Fix the cause, then run `{just('up')}` again."
@@ -106,7 +113,7 @@ def _let_others_read(path: Path) -> None:
 def down(settings: Settings) -> int:
     """Stop and remove the containers; the volume with the data stays."""
     with stack.alone(stack.state_of(settings)):
-        compose.must("down")
+        compose.must("down", **OBSERVE)
     print("Stopped. The data are kept.")
     return 0
 
@@ -135,13 +142,15 @@ def is_well(one: dict[str, Any]) -> bool:
     """Return whether a container is healthy or, as a one-shot, has succeeded."""
     if one["Service"] in ONE_SHOTS:
         return bool(one["State"] == "exited" and one["ExitCode"] == 0)
-    return bool(one["Health"] == "healthy")
+    # An image without a shell has no health check.
+    return bool(one["State"] == "running" and one["Health"] in {"healthy", ""})
 
 
 def logs() -> int:
     """Follow all logs, until Ctrl-C."""
     command = ["logs", "--follow", "--tail", "20"]
-    os.execv(compose.COMMAND[0], [*compose.COMMAND, *command])
+    profile = [f"{name}={value}" for name, value in OBSERVE.items()]
+    os.execv(compose.COMMAND[0], [*compose.COMMAND, *profile, *command])
 
 
 def psql(arguments: list[str]) -> int:

@@ -16,7 +16,7 @@ from service.settings import ROOT, Settings, make_private
 
 TEMPLATE = ROOT / "nginx" / "nginx.conf.template"
 # Values of the template that depend on the machine, not on the settings.
-PLACES = ("NGINX_LISTEN", "NGINX_NEWER", "NGINX_UPSTREAM")
+PLACES = ("NGINX_LISTEN", "NGINX_NEWER", "NGINX_STATUS", "NGINX_UPSTREAM")
 # How much longer than the service's limit a body may be before nginx itself rejects it.
 MARGIN_BYTES = 1 << 20
 # How much longer than the service nginx waits, so that the service's own 408 and 504 are sent.
@@ -99,6 +99,8 @@ def prepare(settings: Settings, state: Path, front: Iterable[str], service: str)
     places = {
         "NGINX_LISTEN": listen(front),
         "NGINX_NEWER": nginx.newer_directives,
+        # Nothing here reads it.
+        "NGINX_STATUS": "",
         "NGINX_UPSTREAM": f"server {service};",
     }
     prefix = state / "nginx"

@@ -102,6 +102,7 @@ class Settings(BaseSettings):
     )
     database_url: Secret = None
     drain_seconds: float = Field(default=5, ge=0, le=LONGEST_SECONDS)
+    grafana_port: int = Field(default=3000, ge=1, le=MAX_PORT)
     http_host: str = "127.0.0.1"
     http_port: int = Field(default=8080, ge=1, le=MAX_PORT)
     keep_alive_timeout: int = Field(

@@ -257,7 +257,7 @@ def test_a_short_key_of_an_open_address_is_named(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_password_that_the_containers_lack_is_named(env_file: Path) -> None:
-    env_file.write_text("POSTGRES_PASSWORD=x\nMIGRATE_PASSWORD=x\nSECURE_API_KEY=x\n")
+    env_file.write_text(PASSWORDS.replace("API_PASSWORD=", "OTHER="))
 
     [said] = wrong(project.check_keys)
     assert said.startswith(f"{env_file} has no API_PASSWORD, without which the containers don't")

@@ -83,14 +83,15 @@ def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Fake:
     return write
 
 
+@pytest.mark.parametrize("where", ["docker", "observe"])
 @pytest.mark.parametrize("script", SILENT | STOPPED | UNFIT)
 def test_up_in_containers_says_why_it_is_impossible(
-    fake: Fake, settings: Settings, script: str
+    fake: Fake, settings: Settings, script: str, where: str
 ) -> None:
     fake(script)
 
     with pytest.raises(EngineError, match=(SILENT | STOPPED | UNFIT)[script]):
-        modes.up(settings, ["docker"])
+        modes.up(settings, [where])
 
 
 @pytest.mark.parametrize("script", SILENT | STOPPED | UNFIT)

@@ -136,6 +136,13 @@ def test_a_port_that_is_taken_on_any_address_of_the_front_is_one_sentence(
             ports.require_free(port, front.hosts(settings))
 
 
+def test_a_port_of_grafana_that_is_taken_names_its_setting() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(CommandError, match=r": GRAFANA_PORT=\d+ \S+ up observe$"):
+            ports.require_free(port, ["127.0.0.1"], "GRAFANA_PORT", "up observe")
+
+
 def test_an_address_of_another_machine_is_one_sentence() -> None:
     with pytest.raises(
         CommandError, match=r"^HTTP_HOST: this machine can't listen on 192\.0\.2\.1"

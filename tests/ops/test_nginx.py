@@ -169,6 +169,7 @@ def proxy(
     places = {
         "NGINX_LISTEN": nginx.listen([f"127.0.0.1:{port}"]),
         "NGINX_NEWER": "",
+        "NGINX_STATUS": "",
         "NGINX_UPSTREAM": " ".join(f"server {address} max_fails=0;" for address in replicas),
     }
     text = nginx.render(nginx.values(settings) | places | values)
@@ -631,7 +632,7 @@ def test_the_container_works_out_the_values_of_the_local_stack(
     lines = (tmp_path / "nginx.conf.new").read_text().split("\0")
     rendered = dict(line.split("=", 1) for line in lines if line.startswith("NGINX_"))
 
-    assert rendered == nginx.values(settings)
+    assert rendered == nginx.values(settings) | {"NGINX_STATUS": ""}
     assert (rendered["NGINX_CLIENT_LARGE"], rendered["NGINX_LARGE"]) == (client_large, large)
 
 

@@ -18,7 +18,10 @@ from tests.socket.conftest import KEY, Service, running
 
 DOCUMENT = ROOT / "docs" / "remove.md"
 LIST = re.compile(r"```text\n(.*?)```", re.DOTALL)
-NEEDED = ("benchmarks", "docs", "migrations", "nginx", "ops", "schemas", "service", "tests")
+NEEDED = (
+    *("benchmarks", "docs", "migrations", "nginx", "observe", "ops", "schemas", "service"),
+    "tests",
+)
 # What decorators precede: a function, a class, a recipe of the justfile.
 DECORATED = re.compile(r"\s*(?:async def|def|class) |.*: setup$")
 ENDS = (")", "]", "}", "esac")

@@ -29,7 +29,7 @@ ELSEWHERE = {
     "PGPASSWORD": "elsewhere",
     "PWD": "/",
 }
-CONTAINER_FILES = ("Dockerfile", ".dockerignore", "compose.yaml", "postgres")
+CONTAINER_FILES = ("Dockerfile", ".dockerignore", "compose.yaml", "observe", "postgres")
 
 
 @dataclass(frozen=True)

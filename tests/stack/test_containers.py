@@ -1,6 +1,7 @@
 """The stack in containers, from nothing: what it answers, what it may, what survives."""
 
 import json
+import re
 import signal
 import subprocess
 import time
@@ -41,19 +42,25 @@ def test_the_first_up_writes_secrets_that_only_the_owner_can_read(stack: Stack) 
         "MIGRATE_PASSWORD",
         "API_PASSWORD",
         "SECURE_API_KEY",
+        "GRAFANA_PASSWORD",
     }
-    assert len(set(values.values())) == 4
+    assert len(set(values.values())) == 5
     assert all(len(value) >= 32 for value in values.values())
     assert (stack.directory / ".env").stat().st_mode & 0o777 == 0o600
 
 
 def test_a_second_up_changes_no_container(stack: Stack) -> None:
     before = stack.containers()
+    path = stack.directory / ".env"
+    lines = path.read_text().splitlines(keepends=True)
+    # As an earlier version wrote it.
+    path.write_text("".join(line for line in lines if "GRAFANA" not in line))
     again = stack.just("up")
 
     assert again.returncode == 0
     assert stack.url in again.stdout
     assert stack.containers() == before
+    assert "GRAFANA_PASSWORD=" in path.read_text()
 
 
 def test_a_record_lives_through_nginx(http: httpx.Client) -> None:
@@ -104,6 +111,31 @@ def test_nginx_alone_is_reachable_from_the_host(stack: Stack) -> None:
     published = {name: [port for port, to in found.items() if to] for name, found in ports.items()}
 
     assert published == {"postgres": [], "api": [], "maintenance": [], "nginx": ["8080/tcp"]}
+
+
+def test_prometheus_has_one_target_for_each_replica(stack: Stack) -> None:
+    """Without Grafana, of which the engine of the tests has no image."""
+    observing = ("nginx-exporter", "prometheus")
+    profile = ("--profile", "observe")
+    up = ("up", "--detach", "--wait", "--no-build", "--no-recreate")
+    selector = '{__name__=~"up|nginx_up"}'
+    query = ("promtool", "query", "instant", "http://localhost:9090", selector)
+    started = stack.compose(*profile, *up, *observing)
+    try:
+        assert started.returncode == 0, started.stdout + started.stderr
+        found = ""
+        deadline = time.monotonic() + 60
+        while found.count("=> 1 @") < 5:
+            assert time.monotonic() < deadline, found
+            found = stack.compose("exec", "--no-TTY", "prometheus", *query).stdout
+        listed = stack.just("ps")
+    finally:
+        stack.compose(*profile, "rm", "--stop", "--force", *observing)
+    jobs = sorted(re.findall(r'^(\w+)\{.*job="(\w+)"', found, re.MULTILINE))
+
+    nginx, api = [("nginx_up", "nginx"), ("up", "nginx")], ("up", "api")
+    assert jobs == sorted([*nginx, api, api, ("up", "maintenance")])
+    assert listed.returncode == 0, listed.stdout
 
 
 @pytest.mark.parametrize("network", ["database", "backend"])

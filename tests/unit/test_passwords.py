@@ -22,7 +22,7 @@ def test_missing_secrets_are_added_and_existing_ones_are_kept(tmp_path: Path) ->
     added = add_missing(path)
     values = read_env_file(path)
 
-    assert added == ["POSTGRES_PASSWORD", "MIGRATE_PASSWORD", "API_PASSWORD"]
+    assert added == ["POSTGRES_PASSWORD", "MIGRATE_PASSWORD", "API_PASSWORD", "GRAFANA_PASSWORD"]
     assert (values["HTTP_PORT"], values["SECURE_API_KEY"]) == ("80", "mine")
     assert all(len(values[name]) == 48 for name in added)
 

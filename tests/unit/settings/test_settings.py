@@ -25,6 +25,7 @@ DEFAULTS: dict[str, Any] = {
     "database_statement_timeout": 5,
     "database_url": None,
     "drain_seconds": 5,
+    "grafana_port": 3000,
     "http_host": "127.0.0.1",
     "http_port": 8080,
     "keep_alive_timeout": 75,

@@ -1,0 +1,8 @@
+FROM flusk-engine-base
+# The same lines as in prometheus.Dockerfile, so that they run once.
+RUN apt-get update -qq \
+    && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
+        prometheus prometheus-nginx-exporter \
+    && rm -rf /var/lib/apt/lists/*
+USER nobody
+ENTRYPOINT ["prometheus-nginx-exporter"]
