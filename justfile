@@ -190,10 +190,11 @@ bench *ARGS: setup
     @./just --setup .local/benchmarks requirements/benchmarks.txt
     @.local/benchmarks/bin/python -m benchmarks "$@"
 
-# Injects faults into the running containers under load (docs/operate.md); takes names of faults.
+# Sends 10 000 requests with a fault each (10 minutes), then injects faults into the running containers; takes names of these.
 [group('develop')]
 [no-exit-message]
 faults *ARGS: setup
+    @{{ if ARGS == "" { ".venv/bin/pytest -m long tests/faults" } else { "true" } }}
     @.venv/bin/python -m tests.stack.faults --long "$@"
 
 # Checks format, lint, types, layers, generated files, lock files and migrations; changes nothing.

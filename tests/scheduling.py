@@ -8,12 +8,14 @@ from xdist.scheduler import LoadFileScheduling
 # Those that wait most, and take longest, begin; the others fill the time in which they wait.
 FIRST = (
     *("tests/ops/test_stack.py", "tests/ops/test_transfer.py", "tests/socket/test_removal.py"),
-    "tests/ops/",
+    *("tests/faults/", "tests/ops/"),
     *("tests/socket/", "tests/clients/", "tests/browser/", "tests/databases/", "tests/migrations/"),
     *("tests/integration/", "tests/foss/", "tests/fuzz/", "tests/unit/", "tests/"),
 )
 # In these files, tests that share a stack run on one worker; each other test has its own stack.
 STACKS = ("tests/ops/test_stack.py", "tests/ops/test_transfer.py")
+# All of these share a server and a service.
+FAULTS = "tests/faults/"
 # Each of these has a copy of the project to itself.
 COPIES = "tests/socket/test_removal.py::test_a_feature_goes_by_its_list"
 STACK = re.compile(r"[\[-](no nginx|nginx)\b")
@@ -26,6 +28,8 @@ class Scheduling(LoadFileScheduling):  # type: ignore[misc]  # xdist ships no ty
         file = nodeid.partition("::")[0]
         if nodeid.startswith(COPIES):
             return nodeid
+        if file.startswith(FAULTS):
+            return FAULTS
         if file not in STACKS:
             return file
         stack = STACK.search(nodeid)
