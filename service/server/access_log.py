@@ -14,6 +14,8 @@ from service.common.web import choose_request_id
 
 # Set in the state of a request that has been logged.
 LOGGED = "access_logged"
+# The key, in that state, of the trace that the request is part of.
+TRACE_ID = "trace_id"
 DISCONNECTED = 499
 # Observes the method, status, seconds and state of a request.
 Measure = Callable[[str, int, float, dict[str, Any]], None]
@@ -43,6 +45,7 @@ class AccessLog(Logger):
         status = DISCONNECTED if response is None else int(response["status"])
         if self.measure is not None:
             self.measure(method, status, request_time, state)
+        trace = {"trace_id": state[TRACE_ID]} if TRACE_ID in state else {}
         self._log.info(
             "request",
             method=method,
@@ -53,6 +56,7 @@ class AccessLog(Logger):
             bytes=state.get("sent_bytes", 0),
             client=(request.get("client") or ("-",))[0],
             request_id=state.get("request_id") or _name(request),
+            **trace,
         )
 
 
