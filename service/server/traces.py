@@ -36,8 +36,11 @@ BATCH, BATCH_SECONDS, QUEUE = 128, 1, 2048
 EXPORT_SECONDS = 5
 # How long the last spans may delay the end of the process.
 FLUSH_SECONDS = 3
+LOST = "traces are lost"
 WARNING_SECONDS = 60
 FIRST_SERVER_ERROR = 500
+# Types of errors beside the status of a response.
+DISCONNECTED, INCOMPLETE = "client_disconnected", "incomplete_response"
 CONTEXT_HEADERS = {b"traceparent": "traceparent", b"tracestate": "tracestate"}
 
 log = structlog.get_logger("service")
@@ -85,13 +88,13 @@ def traced(app: Any, settings: Settings) -> Iterator[Any]:
         flush(provider)
 
 
-def flush(provider: TracerProvider) -> None:
+def flush(provider: TracerProvider, seconds: float = FLUSH_SECONDS) -> None:
     """Send the last spans, but don't wait long: the receiver may not respond."""
     thread = threading.Thread(target=provider.shutdown, daemon=True)
     thread.start()
-    thread.join(FLUSH_SECONDS)
+    thread.join(seconds)
     if thread.is_alive():
-        log.warning("traces are lost", cause=f"the last were not sent within {FLUSH_SECONDS} s")
+        log.warning(LOST, cause=f"the last were not sent within {seconds:g} s")
 
 
 class LostSpans(logging.Handler):
@@ -104,7 +107,7 @@ class LostSpans(logging.Handler):
         if record.levelno < logging.WARNING or monotonic() < self._next:
             return
         self._next = monotonic() + WARNING_SECONDS
-        log.warning("traces are lost", cause=record.getMessage().partition("\n")[0])
+        log.warning(LOST, cause=record.getMessage().partition("\n")[0])
 
 
 class RequestSpan:
@@ -190,9 +193,9 @@ class Traced:
             with structlog.contextvars.bound_contextvars(trace_id=scope["state"][TRACE_ID]):
                 await self._app(scope, receive, response.send)
             if not response.is_complete:
-                failure = "client disconnected"
+                failure = DISCONNECTED
         except BaseException:
-            failure = "incomplete response"
+            failure = INCOMPLETE
             raise
         finally:
             OBSERVED.reset(token)
@@ -246,5 +249,5 @@ def describe(span: trace.Span, scope: Any, status: int | None, failure: str) -> 
         "error.type": failure or None,
     }
     span.set_attributes({name: value for name, value in attributes.items() if value is not None})
-    if failure and failure != "client disconnected":
+    if failure and failure != DISCONNECTED:
         span.set_status(Status(StatusCode.ERROR))

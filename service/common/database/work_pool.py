@@ -124,8 +124,11 @@ def _begin_commit(connection: Connection) -> None:
 
 
 def began_at(connection: Connection) -> float:
-    """Return when the last statement or commit of a connection began, a time of `monotonic`."""
-    since: float = _info(connection)["awaited"][1]
+    """Return when the last statement or commit of a connection began, a time of `monotonic`.
+
+    If none did, as before a statement that can't be sent, it is now.
+    """
+    since: float = _info(connection).get("awaited", ("", monotonic()))[1]
     return since
 
 
