@@ -17,6 +17,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from service.name import NAME
 from service.server.run import with_traces
 from service.server.traces import LOST
 from service.settings import Settings, SettingsError
@@ -129,7 +130,7 @@ def test_a_request_is_a_span_with_its_statement_beneath(traced: Traced, trace: T
     assert not span.is_error
     assert "traceparent" not in response.headers
     assert access_line(traced.service, response.headers["X-Request-ID"])["trace_id"] == trace.id
-    assert traced.collector.resources[0]["service.name"] == "flusk"
+    assert traced.collector.resources[0]["service.name"] == NAME
 
 
 def test_a_transaction_has_a_span_for_each_statement_and_the_commit(traced: Traced) -> None:
