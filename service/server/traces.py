@@ -36,7 +36,7 @@ BATCH, BATCH_SECONDS, QUEUE = 128, 1, 2048
 EXPORT_SECONDS = 5
 # How long the last spans may delay the end of the process.
 FLUSH_SECONDS = 3
-LOST = "traces are lost"
+LOST = "traces may be lost"
 WARNING_SECONDS = 60
 FIRST_SERVER_ERROR = 500
 # Types of errors beside the status of a response.
@@ -62,16 +62,19 @@ def traced(app: Any, settings: Settings) -> Iterator[Any]:
     library.propagate = False
     try:
         exporter = OTLPSpanExporter(endpoint=settings.traces_url, timeout=EXPORT_SECONDS)
-        resource = Resource.create(
-            {"service.name": NAME, "host.name": socket.gethostname(), "process.pid": os.getpid()}
+        provider = TracerProvider(
+            sampler=ParentBased(TraceIdRatioBased(settings.traces_sampling)),
+            resource=Resource.create(
+                {
+                    "service.name": NAME,
+                    "host.name": socket.gethostname(),
+                    "process.pid": os.getpid(),
+                }
+            ),
+            shutdown_on_exit=False,
         )
-    except (OSError, ValueError) as error:
-        raise SettingsError(f"TRACES_URL: a variable OTEL_… is invalid: {error}.") from error
-    provider = TracerProvider(
-        sampler=ParentBased(TraceIdRatioBased(settings.traces_sampling)),
-        resource=resource,
-        shutdown_on_exit=False,
-    )
+    except ValueError as error:
+        raise SettingsError(f"TRACES_URL: a variable is wrong: {error}.") from error
     provider.add_span_processor(
         BatchSpanProcessor(
             exporter,

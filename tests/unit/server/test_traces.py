@@ -19,8 +19,8 @@ from opentelemetry.util.types import AttributeValue
 from service.logs import configure_logs
 from service.observed import OBSERVED, Observed, Statement, note_statement, note_wait
 from service.server import traces
-from service.server.traces import LOST, LostSpans, RequestSpan, Traced, flush
-from service.settings import Settings
+from service.server.traces import LOST, LostSpans, RequestSpan, Traced, flush, traced
+from service.settings import Settings, SettingsError
 
 TRACE, PARENT = "0123456789abcdef" * 2, "fedcba9876543210"
 START = {"type": "http.response.start", "status": 200, "headers": []}
@@ -168,6 +168,19 @@ async def test_the_span_of_a_request_says_how_it_ended(
     assert attributes_of(span).get("error.type") == failure
     assert span.status.is_ok is is_ok
     assert OBSERVED.get() == ()
+
+
+def test_a_wrong_variable_of_opentelemetry_is_one_clear_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OTEL_ATTRIBUTE_COUNT_LIMIT", "many")
+    settings = Settings(traces_url="http://localhost:4318")
+
+    with (
+        pytest.raises(SettingsError, match=r"^TRACES_URL: .*OTEL_ATTRIBUTE_COUNT_LIMIT must .+\.$"),
+        traced(None, settings),
+    ):
+        pass
 
 
 def test_the_reason_is_logged_once_a_minute(
