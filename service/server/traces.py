@@ -31,8 +31,9 @@ from service.server.access_log import TRACE_ID
 from service.server.methods import known_method
 from service.settings import Settings, SettingsError
 
-# Small batches, because encoding one takes processor time from requests.
-BATCH, BATCH_SECONDS, QUEUE = 128, 1, 2048
+# A small one, because encoding it delays requests. Spans are sent every five seconds, or sooner if
+# there are so many.
+BATCH = 128
 EXPORT_SECONDS = 5
 # How long the last spans may delay the end of the process.
 FLUSH_SECONDS = 3
@@ -73,16 +74,9 @@ def traced(app: Any, settings: Settings) -> Iterator[Any]:
             ),
             shutdown_on_exit=False,
         )
+        provider.add_span_processor(BatchSpanProcessor(exporter, max_export_batch_size=BATCH))
     except ValueError as error:
         raise SettingsError(f"TRACES_URL: a variable is wrong: {error}.") from error
-    provider.add_span_processor(
-        BatchSpanProcessor(
-            exporter,
-            max_queue_size=QUEUE,
-            max_export_batch_size=BATCH,
-            schedule_delay_millis=BATCH_SECONDS * 1000,
-        )
-    )
     # For spans of the project's own.
     trace.set_tracer_provider(provider)
     try:
