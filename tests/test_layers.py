@@ -36,7 +36,7 @@ SERVER = "service.server"
 # From bottom to top; a package imports only packages on lower levels.
 LEVELS = [
     {"service.name"},
-    {"service.limits", "service.failures", "service.metrics"},
+    {"service.limits", "service.failures", "service.metrics", "service.observed"},
     {"service.settings"},
     {"service.common.errors"},
     {

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from service.common.database import WorkPool
+
 SECONDS = 120
 
 
@@ -20,6 +22,13 @@ async def until(engine: AsyncEngine, query: str, wanted: object) -> None:
             return
         assert time.monotonic() < deadline, f"{query} gives {found}, not {wanted}"
         await asyncio.sleep(0.01)  # Between two looks, not instead of one.
+
+
+async def until_waiting(pool: WorkPool, number: int) -> None:
+    """Return once so many requests wait for a connection of the pool."""
+    async with asyncio.timeout(SECONDS):
+        while pool.waiting < number:  # noqa: ASYNC110  # A pool has no event for it.
+            await asyncio.sleep(0)
 
 
 def wait_until(is_so: Callable[[], bool]) -> None:

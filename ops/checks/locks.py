@@ -16,10 +16,12 @@ from service.failures import complain
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "requirements"
+# Unless TRACES_URL is set, OpenTelemetry is only files on the disk.
+SERVICE = ["--extra", "traces", "pyproject.toml"]
 LOCKS = {
-    "production.txt": ["pyproject.toml"],
-    "development.txt": ["--extra", "development", "pyproject.toml"],
-    "benchmarks.txt": ["--extra", "development", "--extra", "benchmarks", "pyproject.toml"],
+    "production.txt": [*SERVICE],
+    "development.txt": ["--extra", "development", *SERVICE],
+    "benchmarks.txt": ["--extra", "development", "--extra", "benchmarks", *SERVICE],
     "tools.txt": ["requirements/tools.in"],
     "node.txt": ["requirements/node.in"],
 }

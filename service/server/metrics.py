@@ -24,9 +24,8 @@ from service.metrics import (
 )
 from service.server.config import ServerConfig
 from service.server.connections import Connections
+from service.server.methods import known_method
 
-# Others are `_OTHER`, as in OpenTelemetry's semantic conventions: a client can send any method.
-METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 LAG_INTERVAL_SECONDS = 0.25
 
 
@@ -75,9 +74,8 @@ def _of_pool(app: App, work: Work, state: Callable[[WorkPool], int]) -> int:
 
 def measure_request(method: str, status: int, seconds: float, state: dict[str, Any]) -> None:
     """Observe a request, with what the application has noted in its `state`."""
-    known = method if method in METHODS else "_OTHER"
     route = state.get("route", "")
-    duration, received, sent = _histograms(known, route, status)
+    duration, received, sent = _histograms(known_method(method), route, status)
     duration.observe(seconds)
     sent.observe(state.get("sent_bytes", 0))
     if "received_bytes" in state:

@@ -9,8 +9,10 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import structlog
 from hypercorn.asyncio import serve
@@ -61,6 +63,7 @@ def main(create: Callable[[Settings], App] = create_app) -> int:
         config = server_config(settings)
         # hypercorn's own errors name neither the setting nor the address.
         config.create_sockets = partial(open_sockets, settings.bind)  # type: ignore[method-assign]
+        traces = with_traces(app, settings)
         if settings.metrics_bind:
             metrics.measure(app, connections, config)
         gc.freeze()
@@ -68,10 +71,11 @@ def main(create: Callable[[Settings], App] = create_app) -> int:
         gc.enable()
         with (
             metrics_endpoint(settings),
+            traces as served,
             asyncio.Runner(loop_factory=partial(new_event_loop, connections)) as runner,
         ):
             stop = Stop(partial(begin_drain, app), settings)
-            runner.run(serve(app, config, shutdown_trigger=stop))
+            runner.run(serve(served, config, shutdown_trigger=stop))
     except (OperatorError, SchemaError) as error:
         print(error, file=sys.stderr)  # noqa: T201  # There may be no log yet.
         return 1
@@ -80,6 +84,25 @@ def main(create: Callable[[Settings], App] = create_app) -> int:
     for path in (bind[5:] for bind in settings.bind if bind.startswith("unix:")):
         Path(path).unlink(missing_ok=True)
     return 0
+
+
+def with_traces(app: App, settings: Settings) -> AbstractContextManager[Any]:
+    """Return the application, with traces if TRACES_URL is set.
+
+    Raises SettingsError if OpenTelemetry is not installed.
+    """
+    if not settings.traces_url:
+        return nullcontext(app)
+    try:
+        from service.server.traces import traced  # noqa: PLC0415  # Without traces it costs nothing.
+    except ModuleNotFoundError as error:
+        if not (error.name or "").startswith("opentelemetry"):
+            raise
+        raise SettingsError(
+            f"TRACES_URL: {error.name} is missing: install the packages of "
+            "requirements/production.txt, or leave TRACES_URL empty."
+        ) from error
+    return traced(app, settings)
 
 
 def server_config(settings: Settings) -> ServerConfig:

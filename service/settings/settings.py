@@ -7,6 +7,7 @@ from functools import cached_property
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import (
     BeforeValidator,
@@ -121,7 +122,10 @@ class Settings(BaseSettings):
     rate_limit: int = Field(default=limits.RATE.value, ge=1, le=1_000_000)
     request_timeout: float = Field(default=limits.REQUEST_SECONDS.value, gt=0, le=LONGEST_SECONDS)
     secure_api_key: Secret = None
+    server_timing: bool = False
     state_dir: Path = ROOT / ".local"
+    traces_sampling: float = Field(default=0.01, ge=0, le=1)
+    traces_url: str = ""
     trusted_proxies: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = ()
 
     @classmethod
@@ -159,6 +163,11 @@ class Settings(BaseSettings):
         hosts = [(f"BIND={bind}", _host(bind)) for bind in self.bind]
         hosts.append((f"HTTP_HOST={self.http_host}", self.http_host))
         return [setting for setting, host in hosts if not _is_loopback(host)]
+
+    @property
+    def observes_requests(self) -> bool:
+        """Whether statements and waits are noted for single requests."""
+        return bool(self.traces_url) or self.server_timing
 
     @field_validator("state_dir")
     @classmethod
@@ -247,6 +256,23 @@ class Settings(BaseSettings):
             if not 1 <= int(value.rpartition(":")[2]) < MAX_PORT:
                 raise ValueError(f"the port is 1 to {MAX_PORT - 1}")
         return value
+
+    @field_validator("traces_url")
+    @classmethod
+    def _check_traces_url(cls, value: str) -> str:
+        if not value:
+            return value
+        try:
+            url = urlsplit(value)
+            known = url.scheme in {"http", "https"} and url.hostname and url.port != 0
+        except ValueError:
+            known = False
+        if not known or not value.isprintable() or " " in value:
+            raise ValueError("write the URL of an OTLP receiver, such as http://localhost:4318")
+        if "@" in url.netloc or url.query or url.fragment:
+            raise ValueError("must have no credentials, no query and no fragment")
+        # As in OpenTelemetry's own variable for a receiver.
+        return value if url.path.strip("/") else f"{value.rstrip('/')}/v1/traces"
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:

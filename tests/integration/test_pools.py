@@ -34,7 +34,7 @@ from tests.envelope import error_of
 from tests.factories import item
 from tests.integration.sent import statements
 from tests.integration.test_batching import LOCKED, WAIT, WAITING, before_each_read, held, run
-from tests.waiting import until
+from tests.waiting import until, until_waiting
 
 # Costly reads, whatever they find.
 IS_COSTLY = "current_query() ~* 'ilike|count|by item.created_at.*, item.email'"
@@ -94,13 +94,6 @@ async def gate(engine: AsyncEngine, client: Client) -> AsyncIterator[AsyncConnec
 
 async def open_gate(gate: AsyncConnection) -> None:
     await gate.execute(text("SELECT pg_advisory_unlock(42)"))
-
-
-async def until_waiting(pool: WorkPool, number: int) -> None:
-    """Return once so many requests wait for a connection of the pool."""
-    async with asyncio.timeout(120):
-        while pool.waiting < number:  # noqa: ASYNC110  # A pool has no event for it.
-            await asyncio.sleep(0)
 
 
 async def until_batched(app: App, number: int) -> None:

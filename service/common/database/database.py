@@ -1,12 +1,14 @@
 """The connections of an application, and its sessions."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import replace
 from enum import StrEnum
 from functools import partial
+from itertools import chain
 from math import inf
+from time import monotonic
 from typing import Any, cast
 
 from sqlalchemy.exc import DBAPIError
@@ -14,13 +16,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from service import limits
 from service.common.database.batching.autocommit import Autocommit, SingleWrite
-from service.common.database.batching.batches import Connections
+from service.common.database.batching.batches import Call, Connections
 from service.common.database.engine import create_engine, database_url
 from service.common.database.pool_events import Fitness
-from service.common.database.statements import measure_statements
+from service.common.database.statements import measure_statements, observe_statements
 from service.common.database.transfers import Room, Transfer
 from service.common.database.work_pool import WorkPool
 from service.metrics import BATCH_CALLS, BATCH_WAIT_SECONDS
+from service.observed import OBSERVED, note_wait
 from service.settings import Settings
 
 POOL_WAIT_SECONDS = limits.POOL_WAIT_SECONDS.value
@@ -157,6 +160,8 @@ class Database:
                 )
             if self._settings.metrics_bind:
                 measure_statements(engine)
+            if self._settings.observes_requests:
+                observe_statements(engine)
             self._engines[work] = engine
             # Shares the pool.
             self._alone_engines[work] = engine.execution_options(isolation_level="AUTOCOMMIT")
@@ -215,11 +220,16 @@ class Database:
         return self._health
 
     def _connections(self, work: Work) -> Connections:
+        when_sent = []
+        if self._settings.metrics_bind:
+            when_sent.append(_measure_batches(work))
+        if self._settings.observes_requests:
+            when_sent.append(partial(_observe_batch, work))
         return Connections(
             partial(self._alone, work),
             partial(self._has_room, work),
             lambda: str(_opened(self._engines, work).pool),
-            measure=_measure_batches(work) if self._settings.metrics_bind else None,
+            when_sent=when_sent,
         )
 
     def _slow_connections(self, work: Work) -> Connections:
@@ -245,14 +255,22 @@ def _opened(engines: Mapping[Work, AsyncEngine], work: Work) -> AsyncEngine:
     return engines[work]
 
 
-def _measure_batches(work: Work) -> Callable[[int, float], None]:
-    calls, seconds = BATCH_CALLS.labels(work), BATCH_WAIT_SECONDS.labels(work)
+def _measure_batches(work: Work) -> Callable[[Sequence[Call]], None]:
+    number, seconds = BATCH_CALLS.labels(work), BATCH_WAIT_SECONDS.labels(work)
 
-    def measure(number: int, waited: float) -> None:
-        calls.observe(number)
-        seconds.observe(waited)
+    def measure(calls: Sequence[Call]) -> None:
+        number.observe(len(calls))
+        seconds.observe(monotonic() - calls[0].since)
 
     return measure
+
+
+def _observe_batch(work: Work, calls: Sequence[Call]) -> None:
+    now = monotonic()
+    for call in calls:
+        note_wait(call.observed, work, now - call.since, len(calls))
+    # The statement's task is that of these requests until the next one is sent.
+    OBSERVED.set(tuple(chain.from_iterable(call.observed for call in calls)))
 
 
 def _session_settings(work: Work) -> Mapping[str, str]:

@@ -1,4 +1,4 @@
-"""The metrics of statements: their time, by operation and table."""
+"""The time of statements, by operation and table: for the metrics, and for observed requests."""
 
 import re
 from functools import lru_cache
@@ -6,11 +6,12 @@ from time import monotonic
 from typing import Any
 
 from sqlalchemy import event
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, ExceptionContext
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.common.database.work_pool import began_at
+from service.common.database.work_pool import COMMIT, began_at, failure_of
 from service.metrics import STATEMENT_SECONDS
+from service.observed import OBSERVED, Statement, note_statement
 
 # What a statement writes to, or else what it first reads from. Names in SQL are those of the code.
 TARGET = re.compile(
@@ -36,6 +37,35 @@ def _histogram(statement: str) -> Any:
     return STATEMENT_SECONDS.labels(*labels_of(statement))
 
 
+def observe_statements(engine: AsyncEngine) -> None:
+    """Note each statement and commit for the requests that it belongs to."""
+    pool: Any = engine.pool
+
+    def succeed(connection: Connection, cursor: Any, statement: str, *_: Any) -> None:
+        del cursor
+        if OBSERVED.get():
+            note_statement(Statement(*labels_of(statement), pool.name, began_at(connection)))
+
+    def fail(context: ExceptionContext) -> None:
+        statement, connection = context.statement, context.connection
+        if statement and connection is not None and not connection.invalidated and OBSERVED.get():
+            failure = failure_of(context)
+            since = began_at(connection)
+            note_statement(Statement(*labels_of(statement), pool.name, since, failure))
+
+    def release(connection: Any, record: Any) -> None:
+        del connection
+        awaited, since = record.record_info.pop("awaited", ("", 0))
+        if awaited == COMMIT:
+            note_statement(Statement("COMMIT", "", pool.name, since))
+
+    event.listen(engine.sync_engine, "after_cursor_execute", succeed)
+    event.listen(engine.sync_engine, "handle_error", fail)
+    # There is no event for the end of a commit, but it releases the connection.
+    event.listen(engine.sync_engine, "checkin", release)
+
+
+@lru_cache(STATEMENTS)
 def labels_of(statement: str) -> tuple[str, str]:
     """Return the operation of a statement, and its first table; empty if it has none."""
     if target := TARGET.search(statement):

@@ -22,7 +22,10 @@ from service.metrics import (
     DATABASE_ERRORS,
     count_limit,
 )
+from service.observed import OBSERVED, note_wait
 
+# What a connection is waited for.
+COMMIT = "a commit"
 # SQLSTATEs of statements that waited in vain: lost connections, time-outs and locks.
 GIVEN_UP = ("08", "57", "55P03")
 
@@ -60,7 +63,9 @@ class WorkPool(AsyncAdaptedQueuePool):
         finally:
             if waits:
                 self.waiting -= 1
-                CONNECTION_WAIT_SECONDS.labels(self.name).observe(monotonic() - since)
+                seconds = monotonic() - since
+                CONNECTION_WAIT_SECONDS.labels(self.name).observe(seconds)
+                note_wait(OBSERVED.get(), self.name, seconds)
 
     @cached_property
     def _turn(self) -> asyncio.Lock:
@@ -115,26 +120,32 @@ def _begin_statement(connection: Connection, *_: Any) -> None:
 
 
 def _begin_commit(connection: Connection) -> None:
-    _info(connection)["awaited"] = "a commit", monotonic()
+    _info(connection)["awaited"] = COMMIT, monotonic()
 
 
 def began_at(connection: Connection) -> float:
-    """Return when the last statement or commit of a connection began, a time of `monotonic`."""
-    since: float = _info(connection)["awaited"][1]
+    """Return when the last statement or commit of a connection began, a time of `monotonic`.
+
+    If none did, as before a statement that can't be sent, it is now.
+    """
+    since: float = _info(connection).get("awaited", ("", monotonic()))[1]
     return since
 
 
 def _handle_error(context: ExceptionContext) -> None:
     error, connection = context.original_exception, context.connection
     state = getattr(error, "sqlstate", None) or ""
-    DATABASE_ERRORS.labels(state[:2] or _kind_of(context)).inc()
+    DATABASE_ERRORS.labels(state[:2] or failure_of(context)).inc()
     given_up = isinstance(error, CancelledError | TimeoutError) or state.startswith(GIVEN_UP)
     if given_up and connection is not None and not connection.invalidated:
         awaited, since = _info(connection).get("awaited", ("the database", monotonic()))
         note(error, f"{awaited}; {connection.engine.pool}", since)
 
 
-def _kind_of(context: ExceptionContext) -> str:
+def failure_of(context: ExceptionContext) -> str:
+    """Return the SQLSTATE of a failure, or else its kind."""
+    if state := getattr(context.original_exception, "sqlstate", None):
+        return str(state)
     match context.original_exception:
         case CancelledError():
             return "canceled"

@@ -1,7 +1,7 @@
 """The batches of an application: statements in flight, and the calls that wait for them."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Hashable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from contextvars import Context
 from dataclasses import dataclass, field
@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.common.database.waits import note
+from service.observed import OBSERVED, Observed
 
 # The maximum number of keys that share a statement.
 MOST = 256
@@ -29,15 +30,15 @@ Run = Callable[[AsyncSession, Mapping[Any, Any]], Awaitable[Mapping[Any, Any]]]
 class Connections:
     """How to get a session, whether others can still get one, and the state for the log.
 
-    Callers wait for a result inside `waiting`. `measure` is called when a statement is sent, with
-    the number of calls that share it, and the seconds for which the first of them has waited.
+    Callers wait for a result inside `waiting`. Each of `when_sent` is called when a statement is
+    sent, in its task, with the calls that share it.
     """
 
     session: Callable[[], AbstractAsyncContextManager[AsyncSession]]
     has_room: Callable[[], bool] = lambda: True
     state: Callable[[], str] = lambda: "no pool"
     waiting: Callable[[], AbstractContextManager[None]] = nullcontext
-    measure: Callable[[int, float], None] | None = None
+    when_sent: Sequence[Callable[[Sequence["Call"]], None]] = ()
 
 
 @dataclass(slots=True, eq=False)
@@ -50,13 +51,17 @@ class Execution:
 
 @dataclass(slots=True, eq=False)
 class Call:
-    """A call: its key, value and beginning, its result, and the execution that it is part of."""
+    """A call: its key, value and beginning, its result, the execution that it is part of.
+
+    And the request that it is for, if that is observed.
+    """
 
     key: Any
     value: Any
     since: float
     result: asyncio.Future[Any]
     execution: Execution | None = None
+    observed: Sequence[Observed] = field(default_factory=OBSERVED.get)
 
 
 class Batch:
@@ -101,9 +106,8 @@ class Batch:
             slow = loop.call_later(NEXT_STATEMENT_SECONDS, self._start_next, execution)
             try:
                 while values := self._take_waiting(execution):
-                    if self._connections.measure is not None:
-                        first = execution.calls[0]
-                        self._connections.measure(len(execution.calls), monotonic() - first.since)
+                    for tell in self._connections.when_sent:
+                        tell(execution.calls)
                     found = await self._run(session, values)
                     for number, call in enumerate(execution.calls, 1):
                         if not call.result.done():
