@@ -96,7 +96,7 @@ class Odd(RecordColumns, Aside):
     """A record with columns that such a statement can't set, and one that is never NULL."""
 
     name: Mapped[str] = mapped_column(Text)
-    length: Mapped[int] = mapped_column(Integer, Computed("char_length(name)"))
+    length: Mapped[int] = mapped_column(Integer, Computed("char_length(name)", persisted=True))
     words: Mapped[list[str]] = mapped_column(ARRAY(Text))
     place: Mapped[str | None] = mapped_column(Text, onupdate=text("'here'"))
 

@@ -174,7 +174,7 @@ async def server_faults(target: Target) -> AsyncIterator[None]:
 @pytest.mark.parametrize(
     ("count", "more"),
     [
-        pytest.param(500, nothing_more, id="500"),
+        pytest.param(200, nothing_more, id="200"),
         pytest.param(10_000, server_faults, id="10000", marks=pytest.mark.long),
     ],
 )
