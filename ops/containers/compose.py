@@ -46,7 +46,7 @@ def runs() -> bool:
         here = _projects_here(engine.containers())
     except NoEngineError:
         return False
-    if here and (names := passwords.missing()):
+    if here and (names := [name for name in passwords.missing() if name in passwords.SERVICE]):
         raise CommandError(
             f"The stack runs in containers, but .env has no {', '.join(names)}: "
             f"bring it back, or run `{just('up')}` for new ones."

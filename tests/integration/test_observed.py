@@ -7,12 +7,13 @@ from typing import cast
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from service.common.database import Work, WorkPool, commit, release
 from service.common.database.engine import create_engine
 from service.common.database.statements import observe_statements
 from service.observed import OBSERVED, Observed, Span, Statement
+from tests.integration.test_unit_of_work import objection
 from tests.waiting import until_waiting
 
 
@@ -69,3 +70,25 @@ async def test_statements_commits_failures_and_waits_are_noted(database_url: str
     ]
     assert request.pool_seconds > 0
     assert request.database_seconds > 0
+
+
+async def test_a_commit_that_fails_is_noted_as_a_failure(
+    database_url: str, engine: AsyncEngine, empty_database: None
+) -> None:
+    own = create_engine(database_url, statement_timeout=0, poolclass=WorkPool)
+    observe_statements(own)
+    span = Noted()
+
+    async def write() -> None:
+        OBSERVED.set((Observed(span),))
+        session = AsyncSession(own)
+        await session.execute(text("INSERT INTO item (name, email) VALUES ('ab', 'a@b.org')"))
+        with pytest.raises(DBAPIError):
+            await commit(session)
+        await release(session)
+
+    async with objection(engine, "40001"):
+        await asyncio.create_task(write())
+    await own.dispose()
+
+    assert span.summaries() == [("INSERT", "item", ""), ("COMMIT", "", "40001")]

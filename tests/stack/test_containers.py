@@ -55,6 +55,7 @@ def test_a_second_up_changes_no_container(stack: Stack) -> None:
     lines = path.read_text().splitlines(keepends=True)
     # As an earlier version wrote it.
     path.write_text("".join(line for line in lines if "GRAFANA" not in line))
+    assert stack.just("ps").returncode == 0
     again = stack.just("up")
 
     assert again.returncode == 0

@@ -42,6 +42,11 @@ def _execute(cursor: Any, statement: str, parameters: Any, context: Any) -> bool
         if driver.is_in_transaction() and not _is_stale(error, context.dialect):
             command.execute("ROLLBACK")
         raise
+    except BaseException:
+        # The settings could not be set, or the request was canceled: the session may be in a
+        # transaction, and is not used again.
+        driver.terminate()
+        raise
     return True
 
 

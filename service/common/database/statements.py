@@ -9,7 +9,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Connection, ExceptionContext
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.common.database.work_pool import COMMIT, began_at, failure_of
+from service.common.database.work_pool import COMMIT, began_at, failure_of, forget_commit
 from service.metrics import STATEMENT_SECONDS
 from service.observed import OBSERVED, Statement, note_statement
 
@@ -47,11 +47,15 @@ def observe_statements(engine: AsyncEngine) -> None:
             note_statement(Statement(*labels_of(statement), pool.name, began_at(connection)))
 
     def fail(context: ExceptionContext) -> None:
-        statement, connection = context.statement, context.connection
-        if statement and connection is not None and not connection.invalidated and OBSERVED.get():
-            failure = failure_of(context)
-            since = began_at(connection)
-            note_statement(Statement(*labels_of(statement), pool.name, since, failure))
+        connection = context.connection
+        if connection is None or connection.invalidated or not OBSERVED.get():
+            return
+        since, failure = began_at(connection), failure_of(context)
+        if context.statement:
+            labels = labels_of(context.statement)
+            note_statement(Statement(*labels, pool.name, since, failure))
+        elif forget_commit(connection):
+            note_statement(Statement("COMMIT", "", pool.name, since, failure))
 
     def release(connection: Any, record: Any) -> None:
         del connection

@@ -132,6 +132,15 @@ def began_at(connection: Connection) -> float:
     return since
 
 
+def forget_commit(connection: Connection) -> bool:
+    """Return whether a commit began last, and forget it: it has failed."""
+    info = _info(connection)
+    is_commit: bool = info.get("awaited", ("", 0))[0] == COMMIT
+    if is_commit:
+        del info["awaited"]
+    return is_commit
+
+
 def _handle_error(context: ExceptionContext) -> None:
     error, connection = context.original_exception, context.connection
     state = getattr(error, "sqlstate", None) or ""
