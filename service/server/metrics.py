@@ -84,7 +84,7 @@ def measure_request(method: str, status: int, seconds: float, state: dict[str, A
 
 @cache
 def _histograms(method: str, route: str, status: int) -> tuple[Any, Any, Any]:
-    # Not bounded: there are only so many routes and statuses.
+    # Without a limit of its size: the numbers of methods, routes and statuses are fixed.
     duration = REQUEST_SECONDS.labels(method, route, status)
     return duration, REQUEST_BYTES.labels(route), RESPONSE_BYTES.labels(route)
 

@@ -21,8 +21,8 @@ CANT_REACH = "The database can't be reached: try again soon."
 # The driver cancels a statement this long after the server's own time-out.
 COMMAND_GRACE_SECONDS = 5
 # Settings of the session, whether it is a pooler's, and whether it is read-only. Not in the
-# start-up packet, in which PgBouncer accepts only some settings. A pooler makes up the process id
-# that it tells its client, and its sessions may be shared: there they are set for a transaction.
+# start-up packet, in which PgBouncer accepts only some settings. A pooler sends its client
+# another process id, and its sessions may be shared: there they are set for each transaction.
 START_SESSION = """
 SELECT
     count(set_config(name, value, pg_backend_pid() <> $3)),
