@@ -6,11 +6,13 @@ from typing import Any, ClassVar, cast
 import httpx
 import orjson
 from httpx._transports import default as transports
-from quart.testing import QuartClient
+from quart import Quart
+from quart.testing import QuartClient, TestApp
 from quart.wrappers import Response
 
 from service.common.web import App
 from tests.contract import Document, check
+from tests.waiting import SECONDS
 
 MISSING = object()
 
@@ -18,6 +20,13 @@ MISSING = object()
 def read_certificates_once() -> None:
     """Let the clients of httpx share a TLS context: each would read every certificate anew."""
     vars(transports)["create_ssl_context"] = cache(httpx.create_ssl_context)
+
+
+class Running(TestApp):
+    """Quart's, which waits as long as a busy machine needs to start and to stop."""
+
+    def __init__(self, app: Quart) -> None:
+        super().__init__(app, startup_timeout=SECONDS, shutdown_timeout=SECONDS)
 
 
 class Client(QuartClient):

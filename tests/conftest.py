@@ -25,7 +25,7 @@ from service.settings import ROOT, Settings
 from tests import scheduling, summary, tracing
 from tests.app import create_app
 from tests.blueprints.aside import Aside
-from tests.client import Client, read_certificates_once
+from tests.client import Client, Running, read_certificates_once
 from tests.contract import check_every_answer, got
 from tests.databases.transaction_mode import pooled
 
@@ -43,6 +43,7 @@ hypothesis_settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 hypothesis_settings.load_profile("any machine")
+Quart.test_app_class = Running
 Quart.test_client_class = Client  # type: ignore[assignment]  # It is one; its `open` takes fewer.
 
 

@@ -67,7 +67,7 @@ async def test_the_process_lives_without_a_database(settings: Settings) -> None:
 @pytest.mark.error("503 Unavailable")
 @pytest.mark.limit("POOL_WAIT_SECONDS")
 async def test_a_request_waits_for_a_connection_and_is_a_503_if_it_gets_none(
-    settings: Settings,
+    settings: Settings, empty_database: None
 ) -> None:
     app = create_app(settings.model_copy(update={"database_pool_size": 1}))
     async with app.test_app():

@@ -88,6 +88,7 @@ def test_a_taken_port_is_named_with_who_has_it(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize("name", ["BIND", "METRICS_BIND"])
 def test_another_address_that_is_taken_is_named(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv("HTTP_PORT", str(free_port()))
+    monkeypatch.setenv("BIND", f"127.0.0.1:{free_port()}")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         monkeypatch.setenv(name, address)

@@ -21,6 +21,7 @@ from service.settings import ROOT
 from tests.factories import item
 from tests.ports import free_port
 from tests.socket.conftest import KEY, Service, running
+from tests.waiting import wait_until
 
 AUTH = {"X-API-Key": KEY}
 
@@ -41,6 +42,17 @@ class Measured(NamedTuple):
             for one in metric.samples
         }
 
+    def at_rest(self) -> dict[str, float]:
+        """Return every sample, once no request is in progress: one ends after its last byte."""
+        found: dict[str, float] = {}
+
+        def is_at_rest() -> bool:
+            found.update(self.samples())
+            return found["http_server_active_requests{}"] == 0
+
+        wait_until(is_at_rest)
+        return found
+
     def scrape(self) -> list[Metric]:
         """Return what the parser of Prometheus' own library reads."""
         # Not by httpx, whose responses are checked against the contract here.
@@ -58,13 +70,13 @@ def measured(tmp_path_factory: pytest.TempPathFactory, database_url: str) -> Ite
 
 
 def test_requests_are_counted_by_method_route_and_status(measured: Measured) -> None:
-    before = measured.samples()
+    before = measured.at_rest()
     url = measured.service.url
     created = httpx.post(f"{url}/item", json=item(), headers=AUTH)
     httpx.get(f"{url}{created.headers['Location']}", headers=AUTH)
     httpx.get(f"{url}/nowhere", headers=AUTH)
     httpx.get(f"{url}/item")
-    after = measured.samples()
+    after = measured.at_rest()
 
     def counted(name: str) -> float:
         return after[name] - before.get(name, 0)
@@ -82,11 +94,11 @@ def test_requests_are_counted_by_method_route_and_status(measured: Measured) -> 
 
 
 def test_statements_are_counted_by_operation_and_table(measured: Measured) -> None:
-    before = measured.samples()
+    before = measured.at_rest()
     url = measured.service.url
     httpx.post(f"{url}/item", json=item(), headers=AUTH)
     httpx.get(f"{url}/item", headers=AUTH)
-    after = measured.samples()
+    after = measured.at_rest()
 
     for operation in ("INSERT", "SELECT"):
         name = f"db_client_operation_duration_seconds_count{{operation={operation},table=item}}"
@@ -95,7 +107,6 @@ def test_statements_are_counted_by_operation_and_table(measured: Measured) -> No
         before["db_client_batch_calls_count{pool=writes}"] + 1
     )
     assert after["db_client_connection_count{pool=writes,state=idle}"] == 1
-    assert after["http_server_active_requests{}"] == 0
 
 
 @pytest.mark.parametrize("requests", [1000, pytest.param(10_000, marks=pytest.mark.long)])
@@ -103,10 +114,10 @@ def test_what_clients_send_makes_no_time_series(measured: Measured, requests: in
     """A path, a method and a key of its own in each request."""
     httpx.get(f"{measured.service.url}/readyz")
     _send(measured.service.port, range(100))
-    before = measured.samples().keys()
+    before = measured.at_rest().keys()
     _send(measured.service.port, range(100, requests))
 
-    assert measured.samples().keys() == before
+    assert measured.at_rest().keys() == before
 
 
 def _send(port: int, numbers: range) -> None:
@@ -124,10 +135,10 @@ def _send(port: int, numbers: range) -> None:
 
 def test_heads_that_are_too_large_are_counted(measured: Measured) -> None:
     name = "http_server_limits_reached_total"
-    before = measured.samples()
+    before = measured.at_rest()
     for line in ("X: 1\r\n" * 101, f"X: {'a' * 200_000}\r\n"):
         measured.service.raw(f"GET / HTTP/1.1\r\nHost: a\r\n{line}\r\n".encode())
-    after = measured.samples()
+    after = measured.at_rest()
 
     for limit in ("HEADER_FIELDS", "HEAD_BYTES"):
         assert after[f"{name}{{limit={limit}}}"] == before[f"{name}{{limit={limit}}}"] + 1
