@@ -67,15 +67,21 @@ def user_name(uid: int) -> str:
 def guarded(main: Callable[[], int]) -> int:
     """Run a command and return its exit code; print a message instead of a traceback."""
     try:
-        return main()
+        code = main()
+        sys.stdout.flush()
     except OperatorError as error:
         return complain(error)
+    except BrokenPipeError:
+        # The reader, such as `head`, has enough. Python must not write the rest when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except OSError as error:
         return complain(explain(error) or report(error))
     except KeyboardInterrupt:
         return 130
     except Exception as error:  # noqa: BLE001  # The last resort: no command shows a traceback.
         return complain(report(error))
+    return code
 
 
 def explain(error: OSError) -> OperatorError | None:

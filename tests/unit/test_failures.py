@@ -132,3 +132,23 @@ def test_an_interrupt_at_any_time_is_no_traceback(
     told, _ = process.communicate()
 
     assert "Traceback" not in told
+
+
+@pytest.mark.parametrize("when", ["while it prints", "at its end"])
+def test_a_command_whose_reader_has_enough_ends_without_a_message(when: str) -> None:
+    flush = when == "while it prints"
+    program = f"from service.failures import guarded; guarded(lambda: print('line', flush={flush}))"
+    reading, writing = os.pipe()
+    os.close(reading)
+
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=failures.ROOT,
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+
+    os.close(writing)
+    assert done.stderr == ""
