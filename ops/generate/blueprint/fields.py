@@ -298,8 +298,8 @@ class Field:
             "datetime": f"2026-01-{number:02}T03:04:05.678901Z",
             "uuid": f"6f9619ff-8b86-4011-b42d-{number:012}",
             "json": {"number": number},
-            # Tests have one record to refer to.
-            "ref": 1,
+            # Tests have as many records to refer to as they need: see `parents`.
+            "ref": number if self.is_unique else 1,
         }
         if self.type == "decimal":
             digits, scale = map(int, self.arguments)
@@ -418,10 +418,10 @@ def _require_options(one: Field, text: str, on_delete: int) -> None:
         raise CommandError(f"`{text}`: `set-null` needs `optional`.")
     if one.is_searched and not one.lengths:
         raise CommandError(f"`{text}`: only texts can be searched: string, text, email and url.")
-    if one.is_unique and one.type in {"enum", "boolean", "ref"}:
+    if one.is_unique and (one.type == "boolean" or (one.type == "enum" and not one.arguments[1:])):
+        count = "two records" if one.type == "boolean" else "one record"
         raise CommandError(
-            f"`{text}`: `unique` is not generated for the type `{one.type}`: leave it out, then "
-            f'add `UniqueConstraint("{one.column}")` to models.py by hand, with a migration.'
+            f"`{text}`: at most {count} could have a value that is unique: leave out `unique`."
         )
     sorts = one.options & {"unique", "filter", "index"}
     if sorts and (one.type == "json" or (one.lengths and one.lengths[1] > MAX_INDEXED)):
