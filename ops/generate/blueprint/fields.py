@@ -13,6 +13,7 @@ from jsonschema_rs import Draft202012Validator
 
 from ops.console import CommandError
 from service import limits
+from service.common.contract import MOMENT_GIVEN
 
 FIELD = re.compile(r"(?P<name>[^:]*):(?P<type>[a-z]+)(?:\((?P<arguments>[^()]*)\))?(?P<rest>.*)")
 NAME = re.compile("[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
@@ -44,11 +45,6 @@ ANY_TEXT = "^[^\\u0000]*$"
 # The first and the last date of Python are infinities for asyncpg.
 DATE = "^(?!0000|0001-01-01|9999-12-31)[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 MOMENT = "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\\.[0-9]{6}Z$"
-# In UTC the first and the last day might be outside of Python's years.
-MOMENT_GIVEN = (
-    "^(?!0000|0001-01-01|9999-12-31)[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-5][0-9](?:\\.[0-9]{1,6})?"
-    "(?:[Zz]|[+-][0-9]{2}:[0-9]{2})$"
-)
 # How a default is read, if it is not a text in JSON.
 READERS: Mapping[str, Callable[[str], Any]] = {
     **dict.fromkeys(("integer", "bigint"), int),
@@ -231,8 +227,10 @@ class Field:
 
     @property
     def query(self) -> str:
-        """A value in a query string."""
+        """A value in a query string: a moment has another form than in a record."""
         value = self.sample(1)
+        if self.type == "datetime":
+            return str(value).replace("T03", "T05").replace("Z", "+02:00")
         return str(value).lower() if isinstance(value, bool) else str(value)
 
     @property
