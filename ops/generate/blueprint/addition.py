@@ -24,6 +24,8 @@ from ops.generate.journal import Journal
 from service.settings import ROOT, Settings
 
 MAX_LISTED = 50
+# Entity tags change with it: see service/common/resource/collection.py.
+LATER = 'info={"later": True}'
 # PostgreSQL's limit.
 MAX_IDENTIFIER = 63
 HELP = """\
@@ -219,7 +221,8 @@ class _Addition:
         constraints, indexes = [], []
         for one in self._fields:
             edits.add_attribute(
-                model, f"{one.column}: Mapped[{one.python}] = mapped_column({one.sql})"
+                model,
+                f"{one.column}: Mapped[{one.python}] = mapped_column({one.sql}, {LATER})",
             )
             if one.target:
                 names.add("ForeignKey")

@@ -2,10 +2,12 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from functools import cache, lru_cache
+from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import (
     ARRAY,
+    BigInteger,
     ColumnElement,
     PrimaryKeyConstraint,
     Select,
@@ -14,6 +16,7 @@ from sqlalchemy import (
     any_,
     false,
     literal,
+    literal_column,
     select,
     union_all,
 )
@@ -30,6 +33,9 @@ from service.common.resource.searching import Searching
 from service.common.resource.values import Value
 
 Conditions = Collection[ColumnElement[bool]]
+# A tag has up to 18 digits: twelve for the version, the others for the fingerprint.
+MAX_VERSIONS = 10**12
+FINGERPRINTS = 10**6 - 1
 
 
 # Bounded, because clients choose the fields.
@@ -40,14 +46,33 @@ def record_columns(
     """Return the expressions of a `Record` with these fields (None: all) and included records."""
     columns = model.__table__.columns
     record = record_json(model, columns, model.fields() if fields is None else fields, include)
-    return [columns.id, columns.row_version, utf8(record).label("json")]
+    return [columns.id, tagged_version(model), utf8(record).label("json")]
+
+
+@cache
+def fingerprint(model: type[Base]) -> int:
+    """Return what entity tags add to a version: 0, until a field is added to records that exist.
+
+    Their versions stay, but their representations have the field.
+    """
+    later = sorted(one.key for one in model.__table__.columns if one.info.get("later"))
+    digest = int(sha256(",".join(later).encode()).hexdigest(), 16)
+    return MAX_VERSIONS * (1 + digest % FINGERPRINTS) if later else 0
+
+
+def tagged_version(model: Any) -> ColumnElement[int]:
+    """Return the expression of the version in a record's entity tag."""
+    version: ColumnElement[int] = model.__table__.columns.row_version
+    added = fingerprint(model)
+    return version + literal_column(str(added), BigInteger) if added else version
 
 
 def of_versions(model: Any, versions: Versions | None) -> list[ColumnElement[bool]]:
     """Return the conditions for a record with one of `versions` (None: any)."""
     if versions is None:
         return []
-    version, conditions = model.__table__.columns.row_version, []
+    version = tagged_version(model)
+    conditions: list[ColumnElement[bool]] = []
     # An array is one parameter, so the statement is the same for any number of values, unlike `IN`.
     if versions.accepted is not None:
         conditions.append(version == any_(_array(version, versions.accepted)))
