@@ -19,6 +19,7 @@ from sqlalchemy import (
     Date,
     DateTime,
     Double,
+    Index,
     Integer,
     Numeric,
     Text,
@@ -31,9 +32,20 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from service.common.database import RecordColumns
-from service.common.resource import ListQuery, Page, Resource
+from service.common.database.database import Work
+from service.common.resource import (
+    Cursor,
+    ListQuery,
+    Page,
+    Resource,
+    encode_cursor,
+    order_of,
+    scope_of,
+)
+from service.common.resource.collection import is_costly
 from service.common.resource.values import to_plain
 from tests.blueprints.aside import Aside
+from tests.integration.sent import listening, read
 
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, 678901, UTC)
 # The first, second and third of each type in PostgreSQL's order.
@@ -80,6 +92,8 @@ some = partial(
 
 class Sample(RecordColumns, Aside):
     """A record with a column of every type, each of which may be NULL."""
+
+    __table_args__ = tuple(Index(None, name, "id") for name in VALUES)
 
     word: Mapped[str | None] = mapped_column(Text)
     count: Mapped[int | None] = mapped_column(Integer)
@@ -214,3 +228,45 @@ async def test_a_page_of_large_records_is_shorter_and_has_a_next_one(session: As
     after = await SAMPLE.page(session, ShortPages(limit=200, only=("count",), after=page.next))
 
     assert [page.records, after.records] == [b'[{"count":0},{"count":1}]', b'[{"count":2}]']
+
+
+MANY = 5000
+
+
+@pytest.fixture
+async def many(session: AsyncSession) -> None:
+    """Fill a table that the planner knows; the second half of its records has NULL."""
+    await session.execute(text("TRUNCATE sample RESTART IDENTITY"))
+    half = MANY // 2
+    filled = text(
+        "INSERT INTO sample (count) SELECT CASE WHEN n <= :half THEN n END"
+        " FROM generate_series(1, :most) AS n"
+    )
+    await session.execute(filled, {"half": half, "most": MANY})
+    await session.execute(text("ANALYZE sample"))
+    # Statements are explained by another session.
+    await session.commit()
+
+
+@pytest.mark.parametrize("sort", ["count", "-count"])
+@pytest.mark.parametrize("place", [0, MANY // 4, MANY // 2 - 5, MANY // 2 + 1000])
+@pytest.mark.usefixtures("many")
+async def test_a_page_in_the_order_of_an_optional_field_reads_few_records(
+    session: AsyncSession, engine: AsyncEngine, sort: str, place: int
+) -> None:
+    ids = in_order([{"count": n if n <= MANY // 2 else None} for n in range(1, MANY + 1)], (sort,))
+    order = order_of([sort], SAMPLE.keys)
+    last = ids[place - 1]
+    key = (last if last <= MANY // 2 else None, last)
+    for backward in (False, True):
+        after = encode_cursor(Cursor(key, backward), scope_of(order, ())) if place else None
+        query = ListSample(sort=(sort,), limit=10, after=after, only=("id",))
+        with listening({Work.PAGES: engine}) as sent:
+            page = await SAMPLE.page(session, query)
+        found = [one["id"] for one in json.loads(page.records)]
+        expected = ids[place - 11 : place - 1] if backward and place else ids[place : place + 10]
+
+        assert found == expected
+        assert not is_costly(Sample, SAMPLE.selection(query, 10), None)
+        # About a page of those with NULL, and one of the others.
+        assert await read(engine, sent, "sample") <= 100

@@ -5,6 +5,8 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from service.common.resource.collection import fingerprint
+from service.foss.models import Foss
 from tests.client import Client
 from tests.envelope import error_of
 from tests.foss.factories import foss
@@ -27,7 +29,7 @@ async def test_a_record_is_created_and_read(client: Client, engine: AsyncEngine)
 
     assert (created.status_code, read.status_code) == (201, 200)
     assert created.headers["Location"] == "/foss/1"
-    assert created.headers["ETag"] == read.headers["ETag"] == '"1"'
+    assert created.headers["ETag"] == read.headers["ETag"] == f'"{fingerprint(Foss) + 1}"'
     assert [name for name in record if name in FIELDS] == FIELDS
     assert (record["id"], record["name"], record["email"]) == (1, "Ada", "ada@example.org")
     assert await read.get_json() == record
@@ -35,14 +37,15 @@ async def test_a_record_is_created_and_read(client: Client, engine: AsyncEngine)
 
 
 async def test_a_record_is_changed_and_deleted(client: Client, engine: AsyncEngine) -> None:
-    await client.post("/foss", json=ADA)
+    created = await client.post("/foss", json=ADA)
     put = await client.put("/foss/1", json={"name": "Grace"})
     patched = await client.patch("/foss/1", json={"email": "g@example.org"})
     found = await stored(engine)
-    stale = await client.delete("/foss/1", headers={"If-Match": '"1"'})
+    stale = await client.delete("/foss/1", headers={"If-Match": created.headers["ETag"]})
     deleted = await client.delete("/foss/1")
 
-    assert (put.headers["ETag"], patched.headers["ETag"]) == ('"2"', '"3"')
+    assert put.headers["ETag"] == f'"{fingerprint(Foss) + 2}"'
+    assert patched.headers["ETag"] == f'"{fingerprint(Foss) + 3}"'
     assert found == [(1, "Grace", "g@example.org")]
     await error_of(stale, 412, "PreconditionFailed")
     assert await deleted.get_json() == {"message": "Foss with `id: 1` has been deleted."}

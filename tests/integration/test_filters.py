@@ -11,9 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from service.common.database.database import Work
 from service.common.web import App
 from tests.client import Client
-from tests.integration.sent import statements
+from tests.integration.sent import read, statements
 from tests.integration.test_collection import links
-from tests.integration.test_search import read
 
 RECORDS, SAME = 10_000, 1000
 FILL = f"""

@@ -25,7 +25,7 @@ from tests.blueprints.item.backend import ITEM
 from tests.blueprints.item.models import Item
 from tests.blueprints.note.models import Note
 from tests.blueprints.note.payloads import ListNote
-from tests.integration.sent import Statement, statements
+from tests.integration.sent import explain, read, statements
 from tests.integration.test_collection import links
 
 RECORDS = 20_000
@@ -83,30 +83,6 @@ def in_order(records: list[dict[str, Any]], sort: str) -> list[dict[str, Any]]:
 
 def has(record: Mapping[str, Any], q: str) -> bool:
     return q in record["name"].lower() or q in record["email"].lower()
-
-
-async def read(engine: AsyncEngine, sent: list[Statement]) -> int:
-    """Return how many records of the table statements read."""
-    return sum([_read(await explain(engine, one)) for one in sent])
-
-
-async def explain(engine: AsyncEngine, statement: Statement) -> dict[str, Any]:
-    """Run a statement and return its plan."""
-    async with engine.connect() as connection:
-        explained = f"EXPLAIN (ANALYZE, FORMAT JSON) {statement.sql}"
-        plan = (await connection.exec_driver_sql(explained, statement.values)).scalar_one()
-    found: dict[str, Any] = (json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"]
-    return found
-
-
-def _read(node: dict[str, Any]) -> int:
-    own = 0
-    if "Heap Fetches" in node:
-        own = node["Heap Fetches"]  # The index alone had the others.
-    elif node.get("Relation Name") == "item":
-        lost = sum(value for name, value in node.items() if name.startswith("Rows Removed"))
-        own = round((node["Actual Rows"] + lost) * node["Actual Loops"])
-    return own + sum(_read(child) for child in node.get("Plans", ()))
 
 
 @pytest.mark.parametrize("sort", SORTS)

@@ -44,6 +44,7 @@ FIELDS = [
     "token:uuid:unique:optional",
     "extra:json",
     "state:enum(new,used):filter",
+    "grade:enum(a,b,c):unique",
 ]
 BLUEPRINTS = [
     ("gadget", [*FIELDS, "foss:ref(foss)"]),
@@ -51,7 +52,7 @@ BLUEPRINTS = [
         # A long name, which comes before those that it refers to.
         "any_part_of_some_gadgets",
         [
-            *("gadget:ref(gadget):cascade", "foss:ref(foss):set-null:optional"),
+            *("gadget:ref(gadget):cascade:unique", "foss:ref(foss):set-null:optional"),
             "version:string(40):index",
             # Statements have names of their own for such.
             *("ids:integer", "record:string:unique", "line:integer:index", "first:boolean"),
@@ -95,9 +96,8 @@ def test_the_fields_of_these_tests_have_every_type() -> None:
         ("count:integer:search", "only texts can be searched"),
         ("note:text:index", "an index takes texts of at most 600 characters"),
         ("extra:json:unique", "an index takes texts"),
-        ("state:enum(new,used):unique", "`unique` is not generated for the type `enum`"),
-        ("active:boolean:unique", 'add `UniqueConstraint("active")` to models.py by hand'),
-        ("foss:ref(foss):unique", 'add `UniqueConstraint("foss_id")` to models.py by hand'),
+        ("state:enum(new):unique", "at most one record could have a value that is unique"),
+        ("active:boolean:unique", "at most two records could have a value that is unique"),
     ],
 )
 def test_a_field_that_can_not_be_is_refused_in_one_line(text: str, said: str) -> None:
@@ -166,6 +166,18 @@ def test_a_blueprint_that_can_not_be_is_refused(arguments: list[str], said: str)
 def generated(path: str, *fields: str) -> str:
     """Return a file of the blueprint `thing` with these fields."""
     return dict(Blueprint("thing", [read(text) for text in fields]).files())[path]
+
+
+def test_a_unique_reference_is_tested_with_three_records_that_differ() -> None:
+    parents = [*command.parents([read("foss:ref(foss):unique"), read("other:ref(foss)")])]
+    schema = json.loads((ROOT / "schemas/foss/create_foss.json").read_bytes())
+    examples = [example for _, example in parents]
+    is_valid = Draft202012Validator(schema, validate_formats=True).is_valid
+
+    assert [name for name, _ in parents] == ["foss"] * 3
+    assert len({example["email"] for example in examples}) == len(examples)
+    assert all(is_valid(example) for example in examples)
+    assert len([*command.parents([read("other:ref(foss)")])]) == 1
 
 
 @pytest.mark.parametrize(

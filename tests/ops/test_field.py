@@ -282,7 +282,7 @@ def test_fields_of_every_type_are_added_to_two_blueprints(clone: Project) -> Non
     own = clone.just("blueprint", "maker", "label:string", "--force")
     refused = clone.just("field", "gadget", "size:integer:optional")
     more = clone.just(
-        *("field", "gadget", "maker:ref(maker):set-null:optional", "size:integer:optional"),
+        *("field", "gadget", "maker:ref(maker):set-null:optional:unique", "size:integer:optional"),
         *("code:string(9):filter:search:optional", "--force"),
     )
     checked = clone.just("check")

@@ -73,7 +73,7 @@ def test_an_entity_tag_stays_strong_for_a_client_that_accepts_gzip(stack: Stack)
         export = http.get("/foss", headers={"Accept": "text/csv"})
         changed = http.put(url, json={"name": "Zed"}, headers={"If-Match": record.headers["ETag"]})
 
-    assert record.headers["ETag"] == '"1"'
+    assert record.headers["ETag"].startswith('"')
     assert "Content-Encoding" not in record.headers
     assert page.headers["Content-Encoding"] == "gzip"
     assert "Content-Encoding" not in export.headers

@@ -24,6 +24,8 @@ from ops.generate.journal import Journal
 from service.settings import ROOT, Settings
 
 MAX_LISTED = 50
+# Entity tags change with it: see service/common/resource/collection.py.
+LATER = 'info={"later": True}'
 # PostgreSQL's limit.
 MAX_IDENTIFIER = 63
 HELP = """\
@@ -81,7 +83,7 @@ def _read(name: str, texts: Sequence[str]) -> list[Field]:
                     f"`{name}` has a field, column or reference `{own}` already: choose another "
                     "name."
                 )
-        if one.target and name in (target for target, _ in parents([one.target])):
+        if one.target and name in (target for target, _ in parents([one])):
             to = "itself" if one.target == name else f"`{one.target}`, which refers to it,"
             raise CommandError(f"A reference of `{name}` to {to} is not generated: {BY_HAND}.")
         longest = f"ck_{name}_{one.column}_{one.target or 'trigrams'}"
@@ -146,7 +148,7 @@ class _Addition:
             schema[REFERENCE] for schema in create["properties"].values() if REFERENCE in schema
         ]
         for one in self._fields:
-            before = [*parents([*known, *([one.target] if one.target else [])])]
+            before = [*parents([one], known)]
             path = self._tests / f"test_{one.column}.py"
             if path.exists():
                 raise CommandError(
@@ -160,7 +162,7 @@ class _Addition:
                 "value": repr(one.sample(1)),
                 "other": repr(one.sample(2)),
                 "parents": before,
-                "tables": [name for name, _ in before],
+                "tables": [*dict.fromkeys(name for name, _ in before)],
                 "default": f"{'is' if is_exact else '=='} {one.default!r}",
             }
             self._journal.write(path, rendered("tests/test_field.py", values))
@@ -219,7 +221,8 @@ class _Addition:
         constraints, indexes = [], []
         for one in self._fields:
             edits.add_attribute(
-                model, f"{one.column}: Mapped[{one.python}] = mapped_column({one.sql})"
+                model,
+                f"{one.column}: Mapped[{one.python}] = mapped_column({one.sql}, {LATER})",
             )
             if one.target:
                 names.add("ForeignKey")

@@ -7,10 +7,11 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+from jsonschema_rs import Draft202012Validator
 from sqlalchemy.dialects.postgresql.base import RESERVED_WORDS
 
 from ops.console import CommandError, just
-from ops.generate.blueprint.fields import REFERENCE, read, require_name
+from ops.generate.blueprint.fields import REFERENCE, Field, read, require_name
 from ops.generate.blueprint.files import Blueprint
 from ops.generate.git import require_clean
 from ops.generate.journal import Journal
@@ -105,17 +106,48 @@ def _read(name: str, texts: Sequence[str]) -> Blueprint:
     for column in columns:
         if columns.count(column) > 1:
             raise CommandError(f"The field `{column}` is given twice: choose another name.")
-    return Blueprint(name, fields, tuple(parents(one.target for one in fields if one.target)))
+    return Blueprint(name, fields, tuple(parents(fields)))
 
 
-def parents(targets: Iterable[str]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield blueprints with an example of a record, after those that they refer to."""
+def parents(
+    fields: Iterable[Field], more: Iterable[str] = ()
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the blueprints that fields refer to, and `more`, each after those that it refers to.
+
+    Each has an example of a record, or three if a reference is unique.
+    """
+    references = [one for one in fields if one.target]
+    numbers = (1, 2, 3) if any(one.is_unique for one in references) else (1,)
     seen = set()
-    for target in targets:
-        for name, example in _with_parents(target):
+    for target in (*more, *(one.arguments[0] for one in references)):
+        for name, document in _with_parents(target):
             if name not in seen:
                 seen.add(name)
-                yield name, example
+                for number in numbers:
+                    yield name, _example(document, number)
+
+
+def _example(document: dict[str, Any], number: int) -> dict[str, Any]:
+    """Return the example of a new record, with other values in those of other numbers."""
+    properties = document["properties"]
+    return {
+        name: _varied(value, properties.get(name, {}), number)
+        for name, value in document["examples"][0].items()
+    }
+
+
+def _varied(value: Any, schema: dict[str, Any], number: int) -> Any:
+    if number == 1 or isinstance(value, bool):
+        return value
+    if REFERENCE in schema:
+        return number
+    text = str(value)
+    others: list[Any] = [f"{text}{number}", f"{number}{text}", f"{text[:-1]}{number}"]
+    if isinstance(value, int | float):
+        others = [value + number]
+    is_valid = Draft202012Validator(schema, validate_formats=True).is_valid
+    candidates = [*schema.get("enum", [])[number - 1 :], *others]
+    return next((one for one in candidates if is_valid(one)), value)
 
 
 def _with_parents(name: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -126,7 +158,7 @@ def _with_parents(name: str) -> Iterator[tuple[str, dict[str, Any]]]:
     for schema in document["properties"].values():
         if REFERENCE in schema:
             yield from _with_parents(schema[REFERENCE])
-    yield name, document["examples"][0]
+    yield name, document
 
 
 def _write(blueprint: Blueprint, journal: Journal) -> list[str]:

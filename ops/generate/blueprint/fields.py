@@ -13,6 +13,7 @@ from jsonschema_rs import Draft202012Validator
 
 from ops.console import CommandError
 from service import limits
+from service.common.contract import MOMENT_GIVEN
 
 FIELD = re.compile(r"(?P<name>[^:]*):(?P<type>[a-z]+)(?:\((?P<arguments>[^()]*)\))?(?P<rest>.*)")
 NAME = re.compile("[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
@@ -44,11 +45,6 @@ ANY_TEXT = "^[^\\u0000]*$"
 # The first and the last date of Python are infinities for asyncpg.
 DATE = "^(?!0000|0001-01-01|9999-12-31)[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 MOMENT = "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\\.[0-9]{6}Z$"
-# In UTC the first and the last day might be outside of Python's years.
-MOMENT_GIVEN = (
-    "^(?!0000|0001-01-01|9999-12-31)[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-5][0-9](?:\\.[0-9]{1,6})?"
-    "(?:[Zz]|[+-][0-9]{2}:[0-9]{2})$"
-)
 # How a default is read, if it is not a text in JSON.
 READERS: Mapping[str, Callable[[str], Any]] = {
     **dict.fromkeys(("integer", "bigint"), int),
@@ -231,8 +227,10 @@ class Field:
 
     @property
     def query(self) -> str:
-        """A value in a query string."""
+        """A value in a query string: a moment has another form than in a record."""
         value = self.sample(1)
+        if self.type == "datetime":
+            return str(value).replace("T03", "T05").replace("Z", "+02:00")
         return str(value).lower() if isinstance(value, bool) else str(value)
 
     @property
@@ -298,8 +296,8 @@ class Field:
             "datetime": f"2026-01-{number:02}T03:04:05.678901Z",
             "uuid": f"6f9619ff-8b86-4011-b42d-{number:012}",
             "json": {"number": number},
-            # Tests have one record to refer to.
-            "ref": 1,
+            # Tests have as many records to refer to as they need: see `parents`.
+            "ref": number if self.is_unique else 1,
         }
         if self.type == "decimal":
             digits, scale = map(int, self.arguments)
@@ -418,10 +416,10 @@ def _require_options(one: Field, text: str, on_delete: int) -> None:
         raise CommandError(f"`{text}`: `set-null` needs `optional`.")
     if one.is_searched and not one.lengths:
         raise CommandError(f"`{text}`: only texts can be searched: string, text, email and url.")
-    if one.is_unique and one.type in {"enum", "boolean", "ref"}:
+    if one.is_unique and (one.type == "boolean" or (one.type == "enum" and not one.arguments[1:])):
+        count = "two records" if one.type == "boolean" else "one record"
         raise CommandError(
-            f"`{text}`: `unique` is not generated for the type `{one.type}`: leave it out, then "
-            f'add `UniqueConstraint("{one.column}")` to models.py by hand, with a migration.'
+            f"`{text}`: at most {count} could have a value that is unique: leave out `unique`."
         )
     sorts = one.options & {"unique", "filter", "index"}
     if sorts and (one.type == "json" or (one.lengths and one.lengths[1] > MAX_INDEXED)):

@@ -40,11 +40,11 @@ class Blueprint:
         return "".join(word.capitalize() for word in self.name.split("_"))
 
     @property
-    def owners(self) -> list[dict[str, str]]:
+    def owners(self) -> list[dict[str, Any]]:
         """What has a nested collection of these records: the target of its first reference."""
         first = {one.target: one for one in reversed(self.fields) if one.target}
         return [
-            {"name": name, "column": one.column, "reference": one.name}
+            {"name": name, "column": one.column, "reference": one.name, "has_one": one.is_unique}
             for name, one in reversed(first.items())
         ]
 
@@ -89,17 +89,13 @@ class Blueprint:
             "samples": [self._sample(number) for number in (1, 2)],
             "required": any(not one.is_optional for one in self.fields),
             "optional": optional,
-            "unfilled": {
-                name: value for name, value in self._sample(3).items() if name not in optional
-            }
-            if optional
-            else None,
+            "unfilled": self._unfilled(),
             "sorts": [f"{sign}{name}" for name in self._sorts() for sign in ("", "-")],
             "parents": self.parents,
             # Nested collections are at the URLs of other blueprints.
             "root": f"/{self.name}" if self.owners else "",
             "owners": self.owners,
-            "tables": [self.name, *(name for name, _ in self.parents)],
+            "tables": [self.name, *dict.fromkeys(name for name, _ in self.parents)],
         }
 
     def _raised(self) -> Iterator[str]:
@@ -111,6 +107,16 @@ class Blueprint:
 
     def _sample(self, number: int) -> dict[str, Any]:
         return {one.column: one.sample(number) for one in self.fields}
+
+    def _unfilled(self) -> dict[str, Any] | None:
+        """Return a third record, without optional values, if it differs from others in the rest."""
+        needed = [one for one in self.fields if not one.is_optional]
+        is_taken = any(
+            one.is_unique and one.sample(3) in {one.sample(1), one.sample(2)} for one in needed
+        )
+        if is_taken or len(needed) == len(self.fields):
+            return None
+        return {one.column: one.sample(3) for one in needed}
 
     def _sorts(self) -> list[str]:
         own = [one.column for one in self.fields if one.is_sorted]

@@ -1,7 +1,7 @@
 """The contract: validators from schema files, strict parsing, and the parts of OpenAPI."""
 
 from service.common.contract.content import MORE_CONTENT, REQUEST, add_content
-from service.common.contract.derived import DEFAULT_LIMIT, PAGE_RECORDS, json_types
+from service.common.contract.derived import DEFAULT_LIMIT, MOMENT_GIVEN, PAGE_RECORDS, json_types
 from service.common.contract.parsing import (
     UNSTORABLE,
     convert,
@@ -33,6 +33,7 @@ __all__ = [
     "DEFAULT_LIMIT",
     "DIRECTORY",
     "JSON",
+    "MOMENT_GIVEN",
     "MORE_CONTENT",
     "PAGE_RECORDS",
     "REQUEST",

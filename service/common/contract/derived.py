@@ -35,6 +35,12 @@ DEFAULT_LIMIT = 50
 ESCAPED_BYTES = 6
 # Numbers, moments, UUIDs and the like.
 OTHER_BYTES = 40
+# A moment in a request (RFC 3339): with any offset, and up to the six decimals that are stored. In
+# UTC the first and the last day might be outside of Python's years.
+MOMENT_GIVEN = (
+    "^(?!0000|0001-01-01|9999-12-31)[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-5][0-9](?:\\.[0-9]{1,6})?"
+    "(?:[Zz]|[+-][0-9]{2}:[0-9]{2})$"
+)
 LONG = frozenset({"string", "object", "array"})
 FORMATS = frozenset({"date", "date-time", "decimal", "uuid"})
 Document = dict[str, Any]
@@ -256,6 +262,8 @@ def _filter(sentence: str, like: Document) -> Document:
         return _text(sentence, like)
     copied = {name: value for name, value in like.items() if name != "readOnly"}
     [type_] = json_types(like) - {"null"}
+    if copied.get("format") == "date-time":
+        copied["pattern"] = MOMENT_GIVEN
     if "enum" in copied:
         copied["enum"] = [value for value in copied["enum"] if value is not None]
     return copied | {"description": sentence, "type": type_}

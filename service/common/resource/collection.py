@@ -2,10 +2,12 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from functools import cache, lru_cache
+from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import (
     ARRAY,
+    BigInteger,
     ColumnElement,
     PrimaryKeyConstraint,
     Select,
@@ -14,14 +16,16 @@ from sqlalchemy import (
     any_,
     false,
     literal,
+    literal_column,
     select,
+    union_all,
 )
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.common.database import Base
 from service.common.resource.entity_tags import Versions
 from service.common.resource.inclusion import record_json
-from service.common.resource.keyset import beyond, may_be_null, order_by
+from service.common.resource.keyset import beyond, may_be_null, order_by, parts, without_null
 from service.common.resource.ordering import Key, Order
 from service.common.resource.pages import PART, Page, Selection
 from service.common.resource.representation import utf8
@@ -29,6 +33,9 @@ from service.common.resource.searching import Searching
 from service.common.resource.values import Value
 
 Conditions = Collection[ColumnElement[bool]]
+# A tag has up to 18 digits: twelve for the version, the others for the fingerprint.
+MAX_VERSIONS = 10**12
+FINGERPRINTS = 10**6 - 1
 
 
 # Bounded, because clients choose the fields.
@@ -39,14 +46,33 @@ def record_columns(
     """Return the expressions of a `Record` with these fields (None: all) and included records."""
     columns = model.__table__.columns
     record = record_json(model, columns, model.fields() if fields is None else fields, include)
-    return [columns.id, columns.row_version, utf8(record).label("json")]
+    return [columns.id, tagged_version(model), utf8(record).label("json")]
+
+
+@cache
+def fingerprint(model: type[Base]) -> int:
+    """Return what entity tags add to a version: 0, until a field is added to records that exist.
+
+    Their versions stay, but their representations have the field.
+    """
+    later = sorted(one.key for one in model.__table__.columns if one.info.get("later"))
+    digest = int(sha256(",".join(later).encode()).hexdigest(), 16)
+    return MAX_VERSIONS * (1 + digest % FINGERPRINTS) if later else 0
+
+
+def tagged_version(model: Any) -> ColumnElement[int]:
+    """Return the expression of the version in a record's entity tag."""
+    version: ColumnElement[int] = model.__table__.columns.row_version
+    added = fingerprint(model)
+    return version + literal_column(str(added), BigInteger) if added else version
 
 
 def of_versions(model: Any, versions: Versions | None) -> list[ColumnElement[bool]]:
     """Return the conditions for a record with one of `versions` (None: any)."""
     if versions is None:
         return []
-    version, conditions = model.__table__.columns.row_version, []
+    version = tagged_version(model)
+    conditions: list[ColumnElement[bool]] = []
     # An array is one parameter, so the statement is the same for any number of values, unlike `IN`.
     if versions.accepted is not None:
         conditions.append(version == any_(_array(version, versions.accepted)))
@@ -65,18 +91,17 @@ def is_costly(model: type[Base], selection: Selection, search: Searching | None)
     """Return whether PostgreSQL may have to read every record to find a page.
 
     No index serves some searches, most orders of several columns, an order of records that are
-    filtered by another column, or later pages in the order of a column that may be NULL.
+    filtered by another column, or searches in later pages in the order of a column that may be
+    NULL.
     """
     order, start = reading(model, selection)
-    columns = model.__table__.columns
-    if start is not None and any(may_be_null(columns[key.name], key) for key in order):
-        return True
     equal = [name for name, _ in selection.filters if name != PART]
-    parts = [text for name, text in selection.filters if name == PART]
+    texts = [text for name, text in selection.filters if name == PART]
+    is_served = _is_served(model, order, from_start=start is None, in_parts=search is None)
     is_found = any(is_unique(model, name) for name in equal) or (
-        is_indexed(model, order) and {key.name for key in order[: len(equal)]} >= {*equal}
+        is_served and {key.name for key in order[: len(equal)]} >= {*equal}
     )
-    return not is_found or any(search is not None and search.is_costly(part) for part in parts)
+    return not is_found or any(search is not None and search.is_costly(text) for text in texts)
 
 
 def reading(model: type[Base], selection: Selection) -> tuple[Order, Sequence[Value] | None]:
@@ -99,7 +124,7 @@ def _led(model: type[Base], equal: tuple[str, ...], order: Order) -> Order:
         return order
     first = [Key(name, order[-1].descending, is_given=True) for name in equal]
     led = (*first, *(key for key in order if key.name not in equal))
-    return led if is_indexed(model, led) else order
+    return led if _is_served(model, led, from_start=True) else order
 
 
 def equals(model: type[Base], name: str, value: Any) -> ColumnElement[bool]:
@@ -145,6 +170,17 @@ def is_indexed(model: type[Base], order: Order) -> bool:
     )
 
 
+def _is_served(model: type[Base], order: Order, *, from_start: bool, in_parts: bool = True) -> bool:
+    """Return whether an index leads to a page, in parts if the order may have NULL."""
+    columns = model.__table__.columns
+    if from_start and is_indexed(model, order):
+        return True
+    known = without_null(columns, order) if in_parts else order
+    return is_indexed(model, known) and not any(
+        may_be_null(columns[key.name], key) for key in known
+    )
+
+
 def _unique(model: type[Base]) -> list[Any]:
     table: Any = model.__table__
     kinds = PrimaryKeyConstraint | UniqueConstraint
@@ -155,9 +191,18 @@ async def select_page(
     session: AsyncSession, model: type[Base], selection: Selection, conditions: Conditions
 ) -> Page:
     """Return the page of a selection."""
-    statement = _page(model, selection)
-    if conditions:
-        statement = statement.where(*conditions)
+    order, start = reading(model, selection)
+    known = without_null(model.__table__.columns, order)
+    if (
+        known != order
+        and is_indexed(model, known)
+        and (start is not None or not is_indexed(model, order))
+    ):
+        statement = _page_of_parts(model, selection, conditions)
+    else:
+        statement = _page(model, selection)
+        if conditions:
+            statement = statement.where(*conditions)
     rows = await session.execute(statement)
     return selection.page(rows.all())
 
@@ -171,6 +216,28 @@ def _page(model: type[Base], selection: Selection) -> Select[Any]:
     # One more record shows whether there is a next page.
     limit = None if selection.limit is None else selection.limit + 1
     return in_order(select(record, *keys), model, selection).limit(limit)
+
+
+def _page_of_parts(model: type[Base], selection: Selection, conditions: Conditions) -> Select[Any]:
+    """Return the statement of a page that reads the records with NULL apart from the others.
+
+    PostgreSQL finds no place in an index by a condition on both, and an index has NULL at one end.
+    """
+    table = model.__table__
+    order, start = reading(model, selection)
+    known = without_null(table.columns, order)
+    limit = None if selection.limit is None else selection.limit + 1
+    halves = [
+        select(table)
+        .where(*conditions, *part)
+        .order_by(*order_by(table.columns, known))
+        .limit(limit)
+        for part in parts(table.columns, order, start)
+    ]
+    rows = union_all(*halves).subquery("rows")
+    record = utf8(record_json(model, rows.c, selection.fields, selection.include)).label("json")
+    keys = [rows.c[key.name] for key in selection.order]
+    return select(record, *keys).order_by(*order_by(rows.c, order)).limit(limit)
 
 
 def in_order(statement: Select[Any], model: type[Base], selection: Selection) -> Select[Any]:

@@ -1,6 +1,7 @@
 """Keyset pagination in SQL: the records after a given one, which may be deleted meanwhile."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, false, literal, or_, tuple_
@@ -20,6 +21,46 @@ def order_by(columns: Columns, order: Order) -> list[ColumnElement[Any]]:
 def may_be_null(column: Any, key: Key) -> bool:
     """Return whether some of the records that are read may have NULL in a column."""
     return bool(column.nullable) and not key.is_given
+
+
+def without_null(columns: Columns, order: Order) -> Order:
+    """Return the order of the records that have a value in each key.
+
+    It is the same if no key may be NULL, or if records with and without NULL are not apart in it.
+    """
+    place = _nullable_place(columns, order)
+    if place is None:
+        return order
+    return (*order[:place], replace(order[place], is_given=True), *order[place + 1 :])
+
+
+def parts(
+    columns: Columns, order: Order, values: Sequence[Any] | None
+) -> list[list[ColumnElement[bool]]]:
+    """Return the conditions of the records with NULL, and of the others; of each that has some.
+
+    With `values`, only the records after the one with these. Each part is in the order
+    `without_null`, and one range of an index that has this order.
+    """
+    place = _nullable_place(columns, order)
+    if place is None:
+        raise ValueError("Records with and without NULL are not apart in this order.")
+    column, key = columns[order[place].name], order[place]
+    without, having = [column.is_(None)], [column.is_not(None)]
+    if values is None:
+        return [without, having]
+    if values[place] is None:
+        without.append(beyond(columns, order[place + 1 :], values[place + 1 :]))
+        return [without, having] if key.nulls_first else [without]
+    having.append(beyond(columns, without_null(columns, order), values))
+    return [having] if key.nulls_first else [without, having]
+
+
+def _nullable_place(columns: Columns, order: Order) -> int | None:
+    """Return the place of the only key that may be NULL, if only those of filters precede it."""
+    first = next((at for at, key in enumerate(order) if not key.is_given), None)
+    places = [at for at, key in enumerate(order) if may_be_null(columns[key.name], key)]
+    return first if places == [first] else None
 
 
 def _term(column: Any, key: Key) -> ColumnElement[Any]:

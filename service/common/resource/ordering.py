@@ -15,7 +15,7 @@ class Key:
     name: str
     descending: bool = False
     nulls_first: bool = False
-    # Whether all records have the value of a filter, which is not NULL.
+    # Whether no record that is read has NULL: for one, if all have the value of a filter.
     is_given: bool = False
 
     def reversed(self) -> "Key":

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 
 class Record(NamedTuple):
-    """A record with the version of its row; `json` has the requested fields."""
+    """A record with the version in its entity tag; `json` has the requested fields."""
 
     id: int
     row_version: int

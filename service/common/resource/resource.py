@@ -39,6 +39,7 @@ from service.common.resource.batches import any_of, insert_batch, update_batch
 from service.common.resource.changes import change_of, changeable
 from service.common.resource.collection import (
     equals,
+    fingerprint,
     is_costly,
     of_versions,
     record_columns,
@@ -141,8 +142,9 @@ class Resource(Generic[M]):
         returns what is answered. Raises RecordNotFound, PreconditionFailed.
         """
         [record] = await self.records(session, [id], lock=lock)
-        if versions is not None and cast("Any", record).row_version not in versions:
-            self._refuse(record, versions)
+        version = cast("Any", record).row_version + fingerprint(self.model)
+        if versions is not None and version not in versions:
+            self._refuse(id, version, versions)
         return record
 
     async def records(
@@ -242,7 +244,7 @@ class Resource(Generic[M]):
         if not values:
             unchanged = await self.get(session, id)
             if versions is not None and unchanged.row_version not in versions:
-                self._refuse(unchanged, versions)
+                self._refuse(id, unchanged.row_version, versions)
             return unchanged
         record = None if id > MAX_BIGINT else await self._update(session, id, values, versions)
         return record or await self._missed(session, id, versions)
@@ -365,15 +367,16 @@ class Resource(Generic[M]):
         """Raise the reason why a statement found no record to change."""
         if versions is None:
             raise _not_found(self.model, id)
-        self._refuse(await self.get(session, id), versions)
+        record = await self.get(session, id)
+        self._refuse(id, record.row_version, versions)
 
-    def _refuse(self, record: Any, versions: Versions) -> NoReturn:
-        name = f"{self._name} with `id: {record.id}`"
-        if versions.accepts(record.row_version):
+    def _refuse(self, id: int, version: int, versions: Versions) -> NoReturn:
+        name = f"{self._name} with `id: {id}`"
+        if versions.accepts(version):
             sentence = f"`If-None-Match` excludes the current version of {name}."
         else:
             sentence = f"{name} has changed: read it again."
-        raise PreconditionFailed(sentence, tag=entity_tag(record.row_version))
+        raise PreconditionFailed(sentence, tag=entity_tag(version))
 
 
 def _not_found(model: type[Base], id: int) -> RecordNotFound:

@@ -1,9 +1,13 @@
 """What is derived from the schema of a record."""
 
+import json
 from typing import Any
 
 import pytest
+from jsonschema_rs import Draft202012Validator
 
+from ops.generate.blueprint.fields import read
+from ops.generate.blueprint.files import Blueprint
 from service.common.contract.derived import derived, page_records
 from tests.blueprints.item.payloads import ListItem
 
@@ -42,6 +46,32 @@ def test_a_page_has_room_for_records_of_any_length(schema: dict[str, Any], recor
 
 def test_the_query_of_a_page_knows_how_many_records_it_has() -> None:
     assert ListItem.page_records() == 200
+
+
+@pytest.mark.parametrize(
+    ("moment", "is_valid"),
+    [
+        ("2026-01-02T03:04:05.678901Z", True),
+        ("2026-01-02T03:04:05Z", True),
+        ("2026-01-02t03:04:05.5z", True),
+        ("2026-01-02T03:04:05.67+05:30", True),
+        ("2026-01-02T03:04:05", False),
+        ("2026-01-02T03:04:05.6789012Z", False),
+        ("2026-13-02T03:04:05Z", False),
+        ("9999-12-31T00:00:00Z", False),
+        ("2026-01-02", False),
+    ],
+)
+def test_a_filter_takes_a_moment_in_the_forms_of_a_body(moment: str, is_valid: bool) -> None:
+    field = read("at:datetime:filter")
+    files = dict(Blueprint("visit", [field]).files())
+    document = json.loads(files["schemas/visit/visit.json"])
+    query = dict(derived("visit/visit.json", document, ""))["visit/list_visit.json"]
+    schemas = (query["properties"]["at"], field.schema())
+
+    for schema in schemas:
+        validator = Draft202012Validator(schema, validate_formats=True)
+        assert validator.is_valid(moment) == is_valid
 
 
 def test_a_page_with_included_records_has_room_for_them_too() -> None:
