@@ -31,9 +31,11 @@ async def until_waiting(pool: WorkPool, number: int) -> None:
             await asyncio.sleep(0)
 
 
-def wait_until(is_so: Callable[[], bool]) -> None:
-    """Return once something is so."""
+def wait_until(
+    is_so: Callable[[], bool], failure: Callable[[], str] = lambda: "it never was"
+) -> None:
+    """Return once something is so; if it never is, fail with a message."""
     deadline = time.monotonic() + SECONDS
     while not is_so():
-        assert time.monotonic() < deadline, "it never was"
+        assert time.monotonic() < deadline, failure()
         time.sleep(0.05)  # Between two looks, not instead of one.

@@ -3,7 +3,7 @@
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Coroutine, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -44,28 +44,27 @@ class Database:
         """Start it, and wait until it accepts connections."""
         self._running.enter_context(self.server.running({}))
 
-    def processes(self) -> list[psutil.Process]:
-        """Return its processes, the first of which is the parent of the others."""
+    @contextmanager
+    def frozen(self) -> Iterator[list[psutil.Process]]:
+        """Let it do nothing for a time: its connections stay open.
+
+        Return its processes, the first of which is the parent of the others.
+        """
         file = self.server.directory / "postmaster.pid"
         parent = psutil.Process(int(file.read_text().split()[0]))
-        return [parent, *parent.children()]
-
-    @contextmanager
-    def frozen(self) -> Iterator[None]:
-        """Let it do nothing for a time: its connections stay open."""
-        processes = self.processes()
-        for one in processes:
-            one.suspend()
+        # First, so that it starts no others.
+        parent.suspend()
+        processes = [parent, *parent.children()]
         try:
-            yield
+            send(processes, signal.SIGSTOP)
+            yield processes
         finally:
-            for one in processes:
-                one.resume()
+            send(processes, signal.SIGCONT)
 
     def stop(self, by: signal.Signals) -> None:
         """Send its first process a signal, and wait until all have ended."""
-        processes = self.processes()
-        processes[0].send_signal(by)
+        with self.frozen() as processes:
+            processes[0].send_signal(by)
         psutil.wait_procs(processes)
         self._running.close()
 
@@ -121,16 +120,34 @@ class Target:
         database.
         """
         await self.is_idle_at_the_server()
-        await asyncio.to_thread(wait_until, self._is_at_rest)
+        await asyncio.to_thread(
+            wait_until,
+            lambda: not self.left_behind(),
+            lambda: f"not at rest: {self.left_behind()}",
+        )
         async with self.client() as client:
             created = await client.post("/item", json=item())
             statuses = [(await one).status_code for one in requests(client)]
         assert (created.status_code, statuses) == (201, [404, 200, 200, 200, 201, 201])
 
-    def _is_at_rest(self) -> bool:
+    def left_behind(self) -> dict[str, float]:
+        """Return the samples that are not those of a service at rest."""
         samples = self.measured.samples()
-        busy = [value for name, value in samples.items() if any(one in name for one in NONE)]
-        return not any(busy) and samples["test_tasks{}"] <= self.tasks
+        left = {
+            name: value
+            for name, value in samples.items()
+            if value and any(one in name for one in NONE)
+        }
+        if samples["test_tasks{}"] > self.tasks:
+            left |= {"test_tasks{}": samples["test_tasks{}"]}
+        return left
+
+
+def send(processes: list[psutil.Process], number: signal.Signals) -> None:
+    """Send a signal to each process that has not ended meanwhile."""
+    for one in processes:
+        with suppress(psutil.NoSuchProcess):
+            one.send_signal(number)
 
 
 def check_refusal(response: httpx.Response) -> None:

@@ -4,8 +4,9 @@ import asyncio
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import cycle
 from random import Random
 from typing import Any
 from uuid import uuid4
@@ -152,23 +153,25 @@ async def nothing_more(target: Target) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def server_faults(target: Target) -> AsyncIterator[None]:
-    """Kill, stop and freeze the server all the time."""
+    """Kill, stop and freeze the server all the time; in the end it runs."""
+    database, ended = target.database, asyncio.Event()
 
     async def strike() -> None:
-        while True:
-            for by in (signal.SIGKILL, signal.SIGQUIT, signal.SIGINT):
-                await asyncio.sleep(2)
-                await asyncio.to_thread(target.database.stop, by)
-                await asyncio.to_thread(target.database.start)
+        for by in cycle((signal.SIGKILL, signal.SIGQUIT, signal.SIGINT, signal.SIGSTOP)):
             await asyncio.sleep(2)
-            with target.database.frozen():
-                await asyncio.sleep(0.5)
+            if ended.is_set():
+                return
+            if by == signal.SIGSTOP:
+                with database.frozen():
+                    await asyncio.sleep(0.5)
+            else:
+                await asyncio.to_thread(database.stop, by)
+                await asyncio.to_thread(database.start)
 
-    task = asyncio.create_task(strike())
-    yield
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
+    async with asyncio.TaskGroup() as group:
+        group.create_task(strike())
+        yield
+        ended.set()
 
 
 @pytest.mark.parametrize(

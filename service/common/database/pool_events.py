@@ -45,6 +45,8 @@ class Fitness:
         if idle_since < max(self._lost_at, monotonic() - IDLE_SECONDS) or not driver.is_fit():
             # Without a termination message, which would wait for a server that may be lost.
             driver.terminate()
+            # By SQLAlchemy, after this, a request that is canceled meanwhile would keep its place.
+            record.invalidate()
             raise DisconnectionError
 
     def handle_error(self, context: ExceptionContext) -> None:

@@ -1,6 +1,8 @@
 """Connections and sessions: open with the application, rolled back unless committed."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 from sqlalchemy import delete, func, insert, literal_column, select, text
@@ -148,6 +150,25 @@ async def test_no_more_connections_are_made_than_the_pool_holds(
     async with database.engine.connect():
         with pytest.raises(PoolTimeoutError):
             await database.reader().execute(text("SELECT 1"))
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_request_that_ends_while_a_lost_connection_is_replaced_keeps_no_place(
+    database: Database, engine: AsyncEngine, turns: int
+) -> None:
+    """It is canceled after so many turns of the event loop."""
+    async with database.engine.connect() as pooled:
+        pid = await pooled.scalar(text("SELECT pg_backend_pid()"))
+    async with engine.connect() as connection:
+        await connection.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
+    request = asyncio.create_task(database.reader().scalar(text("SELECT 1")))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    request.cancel()
+    with suppress(asyncio.CancelledError):
+        await request
+
+    assert database.pools()[Work.READS].checkedout() == 0
 
 
 async def test_an_engine_keeps_few_compiled_statements(database: Database) -> None:
