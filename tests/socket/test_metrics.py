@@ -79,6 +79,20 @@ def test_requests_are_counted_by_method_route_and_status(measured: Measured) -> 
         len(sent), abs=10
     )
     assert counted("http_server_response_body_size_bytes_count{route=/item}") == 2
+    responses = "http_server_responses_total"
+    assert counted(f"{responses}{{class=2xx,route=/item}}") == 1
+    assert counted(f"{responses}{{class=4xx,route=/item}}") == 1
+    assert counted(f"{responses}{{class=4xx,route=}}") == 1
+
+
+def test_each_route_has_every_class_of_status_before_its_first_response(measured: Measured) -> None:
+    samples = measured.samples()
+
+    for route in ("", "/item", "/item/{id}", "/readyz"):
+        for status_class in ("2xx", "5xx"):
+            assert f"http_server_responses_total{{class={status_class},route={route}}}" in samples
+    assert samples["http_server_responses_total{class=5xx,route=/item/{id}}"] == 0
+    assert samples["db_client_connection_timeouts_total{pool=blocked writes}"] == 0
 
 
 def test_statements_are_counted_by_operation_and_table(measured: Measured) -> None:
