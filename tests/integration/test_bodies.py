@@ -16,6 +16,7 @@ from service.common.web.app import App
 from service.common.web.body_budget import Budget
 from service.settings import Settings
 from tests.app import create_app
+from tests.counted import counted
 from tests.factories import item
 from tests.integration.test_connection import GONE, Exchange, part
 
@@ -77,9 +78,10 @@ async def test_bodies_fill_the_budget_and_one_byte_more_has_the_largest_refused(
     await until(lambda: budget(running).held == ALL)
     await settle()
     before = [bool(exchange.sent) for exchange in exchanges]
-    exchanges[3].received.put_nowait(part(b" ", more=True))
-    await until(lambda: bool(exchanges[1].sent))
-    await settle()
+    with counted("BODIES_BYTES"):
+        exchanges[3].received.put_nowait(part(b" ", more=True))
+        await until(lambda: bool(exchanges[1].sent))
+        await settle()
     after = [bool(exchange.sent) for exchange in exchanges]
     for exchange in exchanges:
         exchange.received.put_nowait(GONE)
@@ -197,7 +199,8 @@ async def test_no_byte_of_an_import_is_read_before_its_turn(running: App) -> Non
     await settle()
     unread = [exchange.received.qsize() for exchange in exchanges]
     one_more = Exchange(running, "/item", "POST", **LINES)
-    await one_more.run(part(b"\n", more=True))
+    with counted("IMPORTS"):
+        await one_more.run(part(b"\n", more=True))
     # When a client leaves, the next import is read.
     exchanges[0].received.put_nowait(GONE)
     await tasks[0]

@@ -16,6 +16,7 @@ from service.limits import REQUESTS_IN_PROGRESS
 from service.server.single_write import end_request
 from service.settings import Settings
 from tests.app import create_app
+from tests.counted import counted
 
 START, BODY, GONE = "http.response.start", "http.response.body", {"type": "http.disconnect"}
 
@@ -324,7 +325,8 @@ async def test_only_so_many_views_run_at_a_time_and_health_is_answered_meanwhile
     while views.entered < many:  # noqa: ASYNC110  # Polling: there is no event.
         await asyncio.sleep(0)
     beyond, health = Exchange(running, "/wait", x_request_id="mine"), Exchange(running, "/livez")
-    await asyncio.gather(beyond.run(part()), health.run(part()))
+    with counted("REQUESTS_IN_PROGRESS"):
+        await asyncio.gather(beyond.run(part()), health.run(part()))
     entered = views.entered
     for task in running_ones:
         task.cancel()
