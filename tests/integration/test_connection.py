@@ -324,7 +324,9 @@ async def test_only_so_many_views_run_at_a_time_and_health_is_answered_meanwhile
     running_ones = [asyncio.create_task(request) for request in requests]
     while views.entered < many:  # noqa: ASYNC110  # Polling: there is no event.
         await asyncio.sleep(0)
-    beyond, health = Exchange(running, "/wait", x_request_id="mine"), Exchange(running, "/livez")
+    state: dict[str, Any] = {}
+    beyond = Exchange(running, "/wait", state=state, x_request_id="mine")
+    health = Exchange(running, "/livez")
     with counted("REQUESTS_IN_PROGRESS"):
         await asyncio.gather(beyond.run(part()), health.run(part()))
     entered = views.entered
@@ -336,6 +338,7 @@ async def test_only_so_many_views_run_at_a_time_and_health_is_answered_meanwhile
 
     assert entered == many
     assert beyond.status == 503
+    assert (state["error"], state["limit"]) == ("Unavailable", "REQUESTS_IN_PROGRESS")
     assert (b"retry-after", b"1") in beyond.sent[0]["headers"]
     assert b'"type":"Unavailable"' in beyond.body
     assert b'"request_id":"mine"' in beyond.body

@@ -136,7 +136,7 @@ def _send(port: int, numbers: range) -> None:
             answers.read(int(length))
 
 
-def test_heads_that_are_too_large_are_counted(measured: Measured) -> None:
+def test_heads_that_are_too_large_are_counted_and_logged(measured: Measured) -> None:
     name = "http_server_limits_reached_total"
     before = measured.samples()
     for line in ("X: 1\r\n" * 101, f"X: {'a' * 200_000}\r\n"):
@@ -145,6 +145,8 @@ def test_heads_that_are_too_large_are_counted(measured: Measured) -> None:
 
     for limit in ("HEADER_FIELDS", "HEAD_BYTES"):
         assert after[f"{name}{{limit={limit}}}"] == before[f"{name}{{limit={limit}}}"] + 1
+    measured.service.wait_for("limit=HEAD_BYTES")
+    measured.service.wait_for("The request has more than 100 header fields: send fewer.")
 
 
 def test_every_metric_of_the_page_is_exported(measured: Measured) -> None:
