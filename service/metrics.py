@@ -146,8 +146,8 @@ ACTIVE_BULK_TRANSFERS = _gauge(
 
 STATEMENT_SECONDS = _histogram(
     "db_client_operation_duration_seconds",
-    "Time of a statement that succeeded, by the table that it writes to or first reads from. The "
-    "COPY of an import is not among them.",
+    "Time of a statement that succeeded, by the table that it writes to or first reads from. An "
+    "import has a `COPY` for each batch of its lines, into a temporary table.",
     SHORT_SECONDS,
     "operation",
     "table",

@@ -112,6 +112,16 @@ def test_statements_are_counted_by_operation_and_table(measured: Measured) -> No
     assert after["http_server_active_requests{}"] == 0
 
 
+def test_the_copy_of_an_import_is_counted(measured: Measured) -> None:
+    name = "db_client_operation_duration_seconds_count{operation=COPY,table=item_lines}"
+    before = measured.samples().get(name, 0)
+    headers = AUTH | {"Content-Type": "application/x-ndjson"}
+    stored = httpx.post(f"{measured.service.url}/item", headers=headers, json=item())
+
+    assert stored.json() == {"created": 1}
+    assert measured.samples()[name] == before + 1
+
+
 @pytest.mark.parametrize("requests", [1000, pytest.param(10_000, marks=pytest.mark.long)])
 def test_what_clients_send_makes_no_time_series(measured: Measured, requests: int) -> None:
     """A path, a method and a key of its own in each request."""
