@@ -60,6 +60,7 @@ def _histogram(name: str, meaning: str, buckets: Sequence[float], *labels: str) 
 
 # --- Requests ---
 
+CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
 COUNTED_LIMITS = (
     "BODIES_BYTES",
     "CHEAP_READ_MILLISECONDS",
@@ -87,6 +88,14 @@ REQUEST_SECONDS = _histogram(
     "method",
     "route",
     "status",
+)
+RESPONSES = _counter(
+    "http_server_responses_total",
+    "Requests of `http_server_request_duration_seconds` by the class of the status, such as `5xx`. "
+    "Each route has every class from the start, at 0: Prometheus counts how much a time series "
+    "grows, so it would miss the first errors if their time series began with them.",
+    "route",
+    "class",
 )
 REQUEST_BYTES = _histogram(
     "http_server_request_body_size_bytes",
@@ -137,8 +146,8 @@ ACTIVE_BULK_TRANSFERS = _gauge(
 
 STATEMENT_SECONDS = _histogram(
     "db_client_operation_duration_seconds",
-    "Time of a statement that succeeded, by the table that it writes to or first reads from. The "
-    "COPY of an import is not among them.",
+    "Time of a statement that succeeded, by the table that it writes to or first reads from. An "
+    "import has a `COPY` for each batch of its lines, into a temporary table.",
     SHORT_SECONDS,
     "operation",
     "table",

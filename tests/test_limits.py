@@ -4,6 +4,7 @@ import re
 
 from ops.checks import limits as pages
 from service.limits import limits
+from service.metrics import COUNTED_LIMITS
 from service.settings import ROOT, Settings
 from tests.marks import marked, names_in
 
@@ -46,9 +47,19 @@ def test_the_metrics_count_limits_by_their_names() -> None:
         name
         for path in (ROOT / "service").rglob("*.py")
         for name in re.findall(
-            r'(?:count_limit|Admission|\bend)\(\s*"([A-Z_]+)"', path.read_text(encoding="utf-8")
+            r'(?:count_limit|Admission|\bend)[(,]\s*"([A-Z_]+)"', path.read_text(encoding="utf-8")
         )
     }
 
-    assert {"QUEUE_SECONDS", "POOL_WAIT_SECONDS", "REQUESTS_IN_PROGRESS"} <= counted
+    assert counted == {*COUNTED_LIMITS}
     assert counted <= limits().keys()
+
+
+def test_of_every_limit_a_test_shows_that_it_is_counted() -> None:
+    tested = {
+        name
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for name in re.findall(r'\bcounted\("([A-Z_]+)"', path.read_text(encoding="utf-8"))
+    }
+
+    assert tested == {*COUNTED_LIMITS}

@@ -58,8 +58,17 @@ def _sum(metric: str, by: str, labels: str = "") -> str:
     return f"sum by ({by}) ({metric}{{{API}{labels}}})"
 
 
+def _errors(first_digit: int) -> dict[str, str]:
+    """Return the responses by route, and by status, which has the first ones only later."""
+    return {
+        ROUTE: _rate(RESPONSES, "route", f'{API}, class="{first_digit}xx"'),
+        "{{status}}": _rate(COUNT, "status", f'{API}, status=~"{first_digit}.."'),
+    }
+
+
 DURATION = "http_server_request_duration_seconds"
 COUNT = f"{DURATION}_count"
+RESPONSES = "http_server_responses_total"
 POOL, INSTANCE, ROUTE = "{{pool}}", "{{instance}}", "{{route}}"
 STATEMENT = "{{operation}} {{table}}"
 USED = ', state="used"'
@@ -87,17 +96,18 @@ ROWS: dict[str, list[Graph | List]] = {
         ),
     ],
     "Rate, errors, duration": [
-        Graph("Requests", "reqps", {ROUTE: _rate(COUNT, "route")}),
+        Graph("Requests", "reqps", {ROUTE: _rate(RESPONSES, "route")}),
         Graph(
             "Errors of the service: 5xx",
             "reqps",
-            {"{{route}} {{status}}": _rate(COUNT, "route, status", f'{API}, status=~"5.."')},
+            _errors(5),
+            "By route, and by status. The first of a status are counted for the route only.",
         ),
         Graph(
             "Errors of clients: 4xx",
             "reqps",
-            {"{{route}} {{status}}": _rate(COUNT, "route, status", f'{API}, status=~"4.."')},
-            "499: the client disconnected before the response.",
+            _errors(4),
+            "By route, and by status. 499: the client disconnected before the response.",
         ),
         Graph("Duration: median", "s", {ROUTE: _quantile(0.5, DURATION, "route")}),
         Graph("Duration: 99th percentile", "s", {ROUTE: _quantile(0.99, DURATION, "route")}),

@@ -17,6 +17,8 @@ from service.server.config import ServerConfig
 REPORTED = "access_reported"
 # The key, in that state, of the trace that the request is part of.
 TRACE_ID = "trace_id"
+# What there is only of some requests: why they failed, and the trace.
+OPTIONAL = ("error", "limit", TRACE_ID)
 DISCONNECTED = 499
 # From this status, or this number of seconds on, every request is logged.
 FIRST_ERROR = 400
@@ -53,7 +55,7 @@ class AccessLog(Logger):
         is_usual = status < FIRST_ERROR and request_time < SLOW_SECONDS
         if is_usual and self._sampling < 1 and random.random() >= self._sampling:  # noqa: S311  # No secret.
             return
-        trace = {"trace_id": state[TRACE_ID]} if TRACE_ID in state else {}
+        more = {name: state[name] for name in OPTIONAL if name in state}
         self._log.info(
             "request",
             method=cut(method),
@@ -64,7 +66,7 @@ class AccessLog(Logger):
             bytes=state.get("sent_bytes", 0),
             client=(request.get("client") or ("-",))[0],
             request_id=state.get("request_id") or _name(request),
-            **trace,
+            **more,
         )
 
 

@@ -6,13 +6,15 @@ from functools import cache, partial
 from typing import Any
 
 from service.common.database import Work, WorkPool, known_revisions
-from service.common.web import App
+from service.common.web import App, routes_of
 from service.metrics import (
     ACTIVE_BULK_TRANSFERS,
     ACTIVE_REQUESTS,
     BUFFERED_BYTES,
     BUILD,
+    CLASSES,
     CLIENT_CONNECTIONS,
+    CONNECTION_TIMEOUTS,
     DRAINING,
     EVENT_LOOP_LAG_SECONDS,
     MOST_CONNECTIONS,
@@ -21,6 +23,7 @@ from service.metrics import (
     REQUEST_BYTES,
     REQUEST_SECONDS,
     RESPONSE_BYTES,
+    RESPONSES,
 )
 from service.server.config import ServerConfig
 from service.server.connections import Connections
@@ -32,6 +35,12 @@ LAG_INTERVAL_SECONDS = 0.25
 def measure(app: App, connections: Connections, config: ServerConfig) -> None:
     """Observe requests and the event loop, and let gauges show the state at a scrape."""
     config.measure = measure_request
+    # So that each is 0 from the start.
+    for route in routes_of(app):
+        for status_class in CLASSES:
+            RESPONSES.labels(route, status_class)
+    for work in Work:
+        CONNECTION_TIMEOUTS.labels(work)
     show_state(app, connections)
 
     @app.while_serving
@@ -75,18 +84,23 @@ def _of_pool(app: App, work: Work, state: Callable[[WorkPool], int]) -> int:
 def measure_request(method: str, status: int, seconds: float, state: dict[str, Any]) -> None:
     """Observe a request, with what the application has noted in its `state`."""
     route = state.get("route", "")
-    duration, received, sent = _histograms(known_method(method), route, status)
+    duration, responses, received, sent = _metrics(known_method(method), route, status)
     duration.observe(seconds)
+    responses.inc()
     sent.observe(state.get("sent_bytes", 0))
     if "received_bytes" in state:
         received.observe(state["received_bytes"])
 
 
 @cache
-def _histograms(method: str, route: str, status: int) -> tuple[Any, Any, Any]:
+def _metrics(method: str, route: str, status: int) -> tuple[Any, Any, Any, Any]:
     # Without a limit of its size: the numbers of methods, routes and statuses are fixed.
-    duration = REQUEST_SECONDS.labels(method, route, status)
-    return duration, REQUEST_BYTES.labels(route), RESPONSE_BYTES.labels(route)
+    return (
+        REQUEST_SECONDS.labels(method, route, status),
+        RESPONSES.labels(route, f"{status // 100}xx"),
+        REQUEST_BYTES.labels(route),
+        RESPONSE_BYTES.labels(route),
+    )
 
 
 async def watch_event_loop() -> None:

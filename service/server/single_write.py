@@ -122,16 +122,23 @@ class SingleWriteProtocol(H11Protocol):
     async def _send_error_response(self, status_code: int) -> None:
         """Send an error response; with the envelope if a head was rejected."""
         refused = self.connection.refusal
+        client = (self.client or ("-",))[0]
         if refused is None and status_code == TOO_LARGE:
             count_limit("HEAD_BYTES")
+            log.info("request refused", status=status_code, client=client, limit="HEAD_BYTES")
         if refused is None:
             await super()._send_error_response(status_code)
             return
         error = InvalidAPIRequest(refused.message, status_code=refused.status)
         request_id = choose_request_id(refused.request_id)
         headers, body = refusal(error, request_id)
-        client = (self.client or ("-",))[0]
-        log.info("request refused", status=error.code, client=client, request_id=request_id)
+        log.info(
+            "request refused",
+            status=error.code,
+            client=client,
+            request_id=request_id,
+            cause=refused.message,
+        )
         fields = [(name.encode(), value.encode()) for name, value in headers.items()]
         fields += self.config.response_headers("h11")
         await self._send_h11_event(h11.Response(status_code=error.code, headers=fields))

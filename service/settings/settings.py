@@ -48,6 +48,8 @@ UNREADABLE = "unreadable_secret"
 BIND = re.compile(r"unix:/.+|(?:\[[0-9A-Fa-f:.]+\]|[^:\s]+):\d{1,5}")
 # nginx keeps idle connections to the service for 3 seconds: less would lose requests.
 SHORTEST_KEEP_ALIVE = 5
+# Of it a statement has half. The time-outs of the server and of the driver must not come too close.
+SHORTEST_REQUEST = 5
 
 
 class Environment(StrEnum):
@@ -255,6 +257,16 @@ class Settings(BaseSettings):
             # Maintenance of the local stack has the next one.
             if not 1 <= int(value.rpartition(":")[2]) < MAX_PORT:
                 raise ValueError(f"the port is 1 to {MAX_PORT - 1}")
+        return value
+
+    @field_validator("request_timeout")
+    @classmethod
+    def _check_request_timeout(cls, value: float) -> float:
+        if value < SHORTEST_REQUEST:
+            raise ValueError(
+                f"{value:g} is too short to tell a slow statement from a lost connection: "
+                f"write {SHORTEST_REQUEST} seconds or more"
+            )
         return value
 
     @field_validator("traces_url")

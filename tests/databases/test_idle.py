@@ -50,16 +50,48 @@ async def test_a_connection_that_was_idle_for_long_is_not_used_again(
     assert pids[0] == pids[1] != pids[2]
 
 
+async def test_a_time_out_replaces_what_was_idle_before_and_keeps_what_has_answered_since(
+    server: Server,
+) -> None:
+    """Behind a pooler with a queue, the connections that it serves are kept."""
+    engine = create_engine(
+        server.url(), statement_timeout=60, longest_statement=1, pool_size=3, pool_use_lifo=True
+    )
+    async with engine.connect() as stuck, engine.connect() as used:
+        async with engine.connect() as idle:
+            before = await idle.scalar(PID)
+        kept = await used.scalar(PID)
+        waiting = asyncio.create_task(stuck.execute(text("SELECT pg_sleep(60)")))
+        await asyncio.sleep(0)
+        # It answers after the statement has begun.
+        await used.scalar(PID)
+        with pytest.raises(TimeoutError):
+            await waiting
+    async with engine.connect() as one, engine.connect() as another:
+        after = {await one.scalar(PID), await another.scalar(PID)}
+    await engine.dispose()
+
+    assert kept in after
+    assert before not in after
+
+
 class Firewall:
     """Forwards connections, until it forgets those that it has: without a word to either end."""
 
     def __init__(self, port: int) -> None:
         self._port = port
         self._known: set[asyncio.StreamWriter] = set()
+        self._forgotten: set[asyncio.StreamWriter] = set()
 
     def forget(self) -> None:
         """Let nothing more pass by the connections that there are."""
+        self._forgotten |= self._known
         self._known.clear()
+
+    def cut(self) -> None:
+        """Close the connections that it has forgotten, so that nobody waits for them at the end."""
+        for writer in self._forgotten:
+            writer.close()
 
     async def forward(self, client: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         server, to_server = await asyncio.open_connection("127.0.0.1", self._port)
@@ -89,12 +121,12 @@ async def firewall(server: Server) -> AsyncIterator[tuple[Firewall, str]]:
 async def test_when_a_firewall_forgets_connections_one_request_fails_and_those_behind_it_do_not(
     server: Server, open_on: Open, method: str, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With a deadline that is shorter than the time-out of statements."""
+    """With the shortest deadline, of which a statement has a part only."""
     # That the database has answered `/readyz` holds for a second.
     monkeypatch.setattr("service.health.domain.CACHE_SECONDS", 0)
     async with (
         firewall(server) as (wall, url),
-        open_on(url, database_pool_size=20, request_timeout=3) as client,
+        open_on(url, database_pool_size=20, request_timeout=5) as client,
     ):
         before = await use_each_pool(client, "before")
         idle = idle_connections(client)
@@ -102,6 +134,7 @@ async def test_when_a_firewall_forgets_connections_one_request_fails_and_those_b
         failed = await client.open(path, method=method, json=item() if method == "POST" else None)
         await error_of(failed, 504, "DeadlineExceeded")
         after = await use_each_pool(client, "after")
+        wall.cut()
 
     assert before | after <= {200, 201}
     # Several of a kind, and of each kind that has no more than one.

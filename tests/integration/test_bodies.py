@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
@@ -16,6 +17,7 @@ from service.common.web.app import App
 from service.common.web.body_budget import Budget
 from service.settings import Settings
 from tests.app import create_app
+from tests.counted import counted
 from tests.factories import item
 from tests.integration.test_connection import GONE, Exchange, part
 
@@ -68,7 +70,8 @@ async def test_bodies_fill_the_budget_and_one_byte_more_has_the_largest_refused(
     running: App,
 ) -> None:
     sizes = (LIMIT - 2, LIMIT, LIMIT - 1, 2)
-    exchanges = [Exchange(running, "/item", "POST", **JSON) for _ in sizes]
+    states: list[dict[str, Any]] = [{} for _ in sizes]
+    exchanges = [Exchange(running, "/item", "POST", state=state, **JSON) for state in states]
     bodies = [part(b" " * size, more=True) for size in sizes]
     pairs = zip(exchanges, bodies, strict=True)
     tasks = [asyncio.create_task(exchange.run(body)) for exchange, body in pairs]
@@ -77,9 +80,10 @@ async def test_bodies_fill_the_budget_and_one_byte_more_has_the_largest_refused(
     await until(lambda: budget(running).held == ALL)
     await settle()
     before = [bool(exchange.sent) for exchange in exchanges]
-    exchanges[3].received.put_nowait(part(b" ", more=True))
-    await until(lambda: bool(exchanges[1].sent))
-    await settle()
+    with counted("BODIES_BYTES"):
+        exchanges[3].received.put_nowait(part(b" ", more=True))
+        await until(lambda: bool(exchanges[1].sent))
+        await settle()
     after = [bool(exchange.sent) for exchange in exchanges]
     for exchange in exchanges:
         exchange.received.put_nowait(GONE)
@@ -88,6 +92,7 @@ async def test_bodies_fill_the_budget_and_one_byte_more_has_the_largest_refused(
     assert before == [False] * 4
     assert after == [False, True, False, False]
     assert exchanges[1].status == 503
+    assert (states[1]["error"], states[1]["limit"]) == ("Unavailable", "BODIES_BYTES")
 
 
 @pytest.mark.limit("BODIES_BYTES")
@@ -196,8 +201,10 @@ async def test_no_byte_of_an_import_is_read_before_its_turn(running: App) -> Non
     await until(lambda: all(one.received.empty() for one in exchanges[: most[0]]))
     await settle()
     unread = [exchange.received.qsize() for exchange in exchanges]
-    one_more = Exchange(running, "/item", "POST", **LINES)
-    await one_more.run(part(b"\n", more=True))
+    state: dict[str, Any] = {}
+    one_more = Exchange(running, "/item", "POST", state=state, **LINES)
+    with counted("IMPORTS"):
+        await one_more.run(part(b"\n", more=True))
     # When a client leaves, the next import is read.
     exchanges[0].received.put_nowait(GONE)
     await tasks[0]
@@ -208,6 +215,7 @@ async def test_no_byte_of_an_import_is_read_before_its_turn(running: App) -> Non
 
     assert unread == [0] * most[0] + [20] * most[1]
     assert one_more.status == 503
+    assert (state["error"], state["limit"]) == ("Unavailable", "IMPORTS")
     assert {exchange.status for exchange in exchanges[1:]} == {201}
 
 
@@ -217,7 +225,8 @@ async def test_an_import_whose_records_do_not_arrive_ends_when_another_waits(
 ) -> None:
     # None of them has paused that long when the other one begins to wait.
     monkeypatch.setattr(transfers, "SECONDS_FOR_OTHERS", 0.3)
-    resting = [Exchange(running, "/item", "POST", **LINES) for _ in range(limits.IMPORTS.value)]
+    states: list[dict[str, Any]] = [{} for _ in range(limits.IMPORTS.value)]
+    resting = [Exchange(running, "/item", "POST", state=state, **LINES) for state in states]
     tasks = [asyncio.create_task(one.run(part(b"\n", more=True))) for one in resting]
     await until(lambda: all(one.received.empty() for one in resting))
     await settle()
@@ -229,6 +238,22 @@ async def test_an_import_whose_records_do_not_arrive_ends_when_another_waits(
 
     assert another.status == 201
     assert sorted(exchange.status for exchange in resting) == [201] * (len(resting) - 1) + [408]
+    [ended] = [state for state in states if "error" in state]
+    assert (ended["error"], ended["limit"]) == ("RequestTimeout", "TRANSFER_BYTES_FOR_OTHERS")
+
+
+@pytest.mark.limit("REQUEST_SECONDS")
+async def test_a_body_that_does_not_arrive_in_time_is_refused_and_the_reason_noted(
+    settings: Settings,
+) -> None:
+    app = create_app(settings.model_copy(update={"request_timeout": 0.05}))
+    state: dict[str, Any] = {}
+    exchange = Exchange(app, "/item", "POST", state=state, **JSON)
+    with counted("REQUEST_SECONDS"):
+        await exchange.run(part(b"[", more=True))
+
+    assert exchange.status == 408
+    assert (state["error"], state["limit"]) == ("RequestTimeout", "REQUEST_SECONDS")
 
 
 @pytest.mark.limit("BODIES_BYTES")

@@ -16,6 +16,7 @@ from service.limits import REQUESTS_IN_PROGRESS
 from service.server.single_write import end_request
 from service.settings import Settings
 from tests.app import create_app
+from tests.counted import counted
 
 START, BODY, GONE = "http.response.start", "http.response.body", {"type": "http.disconnect"}
 
@@ -323,8 +324,11 @@ async def test_only_so_many_views_run_at_a_time_and_health_is_answered_meanwhile
     running_ones = [asyncio.create_task(request) for request in requests]
     while views.entered < many:  # noqa: ASYNC110  # Polling: there is no event.
         await asyncio.sleep(0)
-    beyond, health = Exchange(running, "/wait", x_request_id="mine"), Exchange(running, "/livez")
-    await asyncio.gather(beyond.run(part()), health.run(part()))
+    state: dict[str, Any] = {}
+    beyond = Exchange(running, "/wait", state=state, x_request_id="mine")
+    health = Exchange(running, "/livez")
+    with counted("REQUESTS_IN_PROGRESS"):
+        await asyncio.gather(beyond.run(part()), health.run(part()))
     entered = views.entered
     for task in running_ones:
         task.cancel()
@@ -334,6 +338,7 @@ async def test_only_so_many_views_run_at_a_time_and_health_is_answered_meanwhile
 
     assert entered == many
     assert beyond.status == 503
+    assert (state["error"], state["limit"]) == ("Unavailable", "REQUESTS_IN_PROGRESS")
     assert (b"retry-after", b"1") in beyond.sent[0]["headers"]
     assert b'"type":"Unavailable"' in beyond.body
     assert b'"request_id":"mine"' in beyond.body

@@ -19,6 +19,7 @@ from service.logs import configure_logs
 from service.settings import Settings
 from tests.app import create_app
 from tests.client import Client
+from tests.counted import counted
 from tests.envelope import error_of
 from tests.factories import item
 from tests.integration.test_batching import WAIT, WAITING, before_each_read
@@ -82,7 +83,8 @@ async def test_a_request_waits_for_a_connection_and_is_a_503_if_it_gets_none(
         await connection.close()
         in_time = await waiter
         async with reads.connect():
-            late = await app.test_client().get("/item/7")
+            with counted("POOL_WAIT_SECONDS"):
+                late = await app.test_client().get("/item/7")
     await error_of(late, 503, "Unavailable")
 
     assert in_time.status_code == 404

@@ -13,7 +13,7 @@ from hypercorn.config import Sockets
 from service.common.database import database, transfers
 from service.server import idle_connections
 from service.server import run as program
-from tests.app import create_app
+from tests import served
 
 SECONDS = 1
 SEND_BUFFER = 1 << 14
@@ -25,7 +25,7 @@ def main() -> int:
     vars(idle_connections)["PROGRESS_SECONDS"] = SECONDS
     vars(transfers)["SECONDS"] = SECONDS
     vars(program)["open_sockets"] = partial(open_sockets, program.open_sockets)
-    return program.main(create_app)
+    return served.main()
 
 
 def open_sockets(open_: Callable[[Sequence[str]], Sockets], binds: Sequence[str]) -> Sockets:

@@ -91,6 +91,20 @@ def test_requests_are_counted_by_method_route_and_status(measured: Measured) -> 
         len(sent), abs=10
     )
     assert counted("http_server_response_body_size_bytes_count{route=/item}") == 2
+    responses = "http_server_responses_total"
+    assert counted(f"{responses}{{class=2xx,route=/item}}") == 1
+    assert counted(f"{responses}{{class=4xx,route=/item}}") == 1
+    assert counted(f"{responses}{{class=4xx,route=}}") == 1
+
+
+def test_each_route_has_every_class_of_status_before_its_first_response(measured: Measured) -> None:
+    samples = measured.samples()
+
+    for route in ("", "/item", "/item/{id}", "/readyz"):
+        for status_class in ("2xx", "5xx"):
+            assert f"http_server_responses_total{{class={status_class},route={route}}}" in samples
+    assert samples["http_server_responses_total{class=5xx,route=/item/{id}}"] == 0
+    assert samples["db_client_connection_timeouts_total{pool=blocked writes}"] == 0
 
 
 def test_statements_are_counted_by_operation_and_table(measured: Measured) -> None:
@@ -107,6 +121,16 @@ def test_statements_are_counted_by_operation_and_table(measured: Measured) -> No
         before["db_client_batch_calls_count{pool=writes}"] + 1
     )
     assert after["db_client_connection_count{pool=writes,state=idle}"] == 1
+
+
+def test_the_copy_of_an_import_is_counted(measured: Measured) -> None:
+    name = "db_client_operation_duration_seconds_count{operation=COPY,table=item_lines}"
+    before = measured.samples().get(name, 0)
+    headers = AUTH | {"Content-Type": "application/x-ndjson"}
+    stored = httpx.post(f"{measured.service.url}/item", headers=headers, json=item())
+
+    assert stored.json() == {"created": 1}
+    assert measured.samples()[name] == before + 1
 
 
 @pytest.mark.parametrize("requests", [1000, pytest.param(10_000, marks=pytest.mark.long)])
@@ -133,7 +157,7 @@ def _send(port: int, numbers: range) -> None:
             answers.read(int(length))
 
 
-def test_heads_that_are_too_large_are_counted(measured: Measured) -> None:
+def test_heads_that_are_too_large_are_counted_and_logged(measured: Measured) -> None:
     name = "http_server_limits_reached_total"
     before = measured.at_rest()
     for line in ("X: 1\r\n" * 101, f"X: {'a' * 200_000}\r\n"):
@@ -142,6 +166,8 @@ def test_heads_that_are_too_large_are_counted(measured: Measured) -> None:
 
     for limit in ("HEADER_FIELDS", "HEAD_BYTES"):
         assert after[f"{name}{{limit={limit}}}"] == before[f"{name}{{limit={limit}}}"] + 1
+    measured.service.wait_for("limit=HEAD_BYTES")
+    measured.service.wait_for("The request has more than 100 header fields: send fewer.")
 
 
 def test_every_metric_of_the_page_is_exported(measured: Measured) -> None:

@@ -210,7 +210,7 @@ def test_a_request_in_flight_is_finished_before_the_stop(tmp_path: Path, databas
 ENDLESS = """
 import asyncio, sys
 from service import create_app
-from service.server import main
+from tests.served import main
 
 def create(settings):
     app = create_app(settings)

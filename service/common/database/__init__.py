@@ -30,6 +30,7 @@ from service.common.database.sqlstates import (
     table_of,
     translate,
 )
+from service.common.database.statements import measure_copy
 from service.common.database.transfers import BYTES_FOR_OTHERS, Room, Transfer
 from service.common.database.waits import waiting_for
 from service.common.database.work_pool import WorkPool
@@ -65,6 +66,7 @@ __all__ = [
     "is_referred",
     "is_stale_plan",
     "known_revisions",
+    "measure_copy",
     "paging",
     "pool_sizes",
     "release",

@@ -8,6 +8,8 @@ from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from service.common.database.work_pool import began_at
+
 # Shorter than the usual idle time-outs of firewalls and load balancers.
 IDLE_SECONDS = 120
 # SQLSTATEs after which a session is unusable: lost, ended by the server, or at a standby.
@@ -50,10 +52,16 @@ class Fitness:
             raise DisconnectionError
 
     def handle_error(self, context: ExceptionContext) -> None:
-        """Discard the connection if it is lost, and those that were idle at that moment."""
-        error = context.original_exception
+        """Discard the connection if it is lost, and those that may be lost as well.
+
+        They are those that were idle at that moment. After a time-out they are those that were idle
+        before the statement began: one that has been used since is known to work, and what did not
+        answer may have been the queue of a pooler.
+        """
+        error, since = context.original_exception, monotonic()
         given_up = isinstance(error, TimeoutError)
         if given_up and context.connection is not None and not context.connection.invalidated:
+            since = began_at(context.connection)
             # The server does not respond: do not wait for it to terminate the session.
             driver: Any = context.connection.connection.driver_connection
             driver.terminate()
@@ -62,4 +70,4 @@ class Fitness:
         # SQLAlchemy would discard the others too, but wait two seconds for each to terminate.
         if given_up or (context.is_disconnect and context.invalidate_pool_on_disconnect):
             context.invalidate_pool_on_disconnect = False
-            self._lost_at = monotonic()
+            self._lost_at = max(self._lost_at, since)

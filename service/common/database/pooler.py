@@ -4,6 +4,8 @@ The settings of a session are therefore set in each transaction, and a statement
 made a transaction.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 from sqlalchemy import event
@@ -16,6 +18,7 @@ def watch_pooler(engine: AsyncEngine) -> None:
     """Have the settings of an engine in each transaction, if its connections are a pooler's."""
     event.listen(engine.sync_engine, "begin", _begin)
     event.listen(engine.sync_engine, "do_execute", _execute)
+    event.listen(engine.sync_engine, "do_executemany", _execute_many)
     event.listen(engine.sync_engine, "handle_error", _forget_stale_plans)
 
 
@@ -26,6 +29,14 @@ def _begin(connection: Connection) -> None:
 
 
 def _execute(cursor: Any, statement: str, parameters: Any, context: Any) -> bool:
+    return _as_transaction(partial(cursor.execute, statement, parameters), context)
+
+
+def _execute_many(cursor: Any, statement: str, parameters: Any, context: Any) -> bool:
+    return _as_transaction(partial(cursor.executemany, statement, parameters), context)
+
+
+def _as_transaction(execute: Callable[[], object], context: Any) -> bool:
     """Run a statement in autocommit as a transaction; return whether it was run."""
     connection = context.root_connection
     driver = _driver(connection)
@@ -35,7 +46,7 @@ def _execute(cursor: Any, statement: str, parameters: Any, context: Any) -> bool
     try:
         # Together, in one round trip.
         await_only(driver.execute(f"BEGIN; {driver.settings_of_transaction}"))
-        cursor.execute(statement, parameters)
+        execute()
         command.execute("COMMIT")
     except context.dialect.loaded_dbapi.Error as error:
         # Not after a time-out: the connection is not used again.

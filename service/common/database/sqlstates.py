@@ -64,7 +64,8 @@ def translate(error: BaseException) -> JSONException | None:
     match error:
         case PoolTimeoutError():
             return Unavailable(
-                "All database connections for such requests are in use: try again soon."
+                "All database connections for such requests are in use: try again soon.",
+                limit="POOL_WAIT_SECONDS",
             )
         case TimeoutError():
             return DeadlineExceeded(SLOW)

@@ -50,6 +50,8 @@ class Transfer:
         # For the log, which has the id of the request.
         self._context = copy_context()
         self.ended = False
+        # The one for which it was ended.
+        self.limit = ""
 
     @contextmanager
     def waiting(self, end: Callable[[], object]) -> Iterator[None]:
@@ -82,7 +84,7 @@ class Transfer:
         """End the transfer if it waits for its client; count it for the limit."""
         end, self._end = self._end, None
         if end is not None:
-            self.ended = True
+            self.ended, self.limit = True, limit
             count_limit(limit)
             self._context.run(log.warning, "transfer ended", cause=cause)
             end()

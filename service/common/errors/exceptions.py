@@ -49,7 +49,10 @@ class Row:
 
 
 class JSONException(Exception):  # noqa: N818  # The name that is the `type` of older clients.
-    """The base: an error with a status code, a sentence and, after a schema, its faults."""
+    """The base: an error with a status code, a sentence and, after a schema, its faults.
+
+    `limit` is the name of the limit in service/limits.py that was reached, for the log.
+    """
 
     status_code: ClassVar[int] = 500
     headers: ClassVar[Mapping[str, str]] = MappingProxyType({})
@@ -62,12 +65,14 @@ class JSONException(Exception):  # noqa: N818  # The name that is the `type` of 
         status_code: int | None = None,
         faults: Sequence[Fault] = (),
         headers: Mapping[str, str] | None = None,
+        limit: str = "",
     ) -> None:
         super().__init__(message or "; ".join(fault.message for fault in faults))
         self.message = message
         self.faults = faults[:MAX_FAULTS]
         self.code = status_code or self.status_code
         self.response_headers = {**self.headers, **(headers or {})}
+        self.limit = limit
 
     @classmethod
     def title(cls) -> str:

@@ -13,7 +13,7 @@ from service.common.web.peer import WATCH, has_left, on_close
 from service.common.web.prefix import public_path
 from service.common.web.request import announces_body, current_request
 from service.common.web.request_id import choose_request_id
-from service.common.web.routing import RecordId, is_public, public
+from service.common.web.routing import RecordId, is_public, public, routes_of
 
 __all__ = [
     "GIVE_UP",
@@ -38,5 +38,6 @@ __all__ = [
     "on_close",
     "public",
     "public_path",
+    "routes_of",
     "take_body",
 ]

@@ -37,7 +37,7 @@ class Admission:
             return
         if self._most_waiting is not None and self._waiting >= self._most_waiting:
             count_limit(self._limit)
-            raise Unavailable(message)
+            raise Unavailable(message, limit=self._limit)
         self._waiting += 1
         try:
             with self._make_room():
@@ -46,7 +46,7 @@ class Admission:
         except TimeoutError:
             count_limit(self._limit)
             waited = TimeoutError(f"waited {seconds:g} s to be admitted")
-            raise Unavailable(message) from waited
+            raise Unavailable(message, limit=self._limit) from waited
         finally:
             self._waiting -= 1
 

@@ -5,10 +5,11 @@ from collections.abc import AsyncIterator
 from functools import partial
 
 from quart.wrappers.request import Body
-from werkzeug.exceptions import RequestEntityTooLarge, RequestTimeout
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from service import limits
 from service.common.database import Transfer
+from service.common.errors import RequestTimeout
 from service.common.web.body_budget import Budget
 
 # The size of the buffer of a streamed body, and of a piece: some 40 of the shortest lines take a
@@ -17,6 +18,7 @@ HIGH_WATER = 1 << 16
 PIECE = 1 << 9
 # Bytes that can be sent without end and store nothing.
 BLANK = b" \t\r\n\v\f,"
+TOO_SLOW = "The request body arrived too slowly."
 
 
 class MeasuredBody(Body):
@@ -109,10 +111,10 @@ class StreamedBody(MeasuredBody):
                     with transfer.waiting(partial(limit.reschedule, 0)):
                         data = await anext(self, None)
             except TimeoutError as error:
-                raise RequestTimeout from error
+                raise RequestTimeout(TOO_SLOW, limit=transfer.limit) from error
             if transfer.ended:
                 # It was ended just when more data arrived.
-                raise RequestTimeout
+                raise RequestTimeout(TOO_SLOW, limit=transfer.limit)
             if data is None:
                 # The body may have been rejected meanwhile.
                 if self._must_raise is not None:

@@ -9,6 +9,8 @@ from typing import Protocol
 from service.common.errors import Unavailable
 from service.metrics import count_limit
 
+TOO_MUCH = "Request bodies use too much memory. Try again shortly."
+
 
 class Holder(Protocol):
     """A body that uses the budget."""
@@ -33,7 +35,7 @@ class Budget:
             largest = max(self._sizes, key=self._sizes.__getitem__)
             self.release(largest)
             count_limit("BODIES_BYTES")
-            largest.give_up(Unavailable("Request bodies use too much memory. Try again shortly."))
+            largest.give_up(Unavailable(TOO_MUCH, limit="BODIES_BYTES"))
 
     def release(self, body: Holder) -> None:
         """Stop counting a body."""

@@ -13,12 +13,13 @@ from typing import cast
 from quart import Quart
 from quart.wrappers import Response
 from quart.wrappers.request import Request
-from werkzeug.exceptions import RequestEntityTooLarge, RequestTimeout
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from service import limits
-from service.common.errors import InvalidAPIRequest
-from service.common.web.bodies import MeasuredBody
+from service.common.errors import InvalidAPIRequest, RequestTimeout
+from service.common.web.bodies import TOO_SLOW, MeasuredBody
 from service.common.web.request import current_request
+from service.metrics import count_limit
 
 LINGER_SECONDS = limits.LINGER_SECONDS.value
 
@@ -37,7 +38,8 @@ async def body_size() -> int:
         async with asyncio.timeout(asked.body_timeout):
             return len(await asked.body)
     except TimeoutError as error:
-        raise RequestTimeout from error
+        count_limit("REQUEST_SECONDS")
+        raise RequestTimeout(TOO_SLOW, limit="REQUEST_SECONDS") from error
 
 
 async def take_body() -> bytes:

@@ -26,7 +26,9 @@ async def in_time(work: Awaitable[Result]) -> Result:
             raise
         count_limit("REQUEST_SECONDS")
         seconds = current_app.config["REQUEST_TIMEOUT"]
-        raise DeadlineExceeded(f"The request took longer than {seconds:g} s.") from error
+        raise DeadlineExceeded(
+            f"The request took longer than {seconds:g} s.", limit="REQUEST_SECONDS"
+        ) from error
 
 
 def lift_deadline() -> None:

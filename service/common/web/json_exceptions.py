@@ -18,6 +18,7 @@ from service.common.errors import (
     cause_of,
     cut,
 )
+from service.common.web.bodies import TOO_SLOW
 from service.common.web.json_responses import MEDIA_TYPE as JSON
 from service.common.web.request_id import current_request_id
 
@@ -34,6 +35,7 @@ async def answer(error: Exception) -> Response:
         # Quart's wrapper around an exception of an after-request hook.
         error = error.original_exception
     exception = envelope_of(error)
+    _note(exception)
     if exception.code == SERVER_ERROR:
         log.error("InternalError", method=request.method, path=request.path, exc_info=error)
     elif exception.code > SERVER_ERROR:
@@ -47,6 +49,14 @@ async def answer(error: Exception) -> Response:
     response.headers.update(exception.response_headers)
     response.vary.add("Accept")
     return response
+
+
+def _note(exception: JSONException) -> None:
+    """Note the reason for the line of the server's access log."""
+    state = cast("dict[str, Any]", request.scope).setdefault("state", {})
+    state["error"] = type(exception).__name__
+    if exception.limit:
+        state["limit"] = exception.limit
 
 
 def envelope(exception: JSONException, facts: dict[str, Any]) -> tuple[dict[str, Any], str]:
@@ -81,7 +91,7 @@ def _from_http(error: HTTPException) -> JSONException:
                 headers={"Allow": methods},
             )
         case BodyTooSlow():
-            return RequestTimeout("The request body arrived too slowly.")
+            return RequestTimeout(TOO_SLOW)
         case BodyTooLarge():
             return InvalidAPIRequest(
                 f"The request body is larger than {request.max_content_length} bytes.",

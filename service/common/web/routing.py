@@ -60,6 +60,11 @@ def route_of(asked: BaseRequestWebsocket) -> str:
     return "" if asked.url_rule is None else _template(asked.url_rule.rule)
 
 
+def routes_of(app: Quart) -> set[str]:
+    """Return every value of `route_of`."""
+    return {"", *(_template(rule.rule) for rule in app.url_map.iter_rules())}
+
+
 @lru_cache
 def _template(rule: str) -> str:
     return PARAMETER.sub(r"{\1}", rule)

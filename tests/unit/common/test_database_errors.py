@@ -107,6 +107,7 @@ def test_an_exhausted_pool_is_unavailable() -> None:
     assert type(meaning) is Unavailable
     assert meaning.response_headers == {"Retry-After": "1"}
     assert "QueuePool" not in meaning.message
+    assert meaning.limit == "POOL_WAIT_SECONDS"
 
 
 def test_a_statement_that_the_driver_gave_up_is_past_its_deadline() -> None:

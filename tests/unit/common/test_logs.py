@@ -345,6 +345,16 @@ async def test_the_access_log_has_a_line_for_a_request(output: Output) -> None:
     }
 
 
+async def test_the_line_of_a_request_that_failed_has_the_reason(output: Output) -> None:
+    json_logs()
+    reason = {"error": "Unavailable", "limit": "REQUESTS_IN_PROGRESS"}
+    response = {"type": "http.response.start", "status": 503, "headers": []}
+    await AccessLog(ServerConfig()).access(scope(state={**reason}), response, 0.01)  # type: ignore[arg-type]  # A dict serves.
+
+    [line] = lines(output)
+    assert reason.items() <= line.items()
+
+
 async def test_a_long_method_is_cut(output: Output) -> None:
     json_logs()
     response = {"type": "http.response.start", "status": 405, "headers": []}

@@ -3,9 +3,9 @@
 import asyncio
 
 import pytest
-from werkzeug.exceptions import RequestTimeout
 
 from service.common.database.transfers import Transfer
+from service.common.errors import RequestTimeout
 from service.common.web.bodies import PIECE, StreamedBody
 from service.limits import PROGRESS_SECONDS, TRANSFER_BYTES
 

@@ -17,6 +17,7 @@ from service.limits import (
     TRANSFER_BYTES_FOR_OTHERS,
     TRANSFER_MILLISECONDS_FOR_OTHERS,
 )
+from tests.counted import counted
 
 BYTES = TRANSFER_BYTES_FOR_OTHERS.value
 SECONDS = TRANSFER_MILLISECONDS_FOR_OTHERS.value / 1000
@@ -91,7 +92,10 @@ async def test_a_transfer_is_not_ended_while_its_client_moves_enough_bytes(
         transfer.move(size)
     stack.enter_context(transfer.waiting(lambda: ended.append("slow")))
     await pass_time(0.002)
-    with Room(lambda: [transfer]).wanted():
+    with (
+        counted("TRANSFER_BYTES_FOR_OTHERS", missing),
+        Room(lambda: [transfer]).wanted(),
+    ):
         assert ended == ["slow"] * missing
 
 
@@ -110,7 +114,8 @@ async def test_a_slow_transfer_is_ended_even_if_no_other_waits(
         transfer.move(size if part else size + rest - missing)
     before = list(ended)
     stack.enter_context(transfer.waiting(lambda: ended.append("slow")))
-    await pass_time(0.001 * parts)
+    with counted("TRANSFER_BYTES", missing):
+        await pass_time(0.001 * parts)
 
     assert (before, ended) == ([], ["slow"] * missing)
 

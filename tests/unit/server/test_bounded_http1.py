@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from service.limits import HEAD_BYTES, HEADER_FIELDS, JOINED_CHUNKS
 from service.server.bounded_http1 import CHUNK_LINE, BoundedConnection
+from tests.counted import counted
 
 HEAD = b"POST /item HTTP/1.1\r\nHost: x\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -243,7 +244,8 @@ def test_a_rejected_head_gets_the_reason_if_it_is_http_or_from_a_proxy(
     lines: bytes, told: tuple[int, str] | None
 ) -> None:
     connection = BoundedConnection()
-    events(connection, HEAD + lines + b"\r\n")
+    with counted("HEADER_FIELDS", told == (431, "abc")):
+        events(connection, HEAD + lines + b"\r\n")
     refusal = connection.refusal
 
     assert (refusal and (refusal.status, refusal.request_id)) == told

@@ -11,6 +11,7 @@ from service import limits
 from service.server import connections as module
 from service.server.connections import Connections
 from service.server.refused_connections import is_whole, refuse
+from tests.counted import counted
 
 REQUEST = b"GET /item HTTP/1.1\r\nHost: a\r\nX-Request-ID: mine\r\n\r\n"
 
@@ -115,7 +116,8 @@ async def test_a_client_that_has_waited_for_too_long_is_refused(
     door.arrive()
     door.arrive()
     client, _ = door.arrive(REQUEST)
-    await asyncio.sleep(0.01)
+    with counted("QUEUE_SECONDS"):
+        await asyncio.sleep(0.01)
     head, _, body = client.recv(4096).partition(b"\r\n\r\n")
 
     assert head.startswith(b"HTTP/1.1 503 ")
@@ -313,7 +315,8 @@ async def test_if_too_many_wait_the_first_of_them_is_refused(door: Door) -> None
         client.setblocking(False)
         with pytest.raises(BlockingIOError):
             client.recv(1)
-    door.arrive()
+    with counted("WAITING_CONNECTIONS"):
+        door.arrive()
 
     assert waiting[0].recv(4096).startswith(b"HTTP/1.1 503 ")
     with pytest.raises(BlockingIOError):
@@ -432,7 +435,8 @@ async def test_a_connection_is_closed_for_a_waiting_one(
     old, new = Served(closable_at=at, opened_at=now - opened), Served(opened_at=now)
     door.begin(new)
     door.begin(old)
-    door.arrive()
+    with counted("IDLE_SECONDS_FOR_OTHERS", fate == "closed"):
+        door.arrive()
 
     assert (old.fate, new.fate) == (fate, "")
 

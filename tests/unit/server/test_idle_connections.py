@@ -14,6 +14,7 @@ from hypercorn.config import Config
 from service.limits import KEEP_ALIVE_SECONDS
 from service.server import idle_connections
 from service.server.idle_connections import PIECE, ConnectionServer
+from tests.counted import counted
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 ANSWER = b"HTTP/1.1 200 \r\n"
@@ -274,8 +275,8 @@ async def test_a_write_that_the_client_does_not_read_ends_the_connection(
         writer.transport.pause_reading()
         writer.write(REQUEST)
         await service.asked.wait()
-
-        await until_closed(before)
+        with counted("PROGRESS_SECONDS"):
+            await until_closed(before)
 
 
 def test_hypercorn_has_the_place_for_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,10 +14,11 @@ from hypercorn.protocol.events import Body, EndBody, Response, StreamClosed
 from hypercorn.protocol.http_stream import HTTPStream
 from hypercorn.typing import ConnectionState
 
-from service.limits import BODIES_IN_TURN, BODY_PARTS
+from service.limits import BODIES_IN_TURN, BODY_PARTS, HEAD_BYTES
 from service.server import single_write
 from service.server.bounded_http1 import BoundedConnection
 from service.server.single_write import LARGE, FairStream, SingleWriteProtocol
+from tests.counted import counted
 
 REQUEST = b"GET /item HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -74,6 +75,16 @@ async def test_head_and_body_leave_in_one_write(protocol: SingleWriteProtocol, w
     [written] = wire.writes
     assert written.startswith(b"HTTP/1.1 200 ")
     assert written.endswith(b"\r\n\r\n[]")
+
+
+async def test_a_head_that_is_too_large_is_answered_and_counted(
+    protocol: SingleWriteProtocol, wire: Wire
+) -> None:
+    protocol.connection = BoundedConnection()
+    with counted("HEAD_BYTES"):
+        await protocol.handle(RawData(REQUEST[:-2] + b"X: ".ljust(HEAD_BYTES.value, b"x")))
+
+    assert wire.writes[0].startswith(b"HTTP/1.1 431 ")
 
 
 async def test_a_head_without_a_body_leaves_with_the_end(

@@ -131,7 +131,7 @@ def test_every_setting_has_its_default(name: str) -> None:
         ("PATH_PREFIX", "/Team-1/api_v1.2/~x/", "/Team-1/api_v1.2/~x"),
         ("PATH_PREFIX", "/", ""),
         ("PATH_PREFIX", "", ""),
-        ("REQUEST_TIMEOUT", "0.25", 0.25),
+        ("REQUEST_TIMEOUT", "5", 5),
         ("REQUEST_TIMEOUT", "", 30),
         ("SERVER_TIMING", "true", True),
         ("STATE_DIR", "/var/state", Path("/var/state")),
@@ -250,6 +250,7 @@ def test_the_log_format_goes_by_the_environment_unless_it_is_set(
         ("PATH_PREFIX", "/a<b>"),
         ("PATH_PREFIX", "https://example.org/api"),
         ("REQUEST_TIMEOUT", "0"),
+        ("REQUEST_TIMEOUT", "4.9"),
         ("REQUEST_TIMEOUT", "nan"),
         ("SERVER_TIMING", "always"),
         ("TRACES_SAMPLING", "1%"),
@@ -282,6 +283,15 @@ def test_a_wrong_value_stops_the_start_with_one_line_that_names_it(
     line = refusal(monkeypatch, {name: text})
 
     assert re.fullmatch(rf"{name}: .+\.", line)
+
+
+def test_a_deadline_that_is_too_short_is_refused_with_what_to_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert refusal(monkeypatch, {"REQUEST_TIMEOUT": "0.25"}).strip() == (
+        "REQUEST_TIMEOUT: 0.25 is too short to tell a slow statement from a lost connection: "
+        "write 5 seconds or more."
+    )
 
 
 def test_each_wrong_value_has_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
