@@ -48,8 +48,8 @@ UNREADABLE = "unreadable_secret"
 BIND = re.compile(r"unix:/.+|(?:\[[0-9A-Fa-f:.]+\]|[^:\s]+):\d{1,5}")
 # nginx keeps idle connections to the service for 3 seconds: less would lose requests.
 SHORTEST_KEEP_ALIVE = 5
-# Of it a statement has half. The time-outs of the server and of the driver must not come too close.
-SHORTEST_REQUEST = 5
+# A statement has half of it: the time-outs of the server and of the driver must not come too close.
+SHORTEST_REQUEST = 1
 
 
 class Environment(StrEnum):
@@ -265,7 +265,7 @@ class Settings(BaseSettings):
         if value < SHORTEST_REQUEST:
             raise ValueError(
                 f"{value:g} is too short to tell a slow statement from a lost connection: "
-                f"write {SHORTEST_REQUEST} seconds or more"
+                f"write {SHORTEST_REQUEST} or more seconds"
             )
         return value
 

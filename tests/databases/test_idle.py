@@ -121,7 +121,7 @@ async def firewall(server: Server) -> AsyncIterator[tuple[Firewall, str]]:
 async def test_when_a_firewall_forgets_connections_one_request_fails_and_those_behind_it_do_not(
     server: Server, open_on: Open, method: str, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With the shortest deadline, of which a statement has a part only."""
+    """With a short deadline, of which a statement has a part only."""
     # That the database has answered `/readyz` holds for a second.
     monkeypatch.setattr("service.health.domain.CACHE_SECONDS", 0)
     async with (

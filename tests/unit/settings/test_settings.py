@@ -290,7 +290,7 @@ def test_a_deadline_that_is_too_short_is_refused_with_what_to_do(
 ) -> None:
     assert refusal(monkeypatch, {"REQUEST_TIMEOUT": "0.25"}).strip() == (
         "REQUEST_TIMEOUT: 0.25 is too short to tell a slow statement from a lost connection: "
-        "write 5 seconds or more."
+        "write 1 or more seconds."
     )
 
 
