@@ -75,7 +75,8 @@ def postgres() -> Iterator[str]:
         Path(directory).chmod(0o711)
         quick = dict.fromkeys(("fsync", "synchronous_commit", "full_page_writes"), "off")
         with start_server(Path(directory) / "postgres", **quick) as server:
-            yield server.url()
+            # Connecting takes long if the machine has much to do.
+            yield f"{server.url()}&connect_timeout=60"
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tests.ports import free_port
 
-SECONDS = 30
+SECONDS = 120
 SETTINGS = {
     "fsync": "off",
     "listen_addresses": "127.0.0.1",

@@ -55,6 +55,9 @@ CREATE CONSTRAINT TRIGGER rest AFTER INSERT ON item DEFERRABLE INITIALLY DEFERRE
 FOR EACH ROW EXECUTE FUNCTION rest()
 """
 
+# Longer than a test waits for many requests to have begun.
+LONG = {"request_timeout": 240, "database_statement_timeout": 120}
+
 
 @asynccontextmanager
 async def running(settings: Settings, **changes: object) -> AsyncIterator[tuple[App, Client]]:
@@ -274,8 +277,7 @@ async def test_costly_reads_in_any_number_leave_room_for_others(
     settings: Settings, engine: AsyncEngine, gate: AsyncConnection, path: str
 ) -> None:
     many = limits.REQUESTS_IN_PROGRESS.value + 1
-    long = {"request_timeout": 60, "database_statement_timeout": 60}
-    async with running(settings, **long) as (app, client):
+    async with running(settings, **LONG) as (app, client):
         costly = [asyncio.create_task(client.get(path.format(n))) for n in range(1, 1 + many)]
         await until(engine, WAITING, 1)
         response = await client.get("/item/1")
@@ -311,9 +313,9 @@ async def test_pages_writes_and_transfers_in_any_number_leave_room_for_others(
         return client.post("/item", json=item(), headers=key)
 
     many = limits.REQUESTS_IN_PROGRESS.value + 1
-    async with running(settings, request_timeout=60) as (app, client):
+    async with running(settings, **LONG) as (app, client):
         pool = pool_of(app, work)
-        monkeypatch.setattr(pool, "_timeout", 60)
+        monkeypatch.setattr(pool, "_timeout", 240)
         async with AsyncExitStack() as taken:
             for _ in range(pool_sizes(7)[work]):
                 await taken.enter_async_context(engine_of(app, work).connect())
@@ -339,9 +341,9 @@ async def test_repetitions_of_a_request_in_progress_need_no_connection(
         return client.post("/item", json=item(), headers={"Idempotency-Key": key})
 
     statements: list[str] = []
-    async with running(settings, request_timeout=60) as (app, client):
+    async with running(settings, **LONG) as (app, client):
         engine, pool = engine_of(app, Work.TRANSACTIONS), pool_of(app, Work.TRANSACTIONS)
-        monkeypatch.setattr(pool, "_timeout", 10)
+        monkeypatch.setattr(pool, "_timeout", 240)
         async with engine.connect():
             first = asyncio.ensure_future(keyed(client, "one"))
             await until_waiting(pool, 1)
@@ -370,7 +372,7 @@ async def test_repetitions_of_a_request_in_progress_need_no_connection(
 async def test_a_key_is_free_again_when_its_request_was_given_up(
     settings: Settings, empty_database: None
 ) -> None:
-    async with running(settings, request_timeout=60) as (app, client):
+    async with running(settings, **LONG) as (app, client):
         pool = pool_of(app, Work.TRANSACTIONS)
         send = partial(client.post, "/item", json=item(), headers={"Idempotency-Key": "one"})
         async with engine_of(app, Work.TRANSACTIONS).connect():
@@ -440,9 +442,9 @@ async def test_blocked_writes_in_any_number_leave_room_for_others(
     monkeypatch.setitem(LOCK_TIMEOUTS, Work.BLOCKED, "0")
     # The one that has a connection, and the rest.
     most, in_the_way = limits.REQUESTS_IN_PROGRESS.value, item(email="held@example.org")
-    async with running(settings, request_timeout=60) as (app, client):
+    async with running(settings, **LONG) as (app, client):
         pool = pool_of(app, Work.BLOCKED)
-        monkeypatch.setattr(pool, "_timeout", 60)
+        monkeypatch.setattr(pool, "_timeout", 240)
         async with held(engine, HELD):
             blocked = [
                 asyncio.ensure_future(client.post("/item", json=in_the_way))

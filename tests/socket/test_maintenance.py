@@ -14,9 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from service.settings import ROOT
 from tests.ports import free_port
-from tests.waiting import wait_until
-
-SECONDS = 20
+from tests.waiting import SECONDS, wait_until
 
 
 def start(
