@@ -6,12 +6,14 @@ This module needs no libraries, so that the first set-up can use it.
 import errno
 import os
 import pwd
+import select
 import sys
 import tempfile
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 from shlex import quote
+from typing import TextIO
 
 from service.name import NAME
 
@@ -66,22 +68,37 @@ def user_name(uid: int) -> str:
 
 def guarded(main: Callable[[], int]) -> int:
     """Run a command and return its exit code; print a message instead of a traceback."""
+    code = _run(main)
+    try:
+        sys.stdout.flush()
+    except OSError:
+        # It has been reported, or has no reader. Python must not write the rest when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return code
+
+
+def _run(main: Callable[[], int]) -> int:
     try:
         code = main()
         sys.stdout.flush()
     except OperatorError as error:
         return complain(error)
-    except BrokenPipeError:
-        # The reader, such as `head`, has enough. Python must not write the rest when it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
     except OSError as error:
+        if isinstance(error, BrokenPipeError) and not _is_read(sys.stdout):
+            # The reader of the output, such as `head`, has enough.
+            return 1
         return complain(explain(error) or report(error))
     except KeyboardInterrupt:
         return 130
     except Exception as error:  # noqa: BLE001  # The last resort: no command shows a traceback.
         return complain(report(error))
     return code
+
+
+def _is_read(output: TextIO) -> bool:
+    poll = select.poll()
+    poll.register(output, select.POLLOUT)
+    return not any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 def explain(error: OSError) -> OperatorError | None:

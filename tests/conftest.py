@@ -75,8 +75,7 @@ def postgres() -> Iterator[str]:
         Path(directory).chmod(0o711)
         quick = dict.fromkeys(("fsync", "synchronous_commit", "full_page_writes"), "off")
         with start_server(Path(directory) / "postgres", **quick) as server:
-            # Connecting takes long if the machine has much to do.
-            yield f"{server.url()}&connect_timeout=60"
+            yield server.url()
 
 
 @pytest.fixture(scope="session")
@@ -128,7 +127,9 @@ async def empty_database(engine: AsyncEngine) -> None:
 @pytest.fixture(scope="session")
 def settings(database_url: str) -> Settings:
     """Return the settings of the application under test."""
-    return Settings(database_url=database_url, request_timeout=5, max_body_bytes=10_000)
+    # Connecting takes long if the machine has much to do.
+    patient = f"{database_url}&connect_timeout=60"
+    return Settings(database_url=patient, request_timeout=5, max_body_bytes=10_000)
 
 
 @pytest.fixture(scope="session")

@@ -34,6 +34,8 @@ class Refusal(NamedTuple):
     status: int
     message: str
     request_id: str
+    # The one in service/limits.py that it reached.
+    limit: str
 
 
 class BoundedBuffer(ReceiveBuffer):
@@ -62,6 +64,7 @@ class BoundedBuffer(ReceiveBuffer):
                 f"The request has more than {HEADER_FIELDS.value} header fields: send fewer.",
                 text,
                 TOO_LARGE,
+                "HEADER_FIELDS",
             )
         if b"\0" in text or b"\r" in text or b"\v" in text or b"\f" in text:
             raise self._refuse("The request has a control character in a header field.", text)
@@ -101,12 +104,12 @@ class BoundedBuffer(ReceiveBuffer):
         return bytearray(b"%x\r\n" % len(content))
 
     def _refuse(
-        self, message: str, text: bytes, status: int = BAD_REQUEST
+        self, message: str, text: bytes, status: int = BAD_REQUEST, limit: str = ""
     ) -> h11.LocalProtocolError:
         # A proxy would forward an empty response.
         if status == TOO_LARGE or PROXIED in text:
             found = REQUEST_ID.search(text)
-            self.refusal = Refusal(status, message, found[1].decode() if found else "")
+            self.refusal = Refusal(status, message, found[1].decode() if found else "", limit)
         return h11.LocalProtocolError(message, status)
 
 

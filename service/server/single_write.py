@@ -138,6 +138,7 @@ class SingleWriteProtocol(H11Protocol):
             client=client,
             request_id=request_id,
             cause=refused.message,
+            **({"limit": refused.limit} if refused.limit else {}),
         )
         fields = [(name.encode(), value.encode()) for name, value in headers.items()]
         fields += self.config.response_headers("h11")

@@ -4,12 +4,14 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import cast
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.pool import NullPool
 
 from service.common.database import pool_events
+from service.common.database.connection import Connection
 from service.common.database.engine import create_engine
 from tests.client import Client
 from tests.databases.conftest import Open
@@ -19,6 +21,11 @@ from tests.factories import item
 
 CONNECTED = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'idle'"
 PID = text("SELECT pg_backend_pid()")
+SLEEPS = """
+SELECT EXISTS (
+    SELECT FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)%' AND pid <> pg_backend_pid()
+)
+"""
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
@@ -50,29 +57,30 @@ async def test_a_connection_that_was_idle_for_long_is_not_used_again(
     assert pids[0] == pids[1] != pids[2]
 
 
-async def test_a_time_out_replaces_what_was_idle_before_and_keeps_what_has_answered_since(
-    server: Server,
+@pytest.mark.parametrize("is_pooled", [False, True])
+async def test_a_time_out_replaces_idle_connections_but_a_pooler_s_that_have_answered_since(
+    server: Server, is_pooled: bool
 ) -> None:
-    """Behind a pooler with a queue, the connections that it serves are kept."""
-    engine = create_engine(
-        server.url(), statement_timeout=60, longest_statement=1, pool_size=3, pool_use_lifo=True
-    )
-    async with engine.connect() as stuck, engine.connect() as used:
-        async with engine.connect() as idle:
-            before = await idle.scalar(PID)
-        kept = await used.scalar(PID)
+    """What did not answer may have been the queue of the pooler."""
+    engine = create_engine(server.url(), statement_timeout=60, longest_statement=3, pool_size=3)
+    async with engine.connect() as stuck:
+        async with engine.connect() as one, engine.connect() as another:
+            before = {await one.scalar(PID), await another.scalar(PID)}
+        if is_pooled:
+            raw = await stuck.get_raw_connection()
+            cast("Connection", raw.driver_connection).settings_of_transaction = "SELECT 1"
         waiting = asyncio.create_task(stuck.execute(text("SELECT pg_sleep(60)")))
-        await asyncio.sleep(0)
-        # It answers after the statement has begun.
-        await used.scalar(PID)
+        await asyncio.to_thread(server.wait_for, SLEEPS)
+        async with engine.connect() as used:
+            answered = await used.scalar(PID)
         with pytest.raises(TimeoutError):
             await waiting
-    async with engine.connect() as one, engine.connect() as another:
-        after = {await one.scalar(PID), await another.scalar(PID)}
+    async with engine.connect() as one, engine.connect() as another, engine.connect() as third:
+        after = {await connection.scalar(PID) for connection in (one, another, third)}
     await engine.dispose()
 
-    assert kept in after
-    assert before not in after
+    assert answered in before
+    assert before & after == ({answered} if is_pooled else set())
 
 
 class Firewall:

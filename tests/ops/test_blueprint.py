@@ -96,8 +96,8 @@ def test_the_fields_of_these_tests_have_every_type() -> None:
         ("count:integer:search", "only texts can be searched"),
         ("note:text:index", "an index takes texts of at most 600 characters"),
         ("extra:json:unique", "an index takes texts"),
-        ("state:enum(new):unique", "at most one record could have a value that is unique"),
-        ("active:boolean:unique", "at most two records could have a value that is unique"),
+        ("state:enum(new):unique", "`unique` would allow one record at most"),
+        ("active:boolean:unique", "`unique` would allow two records at most"),
     ],
 )
 def test_a_field_that_can_not_be_is_refused_in_one_line(text: str, said: str) -> None:

@@ -152,3 +152,13 @@ def test_a_command_whose_reader_has_enough_ends_without_a_message(when: str) -> 
 
     os.close(writing)
     assert done.stderr == ""
+
+
+def test_a_broken_pipe_to_another_program_is_reported(capfd: pytest.CaptureFixture[str]) -> None:
+    def main() -> int:
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    assert guarded(main) == 1
+    told = capfd.readouterr().err
+    assert "Unexpected error: BrokenPipeError" in told
+    Path(told.split()[-1].rstrip(".")).unlink()

@@ -142,7 +142,13 @@ def _varied(value: Any, schema: dict[str, Any], number: int) -> Any:
     if REFERENCE in schema:
         return number
     text = str(value)
-    others: list[Any] = [f"{text}{number}", f"{number}{text}", f"{text[:-1]}{number}"]
+    # The last one is another microsecond.
+    others: list[Any] = [
+        f"{text}{number}",
+        f"{number}{text}",
+        f"{text[:-1]}{number}",
+        f"{text[:-2]}{number}{text[-1:]}",
+    ]
     if isinstance(value, int | float):
         others = [value + number]
     is_valid = Draft202012Validator(schema, validate_formats=True).is_valid

@@ -418,9 +418,7 @@ def _require_options(one: Field, text: str, on_delete: int) -> None:
         raise CommandError(f"`{text}`: only texts can be searched: string, text, email and url.")
     if one.is_unique and (one.type == "boolean" or (one.type == "enum" and not one.arguments[1:])):
         count = "two records" if one.type == "boolean" else "one record"
-        raise CommandError(
-            f"`{text}`: at most {count} could have a value that is unique: leave out `unique`."
-        )
+        raise CommandError(f"`{text}`: `unique` would allow {count} at most: leave it out.")
     sorts = one.options & {"unique", "filter", "index"}
     if sorts and (one.type == "json" or (one.lengths and one.lengths[1] > MAX_INDEXED)):
         raise CommandError(

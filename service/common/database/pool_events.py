@@ -54,16 +54,16 @@ class Fitness:
     def handle_error(self, context: ExceptionContext) -> None:
         """Discard the connection if it is lost, and those that may be lost as well.
 
-        They are those that were idle at that moment. After a time-out they are those that were idle
-        before the statement began: one that has been used since is known to work, and what did not
-        answer may have been the queue of a pooler.
+        They are those that are idle at that moment. Behind a pooler, which may have had the
+        statement in its queue, those that have been used since the statement began are kept.
         """
         error, since = context.original_exception, monotonic()
         given_up = isinstance(error, TimeoutError)
         if given_up and context.connection is not None and not context.connection.invalidated:
-            since = began_at(context.connection)
-            # The server does not respond: do not wait for it to terminate the session.
             driver: Any = context.connection.connection.driver_connection
+            if driver.settings_of_transaction:
+                since = began_at(context.connection)
+            # The server does not respond: do not wait for it to terminate the session.
             driver.terminate()
         if (getattr(error, "sqlstate", None) or "").startswith(LOST):
             context.is_disconnect = True

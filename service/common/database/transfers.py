@@ -86,7 +86,7 @@ class Transfer:
         if end is not None:
             self.ended, self.limit = True, limit
             count_limit(limit)
-            self._context.run(log.warning, "transfer ended", cause=cause)
+            self._context.run(log.warning, "transfer ended", cause=cause, limit=limit)
             end()
 
 

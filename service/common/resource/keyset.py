@@ -26,41 +26,35 @@ def may_be_null(column: Any, key: Key) -> bool:
 def without_null(columns: Columns, order: Order) -> Order:
     """Return the order of the records that have a value in each key.
 
-    It is the same if no key may be NULL, or if records with and without NULL are not apart in it.
+    It is the given order if no key may be NULL, or one besides the first: the order then mixes
+    records with and without NULL.
     """
-    place = _nullable_place(columns, order)
-    if place is None:
-        return order
-    return (*order[:place], replace(order[place], is_given=True), *order[place + 1 :])
+    return (replace(order[0], is_given=True), *order[1:]) if _is_apart(columns, order) else order
 
 
 def parts(
     columns: Columns, order: Order, values: Sequence[Any] | None
 ) -> list[list[ColumnElement[bool]]]:
-    """Return the conditions of the records with NULL, and of the others; of each that has some.
+    """Return the conditions of the records with NULL in the first key, and of the others.
 
-    With `values`, only the records after the one with these. Each part is in the order
-    `without_null`, and one range of an index that has this order.
+    With `values`, only of records after the one with these: of one part, or of both. Each part is
+    in the order `without_null`, and one range of an index that has this order.
     """
-    place = _nullable_place(columns, order)
-    if place is None:
-        raise ValueError("Records with and without NULL are not apart in this order.")
-    column, key = columns[order[place].name], order[place]
+    key, rest = order[0], order[1:]
+    column = columns[key.name]
     without, having = [column.is_(None)], [column.is_not(None)]
     if values is None:
         return [without, having]
-    if values[place] is None:
-        without.append(beyond(columns, order[place + 1 :], values[place + 1 :]))
+    if values[0] is None:
+        without.append(beyond(columns, rest, values[1:]))
         return [without, having] if key.nulls_first else [without]
     having.append(beyond(columns, without_null(columns, order), values))
     return [having] if key.nulls_first else [without, having]
 
 
-def _nullable_place(columns: Columns, order: Order) -> int | None:
-    """Return the place of the only key that may be NULL, if only those of filters precede it."""
-    first = next((at for at, key in enumerate(order) if not key.is_given), None)
-    places = [at for at, key in enumerate(order) if may_be_null(columns[key.name], key)]
-    return first if places == [first] else None
+def _is_apart(columns: Columns, order: Order) -> bool:
+    """Return whether the order has the records with NULL before, or after, all others."""
+    return [key for key in order if may_be_null(columns[key.name], key)] == [order[0]]
 
 
 def _term(column: Any, key: Key) -> ColumnElement[Any]:

@@ -55,6 +55,8 @@ def _note(exception: JSONException) -> None:
     """Note the reason for the line of the server's access log."""
     state = cast("dict[str, Any]", request.scope).setdefault("state", {})
     state["error"] = type(exception).__name__
+    # An after-request hook may fail after an error.
+    state.pop("limit", None)
     if exception.limit:
         state["limit"] = exception.limit
 
