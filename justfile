@@ -151,7 +151,7 @@ export file *QUERY: setup
 [group('develop')]
 [no-exit-message]
 test *ARGS: setup
-    @.venv/bin/pytest {{ if ARGS == "" { coverage + "--numprocesses=4 --dist=loadfile" } else { '"$@"' } }}
+    @.venv/bin/pytest {{ if ARGS == "" { coverage + "--numprocesses=5 --dist=loadfile" } else { '"$@"' } }}
 
 # Runs the tests that take a feature away from a copy of the project, or rename one.
 [group('develop')]

@@ -17,7 +17,8 @@ from tests.browser.conftest import HOST, TIMEOUT_MS
 from tests.browser.test_docs import RECORD, authorize, operation
 from tests.contract import ELSEWHERE
 from tests.ports import free_port
-from tests.socket.conftest import KEY, START_SECONDS, Service, running
+from tests.socket.conftest import KEY, Service, running
+from tests.waiting import SECONDS
 
 pytestmark = pytest.mark.skipif(nginx.executable() is None, reason="nginx is not installed")
 
@@ -54,7 +55,7 @@ def proxy(directory: Path, service: str) -> Iterator[int]:
     )
     process = subprocess.Popen([nginx.executable() or "", "-e", "stderr", "-c", str(path)])
     try:
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + SECONDS
         while True:
             try:
                 httpx.get(f"http://127.0.0.1:{port}{PREFIX}/openapi.json", headers=UNCHECKED)

@@ -14,7 +14,7 @@ from tests.conftest import migrate
 from tests.databases.servers import Server, run
 from tests.factories import item
 from tests.socket.conftest import KEY, running
-from tests.waiting import wait_until
+from tests.waiting import SECONDS, wait_until
 
 CLIENTS = 4
 ENOUGH = 40
@@ -104,7 +104,7 @@ def test_no_client_sees_an_error_while_a_column_takes_the_place_of_another(
             load.urls = (second.url,)
             load.go_on()
             first.process.terminate()
-            assert first.process.wait(30) == 0
+            assert first.process.wait(SECONDS) == 0
             load.go_on()
             sql(server, database, example("Contract"))
             load.go_on()

@@ -11,7 +11,9 @@ from tests.socket.conftest import running
 LEAST = 100
 
 
-@pytest.mark.parametrize("which", KEYS)
+@pytest.mark.parametrize(
+    "which", ["right", "missing", pytest.param("wrong", marks=pytest.mark.long)]
+)
 def test_nothing_but_documented_answers(
     tmp_path: Path, database_url: str, empty_database: None, which: str
 ) -> None:

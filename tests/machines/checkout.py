@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import psutil
 
-from tests.ops.project import ROOT
+from service.settings import ROOT
 
 SECONDS = 300
 # The end of a command's output that is shown.

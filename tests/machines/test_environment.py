@@ -27,7 +27,7 @@ XDG_RUNTIME_DIR= XDG_CONFIG_HOME= TMPDIR= SHELL= DOCKER_HOST=unix:///nonexistent
 """
 
 
-@pytest.mark.parametrize("locale", ["de_DE.UTF-8", "C"])
+@pytest.mark.parametrize("locale", [pytest.param("de_DE.UTF-8", marks=pytest.mark.long), "C"])
 def test_the_search_folds_letters_in_every_locale(clone: Clone, locale: str) -> None:
     checkout = clone(f"locale-{locale}", LC_ALL=locale)
     checkout.up()

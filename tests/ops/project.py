@@ -10,6 +10,7 @@ import psutil
 import pytest
 from alembic.script import ScriptDirectory
 
+from tests.machines.checkout import copy_sources
 from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -17,6 +18,8 @@ COPIED = [
     *("just", "justfile", "pyproject.toml", "alembic.ini"),
     *("migrations", "nginx", "ops", "requirements", "schemas", "service"),
 ]
+# With the cache, mypy looks only at files that differ.
+TYPES = ".mypy_cache"
 # Settings of the person who runs the tests, which would change what they see; and coverage, which
 # counts the files of this folder alone, not those of a copy.
 FOREIGN = [
@@ -86,6 +89,14 @@ def copy_project(directory: Path) -> Project:
         else:
             shutil.copy(source, directory / name)
     return project_in(directory)
+
+
+def copy_repository(directory: Path) -> None:
+    """Make a repository of the working tree's files, with what mypy knows about them."""
+    directory.mkdir()
+    copy_sources(directory)
+    if (ROOT / TYPES).exists():
+        shutil.copytree(ROOT / TYPES, directory / TYPES)
 
 
 # A migration that creates the table of the blueprint `item`.

@@ -13,8 +13,8 @@ from ops.generate.blueprint import addition, edits
 from ops.generate.blueprint.edits import Edits
 from ops.generate.blueprint.fields import TYPES, read_later
 from service.settings import ROOT, Settings
-from tests.machines.checkout import copy_sources, git
-from tests.ops.project import Project, project_in
+from tests.machines.checkout import git
+from tests.ops.project import Project, copy_repository, project_in
 
 NEEDS_FOSS = pytest.mark.skipif(not (ROOT / "service/foss").exists(), reason="there is no foss")
 # A field of every type, each option, and a default of every type that can have one.
@@ -256,8 +256,7 @@ def test_a_migration_that_adds_other_columns_is_refused(table: str, columns: lis
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """Return a clone of the working tree, with a blueprint of its own, committed."""
     directory = tmp_path_factory.mktemp("field") / "clone"
-    directory.mkdir()
-    copy_sources(directory)
+    copy_repository(directory)
     clone = project_in(directory)
     done = clone.just("blueprint", "gadget", "title:string", "foss:ref(foss)", "--force")
     assert done.returncode == 0, done.stderr

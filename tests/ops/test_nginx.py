@@ -30,12 +30,12 @@ from tests.envelope import check_envelope
 from tests.factories import item
 from tests.ports import free_port
 from tests.socket.conftest import KEY, Service, running
+from tests.waiting import SECONDS
 
 pytestmark = pytest.mark.skipif(nginx.executable() is None, reason="nginx is not installed")
 
 LARGE_BYTES = 1 << 23
 LINKS = b"<" + b"x" * 20_000 + b">"
-START_SECONDS = 120
 MAX_BODY_BYTES = 10_000
 # Each character that means something to nginx, and some more.
 ODD = """a b'c"d;e{f}g$h#i\\j%k&l(m)é\u20ac"""
@@ -132,7 +132,7 @@ class Proxy:
         return f"http://127.0.0.1:{self.port}"
 
     def connect(self) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self.port), timeout=20)
+        return socket.create_connection(("127.0.0.1", self.port), timeout=SECONDS)
 
     def raw(self, data: bytes) -> bytes:
         """Send bytes and return the answer."""
@@ -148,7 +148,7 @@ class Proxy:
         return [json.loads(line) for line in (self.state / "access.log").read_text().splitlines()]
 
     def wait_for_log(self, request_id: str) -> dict[str, Any]:
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + SECONDS
         while True:
             for line in self.log():
                 if line["request_id"] == request_id:
@@ -184,13 +184,13 @@ def proxy(
         yield Proxy(port, state, process)
     finally:
         process.terminate()
-        process.wait(START_SECONDS)
+        process.wait(SECONDS)
 
 
 def wait_until_listening(
     process: subprocess.Popen[bytes], port: int, log: Path | None = None
 ) -> None:
-    deadline = time.monotonic() + START_SECONDS
+    deadline = time.monotonic() + SECONDS
     while True:
         with socket.socket() as client:
             if client.connect_ex(("127.0.0.1", port)) == 0:
@@ -1096,7 +1096,7 @@ def test_a_low_limit_of_open_files_is_kept_without_a_message(tmp_path: Path) -> 
         wait_until_listening(process, port, tmp_path / "error.log")
     finally:
         process.terminate()
-        process.wait(START_SECONDS)
+        process.wait(SECONDS)
     text = (tmp_path / "nginx" / "nginx.conf").read_text()
 
     assert (tmp_path / "error.log").read_text() == ""
@@ -1216,7 +1216,7 @@ needs_another_loopback = pytest.mark.skipif(
 def sent_from(front: Proxy, sender: str, forwarded: str) -> Iterator[socket.socket]:
     """Send a request with `X-Forwarded-For` from an address of this machine."""
     at = ("127.0.0.1", front.port)
-    with socket.create_connection(at, timeout=20, source_address=(sender, 0)) as connection:
+    with socket.create_connection(at, timeout=SECONDS, source_address=(sender, 0)) as connection:
         name = re.sub("[, ]+", "-", forwarded).encode()
         lines = (b"X-Forwarded-For: " + forwarded.encode(), b"X-Request-ID: " + name)
         connection.sendall(head(b"GET / HTTP/1.1", *lines))
@@ -1224,7 +1224,7 @@ def sent_from(front: Proxy, sender: str, forwarded: str) -> Iterator[socket.sock
 
 
 def wait_for_requests(upstream: Replica, count: int) -> None:
-    deadline = time.monotonic() + START_SECONDS
+    deadline = time.monotonic() + SECONDS
     while len(upstream.requests) < count:
         assert time.monotonic() < deadline
         time.sleep(0.01)  # Between two looks, not instead of one.
@@ -1299,4 +1299,4 @@ def test_nginx_listens_on_ipv6(tmp_path: Path, host: str) -> None:
         assert httpx.get(f"http://[::1]:{port}/").status_code == 503
     finally:
         process.terminate()
-        process.wait(START_SECONDS)
+        process.wait(SECONDS)

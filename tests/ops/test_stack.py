@@ -20,6 +20,7 @@ from ops.ports import has_address
 from service.common.embedded import start_server
 from tests.ops.project import ONE_STACK, Project, serve_items
 from tests.ports import free_port
+from tests.waiting import SECONDS
 
 
 def eventually(is_true: Callable[[], bool], seconds: float = 30) -> bool:
@@ -160,7 +161,7 @@ def test_nothing_is_pending_after_up(running: Project) -> None:
 def test_nginx_refuses_a_huge_body_with_the_envelope(running: Project) -> None:
     if not runs_nginx(running):
         pytest.skip("nginx does not run")
-    with socket.create_connection(("127.0.0.1", running.port), timeout=10) as client:
+    with socket.create_connection(("127.0.0.1", running.port), timeout=SECONDS) as client:
         client.sendall(b"POST /item HTTP/1.1\r\nHost: a\r\nX-Request-ID: mine\r\n")
         client.sendall(b"Content-Length: 99999999999\r\n\r\n")
         head, _, body = client.makefile("rb").read().partition(b"\r\n\r\n")

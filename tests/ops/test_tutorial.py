@@ -15,8 +15,7 @@ import psutil
 import pytest
 
 from service.settings import ROOT
-from tests.machines.checkout import copy_sources
-from tests.ops.project import Project
+from tests.ops.project import Project, copy_repository
 from tests.ports import free_port
 from tests.waiting import wait_until
 
@@ -193,8 +192,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
 @contextmanager
 def reader_in(directory: Path) -> Iterator[Reader]:
     """Return a reader with a clone of the working tree."""
-    directory.mkdir()
-    copy_sources(directory)
+    copy_repository(directory)
     (directory / ".tools").symlink_to(ROOT / ".tools")
     author = {"GIT_AUTHOR_NAME": "Ada", "GIT_AUTHOR_EMAIL": "ada@example.org"}
     committer = {name.replace("AUTHOR", "COMMITTER"): value for name, value in author.items()}

@@ -9,8 +9,8 @@ import pytest
 from ops.generate import rename
 from service.name import NAME
 from service.settings import ROOT
-from tests.machines.checkout import copy_sources, git
-from tests.ops.project import Project, project_in
+from tests.machines.checkout import git
+from tests.ops.project import Project, copy_repository, project_in
 
 pytestmark = [
     pytest.mark.copies,
@@ -35,8 +35,7 @@ def commit(project: Project, message: str) -> None:
 
 def release(directory: Path) -> Project:
     """Return a starter that has a release."""
-    directory.mkdir()
-    copy_sources(directory)
+    copy_repository(directory)
     git("tag", "v1.0.0", cwd=directory)
     return project_in(directory)
 

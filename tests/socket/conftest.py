@@ -16,8 +16,8 @@ import pytest
 from service.settings import ROOT
 from tests.contract import check_raw
 from tests.ports import free_port
+from tests.waiting import SECONDS
 
-START_SECONDS = 120
 KEY = "k" * 16
 
 
@@ -35,7 +35,7 @@ class Service:
 
     def raw(self, data: bytes) -> bytes:
         """Send bytes and return all that comes back until the service closes the connection."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=SECONDS) as connection:
             connection.sendall(data)
             answered = b"".join(iter(lambda: connection.recv(65536), b""))
         check_raw(data, answered)
@@ -43,7 +43,7 @@ class Service:
 
     def wait_for(self, text: str, times: int = 1) -> None:
         """Return once the log has the text, so many times."""
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + SECONDS
         while self.log.read_text().count(text) < times:
             assert time.monotonic() < deadline, self.log.read_text()
             time.sleep(0.01)  # Between two looks, not instead of one.
@@ -77,7 +77,7 @@ def running(
         )
     try:
         service = Service(process, port, log)
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + SECONDS
         while True:
             try:
                 httpx.get(f"{service.url}/livez")
@@ -100,7 +100,7 @@ def service(tmp_path_factory: pytest.TempPathFactory, database_url: str) -> Iter
     with running(directory, database_url, APP_ENV="production", **limits) as service:
         yield service
         service.process.terminate()
-        assert service.process.wait(10) == 0
+        assert service.process.wait(SECONDS) == 0
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import httpx
 from tests.contract import TARGET, check
 from tests.envelope import check_envelope
 from tests.socket.conftest import KEY
+from tests.waiting import SECONDS
 
 JSON = b"Content-Type: application/json"
 
@@ -57,7 +58,7 @@ SECOND = request(b"GET /livez", b"X-Request-ID: the-second", b"Connection: close
 def exchange(port: int, row: Row) -> None:
     """Send a row, and hold its answer and what becomes of the connection against the contract."""
     with (
-        socket.create_connection(("127.0.0.1", port), timeout=10) as connection,
+        socket.create_connection(("127.0.0.1", port), timeout=SECONDS) as connection,
         connection.makefile("rb") as reader,
     ):
         connection.sendall(row.sent)

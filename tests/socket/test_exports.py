@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.common.database.database import BULK_CONNECTIONS
 from tests.socket.conftest import KEY, Service, running
-from tests.waiting import until
+from tests.waiting import SECONDS, until
 
 RECORDS = 100_000
 SOME = 20_000
@@ -111,7 +111,7 @@ async def test_a_client_that_leaves_with_a_request_behind_its_export_leaves_no_t
     """A task that waits for ever would delay the stop, and be in the log after it."""
     with running(tmp_path, database_url) as left:
         for number in (1, 2):
-            with socket.create_connection(("127.0.0.1", left.port), timeout=10) as connection:
+            with socket.create_connection(("127.0.0.1", left.port), timeout=SECONDS) as connection:
                 connection.sendall(REQUEST + b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
                 assert connection.recv(1).startswith(b"H")
                 await until(engine, COUNT, 1)
@@ -120,7 +120,7 @@ async def test_a_client_that_leaves_with_a_request_behind_its_export_leaves_no_t
             left.wait_for("status=499", number)
             await until(engine, COUNT, 0)
         left.process.terminate()
-        code = left.process.wait(10)
+        code = left.process.wait(SECONDS)
 
     log = left.log.read_text()
     assert code == 0

@@ -18,6 +18,7 @@ from tests.socket.exchange import JSON, Row, exchange, hold, is_closed, read_ans
 from tests.socket.hostile_bodies import BODIES, CHUNKED, FRAMES, LIMIT, TYPES
 from tests.socket.hostile_heads import HEADS, REQUEST_IDS
 from tests.socket.hostile_targets import IDS, PATHS, QUERIES
+from tests.waiting import SECONDS
 
 TABLE = BODIES | TYPES | FRAMES | IDS | QUERIES | PATHS | HEADS
 POST = b"POST /item"
@@ -112,7 +113,7 @@ async def test_a_body_sent_a_byte_a_second_is_a_408(
                 break
             except TimeoutError:
                 connection.sendall(bytes([next(unsent)]))
-        connection.settimeout(10)
+        connection.settimeout(SECONDS)
         with connection.makefile("rb") as reader:
             hold(read_answer(reader), row)
 
@@ -130,7 +131,7 @@ async def test_a_client_that_leaves_half_way_stores_nothing(
     body = b'{"name": "Ada", "email": "ada@example.org"}'
     sent = body if framing != CHUNKED else b"%x\r\n%b\r\n" % (len(body), body)
     with (
-        socket.create_connection(("127.0.0.1", service.port), timeout=10) as connection,
+        socket.create_connection(("127.0.0.1", service.port), timeout=SECONDS) as connection,
         connection.makefile("rb") as reader,
     ):
         connection.sendall(request(POST, JSON, framing) + sent)
@@ -201,7 +202,7 @@ def test_a_head_of_16_kib_may_come_in_pieces(service: Service) -> None:
         connection.settimeout(0.5)
         with pytest.raises(TimeoutError):
             connection.recv(1)
-        connection.settimeout(10)
+        connection.settimeout(SECONDS)
         connection.sendall(sent[-1:])
 
         hold(read_answer(reader), Row(sent, 422))

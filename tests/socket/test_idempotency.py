@@ -9,6 +9,7 @@ import pytest
 from tests.factories import item
 from tests.socket.conftest import KEY, Service, running
 from tests.socket.dying import STATUS
+from tests.waiting import SECONDS
 
 ROUNDS = 300
 
@@ -21,7 +22,7 @@ def test_a_request_whose_answer_was_lost_can_be_repeated(
     with running(tmp_path, database_url, ("-m", "tests.socket.dying")) as dying:
         with pytest.raises(httpx.RemoteProtocolError):
             httpx.post(f"{dying.url}/item", json=json, headers=headers)
-        status = dying.process.wait(10)
+        status = dying.process.wait(SECONDS)
     stored = http.get("/item").json()
     repeated = http.post("/item", json=json, headers=headers)
 

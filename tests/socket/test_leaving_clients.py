@@ -8,7 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.socket.conftest import KEY, Service, running
-from tests.waiting import until
+from tests.waiting import SECONDS, until
 
 WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted"
 # Longer than a test waits for anything.
@@ -91,7 +91,7 @@ async def test_the_statement_of_a_client_that_leaves_ends(
 def test_a_client_that_half_closes_its_connection_reads_its_answer(
     half_closed: Service, path: str
 ) -> None:
-    with socket.create_connection(("127.0.0.1", half_closed.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", half_closed.port), timeout=SECONDS) as connection:
         connection.sendall(request(path))
         connection.shutdown(socket.SHUT_WR)
         answer = b"".join(iter(lambda: connection.recv(65536), b""))

@@ -18,7 +18,8 @@ from service.settings import ROOT, Settings
 from tests.conftest import migrate
 from tests.factories import item
 from tests.ports import free_port
-from tests.socket.conftest import KEY, START_SECONDS, running
+from tests.socket.conftest import KEY, running
+from tests.waiting import SECONDS
 
 AUTH = {"X-API-Key": KEY}
 
@@ -31,7 +32,7 @@ def start(**settings: str) -> subprocess.CompletedProcess[str]:
         env=os.environ | settings,
         capture_output=True,
         text=True,
-        timeout=START_SECONDS,
+        timeout=SECONDS,
         check=False,
     )
 
@@ -94,7 +95,7 @@ def test_it_listens_on_each_address(tmp_path: Path, database_url: str) -> None:
             assert client.get("/livez").status_code == 200
         assert httpx.get(f"{service.url}/livez").status_code == 200
         service.process.terminate()
-        service.process.wait(10)
+        service.process.wait(SECONDS)
 
     assert not path.exists()
 
@@ -125,7 +126,7 @@ def test_it_listens_on_a_unix_socket(tmp_path: Path, database_url: str) -> None:
         with httpx.Client(transport=transport, base_url="http://localhost") as client:
             response = client.get("/readyz")
         process.terminate()
-        code = process.wait(10)
+        code = process.wait(SECONDS)
     finally:
         process.kill()
         process.wait()
@@ -136,7 +137,7 @@ def test_it_listens_on_a_unix_socket(tmp_path: Path, database_url: str) -> None:
 
 def wait_for_listener(path: Path, process: subprocess.Popen[bytes]) -> None:
     """Return once a service that starts accepts connections."""
-    deadline = time.monotonic() + START_SECONDS
+    deadline = time.monotonic() + SECONDS
     while True:
         with socket.socket(socket.AF_UNIX) as client:
             try:
@@ -153,7 +154,7 @@ def test_logs_in_production_are_one_object_a_line(tmp_path: Path, database_url: 
     with running(tmp_path, database_url, APP_ENV="production") as service:
         httpx.get(f"{service.url}/item?q", headers=AUTH | {"X-Request-ID": "find-me"})
         service.process.terminate()
-        service.process.wait(10)
+        service.process.wait(SECONDS)
         lines = [json.loads(line) for line in service.log.read_text().splitlines()]
     [line] = [line for line in lines if line.get("request_id") == "find-me"]
 
@@ -166,7 +167,7 @@ def test_logs_in_development_are_for_reading(tmp_path: Path, database_url: str) 
     with running(tmp_path, database_url) as service:
         httpx.get(f"{service.url}/item/99", headers=AUTH)
         service.process.terminate()
-        service.process.wait(10)
+        service.process.wait(SECONDS)
         log = service.log.read_text()
 
     assert "request" in log
@@ -188,14 +189,14 @@ def test_a_drain_answers_everything_and_ends(tmp_path: Path, database_url: str) 
         # The second signal ends the drain.
         service.process.send_signal(signal.SIGTERM)
 
-        assert service.process.wait(10) == 0
+        assert service.process.wait(SECONDS) == 0
 
 
 def test_a_request_in_flight_is_finished_before_the_stop(tmp_path: Path, database_url: str) -> None:
     with running(tmp_path, database_url) as service:
         body = json.dumps(item()).encode()
         head = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\nX-API-Key: {KEY}"
-        with socket.create_connection(("127.0.0.1", service.port), timeout=10) as connection:
+        with socket.create_connection(("127.0.0.1", service.port), timeout=SECONDS) as connection:
             connection.sendall(f"POST /item HTTP/1.1\r\nHost: x\r\n{head}\r\n\r\n".encode())
             service.process.terminate()
             service.wait_for("stopping")
@@ -204,7 +205,7 @@ def test_a_request_in_flight_is_finished_before_the_stop(tmp_path: Path, databas
 
         assert answer.startswith(b"HTTP/1.1 201")
         assert b"connection: close" in answer.lower()
-        assert service.process.wait(10) == 0
+        assert service.process.wait(SECONDS) == 0
 
 
 ENDLESS = """
@@ -241,7 +242,7 @@ def test_a_handler_that_never_ends_can_not_hold_up_the_stop(
         service.wait_for("not me")
         service.process.terminate()
 
-        assert service.process.wait(20) == 1
+        assert service.process.wait(SECONDS) == 1
 
 
 def test_two_processes_share_the_embedded_database_and_keep_its_data(tmp_path: Path) -> None:
@@ -254,13 +255,13 @@ def test_two_processes_share_the_embedded_database_and_keep_its_data(tmp_path: P
 
             assert httpx.get(f"{two.url}/item", headers=AUTH).json() == [created]
             two.process.terminate()
-            two.process.wait(10)
+            two.process.wait(SECONDS)
         assert httpx.get(f"{one.url}/item", headers=AUTH).json() == [created]
         one.process.terminate()
-        one.process.wait(10)
+        one.process.wait(SECONDS)
     with running(tmp_path, "", STATE_DIR=str(state)) as three:
         assert httpx.get(f"{three.url}/item", headers=AUTH).json() == [created]
         three.process.terminate()
-        three.process.wait(10)
+        three.process.wait(SECONDS)
 
     assert not (state / "postgres" / "postmaster.pid").exists()

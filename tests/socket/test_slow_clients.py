@@ -13,6 +13,7 @@ from service.docs.domain import ASSETS, FOLDER
 from service.limits import RECEIVE_BUFFER_BYTES, SEND_BUFFER_BYTES
 from service.server.run import open_sockets
 from tests.socket.conftest import KEY, Service, running
+from tests.waiting import SECONDS
 
 BUNDLE = "/docs/swagger-ui-bundle.js"
 CONTENT = (FOLDER / ASSETS["swagger-ui-bundle.js"]).read_bytes()
@@ -31,7 +32,7 @@ def connect(service: Service, path: str) -> socket.socket:
     """Ask for a path on a connection that buffers little."""
     connection = socket.socket()
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    connection.settimeout(30)
+    connection.settimeout(SECONDS)
     connection.connect(("127.0.0.1", service.port))
     head = f"GET {path} HTTP/1.1\r\nHost: x\r\nX-API-Key: {KEY}\r\nConnection: close\r\n\r\n"
     connection.sendall(head.encode())
@@ -92,7 +93,7 @@ def test_a_client_that_goes_unread_has_one_access_line(tmp_path: Path, database_
         connection.close()
         left.wait_for("status=499")
         left.process.terminate()
-        code = left.process.wait(10)
+        code = left.process.wait(SECONDS)
 
     assert code == 0
     assert left.log.read_text().count(f"path={BUNDLE}") == 1

@@ -12,6 +12,7 @@ import pytest
 from tests.envelope import check_envelope
 from tests.factories import item
 from tests.socket.conftest import KEY, Service, running
+from tests.waiting import SECONDS
 
 HEAD = f"Host: localhost\r\nX-API-Key: {KEY}\r\nConnection: close\r\n".encode()
 
@@ -135,7 +136,7 @@ def test_an_early_answer_leaves_the_connection_usable(
     service: Service, line: bytes, headers: bytes, status: int
 ) -> None:
     head = line + b" HTTP/1.1\r\nHost: x\r\n" + headers + b"Content-Length: 10\r\n\r\n"
-    with socket.create_connection(("127.0.0.1", service.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", service.port), timeout=SECONDS) as connection:
         connection.sendall(head + b"12345")
         connection.sendall(b"67890GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         answers = b"".join(iter(lambda: connection.recv(65536), b""))

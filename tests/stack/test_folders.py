@@ -10,7 +10,14 @@ from tests.stack.project import new_stack
 pytestmark = pytest.mark.stack
 
 
-@pytest.mark.parametrize("folder", ['C# R&D, it\'s (1)%2Fx+y $HOME "q" ${PATH}', "@#$"])
+@pytest.mark.parametrize(
+    "folder",
+    [
+        'C# R&D, it\'s (1)%2Fx+y $HOME "q" ${PATH}',
+        # Nothing of it can be in the name of a project of compose.
+        pytest.param("@#$", marks=pytest.mark.long),
+    ],
+)
 def test_the_stack_runs_in_a_folder_of_any_name(tmp_path: Path, folder: str) -> None:
     with new_stack(tmp_path, folder) as stack:
         started = stack.just("up", "docker")
