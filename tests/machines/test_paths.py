@@ -50,7 +50,8 @@ def test_the_tests_and_the_checks_work_in_any_path(clone: Clone) -> None:
 
     succeeded(checkout.just("test", "-q", *(f"tests/{name}" for name in TESTS)))
     succeeded(checkout.run(".venv/bin/ruff", "check"))
-    succeeded(checkout.run(".venv/bin/mypy", "ops/console.py"))
+    # A file that imports nothing: the others take a minute.
+    succeeded(checkout.run(".venv/bin/mypy", "service/name.py"))
     for check in ("check-contract", "check-migrations"):
         succeeded(checkout.run(".venv/bin/python", "-m", "ops", check))
 

@@ -38,7 +38,9 @@ def cut_short(venv: Path) -> None:
 
 
 @pytest.mark.machines
-@pytest.mark.parametrize("damage", [upgrade_away, upgrade, cut_short])
+@pytest.mark.parametrize(
+    "damage", [upgrade_away, pytest.param(upgrade, marks=pytest.mark.long), cut_short]
+)
 def test_an_environment_that_does_not_work_is_made_anew(
     clone: Clone, damage: Callable[[Path], None]
 ) -> None:
