@@ -124,7 +124,7 @@ def _led(model: type[Base], equal: tuple[str, ...], order: Order) -> Order:
         return order
     first = [Key(name, order[-1].descending, is_given=True) for name in equal]
     led = (*first, *(key for key in order if key.name not in equal))
-    return led if _is_served(model, led, from_start=True) else order
+    return led if is_indexed(model, led) else order
 
 
 def equals(model: type[Base], name: str, value: Any) -> ColumnElement[bool]:
@@ -170,7 +170,7 @@ def is_indexed(model: type[Base], order: Order) -> bool:
     )
 
 
-def _is_served(model: type[Base], order: Order, *, from_start: bool, in_parts: bool = True) -> bool:
+def _is_served(model: type[Base], order: Order, *, from_start: bool, in_parts: bool) -> bool:
     """Return whether an index leads to a page, in parts if the order may have NULL."""
     columns = model.__table__.columns
     if from_start and is_indexed(model, order):
