@@ -84,6 +84,7 @@ def query(url: str, sql: str) -> Any:
             parse_address(url), statement_timeout=STATEMENT_SECONDS, session_settings={}
         )
         try:
+            await connection.limit_statements()
             return str(await connection.fetchval(sql))
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
             # A `TimeoutError` has no text.

@@ -77,6 +77,11 @@ def pool_of(app: App, work: Work) -> WorkPool:
     return cast("WorkPool", engine_of(app, work).pool)
 
 
+def opened(app: App) -> dict[Work, int]:
+    pools = app.database.pools()
+    return {work: count for work, pool in pools.items() if (count := pool.checkedin())}
+
+
 @pytest.fixture(autouse=True)
 def _slow_cheap_reads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let cheap reads take long, except in the tests of that: the machine may be slow."""
@@ -540,6 +545,21 @@ async def test_readiness_needs_no_connection_that_others_hold(settings: Settings
 
         for connection in taken:
             await connection.close()
+
+
+async def test_the_service_is_ready_once_small_requests_have_a_connection(
+    settings: Settings,
+) -> None:
+    async with running(settings) as (app, client):
+        before = opened(app)
+        ready = await client.get("/readyz")
+        after = opened(app)
+        again = await client.get("/readyz")
+
+        assert before == {}
+        assert (ready.status_code, again.status_code) == (200, 200)
+        small = (Work.READS, Work.PAGES, Work.WRITES, Work.TRANSACTIONS)
+        assert after == opened(app) == dict.fromkeys((*small, Work.HEALTH), 1)
 
 
 async def test_a_deadline_in_the_queue_frees_the_place_and_its_cause_is_logged(

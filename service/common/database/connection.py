@@ -62,11 +62,17 @@ class Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg has no ty
         super().__init__(protocol, transport, *rest)
         self.socket = transport.get_extra_info("socket")
         self.read_only = False
+        self.statement_timeout = "0"
         # SQL that sets, for a transaction, what a pooler's session does not keep.
         self.settings_of_transaction = ""
         poll = select.poll()
         poll.register(self.socket.fileno(), select.POLLIN)
         self._poll = poll.poll
+
+    async def limit_statements(self) -> None:
+        """Have the server cancel statements after the time-out that was given to `connect`."""
+        if self.statement_timeout != "0":
+            await self.execute(f"SET statement_timeout = {self.statement_timeout}")
 
     def is_fit(self) -> bool:
         """Return whether an idle session is usable.
@@ -87,8 +93,10 @@ async def connect(
 ) -> Connection:
     """Connect; `statement_timeout` in seconds, 0 is none.
 
-    If the server does not cancel a statement then, the driver does some seconds later, and at the
-    latest after `longest_statement`. Raises DatabaseError, which names the setting of the address.
+    The server cancels statements from `limit_statements` on: a short time-out is for requests, not
+    for what a library does with a new connection. If the server does not cancel one, the driver
+    does some seconds later, and at the latest after `longest_statement`. Raises DatabaseError,
+    which names the setting of the address.
     """
     settings = {
         **address.settings,
@@ -188,11 +196,14 @@ async def _start_session(
     try:
         if connection.socket.family != socket.AF_UNIX:
             _keep_alive(connection.socket, address.parameters)
+        unlimited = {**settings, "statement_timeout": "0"}
         _, is_pooled, connection.read_only = await connection.fetchrow(
-            START_SESSION, list(settings), list(settings.values()), connection.get_server_pid()
+            START_SESSION, list(unlimited), list(unlimited.values()), connection.get_server_pid()
         )
         if is_pooled:
             connection.settings_of_transaction = _set_for_transaction(settings)
+        else:
+            connection.statement_timeout = settings["statement_timeout"]
     except BaseException:
         connection.terminate()
         raise

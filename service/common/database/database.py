@@ -70,6 +70,9 @@ SESSION_SETTINGS = {"max_parallel_workers_per_gather": "0"}
 SLOW = frozenset({Work.TRANSACTIONS, Work.BLOCKED, Work.BULK})
 # Reads that are repeated as costly ones if they take long.
 CHEAP = frozenset({Work.READS, Work.PAGES})
+# Kinds whose first connection is opened before the service is ready: nearly every request is of one
+# of these, and on a busy machine opening a connection may take longer than a request waits for one.
+OPENED_FIRST = (Work.READS, Work.PAGES, Work.WRITES, Work.TRANSACTIONS)
 LOCK_TIMEOUTS = {
     Work.WRITES: LOCK_WAIT,
     Work.TRANSACTIONS: f"{limits.LOCK_SECONDS.value}s",
@@ -124,13 +127,13 @@ class Database:
         )
         self._writes.reads = self._reader
         self._writes.pages, self._writes.searches = self._reader.pages, self._reader.searches
-        self._health = Autocommit(self._connections(Work.HEALTH))
+        self._health = Autocommit(replace(self._connections(Work.HEALTH), session=self._checked))
         # The imports and exports in progress, each with its session.
         self.transfers: dict[Transfer, AsyncSession] = {}
         self._room = Room(self._transfers_with_connection)
 
     async def open(self) -> None:
-        """Create the pools; connections are opened when they are needed."""
+        """Create the pools; connections are opened by health checks, or when they are needed."""
         url = await asyncio.to_thread(database_url, self._settings)
         sizes = pool_sizes(self._settings.database_pool_size)
         fitness = Fitness()
@@ -216,7 +219,10 @@ class Database:
         return SingleWrite(self._writes)
 
     def health(self) -> Autocommit:
-        """Return the session in autocommit for health checks, with a connection of its own."""
+        """Return the session in autocommit for health checks, with a connection of its own.
+
+        Before it is used, each pool of small requests has a connection.
+        """
         return self._health
 
     def _connections(self, work: Work) -> Connections:
@@ -242,6 +248,16 @@ class Database:
             yield session
         finally:
             await release(session)
+
+    @asynccontextmanager
+    async def _checked(self) -> AsyncIterator[AsyncSession]:
+        for work in OPENED_FIRST:
+            pool: Any = _opened(self._engines, work).pool
+            if pool.checkedin() + pool.checkedout() == 0:
+                async with self._alone(work) as session:
+                    await session.connection()
+        async with self._alone(Work.HEALTH) as session:
+            yield session
 
     def _has_room(self, work: Work) -> bool:
         """Return whether a connection is idle, or may be opened."""

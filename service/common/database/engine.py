@@ -4,8 +4,11 @@ from collections.abc import Mapping
 from functools import partial
 from math import inf
 from types import MappingProxyType
+from typing import Any
 
+from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.util import await_only
 
 from service.common import embedded
 from service.common.contract import encode
@@ -62,8 +65,14 @@ def create_engine(  # noqa: PLR0913  # Each by its name, and most have a default
         query_cache_size=STATEMENTS,
         **options,
     )
+    # After SQLAlchemy's own statements on a new connection.
+    event.listen(engine.sync_engine, "connect", _limit_statements)
     # First, because `Fitness` may close the connection.
     watch_waits(engine)
     (fitness or Fitness()).watch(engine)
     watch_pooler(engine)
     return engine
+
+
+def _limit_statements(connection: Any, _record: object) -> None:
+    await_only(connection.driver_connection.limit_statements())

@@ -4,13 +4,15 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.pool import NullPool
+from sqlalchemy.util import await_only
 
 from service.common.database.engine import create_engine, database_url
 from service.common.database.sqlstates import translate
@@ -196,6 +198,23 @@ async def test_a_statement_that_takes_too_long_is_cancelled_by_the_server(postgr
             await connection.execute(text("SELECT pg_sleep(60)"))
 
         assert isinstance(translate(caught.value), DeadlineExceeded)
+
+
+async def test_a_short_statement_timeout_begins_once_the_connection_is_prepared(
+    postgres: str,
+) -> None:
+    engine = create_engine(postgres, statement_timeout=0.1, poolclass=NullPool)
+    first = []
+
+    def note(connection: Any, _record: object) -> None:
+        first.append(await_only(connection.driver_connection.fetchval("SHOW statement_timeout")))
+
+    # Before SQLAlchemy's own.
+    event.listen(engine.sync_engine, "connect", note, insert=True)
+    async with engine.connect() as connection:
+        assert first == ["0"]
+        assert await setting(connection, "statement_timeout") == "100ms"
+    await engine.dispose()
 
 
 def url_of(postgres: str, database: str = "postgres", **parameters: str) -> str:
