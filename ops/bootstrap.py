@@ -158,7 +158,8 @@ def make_environment(folder: Path, lock: Path) -> None:
         must(
             [uv, "venv", "--quiet", "--relocatable", "--python", base_python(), fresh], environment
         )
-        options = ["--quiet", "--compile-bytecode", "--require-hashes"]
+        # Python compiles what is used: a tenth of it.
+        options = ["--quiet", "--require-hashes"]
         must([uv, "pip", "sync", *options, "--python", fresh / "bin" / "python", lock], environment)
 
 

@@ -62,6 +62,7 @@ class Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg has no ty
         super().__init__(protocol, transport, *rest)
         self.socket = transport.get_extra_info("socket")
         self.read_only = False
+        # In milliseconds; of a pooler, the settings of a transaction have it.
         self.statement_timeout = "0"
         # SQL that sets, for a transaction, what a pooler's session does not keep.
         self.settings_of_transaction = ""
