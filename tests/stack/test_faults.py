@@ -10,7 +10,8 @@ from tests.stack.project import new_stack
 from tests.stack.strikes import FAULTS, RECOVERY
 
 pytestmark = pytest.mark.stack
-REQUESTS = 2000
+# Fewer a second than a busy machine can answer: it shall not be the load that makes requests fail.
+REQUESTS, RATE = 1000, 100
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 async def strike(stack: Stack, name: str) -> Outcome:
     """Inflict a fault in its short form, under load."""
     fault = FAULTS[name]
-    outcome = await inflict(stack, fault, fault.short_times, REQUESTS, rate=300)
+    outcome = await inflict(stack, fault, fault.short_times, REQUESTS, RATE)
     assert outcome.problems == [], outcome.details()
     assert outcome.load.tally.requests >= REQUESTS
     assert len(outcome.figures) == fault.short_times
