@@ -24,6 +24,7 @@ from service.common.web import App
 from service.settings import ROOT, Settings
 from tests import scheduling, summary, tracing
 from tests.app import create_app
+from tests.blueprints import account, note  # noqa: F401  # Their tables, which refer to each other.
 from tests.blueprints.aside import Aside
 from tests.client import Client, Running, read_certificates_once
 from tests.contract import check_every_answer, got

@@ -38,11 +38,13 @@ from service.common.resource import (
     ListQuery,
     Page,
     Resource,
+    collection,
     encode_cursor,
     order_of,
     scope_of,
 )
 from service.common.resource.collection import is_costly
+from service.common.resource.inclusion import record_json
 from service.common.resource.values import to_plain
 from tests.blueprints.aside import Aside
 from tests.integration.sent import listening, read
@@ -228,6 +230,33 @@ async def test_a_page_of_large_records_is_shorter_and_has_a_next_one(session: As
     after = await SAMPLE.page(session, ShortPages(limit=200, only=("count",), after=page.next))
 
     assert [page.records, after.records] == [b'[{"count":0},{"count":1}]', b'[{"count":2}]']
+
+
+@pytest.mark.parametrize("sort", ["id", "count", "-count"])
+async def test_later_pages_do_not_build_the_expression_of_a_record_again(
+    session: AsyncSession, sort: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes most of the time that a statement takes, and clients choose cursors."""
+    built: list[object] = []
+
+    def build(*given: Any) -> Any:
+        built.append(given)
+        return record_json(*given)
+
+    monkeypatch.setattr(collection, "record_json", build)
+    await fill(session, [{"count": number if number > 3 else None} for number in range(8)])
+    # The fields of no other test.
+    only, after = ("extra", "count", "token", "id", sort.removeprefix("-")), None
+    cursors = [
+        after := (
+            await SAMPLE.page(session, ListSample(sort=(sort,), limit=1, only=only, after=after))
+        ).next
+        for _ in range(8)
+    ]
+
+    assert len(set(cursors)) == 8
+    # For a page in parts and for others.
+    assert len(built) <= 2
 
 
 MANY = 5000

@@ -101,6 +101,13 @@ class Firewall:
         for writer in self._forgotten:
             writer.close()
 
+    async def end(self) -> None:
+        """Close every connection."""
+        writers = self._known | self._forgotten
+        for writer in writers:
+            writer.close()
+        await asyncio.gather(*(one.wait_closed() for one in writers), return_exceptions=True)
+
     async def forward(self, client: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         server, to_server = await asyncio.open_connection("127.0.0.1", self._port)
         self._known |= {writer, to_server}
@@ -121,6 +128,7 @@ async def firewall(server: Server) -> AsyncIterator[tuple[Firewall, str]]:
     async with listener:
         port = listener.sockets[0].getsockname()[1]
         yield wall, f"postgresql://postgres@127.0.0.1:{port}/postgres?sslmode=disable"
+        await wall.end()
 
 
 @pytest.mark.parametrize(
@@ -134,7 +142,7 @@ async def test_when_a_firewall_forgets_connections_one_request_fails_and_those_b
     monkeypatch.setattr("service.health.domain.CACHE_SECONDS", 0)
     async with (
         firewall(server) as (wall, url),
-        open_on(url, database_pool_size=20, request_timeout=5) as client,
+        open_on(url, database_pool_size=20, request_timeout=10) as client,
     ):
         before = await use_each_pool(client, "before")
         idle = idle_connections(client)

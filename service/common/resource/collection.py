@@ -8,9 +8,12 @@ from typing import Any
 from sqlalchemy import (
     ARRAY,
     BigInteger,
+    Column,
     ColumnElement,
+    MetaData,
     PrimaryKeyConstraint,
     Select,
+    Table,
     UniqueConstraint,
     all_,
     any_,
@@ -36,17 +39,26 @@ Conditions = Collection[ColumnElement[bool]]
 # A tag has up to 18 digits: twelve for the version, the others for the fingerprint.
 MAX_VERSIONS = 10**12
 FINGERPRINTS = 10**6 - 1
+# The common table expression with the records of a page that is read in parts.
+PARTS = "parts"
 
 
-# Bounded, because clients choose the fields.
-@lru_cache
 def record_columns(
     model: Any, fields: tuple[str, ...] | None = None, include: tuple[str, ...] = ()
 ) -> list[ColumnElement[Any]]:
     """Return the expressions of a `Record` with these fields (None: all) and included records."""
-    columns = model.__table__.columns
-    record = record_json(model, columns, model.fields() if fields is None else fields, include)
-    return [columns.id, tagged_version(model), utf8(record).label("json")]
+    fields = model.fields() if fields is None else fields
+    return [model.__table__.columns.id, tagged_version(model), _json(model, fields, include)]
+
+
+# Cached, because building it takes longer than all the rest of a statement; bounded, because
+# clients choose the fields.
+@lru_cache
+def _json(
+    model: type[Base], fields: tuple[str, ...], include: tuple[str, ...], *, of_parts: bool = False
+) -> ColumnElement[Any]:
+    columns = _parts(model).columns if of_parts else model.__table__.columns
+    return utf8(record_json(model, columns, fields, include)).label("json")
 
 
 @cache
@@ -210,9 +222,8 @@ async def select_page(
 # Cached, because building a statement takes longer than a look-up.
 @lru_cache
 def _page(model: type[Base], selection: Selection) -> Select[Any]:
-    columns = model.__table__.columns
-    record = utf8(record_json(model, columns, selection.fields, selection.include)).label("json")
-    keys = [columns[key.name] for key in selection.order]
+    record = _json(model, selection.fields, selection.include)
+    keys = [model.__table__.columns[key.name] for key in selection.order]
     # One more record shows whether there is a next page.
     limit = None if selection.limit is None else selection.limit + 1
     return in_order(select(record, *keys), model, selection).limit(limit)
@@ -234,10 +245,19 @@ def _page_of_parts(model: type[Base], selection: Selection, conditions: Conditio
         .limit(limit)
         for part in parts(table.columns, order, start)
     ]
-    rows = union_all(*halves).subquery("rows")
-    record = utf8(record_json(model, rows.c, selection.fields, selection.include)).label("json")
-    keys = [rows.c[key.name] for key in selection.order]
-    return select(record, *keys).order_by(*order_by(rows.c, order)).limit(limit)
+    columns = _parts(model).columns
+    record = _json(model, selection.fields, selection.include, of_parts=True)
+    keys = [columns[key.name] for key in selection.order]
+    statement = select(record, *keys).order_by(*order_by(columns, order)).limit(limit)
+    return statement.add_cte(union_all(*halves).cte(PARTS))
+
+
+@cache
+def _parts(model: type[Base]) -> Table:
+    """Return the result of `PARTS` as a table, so that expressions of its columns can be cached."""
+    columns = model.__table__.columns
+    copies = [Column(one.name, one.type, nullable=one.nullable) for one in columns]
+    return Table(PARTS, MetaData(), *copies)
 
 
 def in_order(statement: Select[Any], model: type[Base], selection: Selection) -> Select[Any]:

@@ -30,5 +30,5 @@ def caches() -> Iterator[tuple[str, Any]]:
 def test_such_caches_are_bounded() -> None:
     found = dict(caches())
 
-    assert "service.common.resource.collection.record_columns" in found
+    assert "service.common.resource.collection._json" in found
     assert [name for name, one in found.items() if one.cache_info().maxsize is None] == []
