@@ -82,7 +82,8 @@ async def _stream(
     model = resource.model
     conditions = await resource.conditions(session, selection.filters)
     columns = model.__table__.columns
-    found = select(utf8(form.line([columns[name] for name in selection.fields])).label(LINE))
+    line = utf8(form.line([columns[name] for name in selection.fields])).label(LINE)
+    found = select(line).select_from(model.__table__)
     if selection.backward:
         found = found.add_columns(*(columns[key.name] for key in selection.order))
     found = in_order(found, model, selection).where(*conditions).limit(selection.limit)

@@ -7,11 +7,11 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, literal_column, select
 
 from service.common.database import Base
 from service.common.resource.keyset import Columns
-from service.common.resource.representation import Expression, json_object
+from service.common.resource.representation import Expression, json_object, to_sql
 
 END = "_id"
 
@@ -56,14 +56,16 @@ def record_json(
     model: type[Base], columns: Columns, fields: Sequence[str], include: Sequence[str] = ()
 ) -> Expression:
     """Return the expression of a record's JSON object; `columns` are those of its row."""
-    included = {name: _included(model, columns, name) for name in include}
+    known = includable(model)
+    included = {name: _included(to_sql(columns[known[name][0]]), *known[name]) for name in include}
     return json_object([columns[name] for name in fields], included)
 
 
-def _included(model: type[Base], columns: Columns, name: str) -> Expression:
-    column, target = includable(model)[name]
-    # By another name: a record may refer to one of its own table.
-    table = target.__table__.alias()
+@cache
+def _included(reference: str, column: str, target: type[Base]) -> str:
+    """Return the SQL of the record that a column refers to, as JSON."""
+    # By a name of its own: a record may refer to one of its own table.
+    table = target.__table__.alias(f"included_{column}")
     record = json_object([table.c[field] for field in target.fields()])
-    found = select(record).where(table.c.id == columns[column]).scalar_subquery()
-    return func.coalesce(found, "null")
+    found = select(record).select_from(table).where(table.c.id == literal_column(reference))
+    return to_sql(func.coalesce(found.scalar_subquery(), "null"))
