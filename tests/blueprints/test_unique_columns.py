@@ -1,10 +1,11 @@
 """Records with several unique columns, one of which may be NULL."""
 
 from collections.abc import AsyncIterator
+from datetime import datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import Text, UniqueConstraint, func, insert, select, text
+from sqlalchemy import DateTime, Text, UniqueConstraint, func, insert, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
@@ -43,6 +44,14 @@ class Seat(RecordColumns, Aside):
     place: Mapped[str] = mapped_column(Text)
 
 
+class Slot(RecordColumns, Aside):
+    """A moment that only one may have."""
+
+    __table_args__ = (UniqueConstraint("starts_at"),)
+
+    starts_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
 BADGE = Resource(Badge)
 
 
@@ -50,7 +59,7 @@ BADGE = Resource(Badge)
 async def session(engine: AsyncEngine, empty_database: None) -> AsyncIterator[AsyncSession]:
     """Return a transaction beside the record of Ada, which is stored."""
     async with engine.begin() as connection:
-        await connection.execute(text("TRUNCATE badge, seat RESTART IDENTITY"))
+        await connection.execute(text("TRUNCATE badge, seat, slot RESTART IDENTITY"))
         await connection.execute(insert(Badge).values(ADA))
     async with AsyncSession(engine) as session:
         yield session
@@ -131,3 +140,14 @@ async def test_a_conflict_of_one_record_names_its_column(session: AsyncSession, 
         await BADGE.insert(session, values)
 
     assert str(caught.value) == taken(0, name, ADA[name]).message
+
+
+async def test_a_conflict_names_a_moment_as_records_do(session: AsyncSession) -> None:
+    slots = Resource(Slot)
+    values = {"starts_at": datetime.fromisoformat("2026-01-01T00:00:00+05:00")}
+    await session.execute(insert(Slot).values(values))
+    with pytest.raises(RecordAlreadyExists) as caught:
+        await slots.insert(session, values)
+
+    moment = "2025-12-31T19:00:00.000000Z"
+    assert str(caught.value) == f"Starts at `{moment}` has already been taken"

@@ -35,8 +35,12 @@ from tests.waiting import SECONDS
 pytestmark = pytest.mark.skipif(nginx.executable() is None, reason="nginx is not installed")
 
 LARGE_BYTES = 1 << 23
+# Never answered by a replica that gives tags.
+SLOW = b"GET /slow "
 LINKS = b"<" + b"x" * 20_000 + b">"
 MAX_BODY_BYTES = 10_000
+# So many requests in progress, with that for the page, that a page is still compressed.
+FEW = 8
 # Each character that means something to nginx, and some more.
 ODD = """a b'c"d;e{f}g$h#i\\j%k&l(m)é\u20ac"""
 
@@ -76,7 +80,7 @@ class Replica:
                         b"HTTP/1.1 404 Not Found\r\nCache-Control: private, no-cache\r\n"
                         b"Content-Length: 2\r\n\r\n{}"
                     )
-                if self.behaviour == "tag":
+                if self.behaviour == "tag" and not head.startswith(SLOW):
                     connection.sendall(
                         b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
                         b'ETag: "1"\r\nContent-Length: 9000\r\n\r\n' + b" " * 9000
@@ -294,6 +298,12 @@ ERRORS = {
     "TLS": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400, "InvalidAPIRequest"),
     "an internal page": (head(b"GET /_error HTTP/1.1"), 404, "InvalidAPIRequest"),
     "an internal route": (head(b"DELETE /_once HTTP/1.1"), 404, "InvalidAPIRequest"),
+    "a streamed route": (head(b"PUT /_streamed/any HTTP/1.1"), 404, "InvalidAPIRequest"),
+    "a route of collections": (
+        head(b"GET /_collection/compressed HTTP/1.1"),
+        404,
+        "InvalidAPIRequest",
+    ),
     "TRACE": (head(b"TRACE / HTTP/1.1"), 405, "InvalidAPIRequest"),
     "too long a body": (
         head(b"POST / HTTP/1.1", b"Content-Length: 99999999999"),
@@ -486,14 +496,20 @@ def test_a_silent_service_is_a_504(tmp_path: Path) -> None:
         assert len(upstream.requests) == 3
 
 
-def test_a_body_that_nginx_cannot_store_is_a_500(tmp_path: Path) -> None:
-    with replica("answer") as upstream, proxy(tmp_path / "state", [upstream.address]) as front:
+@pytest.mark.parametrize("line", [b"DELETE /item/1", b"PUT /item/1", b"POST /item"])
+@pytest.mark.parametrize("length", [99_999, 100_000, 1_000_000])
+def test_nginx_stores_no_body_in_a_file(tmp_path: Path, line: bytes, length: int) -> None:
+    with (
+        replica("answer") as upstream,
+        proxy(tmp_path / "state", [upstream.address]) as front,
+        front.connect() as connection,
+    ):
         shutil.rmtree(tmp_path / "state" / "nginx" / "client_body")
         (tmp_path / "state" / "nginx" / "client_body").write_text("No folder.")
-        sent = head(b"PUT /item/1 HTTP/1.1", b'If-Match: "1"', b"Content-Length: 200000")
-        check_error(front.raw(sent + b" " * 200_000), 500, "InternalError")
+        sent = head(line + b" HTTP/1.1", CONDITION, b"Content-Length: %d" % length)
+        connection.sendall(sent + b" " * length)
 
-        assert upstream.requests == []
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
 
 
 @pytest.mark.error("429 TooManyRequests")
@@ -528,6 +544,10 @@ def test_too_many_requests_at_once_of_a_client_are_a_429(tmp_path: Path) -> None
 LARGE = {
     "large bodies": head(b"POST /item HTTP/1.1\r\nContent-Length: 100000"),
     "bodies of unknown length": head(b"POST /item HTTP/1.1\r\nTransfer-Encoding: chunked"),
+    "large bodies of DELETE": head(b"DELETE /item/1 HTTP/1.1\r\nContent-Length: 100000"),
+    "large bodies under a condition": head(
+        b'PUT /item/1 HTTP/1.1\r\nIf-Match: "1"\r\nContent-Length: 100000'
+    ),
     "large answers": head(b"GET /docs/part.js HTTP/1.1"),
 }
 
@@ -796,6 +816,10 @@ REACHED = {
 }
 
 
+def is_once(method: bytes, condition: bytes) -> bool:
+    return method == b"DELETE" or (method == b"PUT" and condition != b"")
+
+
 def request(method: bytes, condition: bytes) -> bytes:
     more = [condition] if condition else []
     if method in {b"GET", b"HEAD", b"OPTIONS", b"DELETE"}:
@@ -849,24 +873,42 @@ def test_a_request_that_was_never_sent_is_retried_on_another_replica(
         assert upstream.requests[0].startswith(method + b" /item/7?a=b HTTP/1.1\r\n")
 
 
+@pytest.mark.parametrize(
+    ("method", "condition"),
+    [pair for pair in REACHED if pair[0] in {b"POST", b"PUT", b"PATCH"} and not is_once(*pair)],
+)
 def test_a_body_in_parts_goes_whole_to_the_replica_that_is_there(
-    failing: tuple[Proxy, Replica],
+    failing: tuple[Proxy, Replica], method: bytes, condition: bytes
 ) -> None:
-    front, _ = failing
-    body = b"0123456789" * 5_000
-    for method in (b"POST", b"PUT", b"PATCH"):
-        for more in ([], [CONDITION]):
-            sent = head(
-                method + b" /item/7 HTTP/1.1", *more, b"Content-Length: %d" % (2 * len(body))
-            )
-            for _ in range(3):
-                with front.connect() as connection:
-                    connection.sendall(sent)
-                    connection.sendall(body)
-                    time.sleep(0.02)  # The client's own pause.
-                    connection.sendall(body)
+    assert statuses_of_three(failing[0], method, condition) == [200, 200, 200]
 
-                    assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
+
+@pytest.mark.parametrize(("method", "condition"), [pair for pair in REACHED if is_once(*pair)])
+def test_a_long_body_that_may_be_sent_only_once_goes_to_one_replica(
+    failing: tuple[Proxy, Replica], method: bytes, condition: bytes
+) -> None:
+    front, upstream = failing
+    upstream.requests.clear()
+
+    # Of the three replicas, two are gone.
+    assert sorted(statuses_of_three(front, method, condition)) == [200, 503, 503]
+    assert len(upstream.requests) == 1
+
+
+def statuses_of_three(front: Proxy, method: bytes, condition: bytes) -> list[int]:
+    """Send a body in two parts, three times."""
+    part = b"0123456789" * 5_000
+    lines = [condition] if condition else []
+    sent = head(method + b" /item/7 HTTP/1.1", *lines, b"Content-Length: %d" % (2 * len(part)))
+    statuses = []
+    for _ in range(3):
+        with front.connect() as connection:
+            connection.sendall(sent)
+            connection.sendall(part)
+            time.sleep(0.02)  # The client's own pause.
+            connection.sendall(part)
+            statuses.append(parse(connection.recv(65536))[0])
+    return statuses
 
 
 def test_a_stream_flows(tmp_path: Path) -> None:
@@ -879,11 +921,18 @@ def test_a_stream_flows(tmp_path: Path) -> None:
         assert next(answer.iter_text()) == "[1]\n"
 
 
-def test_an_upload_flows(answering: tuple[Proxy, Replica]) -> None:
+@pytest.mark.parametrize("body", [b"Content-Length: 100000", b"Transfer-Encoding: chunked"])
+@pytest.mark.parametrize(
+    ("method", "condition"), [pair for pair in REACHED if pair[0] not in {b"GET", b"HEAD"}]
+)
+def test_an_upload_flows(
+    answering: tuple[Proxy, Replica], method: bytes, condition: bytes, body: bytes
+) -> None:
     front, upstream = answering
     upstream.requests.clear()
     with front.connect() as connection:
-        connection.sendall(head(b"POST /item HTTP/1.1", b"Content-Length: 100000") + b"{")
+        lines = [condition, body] if condition else [body]
+        connection.sendall(head(method + b" /item/7 HTTP/1.1", *lines) + b"1\r\n{\r\n")
 
         # The service has the request although most of its body is still to come.
         assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
@@ -935,6 +984,33 @@ def test_a_list_is_compressed(http: httpx.Client) -> None:
     assert "ETag" not in found.headers
     assert "Accept-Encoding" in found.headers["Vary"]
     assert len(found.json()) == 20
+
+
+def test_a_page_is_compressed_only_while_few_requests_are_in_progress(tmp_path: Path) -> None:
+    found = []
+    with (
+        replica("tag") as upstream,
+        proxy(tmp_path / "state", [upstream.address]) as front,
+        ExitStack() as held,
+    ):
+        for number in range(FEW + 2):
+            headers = FAKE | {"Accept-Encoding": "gzip", "X-Request-ID": f"page-{number}"}
+            found.append(httpx.get(f"{front.url}/item", headers=headers))
+            # It is no longer in progress when it is in the log.
+            front.wait_for_log(f"page-{number}")
+            held.enter_context(front.connect()).sendall(head(SLOW + b"HTTP/1.1"))
+            wait_for_requests(upstream, 2 * (number + 1))
+
+    encodings = [answer.headers.get("Content-Encoding") for answer in found]
+    assert encodings == ["gzip"] * FEW + [None] * 2
+    assert {answer.content for answer in found} == {b" " * 9000}
+    for answer in found:
+        for name in ("Content-Encoding", "Content-Length", "Transfer-Encoding"):
+            answer.headers.pop(name, None)
+        del answer.headers["Date"], answer.headers["X-Request-ID"]
+        assert answer.headers == found[0].headers
+        assert "ETag" not in answer.headers
+        assert answer.headers.get_list("Vary", split_commas=True).count("Accept-Encoding") == 1
 
 
 @pytest.mark.parametrize("path", ["/", "/item", "/item/7", "/item/7/", "/item/7/notes", "/a/1/b/2"])
@@ -1002,15 +1078,25 @@ def test_a_request_that_stalls_reaches_no_replica(tmp_path: Path) -> None:
         assert upstream.requests == []
 
 
-@pytest.mark.parametrize("method", [b"PUT", b"DELETE"])
-def test_a_chunked_body_under_a_condition_is_sent_once_too(
-    breaking: tuple[Proxy, list[bytes]], method: bytes
+LONG = {
+    "chunked": (b"Transfer-Encoding: chunked", b"2\r\n{}\r\n0\r\n\r\n"),
+    "100 kB": (b"Content-Length: 100000", b" " * 100_000),
+    "1 MB": (b"Content-Length: 1000000", b" " * 1_000_000),
+}
+
+
+@pytest.mark.parametrize("body", LONG)
+@pytest.mark.parametrize(("method", "condition"), [pair for pair in REACHED if is_once(*pair)])
+def test_a_long_body_that_may_be_sent_only_once_is(
+    breaking: tuple[Proxy, list[bytes]], method: bytes, condition: bytes, body: str
 ) -> None:
     front, reached = breaking
     reached.clear()
-    sent = head(method + b" /item/7 HTTP/1.1", CONDITION, b"Transfer-Encoding: chunked")
+    line, content = LONG[body]
+    lines = [condition, line] if condition else [line]
+    answer = front.raw(head(method + b" /item/7 HTTP/1.1", *lines) + content)
 
-    assert parse(front.raw(sent + b"2\r\n{}\r\n0\r\n\r\n"))[0] == 503
+    assert check_error(answer, 503, "Unavailable")["Retry-After"] == "1"
     assert len(reached) == 1
 
 
@@ -1064,7 +1150,7 @@ def test_the_settings_reach_the_configuration(tmp_path: Path) -> None:
     assert "rate=77r/s" in text
     assert "burst=77 " in text
     assert "limit_conn connections 33;" in text
-    general, _, streamed = text.partition("location = /_streamed {")
+    general, _, streamed = text.partition("location /_streamed/ {")
     assert "proxy_read_timeout 110s;" in general
     # An import is answered when all of its records are stored.
     assert "proxy_read_timeout 1h;" in streamed.partition("}")[0]

@@ -55,6 +55,7 @@ from service.common.resource.pages import PART, Page, Selection, read_cursor
 from service.common.resource.payloads import ListQuery
 from service.common.resource.records import Lock, Record
 from service.common.resource.searching import Searching
+from service.common.resource.values import to_plain
 
 Values = Mapping[str, Any]
 M = TypeVar("M", bound=Base)
@@ -260,7 +261,8 @@ class Resource(Generic[M]):
 
     def taken(self, name: str, value: Any) -> str:
         """Return the message for a unique value that another record has."""
-        return f"{name.capitalize().replace('_', ' ')} `{cut(str(value))}` has already been taken"
+        plain = cut(str(to_plain(value)))
+        return f"{name.capitalize().replace('_', ' ')} `{plain}` has already been taken"
 
     def missing(self, name: str, value: Any, line: int | None = None) -> Fault:
         """Return the fault of a column that refers to no record."""
