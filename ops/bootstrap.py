@@ -215,7 +215,10 @@ def replacing(folder: Path, lock: Path) -> Iterator[Path]:
         shutil.rmtree(left, ignore_errors=True)
     if folder.exists() and folder.stat().st_uid != os.geteuid() and os.geteuid():
         raise PermissionError(13, "It belongs to another user", str(folder))
-    with TemporaryDirectory(prefix=f"{folder.name}.", suffix=".part", dir=folder.parent) as place:
+    # The old one may have bytecode of another user, as after `sudo`: it is left then.
+    with TemporaryDirectory(
+        prefix=f"{folder.name}.", suffix=".part", dir=folder.parent, ignore_cleanup_errors=True
+    ) as place:
         fresh = Path(place) / "new"
         yield fresh
         shutil.copyfile(lock, fresh / lock.name)

@@ -5,9 +5,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import ThreadingHTTPServer
-from threading import Thread
+from threading import BoundedSemaphore, Thread
 from typing import Any
 
+import structlog
 from prometheus_client import (
     CollectorRegistry,
     GCCollector,
@@ -19,19 +20,36 @@ from prometheus_client import (
 from service.metrics import REGISTRY
 from service.settings import Settings, SettingsError
 
+log = structlog.get_logger("service")
 # How long a client may keep a thread without sending or reading anything.
 SILENT_SECONDS = 10
+# The most that are served at the same time; others are disconnected.
+CLIENTS = 20
 
 
 class _Server(ThreadingHTTPServer):
+    """A server of a bounded number of clients, each on a thread."""
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self._places = BoundedSemaphore(CLIENTS)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if self._places.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._places.release()
+
     def handle_error(self, request: Any, client_address: Any) -> None:
-        # It is no error of the service that a client has left.
-        if not isinstance(sys.exception(), ConnectionError):
-            super().handle_error(request, client_address)
-
-
-class _Server6(_Server):
-    address_family = socket.AF_INET6
+        # Of a client that has left, or whose request is no HTTP: the text may quote it.
+        del request, client_address
+        log.info("metrics not sent", error=type(sys.exception()).__name__)
 
 
 @contextmanager
@@ -52,9 +70,12 @@ def metrics_endpoint(
     class Handler(MetricsHandler):
         timeout = silent_seconds
 
-    server_class = _Server6 if ":" in host else _Server
     try:
-        server = server_class((host.strip("[]"), int(port)), Handler.factory(registry))
+
+        class Server(_Server):
+            address_family = socket.getaddrinfo(host.strip("[]"), port)[0][0]
+
+        server = Server((host.strip("[]"), int(port)), Handler.factory(registry))
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise SettingsError(

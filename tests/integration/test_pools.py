@@ -548,8 +548,9 @@ async def test_readiness_needs_no_connection_that_others_hold(settings: Settings
 
 
 async def test_the_service_is_ready_once_small_requests_have_a_connection(
-    settings: Settings,
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("service.health.domain.CACHE_SECONDS", 0)
     async with running(settings) as (app, client):
         before = opened(app)
         ready = await client.get("/readyz")

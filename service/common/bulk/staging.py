@@ -188,7 +188,7 @@ def _insert(model: type[Base], table: Table, unique: tuple[str, ...]) -> Select[
     else:
         # Each of them may conflict.
         statement = _insert_lines(model, table, present).on_conflict_do_nothing()
-    stored = statement.returning(*(getattr(model, name) for name in unique)).cte("stored")
+    stored = statement.returning(*(getattr(model, name) for name in unique)).cte("_stored")
     # A stored record is line 0 here, before the line that it comes from. A join would depend on
     # statistics, which PostgreSQL lacks for a temporary table.
     both = (

@@ -251,13 +251,15 @@ class Database:
 
     @asynccontextmanager
     async def _checked(self) -> AsyncIterator[AsyncSession]:
-        for work in OPENED_FIRST:
-            pool: Any = _opened(self._engines, work).pool
-            if pool.checkedin() + pool.checkedout() == 0:
-                async with self._alone(work) as session:
-                    await session.connection()
+        await asyncio.gather(*(self._open_first(work) for work in OPENED_FIRST))
         async with self._alone(Work.HEALTH) as session:
             yield session
+
+    async def _open_first(self, work: Work) -> None:
+        pool: Any = _opened(self._engines, work).pool
+        if pool.checkedin() + pool.checkedout() == 0:
+            async with self._alone(work) as session:
+                await session.connection()
 
     def _has_room(self, work: Work) -> bool:
         """Return whether a connection is idle, or may be opened."""

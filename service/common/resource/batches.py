@@ -119,7 +119,7 @@ def _update(model: Any, names: frozenset[str]) -> Any:
         select(table.c.id)
         .where(table.c.id == given.c.id, *_refers(model, given))
         .with_for_update(of=table, key_share=True, skip_locked=True)
-        .cte("free")
+        .cte("_free")
     )
     return (
         update(table)

@@ -39,8 +39,9 @@ Conditions = Collection[ColumnElement[bool]]
 # A tag has up to 18 digits: twelve for the version, the others for the fingerprint.
 MAX_VERSIONS = 10**12
 FINGERPRINTS = 10**6 - 1
-# The common table expression with the records of a page that is read in parts.
-PARTS = "parts"
+# The common table expression with the records of a page that is read in parts. No blueprint, and so
+# no included table, has such a name.
+PARTS = "_parts"
 
 
 def record_columns(
@@ -256,7 +257,7 @@ def _page_of_parts(model: type[Base], selection: Selection, conditions: Conditio
 def _parts(model: type[Base]) -> Table:
     """Return the result of `PARTS` as a table, so that expressions of its columns can be cached."""
     columns = model.__table__.columns
-    copies = [Column(one.name, one.type, nullable=one.nullable) for one in columns]
+    copies = [Column(one.name, one.type, key=one.key, nullable=one.nullable) for one in columns]
     return Table(PARTS, MetaData(), *copies)
 
 

@@ -158,7 +158,7 @@ def _walk(target: Target, step: int, start: StartForm) -> Any:
         .where(_whole(walked.c, target.names))
         .order_by(*order_by(walked.c, order))
         .limit(bindparam("wanted", type_=BigInteger))
-        .cte("found")
+        .cte("_found")
     )
     # Not from `walked`, which would be materialized to be read twice.
     end = (
