@@ -12,7 +12,12 @@ LEAST = 100
 
 
 @pytest.mark.parametrize(
-    "which", ["right", "missing", pytest.param("wrong", marks=pytest.mark.long)]
+    "which",
+    [
+        "right",
+        pytest.param("missing", marks=pytest.mark.long),
+        pytest.param("wrong", marks=pytest.mark.long),
+    ],
 )
 def test_nothing_but_documented_answers(
     tmp_path: Path, database_url: str, empty_database: None, which: str

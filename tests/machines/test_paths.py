@@ -17,9 +17,8 @@ TESTS = ["unit/test_contract.py", "unit/common/test_engine.py", "ops/test_psql.p
 
 
 @pytest.mark.machines
-@pytest.mark.parametrize(
-    "name", [pytest.param(SHORT, id="short", marks=pytest.mark.long), pytest.param(LONG, id="long")]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("name", [SHORT, LONG], ids=["short", "long"])
 def test_every_command_works_in_any_path(clone: Clone, name: str) -> None:
     checkout = clone(name, prepared=name == SHORT)
     checkout.up()
