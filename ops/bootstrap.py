@@ -158,8 +158,7 @@ def make_environment(folder: Path, lock: Path) -> None:
         must(
             [uv, "venv", "--quiet", "--relocatable", "--python", base_python(), fresh], environment
         )
-        # Python compiles what is used: a tenth of it.
-        options = ["--quiet", "--require-hashes"]
+        options = ["--quiet", "--compile-bytecode", "--require-hashes"]
         must([uv, "pip", "sync", *options, "--python", fresh / "bin" / "python", lock], environment)
 
 
@@ -215,10 +214,7 @@ def replacing(folder: Path, lock: Path) -> Iterator[Path]:
         shutil.rmtree(left, ignore_errors=True)
     if folder.exists() and folder.stat().st_uid != os.geteuid() and os.geteuid():
         raise PermissionError(13, "It belongs to another user", str(folder))
-    # The old one may have bytecode of another user, as after `sudo`: it is left then.
-    with TemporaryDirectory(
-        prefix=f"{folder.name}.", suffix=".part", dir=folder.parent, ignore_cleanup_errors=True
-    ) as place:
+    with TemporaryDirectory(prefix=f"{folder.name}.", suffix=".part", dir=folder.parent) as place:
         fresh = Path(place) / "new"
         yield fresh
         shutil.copyfile(lock, fresh / lock.name)
