@@ -30,9 +30,10 @@ CLIENTS = 20
 class _Server(ThreadingHTTPServer):
     """A server of a bounded number of clients, each on a thread."""
 
-    def __init__(self, *given: Any) -> None:
-        super().__init__(*given)
+    def __init__(self, host: str, port: int, handler: type[MetricsHandler]) -> None:
         self._places = BoundedSemaphore(CLIENTS)
+        self.address_family = socket.getaddrinfo(host, port)[0][0]
+        super().__init__((host, port), handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         if self._places.acquire(blocking=False):
@@ -47,7 +48,7 @@ class _Server(ThreadingHTTPServer):
             self._places.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        # Of a client that has left, or whose request is no HTTP: the text may quote it.
+        # A client has left, or has sent what is not HTTP. The error's text may quote the request.
         del request, client_address
         log.info("metrics not sent", error=type(sys.exception()).__name__)
 
@@ -71,11 +72,7 @@ def metrics_endpoint(
         timeout = silent_seconds
 
     try:
-
-        class Server(_Server):
-            address_family = socket.getaddrinfo(host.strip("[]"), port)[0][0]
-
-        server = Server((host.strip("[]"), int(port)), Handler.factory(registry))
+        server = _Server(host.strip("[]"), int(port), Handler.factory(registry))
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise SettingsError(

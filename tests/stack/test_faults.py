@@ -10,7 +10,7 @@ from tests.stack.project import new_stack
 from tests.stack.strikes import FAULTS, RECOVERY
 
 pytestmark = pytest.mark.stack
-# Fewer a second than a busy machine can answer: it shall not be the load that makes requests fail.
+# Fewer a second than a busy machine can answer, so that no request fails for the load alone.
 REQUESTS, RATE = 1000, 100
 
 

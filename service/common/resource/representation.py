@@ -38,7 +38,8 @@ def json_object(columns: Sequence[Any], more: Mapping[str, str] = NOTHING) -> Ex
     """Return the expression of a JSON object: columns in their order, then the SQL of `more`.
 
     It is SQL already, so that a statement is quick to build and to compile, and small in a cache:
-    clients choose the fields. So a `SELECT` of it has to name the table.
+    clients choose the fields. SQLAlchemy can't derive the table from it: use `select_from` if a
+    `SELECT` has no other column.
     """
     members = {
         one.key: _member(one.table.name, one.name, one.type, one.nullable) for one in columns
