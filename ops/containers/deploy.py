@@ -93,13 +93,14 @@ def replace(outdated: list[str], count: int) -> None:
 
 def _replace(old: str) -> None:
     before = _all_replicas()
-    _scale(len(before) + 1)
-    [new] = set(_all_replicas()) - set(before)
     try:
+        _scale(len(before) + 1)
+        [new] = set(_all_replicas()) - set(before)
         _wait_until_healthy(new)
         upstream.send_to([one for one in replicas() if one != old])
     except BaseException:
-        compose.docker("rm", "--force", new)
+        for new in set(_all_replicas()) - set(before):
+            compose.docker("rm", "--force", new)
         raise
     # Docker waits for the drain and the requests in flight.
     compose.docker("stop", old)

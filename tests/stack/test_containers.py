@@ -413,6 +413,7 @@ def test_a_replica_that_had_ended_does_not_come_back_by_a_deploy(
     assert http.get("/foss").status_code == 200
 
 
+@pytest.mark.long
 def test_two_deploys_at_once_take_turns(stack: Stack, http: httpx.Client) -> None:
     with ThreadPoolExecutor(2) as threads:
         both = list(threads.map(lambda _: stack.just("deploy"), range(2)))
@@ -464,6 +465,17 @@ def test_a_replica_that_is_stopped_ends_by_itself(stack: Stack, http: httpx.Clie
 
     assert found["State"]["ExitCode"] == 0
     assert answered == 200
+
+
+def test_a_program_that_is_stopped_before_it_handles_signals_ends(stack: Stack) -> None:
+    """Such as a replica that is starting."""
+    started = stack.compose("run", "--detach", "--no-deps", "api", "sleep", "600")
+    container = started.stdout.strip()
+    stack.docker("stop", "--time", "20", container)
+    code = stack.docker("inspect", "--format", "{{.State.ExitCode}}", container).stdout
+    stack.docker("rm", container)
+
+    assert code.strip() == str(128 + signal.SIGTERM), started.stderr
 
 
 def test_the_data_survive_down_and_up(stack: Stack) -> None:
