@@ -15,7 +15,8 @@ import service
 # These run the service in other processes, or many requests, on code that other tests measure.
 UNTRACED = (
     *("tests/integration/test_paging.py", "tests/integration/test_statements.py"),
-    *("tests/browser/", "tests/fuzz/", "tests/ops/", "tests/socket/"),
+    *("tests/browser/", "tests/clients/", "tests/faults/", "tests/fuzz/", "tests/migrations/"),
+    *("tests/observe/", "tests/ops/", "tests/socket/"),
     *("tests/test_layers.py", "tests/test_limits.py"),
 )
 # But these alone run what starts and stops those processes.

@@ -11,14 +11,8 @@ from tests.socket.conftest import running
 LEAST = 100
 
 
-@pytest.mark.parametrize(
-    "which",
-    [
-        "right",
-        pytest.param("missing", marks=pytest.mark.long),
-        pytest.param("wrong", marks=pytest.mark.long),
-    ],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("which", ["right", "missing", "wrong"])
 def test_nothing_but_documented_answers(
     tmp_path: Path, database_url: str, empty_database: None, which: str
 ) -> None:

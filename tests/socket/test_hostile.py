@@ -214,6 +214,7 @@ BYTES_A_REQUEST = 4096
 PASSES = 5
 
 
+@pytest.mark.long
 def test_the_table_over_and_over_leaves_no_memory_behind(
     service: Service, table: AsyncConnection
 ) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from tests.stack.project import new_stack
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.long]
 
 
 @pytest.mark.parametrize(
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.stack
     [
         'C# R&D, it\'s (1)%2Fx+y $HOME "q" ${PATH}',
         # Nothing of it can be in the name of a project of compose.
-        pytest.param("@#$", marks=pytest.mark.long),
+        "@#$",
     ],
 )
 def test_the_stack_runs_in_a_folder_of_any_name(tmp_path: Path, folder: str) -> None:

@@ -89,7 +89,9 @@ def test_without_a_replica_the_answer_is_a_503_and_it_recovers(stack: Stack) -> 
     assert httpx.get(f"{stack.url}/readyz").status_code == 200
 
 
-@pytest.mark.parametrize("limit", ["RATE_LIMIT", "CONNECTION_LIMIT"])
+@pytest.mark.parametrize(
+    "limit", [pytest.param("RATE_LIMIT", marks=pytest.mark.long), "CONNECTION_LIMIT"]
+)
 def test_too_much_of_one_client_is_a_429(stack: Stack, limit: str) -> None:
     strict = replace(stack, environment=stack.environment | {limit: "1"})
     strict.compose("up", "--detach", "--wait", "nginx")
