@@ -13,7 +13,7 @@ METHODS = {"get", "post", "put", "patch", "delete"}
 def test_each_operation_of_the_contract_answers_as_documented(
     tmp_path: Path, database_url: str, empty_database: None
 ) -> None:
-    options = ("--max-examples", "10", "--generation-deterministic")
+    options = ("--max-examples", "5", "--generation-deterministic")
     with running(tmp_path, database_url, ("-m", "service"), APP_ENV="production") as service:
         run = fuzz(service, tmp_path, KEYS["right"], *options)
         lines = [json.loads(line) for line in service.log.read_text().splitlines()]

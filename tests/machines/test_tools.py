@@ -39,7 +39,12 @@ def cut_short(venv: Path) -> None:
 
 @pytest.mark.machines
 @pytest.mark.parametrize(
-    "damage", [upgrade_away, pytest.param(upgrade, marks=pytest.mark.long), cut_short]
+    "damage",
+    [
+        upgrade_away,
+        pytest.param(upgrade, marks=pytest.mark.long),
+        pytest.param(cut_short, marks=pytest.mark.long),
+    ],
 )
 def test_an_environment_that_does_not_work_is_made_anew(
     clone: Clone, damage: Callable[[Path], None]
