@@ -78,7 +78,17 @@ def test_a_cursor_comes_back_as_it_was_given_out(values: list[Value], backward: 
     assert [type(value) for value in decoded.values] == [type(value) for value in values]
 
 
-@pytest.mark.parametrize("values", [(0,), (MAX_BIGINT,), (NAME, 254 * "x", MAX_BIGINT), (WHEN, 1)])
+@pytest.mark.parametrize(
+    "values",
+    [
+        (0,),
+        (MAX_BIGINT,),
+        (NAME, 254 * "x", MAX_BIGINT),
+        (WHEN, 1),
+        # JSON has six bytes for each of these characters.
+        (200 * "\x01", 254 * "\x1f", WHEN, WHEN, -MAX_BIGINT),
+    ],
+)
 def test_a_cursor_stands_in_a_url_as_it_is_and_fits_its_schema(values: tuple[Value, ...]) -> None:
     text = encode_cursor(Cursor(values), SCOPE)
 

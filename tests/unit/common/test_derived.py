@@ -9,6 +9,8 @@ from jsonschema_rs import Draft202012Validator
 from ops.generate.blueprint.fields import read
 from ops.generate.blueprint.files import Blueprint
 from service.common.contract.derived import derived, page_records
+from service.common.resource.cursors import Cursor, encode_cursor, scope_of
+from service.common.resource.ordering import Key
 from tests.blueprints.item.payloads import ListItem
 
 MIB = 1 << 20
@@ -72,6 +74,18 @@ def test_a_filter_takes_a_moment_in_the_forms_of_a_body(moment: str, is_valid: b
     for schema in schemas:
         validator = Draft202012Validator(schema, validate_formats=True)
         assert validator.is_valid(moment) == is_valid
+
+
+def test_a_cursor_of_the_longest_values_to_sort_by_is_valid() -> None:
+    fields = [read("title:string(400):index"), read("place:string(250):index:optional")]
+    files = dict(Blueprint("visit", fields).files())
+    document = json.loads(files["schemas/visit/visit.json"])
+    query = dict(derived("visit/visit.json", document, ""))["visit/list_visit.json"]
+    after = query["properties"]["after"]
+    longest = Cursor((400 * "\x01", 250 * "\x1f", 2**63 - 1))
+    scope = scope_of((Key("title"), Key("place"), Key("id")), ())
+
+    assert Draft202012Validator(after).is_valid(encode_cursor(longest, scope))
 
 
 def test_a_page_with_included_records_has_room_for_them_too() -> None:
