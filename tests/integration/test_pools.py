@@ -8,12 +8,13 @@ from functools import partial
 from typing import Any, cast
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import event, select, text
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
 from service import limits
 from service.common.database import database
+from service.common.database.batching.batches import Batches, Connections
 from service.common.database.database import (
     LOCK_TIMEOUTS,
     Database,
@@ -186,6 +187,37 @@ async def test_connections_are_given_out_in_the_order_of_arrival(database_url: s
     await pooled.dispose()
 
     assert order == ["often", "once", "often", "often"]
+    assert pool.waiting == 0
+
+
+async def test_a_shared_statement_does_not_wait_for_all_single_ones(database_url: str) -> None:
+    pooled = create_engine(
+        database_url, statement_timeout=0, poolclass=WorkPool, pool_size=1, max_overflow=0
+    )
+    pool = cast("WorkPool", pooled.pool)
+    order: list[str] = []
+
+    async def use(name: str) -> None:
+        async with pooled.connect():
+            order.append(name)
+
+    async def use_shared(session: AsyncSession, keys: Iterable[str]) -> dict[str, str]:
+        await session.execute(select(1))
+        order.append("shared")
+        return dict.fromkeys(keys, "found")
+
+    batches = Batches(Connections(lambda: AsyncSession(pooled)))
+    async with pooled.connect():
+        waiting = [asyncio.create_task(use("single")) for _ in range(5)]
+        await until_waiting(pool, 5)
+        shared = [asyncio.create_task(batches.call("a", use_shared, key)) for key in "xy"]
+        await until_waiting(pool, 6)
+    found = await asyncio.gather(*shared)
+    await asyncio.gather(*waiting)
+    await pooled.dispose()
+
+    assert found == ["found"] * 2
+    assert order == ["single", "shared", *["single"] * 4]
     assert pool.waiting == 0
 
 

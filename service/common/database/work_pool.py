@@ -3,7 +3,8 @@
 import asyncio
 from asyncio import CancelledError
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextvars import ContextVar
 from functools import cached_property
 from time import monotonic
 from typing import Any, cast
@@ -24,6 +25,8 @@ from service.metrics import (
 )
 from service.observed import OBSERVED, note_wait
 
+# Whether the connection is for a statement that requests share.
+IS_SHARED = ContextVar("is_shared", default=False)
 # What a connection is waited for.
 COMMIT = "a commit"
 # SQLSTATEs of statements that waited in vain: lost connections, time-outs and locks.
@@ -35,7 +38,9 @@ class WorkPool(AsyncAdaptedQueuePool):
 
     A request waits, inside `while_waiting`, if all connections are in use or being opened, not
     while its own is opened. Requests are served in the order of arrival: SQLAlchemy's own queue
-    gives a released connection to a request that arrives at that moment, before waiting ones.
+    gives a released connection to a request that arrives at that moment, before waiting ones. A
+    shared statement, which many requests wait for, is behind at most one statement of a single
+    request and the other shared ones.
     """
 
     name = "connections"
@@ -73,6 +78,11 @@ class WorkPool(AsyncAdaptedQueuePool):
         return asyncio.Lock()
 
     @cached_property
+    def _turn_alone(self) -> asyncio.Lock:
+        """The lock of the next of those whose statement is not shared."""
+        return asyncio.Lock()
+
+    @cached_property
     def _seconds(self) -> float:
         """The total time-out of a request."""
         return self.timeout()
@@ -80,20 +90,22 @@ class WorkPool(AsyncAdaptedQueuePool):
     @contextmanager
     def _in_turn(self) -> Iterator[None]:
         seconds, since = self._seconds, monotonic()
-        with self.while_waiting():
-            await_only(self._take_turn(seconds))
+        with self.while_waiting(), ExitStack() as turns:
+            await_only(self._take_turns(turns, seconds))
             try:
                 # SQLAlchemy reads it for a wait in its queue, where only the lock's holder waits.
                 self._timeout = max(0, seconds - (monotonic() - since))
                 yield
             finally:
                 self._timeout = seconds
-                self._turn.release()
 
-    async def _take_turn(self, seconds: float) -> None:
+    async def _take_turns(self, turns: ExitStack, seconds: float) -> None:
+        locks = [self._turn] if IS_SHARED.get() else [self._turn_alone, self._turn]
         try:
             async with asyncio.timeout(seconds):
-                await self._turn.acquire()
+                for lock in locks:
+                    await lock.acquire()
+                    turns.callback(lock.release)
         except TimeoutError as error:
             raise PoolTimeoutError from error
 

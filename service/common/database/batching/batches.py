@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.common.database.waits import note
+from service.common.database.work_pool import IS_SHARED
 from service.observed import OBSERVED, Observed
 
 # The maximum number of keys that share a statement.
@@ -99,6 +100,7 @@ class Batch:
         execution.task.add_done_callback(partial(self._finish, execution))
 
     async def _execute(self, execution: Execution) -> None:
+        IS_SHARED.set(True)
         async with self._connections.session() as session:
             # More calls may arrive until there is a connection.
             await session.connection()
