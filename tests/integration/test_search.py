@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Mapping
-from itertools import product
+from itertools import permutations, product
 from typing import Any
 from urllib.parse import urlencode
 
@@ -15,7 +15,7 @@ from service.common.database.database import Work
 from service.common.resource.ordering import order_of
 from service.common.resource.resource import Resource
 from service.common.search import TextSearch, pages
-from service.common.search.backend import weigh
+from service.common.search.backend import CHOICES, _look_up, _looked_up, _walk, _walked, weigh
 from service.common.search.pages import FAR, NEAR, STEP, affordable, step_of
 from service.common.search.trigrams import FEW, LENGTH, has_trigrams
 from service.common.search.weights import Reading, Search
@@ -225,6 +225,24 @@ async def test_different_searches_share_their_statements(
     # The first step in order, from the first record on; the later ones; the statistics; the
     # index, with the text or parts of it; all records.
     assert len(texts) <= 8
+
+
+async def test_searches_with_other_fields_share_what_is_large(
+    app: App, filled: list[dict[str, Any]]
+) -> None:
+    client = app.test_client()
+    names = ("id", "name", "email", "created_at", "updated_at")
+    choices = [",".join(only) for size in (1, 2, 3) for only in permutations(names, size)]
+    await client.get("/item?q=spread&only=id")
+    await client.get("/item?q=toolate&only=id")
+    built = _walked.cache_info().misses, _looked_up.cache_info().misses
+    for only in choices:
+        for q in ("spread", "toolate"):
+            await client.get(f"/item?q={q}&only={only}")
+
+    assert (_walked.cache_info().misses, _looked_up.cache_info().misses) == built
+    assert _walk.cache_info().currsize <= CHOICES
+    assert _look_up.cache_info().currsize <= CHOICES
 
 
 @pytest.mark.limit("WALKED_RECORDS")

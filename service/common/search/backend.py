@@ -6,15 +6,17 @@ estimate which is cheaper, so the subqueries leave it no choice.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import (
+    CTE,
     BigInteger,
     ColumnElement,
     LargeBinary,
     Select,
+    Subquery,
     Text,
     and_,
     bindparam,
@@ -33,7 +35,6 @@ from service.common.resource import (
     Order,
     beyond,
     equals,
-    includable,
     is_indexed,
     order_by,
     record_json,
@@ -42,6 +43,8 @@ from service.common.resource import (
 from service.common.search.trigrams import Sample
 from service.common.search.weights import Reading, Search, pattern
 
+# How many statements are kept for other fields, orders, filters and starts.
+CHOICES = 16
 # From this correlation on, neighbours in the order of a column are neighbours in the table.
 CORRELATED = 0.7
 Start = Sequence[Any] | None  # The keys of the record that a page begins after, if any.
@@ -80,6 +83,10 @@ class Target:
     order: Order
     fields: tuple[str, ...]
     include: tuple[str, ...]
+
+    def without_fields(self) -> "Target":
+        """Return the target for what depends on neither fields nor included records."""
+        return replace(self, fields=(), include=())
 
 
 async def weigh(
@@ -141,9 +148,19 @@ class Ways:
         return (await self.session.execute(statement, values)).all()
 
 
-# Cached, because building a statement takes longer than a look-up.
-@lru_cache
+# What is large is cached without the fields, of which clients can send any number of choices.
+@lru_cache(CHOICES)
 def _walk(target: Target, step: int, start: StartForm) -> Any:
+    order = target.order
+    found, rest = _walked(target.without_fields(), step, start)
+    rows = union_all(_records(found.c, target), rest).subquery("rows")
+    return select(rows).order_by(*order_by(rows.c, order), rows.c.json.is_(None))
+
+
+# Cached, because building it takes longer than a look-up.
+@lru_cache
+def _walked(target: Target, step: int, start: StartForm) -> tuple[CTE, Select[Any]]:
+    """Return the matches of a step, and the last row, which says that more may follow."""
     order = target.order
     columns = target.model.__table__.columns
     readable = _readable(target, start)
@@ -169,15 +186,17 @@ def _walk(target: Target, step: int, start: StartForm) -> Any:
         .subquery("end_of_step")
     )
     few = select(func.count()).select_from(found).scalar_subquery() < bindparam("wanted")
-    rows = union_all(
-        _records(found.c, target),
-        select(null().cast(LargeBinary).label("json"), *_keys(end.c, order)).where(few),
-    ).subquery("rows")
-    return select(rows).order_by(*order_by(rows.c, order), rows.c.json.is_(None))
+    return found, select(null().cast(LargeBinary).label("json"), *_keys(end.c, order)).where(few)
+
+
+@lru_cache(CHOICES)
+def _look_up(target: Target, form: tuple[bool, bool], start: StartForm) -> Any:
+    first = _looked_up(target.without_fields(), form, start)
+    return _records(first.c, target).order_by(*order_by(first.c, target.order))
 
 
 @lru_cache
-def _look_up(target: Target, form: tuple[bool, bool], start: StartForm) -> Any:
+def _looked_up(target: Target, form: tuple[bool, bool], start: StartForm) -> Subquery:
     columns = target.model.__table__.columns
     hits = (
         _readable(target, start)
@@ -186,22 +205,19 @@ def _look_up(target: Target, form: tuple[bool, bool], start: StartForm) -> Any:
         .offset(literal_column("0"))
         .subquery("hits")
     )
-    first = (
+    return (
         select(hits)
         .order_by(*order_by(hits.c, target.order))
         .limit(bindparam("wanted", type_=BigInteger))
         .subquery("first")
     )
-    return _records(first.c, target).order_by(*order_by(first.c, target.order))
 
 
 def _readable(target: Target, start: StartForm) -> Select[Any]:
-    """Return the columns that a search needs of the records after its start."""
+    """Return the records after the start of a search; PostgreSQL drops the columns not needed."""
     columns = target.model.__table__.columns
     keys = [key.name for key in target.order]
-    included = [includable(target.model)[name][0] for name in target.include]
-    needed = dict.fromkeys([*target.fields, *included, *keys, *target.names])
-    statement = select(*(columns[name] for name in needed))
+    statement = select(target.model.__table__)
     for name in target.equal:
         statement = statement.where(equals(target.model, name, bindparam(f"equal_{name}")))
     if start is None:
