@@ -19,7 +19,8 @@ REMEDIES = {
 ELSEWHERE = (
     "Not part of this run: containers (`just test-stack`, needs a Docker engine), fresh clones of "
     "other users (`just test-machines`, as root), copies without a feature or with another name "
-    "(`just test-copies`), generated requests (`just fuzz`), the longest tests of all (`-m long`)."
+    "(`just test-copies`), generated requests (`just fuzz`), the longest tests (`just "
+    "test-copies -m long` and the like)."
 )
 
 

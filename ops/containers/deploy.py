@@ -99,8 +99,8 @@ def _replace(old: str) -> None:
         _wait_until_healthy(new)
         upstream.send_to([one for one in replicas() if one != old])
     except BaseException:
-        for new in set(_all_replicas()) - set(before):
-            compose.docker("rm", "--force", new)
+        for added in set(_all_replicas()) - set(before):
+            compose.docker("rm", "--force", added)
         raise
     # Docker waits for the drain and the requests in flight.
     compose.docker("stop", old)

@@ -190,16 +190,16 @@ async def test_connections_are_given_out_in_the_order_of_arrival(database_url: s
     assert pool.waiting == 0
 
 
-async def test_a_shared_statement_does_not_wait_for_all_single_ones(database_url: str) -> None:
+async def test_shared_and_single_statements_get_connections_alternately(database_url: str) -> None:
     pooled = create_engine(
         database_url, statement_timeout=0, poolclass=WorkPool, pool_size=1, max_overflow=0
     )
     pool = cast("WorkPool", pooled.pool)
     order: list[str] = []
 
-    async def use(name: str) -> None:
+    async def use() -> None:
         async with pooled.connect():
-            order.append(name)
+            order.append("single")
 
     async def use_shared(session: AsyncSession, keys: Iterable[str]) -> dict[str, str]:
         await session.execute(select(1))
@@ -208,16 +208,48 @@ async def test_a_shared_statement_does_not_wait_for_all_single_ones(database_url
 
     batches = Batches(Connections(lambda: AsyncSession(pooled)))
     async with pooled.connect():
-        waiting = [asyncio.create_task(use("single")) for _ in range(5)]
-        await until_waiting(pool, 5)
-        shared = [asyncio.create_task(batches.call("a", use_shared, key)) for key in "xy"]
-        await until_waiting(pool, 6)
+        waiting = [asyncio.create_task(use()) for _ in range(4)]
+        await until_waiting(pool, 4)
+        # Two calls of the first group, which share a statement.
+        shared = [
+            asyncio.create_task(batches.call(group, use_shared, n))
+            for n, group in enumerate("aabc")
+        ]
+        await until_waiting(pool, 7)
     found = await asyncio.gather(*shared)
     await asyncio.gather(*waiting)
     await pooled.dispose()
 
-    assert found == ["found"] * 2
-    assert order == ["single", "shared", *["single"] * 4]
+    assert found == ["found"] * 4
+    assert order == ["single", "shared"] * 3 + ["single"]
+    assert pool.waiting == 0
+
+
+async def test_requests_that_leave_while_they_wait_keep_nobody_waiting(database_url: str) -> None:
+    pooled = create_engine(
+        database_url, statement_timeout=0, poolclass=WorkPool, pool_size=1, max_overflow=0
+    )
+    pool = cast("WorkPool", pooled.pool)
+    used: list[int] = []
+
+    async def use(number: int) -> None:
+        async with pooled.connect():
+            used.append(number)
+
+    async with pooled.connect():
+        waiting = []
+        for number in range(4):
+            waiting.append(asyncio.create_task(use(number)))
+            await until_waiting(pool, number + 1)
+        # The first waits for the connection, the second for its turn, the third in the queue.
+        for one in waiting[:3]:
+            one.cancel()
+        left = await asyncio.gather(*waiting[:3], return_exceptions=True)
+    await waiting[3]
+    await pooled.dispose()
+
+    assert all(isinstance(one, asyncio.CancelledError) for one in left)
+    assert used == [3]
     assert pool.waiting == 0
 
 

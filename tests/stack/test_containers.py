@@ -84,6 +84,7 @@ def test_a_container_has_the_least_that_it_needs(stack: Stack, service: str) -> 
     assert found["HostConfig"]["ReadonlyRootfs"] is True
     assert found["HostConfig"]["CapDrop"] == ["ALL"]
     assert "no-new-privileges:true" in found["HostConfig"]["SecurityOpt"]
+    assert found["HostConfig"]["Init"] is True
     assert found["HostConfig"]["Memory"] > 0
     assert found["HostConfig"]["RestartPolicy"]["Name"] == "always"
     assert found["HostConfig"]["LogConfig"]["Config"] == {"max-size": "10m", "max-file": "3"}
@@ -103,6 +104,7 @@ def test_a_container_that_does_its_work_and_ends_may_as_little(stack: Stack, ser
     assert found["HostConfig"]["ReadonlyRootfs"] is True
     assert found["HostConfig"]["CapDrop"] == ["ALL"]
     assert "no-new-privileges:true" in found["HostConfig"]["SecurityOpt"]
+    assert found["HostConfig"]["Init"] is True
     assert found["HostConfig"]["Memory"] > 0
     assert found["Config"]["User"] in {"10001:10001", "postgres"}
 
@@ -437,6 +439,7 @@ def test_a_deploy_that_is_ended_midway_leaves_a_whole_stack(
         deploy.terminate()
         assert deploy.wait(60) == 128 + signal.SIGTERM
 
+    assert len(stack.ids("api")) == 2
     assert len(set(stack.ids("api")) & before) >= 1
     assert stack.just("ps").returncode == 0
     assert "resolver" in stack.compose("exec", "--no-TTY", "nginx", "cat", CONFIGURATION).stdout
@@ -473,7 +476,7 @@ def test_a_program_that_is_stopped_before_it_handles_signals_ends(stack: Stack) 
     container = started.stdout.strip()
     stack.docker("stop", "--time", "20", container)
     code = stack.docker("inspect", "--format", "{{.State.ExitCode}}", container).stdout
-    stack.docker("rm", container)
+    stack.docker("rm", "--force", container)
 
     assert code.strip() == str(128 + signal.SIGTERM), started.stderr
 

@@ -41,9 +41,9 @@ MOMENT_GIVEN = (
     "^(?!0000|0001-01-01|9999-12-31)[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-5][0-9](?:\\.[0-9]{1,6})?"
     "(?:[Zz]|[+-][0-9]{2}:[0-9]{2})$"
 )
-# What a cursor has besides values, with the id that each of them ends with.
+# The scope of a cursor, its direction, and the `id` that ends each order.
 CURSOR_BYTES = 80
-# nginx reads a URL of 8 KiB, which may have a search and filters too.
+# nginx reads a URL of at most 8 KiB.
 LONGEST_CURSOR = 6000
 LONG = frozenset({"string", "object", "array"})
 FORMATS = frozenset({"date", "date-time", "decimal", "uuid"})
@@ -178,7 +178,7 @@ def _list(record: Document, stem: str, files: Mapping[str, Document]) -> Documen
 
 def _cursor_length(record: Document) -> int:
     """Return how long a cursor can be: base64 of a scope and of the values to sort by."""
-    values = sum(_most_bytes(record["properties"][name]) + len(",") for name in _sorts(record))
+    values = sum(_most_bytes(record["properties"][name]) + len('"",') for name in _sorts(record))
     return min(LONGEST_CURSOR, (CURSOR_BYTES + values) * 4 // 3 + 1)
 
 

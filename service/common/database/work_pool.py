@@ -2,7 +2,7 @@
 
 import asyncio
 from asyncio import CancelledError
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from contextvars import ContextVar
 from functools import cached_property
@@ -38,9 +38,9 @@ class WorkPool(AsyncAdaptedQueuePool):
 
     A request waits, inside `while_waiting`, if all connections are in use or being opened, not
     while its own is opened. Requests are served in the order of arrival: SQLAlchemy's own queue
-    gives a released connection to a request that arrives at that moment, before waiting ones. A
-    shared statement, which many requests wait for, is behind at most one statement of a single
-    request and the other shared ones.
+    gives a released connection to a request that arrives at that moment, before waiting ones.
+    Statements that requests share and others have a queue each, which are served alternately: many
+    requests may wait for the former.
     """
 
     name = "connections"
@@ -78,9 +78,9 @@ class WorkPool(AsyncAdaptedQueuePool):
         return asyncio.Lock()
 
     @cached_property
-    def _turn_alone(self) -> asyncio.Lock:
-        """The lock of the next of those whose statement is not shared."""
-        return asyncio.Lock()
+    def _queues(self) -> Mapping[bool, asyncio.Lock]:
+        """The locks of those who wait for the turn next, by whether their statement is shared."""
+        return {True: asyncio.Lock(), False: asyncio.Lock()}
 
     @cached_property
     def _seconds(self) -> float:
@@ -100,10 +100,9 @@ class WorkPool(AsyncAdaptedQueuePool):
                 self._timeout = seconds
 
     async def _take_turns(self, turns: ExitStack, seconds: float) -> None:
-        locks = [self._turn] if IS_SHARED.get() else [self._turn_alone, self._turn]
         try:
             async with asyncio.timeout(seconds):
-                for lock in locks:
+                for lock in (self._queues[IS_SHARED.get()], self._turn):
                     await lock.acquire()
                     turns.callback(lock.release)
         except TimeoutError as error:

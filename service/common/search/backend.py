@@ -43,8 +43,8 @@ from service.common.resource import (
 from service.common.search.trigrams import Sample
 from service.common.search.weights import Reading, Search, pattern
 
-# How many statements are kept for other fields, orders, filters and starts.
-CHOICES = 16
+# The number of statements that are kept for each plan, of all choices of fields.
+CHOICES = 64
 # From this correlation on, neighbours in the order of a column are neighbours in the table.
 CORRELATED = 0.7
 Start = Sequence[Any] | None  # The keys of the record that a page begins after, if any.
@@ -148,7 +148,8 @@ class Ways:
         return (await self.session.execute(statement, values)).all()
 
 
-# What is large is cached without the fields, of which clients can send any number of choices.
+# The larger part is cached separately: it does not depend on the fields, of which clients can send
+# any number of choices.
 @lru_cache(CHOICES)
 def _walk(target: Target, step: int, start: StartForm) -> Any:
     order = target.order
@@ -160,7 +161,7 @@ def _walk(target: Target, step: int, start: StartForm) -> Any:
 # Cached, because building it takes longer than a look-up.
 @lru_cache
 def _walked(target: Target, step: int, start: StartForm) -> tuple[CTE, Select[Any]]:
-    """Return the matches of a step, and the last row, which says that more may follow."""
+    """Return the matches of a step, and a SELECT of the last row, if more may follow."""
     order = target.order
     columns = target.model.__table__.columns
     readable = _readable(target, start)
@@ -197,6 +198,7 @@ def _look_up(target: Target, form: tuple[bool, bool], start: StartForm) -> Any:
 
 @lru_cache
 def _looked_up(target: Target, form: tuple[bool, bool], start: StartForm) -> Subquery:
+    """Return the first matches that the index finds, in order."""
     columns = target.model.__table__.columns
     hits = (
         _readable(target, start)
@@ -214,10 +216,11 @@ def _looked_up(target: Target, form: tuple[bool, bool], start: StartForm) -> Sub
 
 
 def _readable(target: Target, start: StartForm) -> Select[Any]:
-    """Return the records after the start of a search; PostgreSQL drops the columns not needed."""
+    """Return all fields of the records after the start of a search, whichever are asked for."""
     columns = target.model.__table__.columns
     keys = [key.name for key in target.order]
-    statement = select(target.model.__table__)
+    names = dict.fromkeys([*target.model.fields(), *keys, *target.names])
+    statement = select(*(columns[name] for name in names))
     for name in target.equal:
         statement = statement.where(equals(target.model, name, bindparam(f"equal_{name}")))
     if start is None:

@@ -100,7 +100,7 @@ class Batch:
         execution.task.add_done_callback(partial(self._finish, execution))
 
     async def _execute(self, execution: Execution) -> None:
-        IS_SHARED.set(True)
+        IS_SHARED.set(True)  # For this task alone.
         async with self._connections.session() as session:
             # More calls may arrive until there is a connection.
             await session.connection()
