@@ -67,6 +67,7 @@ def test_a_file_of_another_owner_is_named_with_its_owner(clone: Clone, name: str
     assert checkout.processes() == []
 
 
+@pytest.mark.long
 def test_a_home_that_cannot_be_written_is_not_needed(clone: Clone) -> None:
     checkout = clone("home")
     checkout.outdate("development.txt")

@@ -57,6 +57,7 @@ def test_an_environment_that_does_not_work_is_made_anew(
 
 
 @pytest.mark.machines
+@pytest.mark.long
 def test_tools_that_do_not_work_are_made_anew(clone: Clone) -> None:
     checkout = clone("tools")
     for name in ("just", "uv"):

@@ -14,7 +14,7 @@ def write(path: Path, rows: list[list[str]]) -> None:
         csv.writer(file).writerows([["name", "email"], *rows])
 
 
-@pytest.mark.parametrize("kind", ["csv", "ndjson"])
+@pytest.mark.parametrize("kind", ["csv", pytest.param("ndjson", marks=pytest.mark.long)])
 def test_an_export_can_be_imported_elsewhere(running: Project, tmp_path: Path, kind: str) -> None:
     sql = ("psql", "-qc", "TRUNCATE item RESTART IDENTITY")
     rows = [[record["name"], record["email"]] for record in (item() for _ in range(3000))]
