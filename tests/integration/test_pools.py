@@ -164,11 +164,21 @@ async def test_costly_reads_hang_and_all_others_are_answered(
     assert 200 in answered
 
 
-async def test_connections_are_given_out_in_the_order_of_arrival(database_url: str) -> None:
+def of_one_connection(database_url: str, pool_timeout: float = 30) -> tuple[AsyncEngine, WorkPool]:
+    """Return an engine with a single connection, and its pool."""
     pooled = create_engine(
-        database_url, statement_timeout=0, poolclass=WorkPool, pool_size=1, max_overflow=0
+        database_url,
+        statement_timeout=0,
+        poolclass=WorkPool,
+        pool_size=1,
+        max_overflow=0,
+        pool_timeout=pool_timeout,
     )
-    pool = cast("WorkPool", pooled.pool)
+    return pooled, cast("WorkPool", pooled.pool)
+
+
+async def test_connections_are_given_out_in_the_order_of_arrival(database_url: str) -> None:
+    pooled, pool = of_one_connection(database_url)
     # Without a transaction, nothing lets another task run when a connection comes back.
     alone = pooled.execution_options(isolation_level="AUTOCOMMIT")
     order: list[str] = []
@@ -191,10 +201,7 @@ async def test_connections_are_given_out_in_the_order_of_arrival(database_url: s
 
 
 async def test_shared_and_single_statements_get_connections_alternately(database_url: str) -> None:
-    pooled = create_engine(
-        database_url, statement_timeout=0, poolclass=WorkPool, pool_size=1, max_overflow=0
-    )
-    pool = cast("WorkPool", pooled.pool)
+    pooled, pool = of_one_connection(database_url)
     order: list[str] = []
 
     async def use() -> None:
@@ -226,10 +233,7 @@ async def test_shared_and_single_statements_get_connections_alternately(database
 
 
 async def test_requests_that_leave_while_they_wait_keep_nobody_waiting(database_url: str) -> None:
-    pooled = create_engine(
-        database_url, statement_timeout=0, poolclass=WorkPool, pool_size=1, max_overflow=0
-    )
-    pool = cast("WorkPool", pooled.pool)
+    pooled, pool = of_one_connection(database_url)
     used: list[int] = []
 
     async def use(number: int) -> None:
@@ -254,15 +258,7 @@ async def test_requests_that_leave_while_they_wait_keep_nobody_waiting(database_
 
 
 async def test_a_request_that_waits_for_its_turn_waits_no_longer_in_all(database_url: str) -> None:
-    pooled = create_engine(
-        database_url,
-        statement_timeout=0,
-        poolclass=WorkPool,
-        pool_size=1,
-        max_overflow=0,
-        pool_timeout=0.5,
-    )
-    pool = cast("WorkPool", pooled.pool)
+    pooled, pool = of_one_connection(database_url, pool_timeout=0.5)
 
     async def use() -> None:
         with pytest.raises(PoolTimeoutError):
