@@ -33,7 +33,7 @@ from service.common.database.sqlstates import (
 from service.common.database.statements import measure_copy
 from service.common.database.transfers import BYTES_FOR_OTHERS, Room, Transfer
 from service.common.database.waits import waiting_for
-from service.common.database.work_pool import WorkPool
+from service.common.database.work_pool import QUEUE, WorkPool
 
 __all__ = [
     "BYTES_FOR_OTHERS",
@@ -42,6 +42,7 @@ __all__ = [
     "MAX_BIGINT",
     "MAX_INTEGER",
     "OLDEST_SERVER",
+    "QUEUE",
     "READ_ONLY_STATE",
     "SECOND_WRITE",
     "Autocommit",
