@@ -239,7 +239,7 @@ async def test_requests_of_each_view_get_connections_in_turn(settings: Settings)
         pool = pool_of(app, Work.WRITES)
         with statements(app) as sent:
             async with engine_of(app, Work.WRITES).connect():
-                removed = [asyncio.create_task(client.delete(f"/item/{id}")) for id in records[:3]]
+                removed = [asyncio.create_task(client.delete(f"/item/{one}")) for one in records[:3]]
                 await until_waiting(pool, 3)
                 change = {"email": "changed@example.org"}
                 changed = asyncio.create_task(client.patch(f"/item/{records[3]}", json=change))

@@ -40,7 +40,7 @@ SLOW = b"GET /slow "
 LINKS = b"<" + b"x" * 20_000 + b">"
 MAX_BODY_BYTES = 10_000
 # So many requests in progress, with that for the page, that a page is still compressed.
-FEW = 8
+FEW = 4
 # Each character that means something to nginx, and some more.
 ODD = """a b'c"d;e{f}g$h#i\\j%k&l(m)é\u20ac"""
 
