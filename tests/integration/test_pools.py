@@ -235,14 +235,14 @@ async def test_shared_and_single_statements_get_connections_alternately(database
 async def test_requests_of_each_view_get_connections_in_turn(settings: Settings) -> None:
     async with running(settings) as (app, client):
         created = [await client.post("/item", json=item()) for _ in range(4)]
-        records = [(await one.json)["id"] for one in created]
+        paths = [one.headers["Location"] for one in created]
         pool = pool_of(app, Work.WRITES)
         with statements(app) as sent:
             async with engine_of(app, Work.WRITES).connect():
-                removed = [asyncio.create_task(client.delete(f"/item/{one}")) for one in records[:3]]
+                removed = [asyncio.create_task(client.delete(path)) for path in paths[:3]]
                 await until_waiting(pool, 3)
                 change = {"email": "changed@example.org"}
-                changed = asyncio.create_task(client.patch(f"/item/{records[3]}", json=change))
+                changed = asyncio.create_task(client.patch(paths[3], json=change))
                 await until_waiting(pool, 4)
             found = await codes([*removed, changed])
 
