@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from service.common.bulk import StagedLines
-from service.common.database import RecordColumns
+from service.common.database import CONFLICT, RecordColumns
 from service.common.errors import Fault, RecordAlreadyExists
 from service.common.resource import Resource
 from tests.blueprints.aside import Aside
@@ -131,6 +131,22 @@ async def test_a_line_without_unique_values_is_stored_or_refused(session: AsyncS
         await staged.insert(3, 3)
 
     assert (faults, stored) == ([], 2)
+
+
+async def test_lines_that_have_the_values_of_several_columns_twice_are_named(
+    session: AsyncSession,
+) -> None:
+    await session.execute(insert(Seat).values({"code": "own", "row": "B", "place": "2"}))
+    seats = [("A", "1"), ("B", "1"), ("A", "1"), ("A", "2"), ("B", "2")]
+    rows = [
+        (line, {"code": str(line), "row": row, "place": place})
+        for line, (row, place) in enumerate(seats, 1)
+    ]
+    staged = StagedLines(session, Resource(Seat))
+    await staged.stage(rows)
+    found = await staged.check(1, 5)
+
+    assert found == [Fault("", "uniqueItems", CONFLICT, line) for line in (3, 5)]
 
 
 @pytest.mark.parametrize("name", ["code", "alias"])

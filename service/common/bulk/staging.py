@@ -10,6 +10,7 @@ from sqlalchemy import (
     JSON,
     BigInteger,
     Column,
+    Index,
     MetaData,
     Select,
     Table,
@@ -47,6 +48,8 @@ class StagedLines:
         self._model: type[Base] = resource.model
         # The unique columns that the lines have, and those that refer to another model.
         self._unique: tuple[str, ...] = ()
+        # The columns of each of their unique constraints.
+        self._constraints: list[tuple[str, ...]] = []
         self._references: list[tuple[str, type[Base]]] = []
         self._table: Table | None = None
 
@@ -55,12 +58,16 @@ class StagedLines:
         names = tuple(rows[0][1])
         if self._table is None:
             self._unique = tuple(name for name in self._resource.unique if name in names)
+            self._constraints = [(name,) for name in self._unique]
+            self._constraints += [
+                one for one in self._resource.unique_together if {*one} <= {*names}
+            ]
             self._references = [
                 reference
                 for reference in self._resource.references.values()
                 if reference[0] in names
             ]
-            self._table = _temporary(self._model, names, self._unique)
+            self._table = _temporary(self._model, names, tuple(self._constraints))
             await self._session.execute(CreateTable(self._table))
             for index in self._table.indexes:
                 await self._session.execute(CreateIndex(index))
@@ -81,10 +88,10 @@ class StagedLines:
     async def check(self, first: int, last: int) -> list[Fault]:
         """Return the first 100 faults by column: values of other records or earlier lines."""
         faults = []
-        for name in self._unique:
-            statement = _taken(self._model, self._table, name)
+        for names in self._constraints:
+            statement = _taken(self._model, self._table, names)
             found = await self._session.execute(statement, {FIRST: first, LAST: last})
-            faults += [self._fault(line, name, value) for line, value in found]
+            faults += [self._fault(line, names, values) for line, *values in found]
         for name, target in self._references:
             statement = _missing(self._table, name, target)
             found = await self._session.execute(statement, {FIRST: first, LAST: last})
@@ -115,21 +122,27 @@ class StagedLines:
             column = getattr(self._model, name)
             is_taken = select(exists().where(column == value))
             if len(names) == 1 or await self._session.scalar(is_taken):
-                return self._fault(line, name, value)
-        return Fault("", "uniqueItems", CONFLICT, line)
+                return self._fault(line, [name], [value])
+        return self._fault(line, names, values)
 
-    def _fault(self, line: int, name: str, value: Any) -> Fault:
-        return Fault(f"/{name}", "uniqueItems", self._resource.taken(name, value), line)
+    def _fault(self, line: int, names: Sequence[str], values: Sequence[Any]) -> Fault:
+        if len(names) > 1:
+            return Fault("", "uniqueItems", CONFLICT, line)
+        return Fault(f"/{names[0]}", "uniqueItems", self._resource.taken(names[0], values[0]), line)
 
 
 # Bounded, because clients choose the fields.
 @lru_cache
-def _temporary(model: type[Base], names: tuple[str, ...], unique: tuple[str, ...]) -> Table:
+def _temporary(
+    model: type[Base], names: tuple[str, ...], constraints: tuple[tuple[str, ...], ...]
+) -> Table:
+    table = f"{model.__tablename__}_lines"
     return Table(
-        f"{model.__tablename__}_lines",
+        table,
         MetaData(),
         Column(LINE, BigInteger, primary_key=True, autoincrement=False),
-        *(Column(name, getattr(model, name).type, index=name in unique) for name in names),
+        *(Column(name, getattr(model, name).type) for name in names),
+        *(Index(f"{table}_{number}", *columns) for number, columns in enumerate(constraints)),
         prefixes=["TEMPORARY"],
         postgresql_on_commit="DROP",
     )
@@ -140,12 +153,15 @@ def _between(line: Any) -> Any:
 
 
 @lru_cache
-def _taken(model: type[Base], table: Table, unique: str) -> Select[Any]:
-    """Return the statement that finds the lines whose value another record or line has."""
-    line, value, earlier = table.columns[LINE], table.columns[unique], table.alias().columns
-    in_file = exists().where(earlier[unique] == value, earlier[LINE] < line)
-    in_table = exists().where(getattr(model, unique) == value)
-    found = select(line, value).where(_between(line), or_(in_file, in_table))
+def _taken(model: type[Base], table: Table, names: tuple[str, ...]) -> Select[Any]:
+    """Return the statement that finds the lines whose values another record or line has."""
+    line, earlier = table.columns[LINE], table.alias().columns
+    values = {name: table.columns[name] for name in names}
+    in_file = exists().where(
+        earlier[LINE] < line, *(earlier[name] == value for name, value in values.items())
+    )
+    in_table = exists().where(*(getattr(model, name) == value for name, value in values.items()))
+    found = select(line, *values.values()).where(_between(line), or_(in_file, in_table))
     return found.order_by(line).limit(MAX_FAULTS)
 
 

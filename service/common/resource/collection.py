@@ -156,8 +156,12 @@ def equals(model: type[Base], name: str, value: Any) -> ColumnElement[bool]:
 @cache
 def unique_columns(model: type[Base]) -> Mapping[str, str]:
     """Return the unique columns by the names of their constraints."""
-    names = {str(each.name): [one.name for one in each.columns] for each in _unique(model)}
-    return {constraint: columns[0] for constraint, columns in names.items() if len(columns) == 1}
+    return {str(one.name): one.columns[0].name for one in _unique(model) if len(one.columns) == 1}
+
+
+def unique_together(model: type[Base]) -> list[tuple[str, ...]]:
+    """Return the columns of each unique constraint that has several."""
+    return [tuple(one.columns.keys()) for one in _unique(model) if len(one.columns) > 1]
 
 
 def is_unique(model: type[Base], name: str) -> bool:

@@ -45,6 +45,7 @@ from service.common.resource.collection import (
     record_columns,
     select_page,
     unique_columns,
+    unique_together,
 )
 from service.common.resource.cursors import Filters
 from service.common.resource.entity_tags import Versions, entity_tag
@@ -78,6 +79,7 @@ class Resource(Generic[M]):
         # Those that make an order total, and the unique columns that clients set.
         self.keys = frozenset(name for name in unique if not columns[name].nullable)
         self.unique = tuple(sorted({*unique} - {"id"}))
+        self.unique_together = unique_together(model)
         self._name = model.__name__
         # A unique value may conflict with that of another record.
         self._in_batches = changeable(model) - {*self.unique}
