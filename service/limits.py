@@ -54,6 +54,12 @@ QUERY_BYTES = Limit(
     "422",
     "Decoding it takes 200 times its size in memory if it consists of `%`.",
 )
+CURSOR_CHARACTERS = Limit(
+    6000,
+    "characters of a cursor in `after`, or as many as the fields to sort by can need",
+    "422",
+    "nginx reads a URL of at most 8 KiB.",
+)
 RECORD_ID_DIGITS = Limit(
     100,
     "digits of an id in a path",

@@ -20,8 +20,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 import service
 from service import limits
-from service.common.contract.derived import page_records
 from service.common.contract.parts import Document
+from service.common.contract.sizes import page_records
 from service.common.contract.validation import DIRECTORY, load_schemas
 from service.common.database.models import Base, RecordColumns
 from service.common.resource.collection import is_indexed, is_unique

@@ -15,8 +15,15 @@ from service.common.database.database import Work
 from service.common.resource.ordering import order_of
 from service.common.resource.resource import Resource
 from service.common.search import TextSearch, pages
-from service.common.search.backend import CHOICES, _look_up, _looked_up, _walk, _walked, weigh
+from service.common.search.backend import (
+    CHOICES,
+    _first_hits,
+    _look_up,
+    _matches_of_step,
+    _walk,
+)
 from service.common.search.pages import FAR, NEAR, STEP, affordable, step_of
+from service.common.search.statistics import weigh
 from service.common.search.trigrams import FEW, LENGTH, has_trigrams
 from service.common.search.weights import Reading, Search
 from service.common.web import App
@@ -235,12 +242,12 @@ async def test_searches_with_other_fields_share_what_is_large(
     choices = [",".join(only) for size in (1, 2, 3) for only in permutations(names, size)]
     await client.get("/item?q=spread&only=id")
     await client.get("/item?q=toolate&only=id")
-    built = _walked.cache_info().misses, _looked_up.cache_info().misses
+    built = _matches_of_step.cache_info().misses, _first_hits.cache_info().misses
     for only in choices:
         for q in ("spread", "toolate"):
             await client.get(f"/item?q={q}&only={only}")
 
-    assert (_walked.cache_info().misses, _looked_up.cache_info().misses) == built
+    assert (_matches_of_step.cache_info().misses, _first_hits.cache_info().misses) == built
     assert _walk.cache_info().currsize <= CHOICES
     assert _look_up.cache_info().currsize <= CHOICES
 

@@ -1,7 +1,7 @@
 """The contract: validators from schema files, strict parsing, and the parts of OpenAPI."""
 
 from service.common.contract.content import MORE_CONTENT, REQUEST, add_content
-from service.common.contract.derived import DEFAULT_LIMIT, MOMENT_GIVEN, PAGE_RECORDS, json_types
+from service.common.contract.derived import DEFAULT_LIMIT, MOMENT_GIVEN
 from service.common.contract.parsing import (
     UNSTORABLE,
     convert,
@@ -17,6 +17,7 @@ from service.common.contract.parts import (
     json_content,
 )
 from service.common.contract.payloads import Error, Message
+from service.common.contract.sizes import PAGE_RECORDS, json_types
 from service.common.contract.strict_json import encode
 from service.common.contract.validation import (
     DIRECTORY,

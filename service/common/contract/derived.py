@@ -17,36 +17,21 @@ A property `foss_id` with `"x-reference": "foss"` has the id of a record that `f
 describes. `include` takes `foss`, which is then a property of the record.
 """
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from service import limits
+from service.common.contract.sizes import PAGE_RECORDS, cursor_characters, json_types, page_records
 
 COLLECTION = "x-collection"
 REFERENCE = "x-reference"
-# The largest number of bytes of a value, written without spaces.
-MAX_BYTES = "x-max-bytes"
-# The records of a page, in the schema of `limit`.
-PAGE_RECORDS = "x-page-records"
 DEFAULT_LIMIT = 50
-# A control character is escaped, as `\u0001`.
-ESCAPED_BYTES = 6
-# Numbers, moments, UUIDs and the like.
-OTHER_BYTES = 40
 # A moment in a request (RFC 3339): with any offset, and up to the six decimals that are stored. In
 # UTC the first and the last day might be outside of Python's years.
 MOMENT_GIVEN = (
     "^(?!0000|0001-01-01|9999-12-31)[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-5][0-9](?:\\.[0-9]{1,6})?"
     "(?:[Zz]|[+-][0-9]{2}:[0-9]{2})$"
 )
-# The scope of a cursor, its direction, and the `id` that ends each order.
-CURSOR_BYTES = 80
-# nginx reads a URL of at most 8 KiB.
-LONGEST_CURSOR = 6000
-LONG = frozenset({"string", "object", "array"})
-FORMATS = frozenset({"date", "date-time", "decimal", "uuid"})
 Document = dict[str, Any]
 NO_FILES: Mapping[str, Document] = MappingProxyType({})
 
@@ -95,33 +80,6 @@ def references(record: Document) -> Mapping[str, tuple[str, str]]:
     return found
 
 
-def page_records(record: Document, included: Sequence[Document] = ()) -> int:
-    """Return how many records a page may have, by the lengths in the schemas of records."""
-    largest = sum(map(_most_bytes_of_record, [record, *included]))
-    return max(1, min(limits.PAGE_RECORDS.value, limits.PAGE_BYTES.value // largest))
-
-
-def _most_bytes_of_record(record: Document) -> int:
-    names = sum(len(name) + len('"":,') for name in record["properties"])
-    return names + sum(map(_most_bytes, record["properties"].values()))
-
-
-def _most_bytes(schema: Document) -> int:
-    """Return how long a value can be as JSON; without a bound, as long as a body."""
-    if MAX_BYTES in schema:
-        most: int = schema[MAX_BYTES]
-        return most
-    if "enum" in schema:
-        return max(len(json.dumps(value)) for value in schema["enum"])
-    if "maxLength" in schema:
-        return ESCAPED_BYTES * int(schema["maxLength"])
-    if isinstance(schema.get("items"), dict) and "maxItems" in schema:
-        return int(schema["maxItems"]) * (_most_bytes(schema["items"]) + len(","))
-    if schema.get("format") in FORMATS or ("type" in schema and not json_types(schema) & LONG):
-        return OTHER_BYTES
-    return limits.BODY_BYTES.value
-
-
 def _list(record: Document, stem: str, files: Mapping[str, Document]) -> Document:
     most = page_records(record)
     default = min(DEFAULT_LIMIT, most)
@@ -154,7 +112,7 @@ def _list(record: Document, stem: str, files: Mapping[str, Document]) -> Documen
                 f"valid only with the {under} that it was created with.",
                 "type": "string",
                 "minLength": 1,
-                "maxLength": _cursor_length(record),
+                "maxLength": cursor_characters(properties[name] for name in sorts),
                 "pattern": "^[A-Za-z0-9_-]+$",
                 "examples": ["WyI1ZmVjZWI2NmZmYzg2ZjM4IixbN10sMF0"],
             },
@@ -174,12 +132,6 @@ def _list(record: Document, stem: str, files: Mapping[str, Document]) -> Documen
             **_include(record, stem, files),
         },
     }
-
-
-def _cursor_length(record: Document) -> int:
-    """Return how long a cursor can be: base64 of a scope and of the values to sort by."""
-    values = sum(_most_bytes(record["properties"][name]) + len('"",') for name in _sorts(record))
-    return min(LONGEST_CURSOR, (CURSOR_BYTES + values) * 4 // 3 + 1)
 
 
 def _sorts(record: Document) -> list[str]:
@@ -277,12 +229,6 @@ def _filter(sentence: str, like: Document) -> Document:
     if "enum" in copied:
         copied["enum"] = [value for value in copied["enum"] if value is not None]
     return copied | {"description": sentence, "type": type_}
-
-
-def json_types(schema: Document) -> frozenset[str]:
-    """Return the JSON types of a property: `type` is one or a list."""
-    types = schema["type"]
-    return frozenset([types] if isinstance(types, str) else types)
 
 
 def _text(sentence: str, like: Document) -> Document:

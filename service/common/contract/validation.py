@@ -14,8 +14,9 @@ import pydantic
 from jsonschema_rs import Draft202012Validator, EmailOptions, Registry, ValidationError, meta
 from pydantic import BaseModel, ConfigDict
 
-from service.common.contract.derived import COLLECTION, MAX_BYTES, derived, without_collection
+from service.common.contract.derived import COLLECTION, derived, without_collection
 from service.common.contract.schema_references import broken
+from service.common.contract.sizes import MAX_BYTES
 from service.common.contract.strict_json import encode
 from service.common.errors import (
     MAX_FAULTS,

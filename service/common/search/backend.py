@@ -25,7 +25,6 @@ from sqlalchemy import (
     null,
     or_,
     select,
-    text,
     union_all,
 )
 
@@ -35,38 +34,17 @@ from service.common.resource import (
     Order,
     beyond,
     equals,
-    is_indexed,
     order_by,
     record_json,
     utf8,
 )
-from service.common.search.trigrams import Sample
-from service.common.search.weights import Reading, Search, pattern
+from service.common.search.weights import Search, pattern
 
 # The number of statements that are kept for each plan, of all choices of fields.
 CHOICES = 64
-# From this correlation on, neighbours in the order of a column are neighbours in the table.
-CORRELATED = 0.7
 Start = Sequence[Any] | None  # The keys of the record that a page begins after, if any.
 # Which of its values are NULL: they are no parameters.
 StartForm = tuple[bool, ...] | None
-
-SAMPLES = text("""
-SELECT attname,
-       most_common_vals::text::text[] AS common,
-       most_common_freqs AS shares,
-       histogram_bounds::text::text[] AS others,
-       correlation,
-       -- Like the planner: the density of the last ANALYZE and the current size.
-       pg_relation_size(pg_class.oid) * coalesce(reltuples / nullif(relpages, 0) / 8192, 0.01)
-       AS records,
-       -- pg_trgm depends on it, whatever the locale of the builtin provider.
-       (SELECT datctype IN ('C', 'POSIX') FROM pg_database WHERE datname = current_database()) AS c
-FROM pg_class
-LEFT JOIN pg_stats
-    ON schemaname = current_schema() AND tablename = relname AND attname = ANY(:names)
-WHERE relname = :table AND relnamespace = to_regnamespace(current_schema())
-""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,35 +65,6 @@ class Target:
     def without_fields(self) -> "Target":
         """Return the target for what depends on neither fields nor included records."""
         return replace(self, fields=(), include=())
-
-
-async def weigh(
-    session: Session, model: type[Base], names: tuple[str, ...], part: str, order: Order = ()
-) -> Search:
-    """Return a search in an order, with costs estimated from PostgreSQL's statistics."""
-    keys = [key.name for key in order[:1]]
-    values = {"table": model.__tablename__, "names": [*names, *keys]}
-    rows = (await session.execute(SAMPLES, values)).all()
-    records, is_ascii = (rows[0].records, rows[0].c) if rows else (0, True)
-    known = {row.attname: row for row in rows if row.attname}
-    samples = {name: _sample(known[name]) for name in names if name in known}
-    # Without statistics, all records may have the same value.
-    common, correlation = 1, None
-    if keys and keys[0] in known:
-        common = max(known[keys[0]].shares or (0,))
-        correlation = known[keys[0]].correlation
-    reading = Reading(
-        sorted_at_once=0 if is_indexed(model, order) else records * common,
-        is_scattered=abs(correlation or 0) < CORRELATED,
-    )
-    return Search(names, part, samples, records, reading, is_ascii=is_ascii)
-
-
-def _sample(row: Any) -> Sample:
-    common = list(zip(row.common or (), row.shares or (), strict=True))
-    others = row.others or ()
-    left = max(0, 1 - sum(share for _, share in common))
-    return [*common, *((one, left / len(others)) for one in others)]
 
 
 class Ways:
@@ -153,14 +102,14 @@ class Ways:
 @lru_cache(CHOICES)
 def _walk(target: Target, step: int, start: StartForm) -> Any:
     order = target.order
-    found, rest = _walked(target.without_fields(), step, start)
+    found, rest = _matches_of_step(target.without_fields(), step, start)
     rows = union_all(_records(found.c, target), rest).subquery("rows")
     return select(rows).order_by(*order_by(rows.c, order), rows.c.json.is_(None))
 
 
 # Cached, because building it takes longer than a look-up.
 @lru_cache
-def _walked(target: Target, step: int, start: StartForm) -> tuple[CTE, Select[Any]]:
+def _matches_of_step(target: Target, step: int, start: StartForm) -> tuple[CTE, Select[Any]]:
     """Return the matches of a step, and a SELECT of the last row, if more may follow."""
     order = target.order
     columns = target.model.__table__.columns
@@ -192,12 +141,12 @@ def _walked(target: Target, step: int, start: StartForm) -> tuple[CTE, Select[An
 
 @lru_cache(CHOICES)
 def _look_up(target: Target, form: tuple[bool, bool], start: StartForm) -> Any:
-    first = _looked_up(target.without_fields(), form, start)
+    first = _first_hits(target.without_fields(), form, start)
     return _records(first.c, target).order_by(*order_by(first.c, target.order))
 
 
 @lru_cache
-def _looked_up(target: Target, form: tuple[bool, bool], start: StartForm) -> Subquery:
+def _first_hits(target: Target, form: tuple[bool, bool], start: StartForm) -> Subquery:
     """Return the first matches that the index finds, in order."""
     columns = target.model.__table__.columns
     hits = (

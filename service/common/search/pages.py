@@ -11,7 +11,8 @@ from typing import Any
 from service import limits
 from service.common.database import Base, Session, hold_costly
 from service.common.resource import PART, Page, Selection, is_indexed, reading
-from service.common.search.backend import Target, Ways, weigh
+from service.common.search.backend import Target, Ways
+from service.common.search.statistics import weigh
 from service.common.search.weights import Search
 
 # The records that the first statement reads, a later one, and one of a long search.

@@ -6,8 +6,9 @@ from sqlalchemy import ColumnElement
 
 from service.common.database import Base, Session
 from service.common.resource import Page, Selection
-from service.common.search.backend import condition_of, weigh
+from service.common.search.backend import condition_of
 from service.common.search.pages import search_page
+from service.common.search.statistics import weigh
 from service.common.search.trigrams import has_trigrams
 from service.common.search.weights import is_repetitive
 

@@ -8,7 +8,8 @@ from jsonschema_rs import Draft202012Validator
 
 from ops.generate.blueprint.fields import read
 from ops.generate.blueprint.files import Blueprint
-from service.common.contract.derived import derived, page_records
+from service.common.contract.derived import derived
+from service.common.contract.sizes import page_records
 from service.common.resource.cursors import Cursor, encode_cursor, scope_of
 from service.common.resource.ordering import Key
 from tests.blueprints.item.payloads import ListItem
@@ -86,6 +87,17 @@ def test_a_cursor_of_the_longest_values_to_sort_by_is_valid() -> None:
     scope = scope_of((Key("title"), Key("place"), Key("id")), ())
 
     assert Draft202012Validator(after).is_valid(encode_cursor(longest, scope))
+
+
+@pytest.mark.limit("CURSOR_CHARACTERS")
+def test_a_cursor_fits_in_a_url_however_long_the_values_to_sort_by_are() -> None:
+    fields = [read(f"{name}:string(600):index") for name in ("title", "place")]
+    files = dict(Blueprint("visit", fields).files())
+    document = json.loads(files["schemas/visit/visit.json"])
+    query = dict(derived("visit/visit.json", document, ""))["visit/list_visit.json"]
+    after = Draft202012Validator(query["properties"]["after"])
+
+    assert [after.is_valid("A" * length) for length in (6000, 6001)] == [True, False]
 
 
 def test_a_page_with_included_records_has_room_for_them_too() -> None:
