@@ -4,7 +4,16 @@ from service.common.resource.collection import equals, in_order, is_indexed, rea
 from service.common.resource.cursors import Cursor, encode_cursor, scope_of
 from service.common.resource.entity_tags import Versions
 from service.common.resource.inclusion import includable, record_json
-from service.common.resource.keyset import Columns, beyond, order_by
+from service.common.resource.keyset import (
+    Columns,
+    Nulls,
+    Start,
+    beyond,
+    order_by,
+    start_nulls,
+    start_parameters,
+    start_values,
+)
 from service.common.resource.ordering import Order, order_of
 from service.common.resource.pages import PART, Page, Selection
 from service.common.resource.payloads import (
@@ -40,6 +49,7 @@ __all__ = [
     "FieldsQuery",
     "ListQuery",
     "Lock",
+    "Nulls",
     "Order",
     "Page",
     "PageHeaders",
@@ -49,6 +59,7 @@ __all__ = [
     "RecordHeaders",
     "Resource",
     "Selection",
+    "Start",
     "Versions",
     "beyond",
     "created_response",
@@ -68,6 +79,9 @@ __all__ = [
     "record_json",
     "record_response",
     "scope_of",
+    "start_nulls",
+    "start_parameters",
+    "start_values",
     "utf8",
     "wants_count",
 ]

@@ -17,6 +17,7 @@ from sqlalchemy import (
     UniqueConstraint,
     all_,
     any_,
+    bindparam,
     false,
     literal,
     literal_column,
@@ -28,7 +29,19 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from service.common.database import Base
 from service.common.resource.entity_tags import Versions
 from service.common.resource.inclusion import record_json
-from service.common.resource.keyset import beyond, may_be_null, order_by, parts, without_null
+from service.common.resource.keyset import (
+    Columns,
+    Nulls,
+    Parameters,
+    beyond,
+    may_be_null,
+    order_by,
+    parts,
+    start_nulls,
+    start_parameters,
+    start_values,
+    without_null,
+)
 from service.common.resource.ordering import Key, Order
 from service.common.resource.pages import PART, Page, Selection
 from service.common.resource.representation import utf8
@@ -204,56 +217,62 @@ def _unique(model: type[Base]) -> list[Any]:
     return [one for one in table.constraints if isinstance(one, kinds)]
 
 
-async def select_page(
-    session: AsyncSession, model: type[Base], selection: Selection, conditions: Conditions
-) -> Page:
-    """Return the page of a selection."""
+async def select_page(session: AsyncSession, model: type[Base], selection: Selection) -> Page:
+    """Return the page of a selection without a search."""
     order, start = reading(model, selection)
-    known = without_null(model.__table__.columns, order)
-    if (
-        known != order
-        and is_indexed(model, known)
-        and (start is not None or not is_indexed(model, order))
-    ):
-        statement = _page_of_parts(model, selection, conditions)
-    else:
-        statement = _page(model, selection)
-        if conditions:
-            statement = statement.where(*conditions)
-    rows = await session.execute(statement)
+    values = {f"equal_{name}": value for name, value in selection.filters} | start_values(start)
+    statement = _page(model, selection.without_values(), order, start_nulls(start))
+    rows = await session.execute(statement, values)
     return selection.page(rows.all())
 
 
 # Cached, because building a statement takes longer than a look-up.
 @lru_cache
-def _page(model: type[Base], selection: Selection) -> Select[Any]:
+def _page(model: type[Base], selection: Selection, order: Order, nulls: Nulls) -> Select[Any]:
+    """Return the statement of a page that is read in an order, with values as parameters."""
+    columns = model.__table__.columns
+    start = start_parameters(columns, order, nulls)
+    conditions = [
+        equals(model, name, bindparam(f"equal_{name}", type_=columns[name].type))
+        for name, _ in selection.filters
+    ]
+    known = without_null(columns, order)
+    if (
+        known != order
+        and is_indexed(model, known)
+        and (start is not None or not is_indexed(model, order))
+    ):
+        return _page_of_parts(model, selection, order, start, conditions)
     record = _json(model, selection.fields, selection.include)
-    keys = [model.__table__.columns[key.name] for key in selection.order]
-    # One more record shows whether there is a next page.
-    limit = None if selection.limit is None else selection.limit + 1
-    return in_order(select(record, *keys), model, selection).limit(limit)
+    keys = [columns[key.name] for key in selection.order]
+    statement = select(record, *keys).where(*conditions).limit(selection.wanted)
+    return _from_start(statement, columns, order, start)
 
 
-def _page_of_parts(model: type[Base], selection: Selection, conditions: Conditions) -> Select[Any]:
+def _page_of_parts(
+    model: type[Base],
+    selection: Selection,
+    order: Order,
+    start: Parameters | None,
+    conditions: Conditions,
+) -> Select[Any]:
     """Return the statement of a page that reads the records with NULL apart from the others.
 
     PostgreSQL finds no place in an index by a condition on both, and an index has NULL at one end.
     """
     table = model.__table__
-    order, start = reading(model, selection)
     known = without_null(table.columns, order)
-    limit = None if selection.limit is None else selection.limit + 1
     halves = [
         select(table)
         .where(*conditions, *part)
         .order_by(*order_by(table.columns, known))
-        .limit(limit)
+        .limit(selection.wanted)
         for part in parts(table.columns, order, start)
     ]
     columns = _parts(model).columns
     record = _json(model, selection.fields, selection.include, of_parts=True)
     keys = [columns[key.name] for key in selection.order]
-    statement = select(record, *keys).order_by(*order_by(columns, order)).limit(limit)
+    statement = select(record, *keys).order_by(*order_by(columns, order)).limit(selection.wanted)
     return statement.add_cte(union_all(*halves).cte(PARTS))
 
 
@@ -269,6 +288,13 @@ def in_order(statement: Select[Any], model: type[Base], selection: Selection) ->
     """Return a statement that reads the records of a selection in its order, from its cursor."""
     columns = model.__table__.columns
     order, start = reading(model, selection)
+    given = start_parameters(columns, order, start_nulls(start))
+    return _from_start(statement, columns, order, given).params(start_values(start))
+
+
+def _from_start(
+    statement: Select[Any], columns: Columns, order: Order, start: Parameters | None
+) -> Select[Any]:
     if start is not None:
         statement = statement.where(beyond(columns, order, start))
     return statement.order_by(*order_by(columns, order))

@@ -4,13 +4,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, false, literal, or_, tuple_
+from sqlalchemy import BindParameter, ColumnElement, and_, bindparam, false, or_, tuple_
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from service.common.resource.ordering import Key, Order
 
 # The columns of a table or of a subquery, by name.
 Columns = ReadOnlyColumnCollection[str, Any]
+# The keys of the record that a page begins after, if any.
+Start = Sequence[Any] | None
+# Which of them are NULL. Statements are cached by it: the others are parameters.
+Nulls = tuple[bool, ...] | None
+Parameters = Sequence[BindParameter[Any] | None]
 
 
 def order_by(columns: Columns, order: Order) -> list[ColumnElement[Any]]:
@@ -32,8 +37,28 @@ def without_null(columns: Columns, order: Order) -> Order:
     return (replace(order[0], is_given=True), *order[1:]) if _is_apart(columns, order) else order
 
 
+def start_nulls(start: Start) -> Nulls:
+    """Return which keys are NULL."""
+    return None if start is None else tuple(value is None for value in start)
+
+
+def start_values(start: Start) -> dict[str, Any]:
+    """Return the values of the parameters."""
+    return {f"start_{at}": value for at, value in enumerate(start or ()) if value is not None}
+
+
+def start_parameters(columns: Columns, order: Order, nulls: Nulls) -> Parameters | None:
+    """Return the parameters of the keys that a page begins after; None is NULL."""
+    if nulls is None:
+        return None
+    return [
+        None if is_null else bindparam(f"start_{at}", type_=columns[key.name].type)
+        for at, (key, is_null) in enumerate(zip(order, nulls, strict=True))
+    ]
+
+
 def parts(
-    columns: Columns, order: Order, values: Sequence[Any] | None
+    columns: Columns, order: Order, values: Parameters | None
 ) -> list[list[ColumnElement[bool]]]:
     """Return the conditions of the records with NULL in the first key, and of the others.
 
@@ -65,7 +90,7 @@ def _term(column: Any, key: Key) -> ColumnElement[Any]:
     return term
 
 
-def beyond(named: Columns, order: Order, values: Sequence[Any]) -> ColumnElement[bool]:
+def beyond(named: Columns, order: Order, values: Parameters) -> ColumnElement[bool]:
     """Return the condition that a record comes after the one with these values."""
     columns = [named[key.name] for key in order]
     is_uniform = len({key.descending for key in order}) == 1
@@ -73,21 +98,18 @@ def beyond(named: Columns, order: Order, values: Sequence[Any]) -> ColumnElement
         # One row comparison, which is one range of an index.
         left, right = tuple_(*columns), tuple_(*values)
         return left < right if order[0].descending else left > right
-    steps = []
-    for position, (column, key) in enumerate(zip(columns, order, strict=True)):
-        further = _further(column, key, values[position])
-        equal = [_equal(columns[before], values[before]) for before in range(position)]
-        steps.append(and_(*equal, further))
-    # Redundant, but it gives an index a start.
-    return and_(_not_before(columns[0], order[0], values[0]), or_(*steps))
+    *before, last = zip(columns, order, values, strict=True)
+    after = _further(*last)
+    for column, key, value in reversed(before):
+        after = or_(_further(column, key, value), and_(_equal(column, value), after))
+    # The first condition is redundant, but it gives an index a start.
+    return and_(_not_before(*(before or [last])[0]), after)
 
 
 def _further(column: Any, key: Key, value: Any) -> ColumnElement[bool]:
     if value is None:
         return column.is_not(None) if key.nulls_first else false()
-    # SQLAlchemy compares with a Boolean of Python for equality only.
-    bound = literal(value) if isinstance(value, bool) else value
-    further: ColumnElement[bool] = column < bound if key.descending else column > bound
+    further: ColumnElement[bool] = column < value if key.descending else column > value
     return or_(further, column.is_(None)) if column.nullable and not key.nulls_first else further
 
 

@@ -1,7 +1,7 @@
 """Pages of a collection: the client's selection and the resulting page."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from service.common.resource.cursors import (
@@ -57,6 +57,11 @@ class Selection:
     is_long: bool = False
 
     @property
+    def wanted(self) -> int | None:
+        """How many records to read: one more than the page has shows whether another follows."""
+        return None if self.limit is None else self.limit + 1
+
+    @property
     def backward(self) -> bool:
         """Whether the page is before its cursor."""
         return self.after is not None and self.after.backward
@@ -81,6 +86,10 @@ class Selection:
     def beyond(self) -> tuple[Value, ...] | None:
         """The keys of the record after which the page begins, in the order of `way`."""
         return None if self.after is None else self.after.values
+
+    def without_values(self) -> "Selection":
+        """Return the selection for what depends on no value of a filter or cursor."""
+        return replace(self, filters=tuple((name, None) for name, _ in self.filters), after=None)
 
     def page(self, found: Sequence[Any]) -> Page:
         """Return the page of rows in the order of `way`, one more than `limit` if there are more.

@@ -309,8 +309,7 @@ class Resource(Generic[M]):
         return dict.fromkeys(found, True)
 
     async def _select_page_alone(self, session: AsyncSession, selection: Selection) -> Page:
-        conditions = await self.conditions(session, selection.filters)
-        return await select_page(session, self.model, selection, conditions)
+        return await select_page(session, self.model, selection)
 
     async def _count_alone(self, session: AsyncSession, filters: Filters) -> int:
         conditions = await self.conditions(session, filters)

@@ -31,20 +31,22 @@ from sqlalchemy import (
 from service.common.database import Base, Session
 from service.common.resource import (
     Columns,
+    Nulls,
     Order,
+    Start,
     beyond,
     equals,
     order_by,
     record_json,
+    start_nulls,
+    start_parameters,
+    start_values,
     utf8,
 )
 from service.common.search.weights import Search, pattern
 
 # The number of statements that are kept for each plan, of all choices of fields.
 CHOICES = 64
-Start = Sequence[Any] | None  # The keys of the record that a page begins after, if any.
-# Which of its values are NULL: they are no parameters.
-StartForm = tuple[bool, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +85,14 @@ class Ways:
         If there are fewer, and more may follow, a last row whose `json` is NULL has the keys to
         start from.
         """
-        statement = _walk(self._target, step, _form(start))
-        return await self._rows(statement, _starts(start), wanted)
+        statement = _walk(self._target, step, start_nulls(start))
+        return await self._rows(statement, start_values(start), wanted)
 
     async def look_up(self, search: Search, start: Start, wanted: int) -> Sequence[Any]:
         """Find all matches after `start`, and return the first `wanted`."""
         form = (search.uses_index, search.is_exact)
-        statement = _look_up(self._target, form, _form(start))
-        return await self._rows(statement, {**_starts(start), **search.patterns}, wanted)
+        statement = _look_up(self._target, form, start_nulls(start))
+        return await self._rows(statement, {**start_values(start), **search.patterns}, wanted)
 
     async def _rows(self, statement: Any, values: Mapping[str, Any], wanted: int) -> Sequence[Any]:
         values = {**self._values, **values, "wanted": wanted}
@@ -100,20 +102,20 @@ class Ways:
 # The larger part is cached separately: it does not depend on the fields, of which clients can send
 # any number of choices.
 @lru_cache(CHOICES)
-def _walk(target: Target, step: int, start: StartForm) -> Any:
+def _walk(target: Target, step: int, nulls: Nulls) -> Any:
     order = target.order
-    found, rest = _matches_of_step(target.without_fields(), step, start)
+    found, rest = _matches_of_step(target.without_fields(), step, nulls)
     rows = union_all(_records(found.c, target), rest).subquery("rows")
     return select(rows).order_by(*order_by(rows.c, order), rows.c.json.is_(None))
 
 
 # Cached, because building it takes longer than a look-up.
 @lru_cache
-def _matches_of_step(target: Target, step: int, start: StartForm) -> tuple[CTE, Select[Any]]:
+def _matches_of_step(target: Target, step: int, nulls: Nulls) -> tuple[CTE, Select[Any]]:
     """Return the matches of a step, and a SELECT of the last row, if more may follow."""
     order = target.order
     columns = target.model.__table__.columns
-    readable = _readable(target, start)
+    readable = _readable(target, nulls)
     # Limits are constants: a plan for any number of records would sort all of them.
     walked = (
         readable.order_by(*order_by(columns, order))
@@ -140,17 +142,17 @@ def _matches_of_step(target: Target, step: int, start: StartForm) -> tuple[CTE, 
 
 
 @lru_cache(CHOICES)
-def _look_up(target: Target, form: tuple[bool, bool], start: StartForm) -> Any:
-    first = _first_hits(target.without_fields(), form, start)
+def _look_up(target: Target, form: tuple[bool, bool], nulls: Nulls) -> Any:
+    first = _first_hits(target.without_fields(), form, nulls)
     return _records(first.c, target).order_by(*order_by(first.c, target.order))
 
 
 @lru_cache
-def _first_hits(target: Target, form: tuple[bool, bool], start: StartForm) -> Subquery:
+def _first_hits(target: Target, form: tuple[bool, bool], nulls: Nulls) -> Subquery:
     """Return the first matches that the index finds, in order."""
     columns = target.model.__table__.columns
     hits = (
-        _readable(target, start)
+        _readable(target, nulls)
         .where(_condition(columns, target.names, form))
         # Planned separately: not optimized for the first rows.
         .offset(literal_column("0"))
@@ -164,7 +166,7 @@ def _first_hits(target: Target, form: tuple[bool, bool], start: StartForm) -> Su
     )
 
 
-def _readable(target: Target, start: StartForm) -> Select[Any]:
+def _readable(target: Target, nulls: Nulls) -> Select[Any]:
     """Return all fields of the records after the start of a search, whichever are asked for."""
     columns = target.model.__table__.columns
     keys = [key.name for key in target.order]
@@ -172,13 +174,8 @@ def _readable(target: Target, start: StartForm) -> Select[Any]:
     statement = select(*(columns[name] for name in names))
     for name in target.equal:
         statement = statement.where(equals(target.model, name, bindparam(f"equal_{name}")))
-    if start is None:
-        return statement
-    starts = [
-        None if is_null else bindparam(f"start_{at}", type_=columns[name].type)
-        for at, (name, is_null) in enumerate(zip(keys, start, strict=True))
-    ]
-    return statement.where(beyond(columns, target.order, starts))
+    start = start_parameters(columns, target.order, nulls)
+    return statement if start is None else statement.where(beyond(columns, target.order, start))
 
 
 def _records(columns: Columns, target: Target) -> Select[Any]:
@@ -188,14 +185,6 @@ def _records(columns: Columns, target: Target) -> Select[Any]:
 
 def _keys(columns: Columns, order: Order) -> list[ColumnElement[Any]]:
     return [columns[key.name] for key in order]
-
-
-def _form(start: Start) -> StartForm:
-    return None if start is None else tuple(value is None for value in start)
-
-
-def _starts(start: Start) -> dict[str, Any]:
-    return {f"start_{at}": value for at, value in enumerate(start or ()) if value is not None}
 
 
 def condition_of(search: Search, columns: Columns) -> ColumnElement[bool]:
