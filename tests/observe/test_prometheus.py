@@ -189,5 +189,7 @@ def test_every_query_has_an_answer(prometheus: Prometheus) -> None:
 def test_no_alert_is_pending_while_all_is_well(prometheus: Prometheus) -> None:
     assert prometheus.lacks({"service:http_errors:ratio_3d", "up"}) == set()
 
+    # On a busy machine an alert about time may be right.
+    alerts = 'ALERTS{alertname!~"RouteIsSlow|EventLoopLags"}'
     # Before the first scrape there is no replica.
-    wait_until(lambda: not prometheus.has("ALERTS"))
+    wait_until(lambda: not prometheus.has(alerts))
