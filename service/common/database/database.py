@@ -251,8 +251,10 @@ class Database:
 
     @asynccontextmanager
     async def _checked(self) -> AsyncIterator[AsyncSession]:
-        await asyncio.gather(*(self._open_first(work) for work in OPENED_FIRST))
         async with self._alone(Work.HEALTH) as session:
+            # If the database is down, only this connection is tried.
+            await session.connection()
+            await asyncio.gather(*(self._open_first(work) for work in OPENED_FIRST))
             yield session
 
     async def _open_first(self, work: Work) -> None:
