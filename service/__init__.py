@@ -48,7 +48,8 @@ def create_app(
     settings = settings or load_settings()
     app = App(__name__, settings)
     # Before-request hooks run from top to bottom, after-request hooks from bottom to top: after a
-    # view, the commit comes first and the request id last.
+    # view, the response for an idempotency key is stored, then comes the commit; the request id is
+    # last.
     openapi.register(app, settings.path_prefix)
     problems.register(app)
     request_id.register(app)

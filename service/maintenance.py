@@ -45,7 +45,7 @@ async def run(settings: Settings, *, once: bool = False) -> bool:
     await database.open()
     try:
         while True:
-            done = await do(database)
+            done = await run_jobs(database, stop)
             if once:
                 return done
             try:
@@ -57,13 +57,13 @@ async def run(settings: Settings, *, once: bool = False) -> bool:
         await database.close()
 
 
-async def do(database: Database) -> bool:
-    """Delete expired rows in batches; return whether that succeeded."""
+async def run_jobs(database: Database, stop: asyncio.Event) -> bool:
+    """Delete expired rows in batches, until `stop`; return whether that succeeded."""
     deleted = dict.fromkeys(JOBS, 0)
     try:
         for name, delete_batch in JOBS.items():
             found = None
-            while found != 0:
+            while found != 0 and not stop.is_set():
                 async with database.bulk() as session:
                     found = await delete_batch(session)
                     await commit(session)

@@ -1,11 +1,13 @@
 """Records with several unique columns, one of which may be NULL."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
-from sqlalchemy import DateTime, Text, UniqueConstraint, func, insert, select, text
+from sqlalchemy import REAL, DateTime, Text, UniqueConstraint, func, insert, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
@@ -14,6 +16,7 @@ from service.common.bulk import StagedLines
 from service.common.database import CONFLICT, RecordColumns
 from service.common.errors import Fault, RecordAlreadyExists
 from service.common.resource import Resource
+from service.common.web import App
 from tests.blueprints.aside import Aside
 
 ADA = {"code": "ada", "alias": "ada@example.org"}
@@ -44,6 +47,14 @@ class Seat(RecordColumns, Aside):
     place: Mapped[str] = mapped_column(Text)
 
 
+class Ticket(RecordColumns, Aside):
+    """A ticket, which may have a number; PostgreSQL rounds it."""
+
+    __table_args__ = (UniqueConstraint("number"),)
+
+    number: Mapped[float | None] = mapped_column(REAL)
+
+
 class Slot(RecordColumns, Aside):
     """A moment that only one may have."""
 
@@ -59,7 +70,7 @@ BADGE = Resource(Badge)
 async def session(engine: AsyncEngine, empty_database: None) -> AsyncIterator[AsyncSession]:
     """Return a transaction beside the record of Ada, which is stored."""
     async with engine.begin() as connection:
-        await connection.execute(text("TRUNCATE badge, seat, slot RESTART IDENTITY"))
+        await connection.execute(text("TRUNCATE badge, seat, slot, ticket RESTART IDENTITY"))
         await connection.execute(insert(Badge).values(ADA))
     async with AsyncSession(engine) as session:
         yield session
@@ -167,3 +178,26 @@ async def test_a_conflict_names_a_moment_as_records_do(session: AsyncSession) ->
 
     moment = "2025-12-31T19:00:00.000000Z"
     assert str(caught.value) == f"Starts at `{moment}` has already been taken"
+
+
+async def test_records_without_a_unique_value_do_not_wait_for_each_other(
+    session: AsyncSession, app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del session
+    tickets = Resource(Ticket)
+    # A shared statement takes one of them after another.
+    shared = AsyncMock(side_effect=AssertionError)
+    monkeypatch.setitem(vars(tickets), "_insert_batch", shared)
+    made = await asyncio.gather(
+        *(tickets.insert(app.database.single_write(), {"number": None}) for _ in range(2))
+    )
+
+    assert len({record.id for record in made}) == 2
+
+
+async def test_a_unique_value_that_postgresql_changes_is_an_error(
+    session: AsyncSession, app: App
+) -> None:
+    del session
+    with pytest.raises(RuntimeError, match="has changed a value of `number`"):
+        await Resource(Ticket).insert(app.database.single_write(), {"number": 0.1})

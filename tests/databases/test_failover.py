@@ -1,5 +1,6 @@
 """A failover: the database is read-only for a while, then another server accepts writes."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -70,8 +71,8 @@ async def test_maintenance_continues_on_the_new_primary(server: Server) -> None:
     await database.open()
     try:
         with read_only(server, "failing"):
-            during = await maintenance.do(database)
-        after = await maintenance.do(database)
+            during = await maintenance.run_jobs(database, asyncio.Event())
+        after = await maintenance.run_jobs(database, asyncio.Event())
     finally:
         await database.close()
 

@@ -1,5 +1,6 @@
 """An unreachable database: the log says which, and what to do; the client gets no details."""
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -75,7 +76,7 @@ async def test_the_log_of_maintenance_names_them_too(capsys: pytest.CaptureFixtu
     configure_logs(settings)
     database = Database(settings)
     await database.open()
-    done = await maintenance.do(database)
+    done = await maintenance.run_jobs(database, asyncio.Event())
     await database.close()
     log = capsys.readouterr().out
 

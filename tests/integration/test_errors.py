@@ -6,8 +6,19 @@ from typing import Any
 import pytest
 from quart import Quart, g
 from quart.wrappers import Response
+from werkzeug.datastructures import WWWAuthenticate
+from werkzeug.exceptions import (
+    GatewayTimeout,
+    HTTPException,
+    ServiceUnavailable,
+    Unauthorized,
+)
+from werkzeug.exceptions import ImATeapot as Teapot
+from werkzeug.exceptions import NotImplemented as NotImplemented501
+from werkzeug.exceptions import TooManyRequests as Many
 
 from service import limits
+from service.common.web.json_exceptions import envelope_of
 from service.settings import Settings
 from tests.app import create_app
 from tests.client import Client
@@ -16,6 +27,7 @@ from tests.envelope import error_of
 from tests.factories import item
 from tests.integration.test_connection import Exchange, part
 
+BASIC = WWWAuthenticate("basic")
 JSON = {"Content-Type": "application/json"}
 URLS = ["/", "/nope", "/item/", "/item/abc", "/item/-1", "/item/01", "/item/1.0", "/item/1/"]
 
@@ -165,6 +177,26 @@ async def test_an_unexpected_error_has_no_details(
 
     assert "secret" not in str(error)
     assert "a secret" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("error", "type_", "headers"),
+    [
+        (Unauthorized(www_authenticate=BASIC), "InvalidAPIRequest", {"WWW-Authenticate": "Basic"}),
+        (Teapot(), "InvalidAPIRequest", {}),
+        (Many(retry_after=30), "TooManyRequests", {"Retry-After": "30"}),
+        (NotImplemented501(), "InternalError", {}),
+        (ServiceUnavailable(retry_after=30), "Unavailable", {"Retry-After": "30"}),
+        (GatewayTimeout(), "DeadlineExceeded", {}),
+    ],
+)
+def test_an_exception_of_werkzeug_keeps_its_status_and_headers(
+    error: HTTPException, type_: str, headers: dict[str, str]
+) -> None:
+    found = envelope_of(error)
+
+    assert found.to_dict() == {"code": error.code, "type": type_, "message": error.description}
+    assert found.response_headers == headers
 
 
 @pytest.mark.parametrize(

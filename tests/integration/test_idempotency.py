@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from service import limits, maintenance
 from service.common.database.database import Database
@@ -219,12 +219,31 @@ async def test_maintenance_deletes_what_has_expired(
     await age(engine, "24:00:01")
     await client.post("/item", json=item(), headers={"Idempotency-Key": "young"})
     database: Database = app.database
-    await maintenance.do(database)
+    await maintenance.run_jobs(database, asyncio.Event())
     async with engine.connect() as connection:
         left = (await connection.scalars(text("SELECT key FROM idempotencykey"))).all()
 
     assert left == ["young"]
     assert await count(engine) == 2
+
+
+async def test_maintenance_ends_after_a_batch_if_it_is_to_stop(
+    app: App, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del client
+    stop, found = asyncio.Event(), []
+
+    async def delete_some(session: AsyncSession) -> int:
+        found.append(await session.scalar(text("SELECT 1")))
+        if len(found) == 2:
+            stop.set()
+        return 1
+
+    monkeypatch.setitem(maintenance.JOBS, "deleted_idempotency_keys", delete_some)
+    done = await maintenance.run_jobs(app.database, stop)
+
+    assert done
+    assert found == [1, 1]
 
 
 async def test_maintenance_deletes_in_batches(
@@ -234,7 +253,7 @@ async def test_maintenance_deletes_in_batches(
     for number in range(5):
         await client.post("/item", json=item(), headers={"Idempotency-Key": str(number)})
     await age(engine, "25:00:00")
-    await maintenance.do(app.database)
+    await maintenance.run_jobs(app.database, asyncio.Event())
 
     assert await count(engine, "idempotencykey") == 0
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
-from quart import Quart
+from quart import Blueprint, Quart
 
 import service
 from service.common.contract.parts import BEFORE_THE_APPLICATION
@@ -200,3 +200,28 @@ async def test_every_example_is_valid(document: dict[str, Any], app: App) -> Non
     assert len(examples) == 2 * len(statuses) - len(BEFORE_THE_APPLICATION)
     for reference, example in examples:
         assert files[reference.rpartition("/")[2]].faults(example) == []
+
+
+async def test_routes_of_any_origin_are_in_the_contract(settings: Settings) -> None:
+    app = create_app(settings)
+    # Without a package, whose docstring describes the others.
+    blueprint = Blueprint("elsewhere", "elsewhere")
+
+    async def hello() -> dict[str, str]:
+        """Greet."""
+        return {}
+
+    for rule in ("/first", "/second"):
+        app.add_url_rule(rule, rule.strip("/"), hello)
+        blueprint.add_url_rule(f"/elsewhere{rule}", rule.strip("/"), hello)
+    app.register_blueprint(blueprint)
+    found = [*operations(await read(app))]
+
+    own = {path: one for path, _, one in found if one.get("summary") == "Greet."}
+    assert {path: one["tags"] for path, one in own.items()} == {
+        "/elsewhere/first": ["elsewhere"],
+        "/elsewhere/second": ["elsewhere"],
+        "/first": ["first"],
+        "/second": ["second"],
+    }
+    assert {one["operationId"] for one in own.values()} == {"first", "second"}

@@ -5,11 +5,13 @@ from contextlib import asynccontextmanager
 
 import pytest
 from quart import g
+from quart.testing import QuartClient
 from quart.wrappers import Response
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from service.common.database.database import Work
+from service.common.errors import RecordAlreadyExists
 from service.common.middleware.unit_of_work import session, single_write
 from service.common.web import App
 from service.settings import Settings
@@ -69,6 +71,29 @@ async def test_a_view_that_writes_twice_without_a_transaction_fails_at_the_first
 
     await error_of(response, 500, "InternalError")
     assert await count(engine) == 1
+
+
+async def test_a_write_that_was_refused_may_be_followed_by_another(
+    settings: Settings, engine: AsyncEngine, empty_database: None
+) -> None:
+    app = create_app(settings)
+    taken = item()
+
+    @app.post("/replacements")
+    async def replace() -> dict[str, str]:
+        """Store a record, or else another one."""
+        try:
+            await ITEM.insert(single_write(), taken)
+        except RecordAlreadyExists:
+            await ITEM.insert(single_write(), item())
+        return {}
+
+    async with app.test_app():
+        client = QuartClient(app)  # The view is not in the contract.
+        answers = [(await client.post("/replacements")).status_code for _ in range(2)]
+
+    assert answers == [200, 200]
+    assert await count(engine) == 2
 
 
 async def test_a_transaction_after_a_write_without_one_is_refused(

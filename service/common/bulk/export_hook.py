@@ -69,7 +69,7 @@ def exports(export: Export) -> Callable[[View], View]:
                 response = await current_app.make_response(await view(**arguments))
             else:
                 response = await answer_lines(export, arguments["query"], form)
-            response.headers["Vary"] = "Accept"
+            response.vary.add("Accept")
             return response
 
         setattr(page_or_lines, MORE_CONTENT, {"200": lines_content()})

@@ -125,7 +125,7 @@ def _list(record: Document, stem: str, files: Mapping[str, Document]) -> Documen
                 "maxItems": len(sorts),
                 "uniqueItems": True,
                 "items": {"$ref": f"{stem}_sort.json"},
-                "examples": [[f"-{sorts[-2]}", sorts[1]]],
+                "examples": [[f"-{sorts[-2]}", sorts[1]] if sorts[1:] else sorts],
             },
             **filters,
             **_choice(record, stem),

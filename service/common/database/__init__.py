@@ -1,6 +1,7 @@
 """The database: connections, sessions, transactions, and the meaning of its errors."""
 
 from service.common.database.batching import (
+    Costed,
     batched,
     batched_write,
     costly,
@@ -47,6 +48,7 @@ __all__ = [
     "SECOND_WRITE",
     "Autocommit",
     "Base",
+    "Costed",
     "Database",
     "RecordColumns",
     "Room",

@@ -2,7 +2,7 @@
 
 import inspect
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, ClassVar, cast
 
@@ -85,17 +85,16 @@ class Provider(OpenAPIProvider):
     def _tags(self, paths: dict[str, Any]) -> Iterator[dict[str, str]]:
         used = {tag for path in paths.values() for one in path.values() for tag in one["tags"]}
         for name in sorted(used):
-            package = sys.modules[self._app.blueprints[name].import_name.rpartition(".")[0]]
-            yield {"name": name, "description": inspect.getdoc(package) or name}
+            module = self._app.blueprints[name].import_name if name in self._app.blueprints else ""
+            package = sys.modules.get(module.rpartition(".")[0])
+            yield {"name": name, "description": (package and inspect.getdoc(package)) or name}
 
     def generate_methods(self, rule: Rule) -> list[str]:
         """Return the methods sorted: the order of a set varies."""
         return sorted(super().generate_methods(rule))
 
-    def operation_id(self, method: str, path: str, func: Callable[..., Any]) -> str:
+    def _operation_id(self, method: str, endpoint: str) -> str:
         """Return the name of the view, and of the method if the view has several; not of PATCH."""
-        del path
-        [endpoint] = [name for name, view in self._app.view_functions.items() if view is func]
         name = endpoint.rpartition(".")[2]
         rules = self._app.url_map.iter_rules(endpoint)
         several = sum(len(self.generate_methods(rule)) for rule in rules) > 1
@@ -138,6 +137,7 @@ class Provider(OpenAPIProvider):
         paths, components = super().build_paths(rule)
         [operations] = paths.values()
         for method, operation in operations.items():
+            operation["operationId"] = self._operation_id(method, rule.endpoint)
             operation["tags"] = [rule.endpoint.partition(".")[0]]
             view = app.view_functions[rule.endpoint]
             needs_key = bool(app.security_schemes) and not is_public(view)

@@ -33,6 +33,7 @@ def insert_batch(model: type[Base], unique: str) -> Batch:
     """Return `insert(session, key, values)`, batched; the key is the value of the column `unique`.
 
     It returns the new record, or None if the key is taken, or being taken by another transaction.
+    PostgreSQL must store the key as it is given: it finds the record of each call.
     """
 
     @batched_write
@@ -40,7 +41,10 @@ def insert_batch(model: type[Base], unique: str) -> Batch:
         session: AsyncSession, records: Mapping[Any, Values], *names: str
     ) -> dict[Any, Record]:
         found = await session.execute(_insert(model, unique, names), _arrays(records.values()))
-        return {key: Record(*row) for *row, key in found}
+        stored = {key: Record(*row) for *row, key in found}
+        if stored.keys() - records.keys():
+            raise RuntimeError(f"PostgreSQL has changed a value of `{unique}`: give it as stored.")
+        return stored
 
     async def insert_one(session: Session, key: Any, values: Values) -> Record | None:
         return await insert_many(session, key, values, *values)

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from service.common.database import Costed
 from service.common.resource.cursors import (
     Cursor,
     Filters,
@@ -44,7 +45,7 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(Costed):
     """The records of a collection to return, their order, number, fields and included records."""
 
     order: Order

@@ -97,7 +97,7 @@ class Resource(Generic[M]):
         refers to a record that does not exist.
         """
         record: Record | None = None
-        if self._insert_batch and self.unique[0] in values:
+        if self._insert_batch and values.get(self.unique[0]) is not None:
             record = await self._insert_batch(session, values[self.unique[0]], values)
         if record:
             return record
@@ -346,8 +346,8 @@ class Resource(Generic[M]):
             name = unique_columns(self.model).get(constraint)
             if name is not None and name in values:
                 raise RecordAlreadyExists(self.taken(name, values[name])) from error
-            if constraint in self.references:
-                name, _ = self.references[constraint]
+            name, _ = self.references.get(constraint, ("", None))
+            if name in values:
                 fault = self.missing(name, values[name])
                 raise InvalidAPIRequest(status_code=422, faults=[fault]) from error
             raise

@@ -90,6 +90,12 @@ class App(Quart):
         """Publish the schema files of a folder. Raises SchemaError."""
         self.schemas |= load_schemas(directory)
 
+    def add_url_rule(self, rule: str, *args: Any, **options: Any) -> None:
+        """Add a route. Raises ValueError if werkzeug would redirect to it."""
+        if rule.endswith("/") and rule != "/":
+            raise ValueError(f"`{rule}`: leave out the slash at the end of the route.")
+        super().add_url_rule(rule, *args, **options)
+
     async def asgi_app(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer a request of the server; `OneTaskConnection` creates it from the scope."""
         if scope["type"] == "websocket":

@@ -11,10 +11,13 @@ from werkzeug.exceptions import RequestTimeout as BodyTooSlow
 
 from service.common.database import translate
 from service.common.errors import (
+    DeadlineExceeded,
     InternalError,
     InvalidAPIRequest,
     JSONException,
     RequestTimeout,
+    TooManyRequests,
+    Unavailable,
     cause_of,
     cut,
 )
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("service")
 SERVER_ERROR = 500
+# The types of some errors that `abort` raises.
+KINDS = {one.status_code: one for one in (TooManyRequests, Unavailable, DeadlineExceeded)}
 
 
 async def answer(error: Exception) -> Response:
@@ -99,4 +104,7 @@ def _from_http(error: HTTPException) -> JSONException:
                 f"The request body is larger than {request.max_content_length} bytes.",
                 status_code=413,
             )
-    return InvalidAPIRequest(error.description or error.name, status_code=error.code)
+    code = error.code or SERVER_ERROR
+    kind = KINDS.get(code, InvalidAPIRequest if code < SERVER_ERROR else InternalError)
+    headers = {name: value for name, value in error.get_headers() if name != "Content-Type"}
+    return kind(error.description or error.name, status_code=code, headers=headers)

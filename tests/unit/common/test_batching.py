@@ -3,16 +3,17 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import asyncpg
 import pytest
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from service.common.database.batching import batched, batched_write, shared
+from service.common.database.batching import Costed, batched, batched_write, shared
 from service.common.database.batching.autocommit import Autocommit, SingleWrite
 from service.common.database.batching.batches import MOST, MOST_AT_ONCE, Connections
 
@@ -412,11 +413,16 @@ async def test_a_write_with_an_unknown_outcome_is_not_repeated(
     assert await let(database, *tasks) == [database.failure] * 2
 
 
-class Page(NamedTuple):
+@dataclass(frozen=True)
+class Page(Costed):
     """An argument of reads that cost the same."""
 
     number: int
-    kind: str = "page"
+
+    @property
+    def kind(self) -> str:
+        """Return the same for each."""
+        return "page"
 
 
 class Canceled(Exception):  # noqa: N818  # As asyncpg names it.

@@ -89,6 +89,20 @@ def test_a_cursor_of_the_longest_values_to_sort_by_is_valid() -> None:
     assert Draft202012Validator(after).is_valid(encode_cursor(longest, scope))
 
 
+@pytest.mark.parametrize("sorts", [["id"], ["id", "b_id"]])
+def test_the_example_of_an_order_is_valid_however_few_fields_there_are(sorts: list[str]) -> None:
+    document = record(id={"type": "integer"}, b_id={"type": "integer"}) | {
+        "$schema": "",
+        "title": "A",
+        "x-collection": {"sort": sorts},
+        "examples": [{"id": 1, "b_id": 2}],
+    }
+    documents = dict(derived("a/a.json", document, ""))
+    [example] = documents["a/list_a.json"]["properties"]["sort"]["examples"]
+
+    assert {*example} <= {*documents["a/a_sort.json"]["enum"]}
+
+
 @pytest.mark.limit("CURSOR_CHARACTERS")
 def test_a_cursor_fits_in_a_url_however_long_the_values_to_sort_by_are() -> None:
     fields = [read(f"{name}:string(600):index") for name in ("title", "place")]

@@ -7,6 +7,7 @@ shared: each call runs alone, and sees its transaction's changes.
 What a client may see must depend only on the arguments: calls with equal arguments share a result.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import wraps
@@ -26,15 +27,26 @@ R = TypeVar("R")
 A = TypeVarTuple("A")
 
 
+class Costed(ABC):
+    """An argument of a shared read that tells what the read costs."""
+
+    __slots__ = ()
+
+    @property
+    @abstractmethod
+    def kind(self) -> Hashable:
+        """The key of the arguments with which the read costs about the same."""
+
+
 def batched(
     run: Callable[[AsyncSession, Sequence[K], *A], Awaitable[Mapping[K, R]]],
 ) -> Callable[[Session, K, *A], Awaitable[R | None]]:
     """Turn a read of many keys into one of a single key, which returns None if it is not found.
 
     Calls whose other arguments are equal share a statement, and with the same key its result. Those
-    whose other arguments have the same `kind`, if they have one, are expected to cost the same. If
-    they have none, a statement of many keys that takes too long is repeated in parts, so that one
-    key does not delay all others.
+    with arguments that are `Costed` and of the same kind are expected to cost the same. If none is,
+    a statement of many keys that takes too long is repeated in parts, so that one key does not
+    delay all others.
     """
 
     @wraps(run)
@@ -57,7 +69,7 @@ def _attempts(
     run: object, key: Hashable, args: tuple[object, ...]
 ) -> Iterator[tuple[Hashable, Hashable]]:
     """Return the parts and kinds that are tried in order."""
-    kinds = tuple([one.kind for one in args if hasattr(one, "kind")])
+    kinds = tuple([one.kind for one in args if isinstance(one, Costed)])
     if kinds:
         yield None, (run, kinds)
     elif key is None:

@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.common.database.batching.batches import Batches, Connections
-from service.common.database.sqlstates import is_canceled, is_concurrent, is_locked
+from service.common.database.sqlstates import is_canceled, is_concurrent, is_locked, is_refused
 from service.metrics import count_limit
 
 R = TypeVar("R")
@@ -158,7 +158,12 @@ class Autocommit:
         if not getattr(args[0], "is_dml", False):
             return await self._run_alone(run, args, options)
         self.begin_write()
-        return await self._run_alone(run, args, options)
+        try:
+            return await self._run_alone(run, args, options)
+        except DBAPIError as error:
+            if is_refused(error):
+                self.forget_write()
+            raise
 
     async def _run_alone(self, run: Any, args: Any, options: Any) -> Any:
         statement = partial(self._run_once, run, args, options)
