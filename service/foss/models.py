@@ -15,7 +15,7 @@ class Foss(RecordColumns, Base):
         UniqueConstraint("email"),
         CheckConstraint("char_length(name) BETWEEN 2 AND 200", name="name_length"),
         CheckConstraint("char_length(email) BETWEEN 3 AND 254", name="email_length"),
-        # One for each sort key, in both directions; `id` and what is unique have one.
+        # One for each sort key serves both directions; `id` and unique columns have one.
         Index(None, "name", "id"),
         Index(None, "created_at", "id"),
         Index(None, "updated_at", "id"),

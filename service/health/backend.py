@@ -3,7 +3,7 @@
 from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 
-from service.common.database import Session, shared, sqlstate_of
+from service.common.database import UNDEFINED_TABLE, Session, shared, sqlstate_of
 from service.common.errors import DatabaseError
 
 # One statement, because it runs often.
@@ -21,7 +21,7 @@ async def select_revisions(session: Session) -> frozenset[str]:
     try:
         rows = (await session.execute(STATE)).all()
     except ProgrammingError as error:
-        if sqlstate_of(error) != "42P01":  # undefined_table
+        if sqlstate_of(error) != UNDEFINED_TABLE:
             raise
         return frozenset()
     if any(row[1] for row in rows):

@@ -2,6 +2,7 @@
 
 import re
 
+from service.common.web import HEALTH_PATHS
 from service.server.refused_connections import BODY
 
 # A health check with a longer head waits like any request.
@@ -10,14 +11,14 @@ END_OF_HEAD = re.compile(rb"\n\r?\n")
 
 
 class HealthChecks:
-    """The requests for `/livez` and `/readyz`, also below the path `prefix`."""
+    """The health checks, also below the path `prefix`."""
 
     def __init__(self, prefix: str) -> None:
         self._begins = tuple(
             f"{method} {below}{path}{end}".encode()
             for method in ("GET", "HEAD")
             for below in dict.fromkeys(("", prefix))
-            for path in ("/livez", "/readyz")
+            for path in HEALTH_PATHS
             for end in (" ", "?")
         )
 

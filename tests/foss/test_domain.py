@@ -66,7 +66,7 @@ class FakeBackend(Resource[Foss]):
     async def select_foss_page(self, session: AsyncSession, selection: Selection) -> Page:
         assert session is SESSION
         assert selection.limit
-        [beyond] = selection.beyond or (-1,)
+        [beyond] = selection.start or (-1,)
         assert isinstance(beyond, int)
         found = [
             SimpleNamespace(id=number, json=record_of(foss))

@@ -117,7 +117,7 @@ async def until_batched(app: App, number: int) -> None:
 def nobody_is_in_progress(app: App) -> bool:
     """Return whether all places are free, and as many as at the beginning."""
     admission = vars(app.extensions["admission"])
-    return (admission["_slots"]._value, admission["_beyond"]) == (requests_in_progress(7), 0)
+    return (admission["_slots"]._value, admission["_over_limit"]) == (requests_in_progress(7), 0)
 
 
 async def codes(answers: Iterable[Awaitable[Any]]) -> list[int]:

@@ -18,9 +18,9 @@ from service.common.search import TextSearch, pages
 from service.common.search.backend import (
     CHOICES,
     _first_hits,
-    _look_up,
+    _index_statement,
     _matches_of_step,
-    _walk,
+    _step_statement,
 )
 from service.common.search.pages import FAR, NEAR, STEP, affordable, step_of
 from service.common.search.statistics import weigh
@@ -248,8 +248,8 @@ async def test_searches_with_other_fields_share_what_is_large(
             await client.get(f"/item?q={q}&only={only}")
 
     assert (_matches_of_step.cache_info().misses, _first_hits.cache_info().misses) == built
-    assert _walk.cache_info().currsize <= CHOICES
-    assert _look_up.cache_info().currsize <= CHOICES
+    assert _step_statement.cache_info().currsize <= CHOICES
+    assert _index_statement.cache_info().currsize <= CHOICES
 
 
 @pytest.mark.limit("WALKED_RECORDS")

@@ -20,8 +20,8 @@ from service.common.contract.sizes import MAX_BYTES
 from service.common.contract.strict_json import encode
 from service.common.errors import (
     MAX_FAULTS,
-    PLAIN,
-    VALUE,
+    PLACEHOLDER,
+    SIMPLE_KEYWORDS,
     Fault,
     InvalidAPIRequest,
     fault_of,
@@ -56,7 +56,7 @@ class Schema:
             validate_formats=True,
             # `Ada <ada@example.org>` is a mailbox with a display name, not an address.
             email_options=EmailOptions(allow_display_text=False),
-            mask=VALUE,
+            mask=PLACEHOLDER,
             keywords={MAX_BYTES: MaxBytes},
             base_uri=self.document["$id"],
         )
@@ -66,7 +66,7 @@ class Schema:
         if self.validator.is_valid(value):
             return []
         # The validator copies the value into each fault, however large it is.
-        if self.document.keys() <= PLAIN and self.document.get("type") == "object":
+        if self.document.keys() <= SIMPLE_KEYWORDS and self.document.get("type") == "object":
             if not isinstance(value, dict):
                 return [Fault("", "type", f"{quote(value)} is not of type 'object'")]
             if self.document.get("additionalProperties") is False:

@@ -24,6 +24,7 @@ from service.common.database.revisions import OLDEST_SERVER, known_revisions
 from service.common.database.sqlstates import (
     CONFLICT,
     READ_ONLY_STATE,
+    UNDEFINED_TABLE,
     constraint_of,
     is_referred,
     is_stale_plan,
@@ -46,6 +47,7 @@ __all__ = [
     "QUEUE",
     "READ_ONLY_STATE",
     "SECOND_WRITE",
+    "UNDEFINED_TABLE",
     "Autocommit",
     "Base",
     "Costed",

@@ -20,6 +20,7 @@ CONFLICT = "The change conflicts with another record."
 GONE = "The database is not available: try again soon."
 READ_ONLY_STATE = "25006"
 READ_ONLY = "The database is read-only at the moment: try again soon."
+UNDEFINED_TABLE = "42P01"
 LOCKED_STATE = "55P03"  # lock_not_available
 CANCELED_STATE = "57014"  # query_canceled
 CONCURRENT_STATES = ("40001", "40P01")  # serialization_failure, deadlock_detected
@@ -42,7 +43,7 @@ MEANINGS: tuple[tuple[str, Callable[[str], JSONException], str], ...] = (
     ("23505", RecordAlreadyExists, CONFLICT),  # unique_violation
     ("42501", DatabaseError, "The service lacks a privilege on the database."),
     ("42703", DatabaseError, BEHIND),  # undefined_column
-    ("42P01", DatabaseError, BEHIND),  # undefined_table
+    (UNDEFINED_TABLE, DatabaseError, BEHIND),
     (CANCELED_STATE, DeadlineExceeded, SLOW),
     ("08", DatabaseError, GONE),  # connection_exception
     (READ_ONLY_STATE, DatabaseError, READ_ONLY),  # A standby, in a failover.

@@ -25,8 +25,8 @@ from service.common.errors.refusals import RefusalLog, refusal
 from service.common.errors.tracebacks import summary_of, traceback_of
 from service.common.errors.violations import (
     MAX_NAMES,
-    PLAIN,
-    VALUE,
+    PLACEHOLDER,
+    SIMPLE_KEYWORDS,
     fault_of,
     faults_of,
     pointer,
@@ -37,8 +37,8 @@ from service.common.errors.violations import (
 __all__ = [
     "MAX_FAULTS",
     "MAX_NAMES",
-    "PLAIN",
-    "VALUE",
+    "PLACEHOLDER",
+    "SIMPLE_KEYWORDS",
     "Conflict",
     "DatabaseError",
     "DeadlineExceeded",

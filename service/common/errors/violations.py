@@ -13,9 +13,9 @@ from service.common.errors.exceptions import MAX_QUOTED, Fault, cut
 
 MAX_NAMES = limits.FAULT_NAMES.value
 # The placeholder for the value in the validator's messages, because a value may be very long.
-VALUE = "\x00"
+PLACEHOLDER = "\x00"
 # Keywords of an object that need only its property names and each value by itself.
-PLAIN = frozenset(
+SIMPLE_KEYWORDS = frozenset(
     {
         *("$schema", "$id", "title", "description", "examples"),
         *("type", "required", "properties", "additionalProperties"),
@@ -25,7 +25,7 @@ PLAIN = frozenset(
 # Schema.
 MESSAGE = "x-pattern-message"
 # Clients may know these sentences; every other keyword has the validator's own sentence.
-SENTENCES = {"minLength": f"{VALUE} is too short", "maxLength": f"{VALUE} is too long"}
+SENTENCES = {"minLength": f"{PLACEHOLDER} is too short", "maxLength": f"{PLACEHOLDER} is too long"}
 
 
 def pointer(path: Iterable[str | int]) -> str:
@@ -38,7 +38,7 @@ def quote(value: object) -> str:
     if isinstance(value, str):
         return f"'{cut(value)}'"
     text = ""
-    # Piece by piece, for the value may be a megabyte. The check for circular values would keep it
+    # In pieces: the value may be a megabyte. The check for circular values would keep it
     # until the garbage is collected.
     for piece in json.JSONEncoder(ensure_ascii=False, check_circular=False).iterencode(value):
         text += piece
@@ -65,18 +65,18 @@ def fault_of(error: ValidationError, document: object = None) -> Fault:
             verb = "was" if len(unexpected) == 1 else "were"
             sentence = f"Additional properties are not allowed ({names} {verb} unexpected)"
         case Kind.Format(format=name):
-            sentence = f"{VALUE} is not a valid {name}"
+            sentence = f"{PLACEHOLDER} is not a valid {name}"
         case Kind.Enum(options=list(options)):
-            sentence = f"{VALUE} is not one of {', '.join(map(quote, options[:MAX_NAMES]))}"
+            sentence = f"{PLACEHOLDER} is not one of {', '.join(map(quote, options[:MAX_NAMES]))}"
         case Kind.Pattern() if message := _message(error.schema_path, document):
-            sentence = f"{VALUE} {message}"
+            sentence = f"{PLACEHOLDER} {message}"
         case Kind.Not(schema={"required": list(excluded)}):
             sentence = f"{' and '.join(map(quote, excluded))} can't be used together"
         case _:
             sentence = SENTENCES.get(error.kind.name) or error.message.replace('"', "'")
-    if VALUE in sentence:
+    if PLACEHOLDER in sentence:
         # `instance` is a copy of the value.
-        sentence = sentence.replace(VALUE, quote(error.instance))
+        sentence = sentence.replace(PLACEHOLDER, quote(error.instance))
     return Fault(pointer(error.instance_path), error.kind.name, sentence)
 
 

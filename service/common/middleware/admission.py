@@ -10,9 +10,8 @@ from contextlib import contextmanager, nullcontext
 from quart import current_app, g, has_request_context
 
 from service import limits
-from service.common.web import Admission, App, current_request
+from service.common.web import HEALTH_PATHS, Admission, App, current_request
 
-HEALTH = frozenset({"/livez", "/readyz"})
 WAIT_SECONDS = limits.QUEUE_SECONDS.value
 BUSY = "The service is overloaded. Try again shortly."
 
@@ -34,7 +33,7 @@ async def admit() -> None:
 
     The `schemas` hook calls it when the body has arrived: a slow sender delays no other client.
     """
-    if current_request().path in HEALTH:
+    if current_request().path in HEALTH_PATHS:
         return
     admission: Admission = current_app.extensions["admission"]
     await admission.enter(BUSY, WAIT_SECONDS)

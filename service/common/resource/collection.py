@@ -93,7 +93,7 @@ def tagged_version(model: Any) -> ColumnElement[int]:
     return version + literal_column(str(added), BigInteger) if added else version
 
 
-def of_versions(model: Any, versions: Versions | None) -> list[ColumnElement[bool]]:
+def version_conditions(model: Any, versions: Versions | None) -> list[ColumnElement[bool]]:
     """Return the conditions for a record with one of `versions` (None: any)."""
     if versions is None:
         return []
@@ -136,16 +136,16 @@ def reading(model: type[Base], selection: Selection) -> tuple[Order, Sequence[Va
     The columns of equality filters come first, if an index has this order.
     """
     equal = tuple(name for name, _ in selection.filters if name != PART)
-    order, start = _led(model, equal, selection.way), selection.beyond
+    order, start = _filters_first(model, equal, selection.read_order), selection.start
     if start is not None:
-        keys = zip([key.name for key in selection.way], start, strict=True)
+        keys = zip([key.name for key in selection.read_order], start, strict=True)
         values = {**dict(selection.filters), **dict(keys)}
         start = tuple(values[key.name] for key in order)
     return order, start
 
 
 @lru_cache
-def _led(model: type[Base], equal: tuple[str, ...], order: Order) -> Order:
+def _filters_first(model: type[Base], equal: tuple[str, ...], order: Order) -> Order:
     if any(is_unique(model, name) for name in equal):
         return order
     first = [Key(name, order[-1].descending, is_given=True) for name in equal]

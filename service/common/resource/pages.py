@@ -68,7 +68,7 @@ class Selection(Costed):
         return self.after is not None and self.after.backward
 
     @property
-    def way(self) -> Order:
+    def read_order(self) -> Order:
         """The order to read in: reversed for a page before a cursor."""
         return tuple(key.reversed() for key in self.order) if self.backward else self.order
 
@@ -81,11 +81,11 @@ class Selection(Costed):
         length alone, or because it waits in PostgreSQL until this process has read its beginning.
         """
         filters = tuple((name, None if name == PART else value) for name, value in self.filters)
-        return self.way, filters, self.include, self.after is None, self.is_long
+        return self.read_order, filters, self.include, self.after is None, self.is_long
 
     @property
-    def beyond(self) -> tuple[Value, ...] | None:
-        """The keys of the record after which the page begins, in the order of `way`."""
+    def start(self) -> tuple[Value, ...] | None:
+        """The keys of the record after which the page begins, in the order of `read_order`."""
         return None if self.after is None else self.after.values
 
     def without_values(self) -> "Selection":
@@ -93,7 +93,7 @@ class Selection(Costed):
         return replace(self, filters=tuple((name, None) for name, _ in self.filters), after=None)
 
     def page(self, found: Sequence[Any]) -> Page:
-        """Return the page of rows in the order of `way`, one more than `limit` if there are more.
+        """Return the page of rows in `read_order`, one more than `limit` if there are more.
 
         Each row has the record as `json`, and the keys of the order.
         """

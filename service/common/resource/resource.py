@@ -41,11 +41,11 @@ from service.common.resource.collection import (
     equals,
     fingerprint,
     is_costly,
-    of_versions,
     record_columns,
     select_page,
     unique_columns,
     unique_together,
+    version_conditions,
 )
 from service.common.resource.cursors import Filters
 from service.common.resource.entity_tags import Versions, entity_tag
@@ -324,7 +324,7 @@ class Resource(Generic[M]):
             if record:
                 return record
         statement, parameters = change_of(self.model, id, values)
-        statement = statement.where(*of_versions(self.model, versions))
+        statement = statement.where(*version_conditions(self.model, versions))
         statement = statement.returning(*record_columns(self.model))
         with self._conflicts(values):
             found = await session.execute(statement, parameters)
@@ -332,7 +332,9 @@ class Resource(Generic[M]):
 
     async def _delete(self, session: Session, id: int, versions: Versions | None) -> bool:
         columns = self.model.__table__.columns
-        statement = delete(self.model).where(columns.id == id, *of_versions(self.model, versions))
+        statement = delete(self.model).where(
+            columns.id == id, *version_conditions(self.model, versions)
+        )
         with self._referred(id):
             return (await session.scalar(statement.returning(columns.id))) is not None
 

@@ -1,8 +1,8 @@
 """The statements of a case-insensitive search for a part of a text.
 
-There are two plans for a page. `walk` reads records in the order of the page: cheap if there are
-many matches. `look_up` sorts what the trigram index finds: cheap if there are few. PostgreSQL can't
-estimate which is cheaper, so the subqueries leave it no choice.
+There are two plans for a page. `read_in_order` reads records in the order of the page: cheap if
+there are many matches. `use_index` sorts what the trigram index finds: cheap if there are few.
+PostgreSQL can't estimate which is cheaper, so the subqueries leave it no choice.
 """
 
 from collections.abc import Mapping, Sequence
@@ -69,7 +69,7 @@ class Target:
         return replace(self, fields=(), include=())
 
 
-class Ways:
+class Plans:
     """Both plans for a search."""
 
     def __init__(
@@ -79,19 +79,19 @@ class Ways:
         self._values = {f"equal_{name}": value for name, value in equal.items()}
         self._values["q"] = pattern([part])
 
-    async def walk(self, start: Start, step: int, wanted: int) -> Sequence[Any]:
+    async def read_in_order(self, start: Start, step: int, wanted: int) -> Sequence[Any]:
         """Read the `step` records after `start`, in order, and return up to `wanted` matches.
 
         If there are fewer, and more may follow, a last row whose `json` is NULL has the keys to
         start from.
         """
-        statement = _walk(self._target, step, start_nulls(start))
+        statement = _step_statement(self._target, step, start_nulls(start))
         return await self._rows(statement, start_values(start), wanted)
 
-    async def look_up(self, search: Search, start: Start, wanted: int) -> Sequence[Any]:
+    async def use_index(self, search: Search, start: Start, wanted: int) -> Sequence[Any]:
         """Find all matches after `start`, and return the first `wanted`."""
         form = (search.uses_index, search.is_exact)
-        statement = _look_up(self._target, form, start_nulls(start))
+        statement = _index_statement(self._target, form, start_nulls(start))
         return await self._rows(statement, {**start_values(start), **search.patterns}, wanted)
 
     async def _rows(self, statement: Any, values: Mapping[str, Any], wanted: int) -> Sequence[Any]:
@@ -102,7 +102,7 @@ class Ways:
 # The larger part is cached separately: it does not depend on the fields, of which clients can send
 # any number of choices.
 @lru_cache(CHOICES)
-def _walk(target: Target, step: int, nulls: Nulls) -> Any:
+def _step_statement(target: Target, step: int, nulls: Nulls) -> Any:
     order = target.order
     found, rest = _matches_of_step(target.without_fields(), step, nulls)
     rows = union_all(_records(found.c, target), rest).subquery("rows")
@@ -142,7 +142,7 @@ def _matches_of_step(target: Target, step: int, nulls: Nulls) -> tuple[CTE, Sele
 
 
 @lru_cache(CHOICES)
-def _look_up(target: Target, form: tuple[bool, bool], nulls: Nulls) -> Any:
+def _index_statement(target: Target, form: tuple[bool, bool], nulls: Nulls) -> Any:
     first = _first_hits(target.without_fields(), form, nulls)
     return _records(first.c, target).order_by(*order_by(first.c, target.order))
 

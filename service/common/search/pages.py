@@ -11,7 +11,7 @@ from typing import Any
 from service import limits
 from service.common.database import Base, Session, hold_costly
 from service.common.resource import PART, Page, Selection, is_indexed, reading
-from service.common.search.backend import Target, Ways
+from service.common.search.backend import Plans, Target
 from service.common.search.statistics import weigh
 from service.common.search.weights import Search
 
@@ -57,30 +57,30 @@ async def search_page(
     """
     equal = dict(selection.filters)
     part = equal.pop(PART)
-    way, start = reading(model, selection)
-    target = Target(model, names, tuple(equal), way, selection.fields, selection.include)
-    ways = Ways(session, target, part, equal)
+    order, start = reading(model, selection)
+    target = Target(model, names, tuple(equal), order, selection.fields, selection.include)
+    plans = Plans(session, target, part, equal)
     missing = (selection.limit or 0) + 1
     found: list[Any] = []
     search, walked, step = None, 0, NEAR
-    if not is_indexed(model, way):
-        search = await weigh(session, model, names, part, way)
+    if not is_indexed(model, order):
+        search = await weigh(session, model, names, part, order)
         if search.reading.sorted_at_once > max(NEAR, affordable(search)):
             step = 0
     async with AsyncExitStack() as stack:
         while search is None or step:
-            rows = await ways.walk(start, step, missing)
+            rows = await plans.read_in_order(start, step, missing)
             matches = [row for row in rows if row.json is not None]
             found += matches
             if len(rows) == len(matches):
                 return selection.page(found)
             missing -= len(matches)
             start = rows[-1][1:]
-            search = search or await weigh(session, model, names, part, way)
+            search = search or await weigh(session, model, names, part, order)
             is_first, walked = walked == 0, walked + step
             left = affordable(search, walked, len(found), missing) - walked
             # One connection for the rest: a long search does not wait at each statement.
             if is_first and (left > STEP or search.entries > ENTRIES):
-                ways.session = await stack.enter_async_context(hold_costly(session))
+                plans.session = await stack.enter_async_context(hold_costly(session))
             step = step_of(left) if search.reading.sorted_at_once <= NEAR else 0
-        return selection.page([*found, *await ways.look_up(search, start, missing)])
+        return selection.page([*found, *await plans.use_index(search, start, missing)])

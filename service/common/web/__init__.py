@@ -13,10 +13,21 @@ from service.common.web.peer import WATCH, has_left, on_close
 from service.common.web.prefix import public_path
 from service.common.web.request import announces_body, current_request
 from service.common.web.request_id import choose_request_id
-from service.common.web.routing import RecordId, is_public, public, routes_of
+from service.common.web.routing import (
+    HEALTH_PATHS,
+    LIVE,
+    READY,
+    RecordId,
+    is_public,
+    public,
+    routes_of,
+)
 
 __all__ = [
     "GIVE_UP",
+    "HEALTH_PATHS",
+    "LIVE",
+    "READY",
     "WATCH",
     "Admission",
     "App",

@@ -28,7 +28,7 @@ class Admission:
         self._most_waiting = waiting
         self._make_room = make_room
         # The number of admitted tasks above the limit.
-        self._beyond = 0
+        self._over_limit = 0
 
     async def enter(self, message: str, seconds: float) -> None:
         """Wait for admission; call `leave` afterwards. Raises Unavailable after `seconds`."""
@@ -52,8 +52,8 @@ class Admission:
 
     def leave(self) -> None:
         """Admit another task."""
-        if self._beyond:
-            self._beyond -= 1
+        if self._over_limit:
+            self._over_limit -= 1
         else:
             self._slots.release()
 
@@ -67,4 +67,4 @@ class Admission:
         try:
             yield
         finally:
-            self._beyond += 1
+            self._over_limit += 1

@@ -20,6 +20,8 @@ V = TypeVar("V", bound=Callable[..., Any])
 PARAMETER = re.compile(r"<(?:[^:<>]+:)?([^<>]+)>")
 # The attribute of a public view.
 PUBLIC = "is_public"
+# The health checks, which are answered under load too.
+LIVE, READY = HEALTH_PATHS = ("/livez", "/readyz")
 
 
 class RecordId(BaseConverter):

@@ -14,7 +14,7 @@ class Item(RecordColumns, Aside):
         UniqueConstraint("email"),
         CheckConstraint("char_length(name) BETWEEN 2 AND 200", name="name_length"),
         CheckConstraint("char_length(email) BETWEEN 3 AND 254", name="email_length"),
-        # One for each sort key, in both directions; `id` and `email` have unique indexes.
+        # One for each sort key serves both directions; `id` and `email` have unique indexes.
         Index(None, "name", "id"),
         Index(None, "created_at", "id"),
         Index(None, "updated_at", "id"),

@@ -12,7 +12,7 @@ class Note(RecordColumns, Aside):
 
     __table_args__ = (
         CheckConstraint("char_length(text) BETWEEN 1 AND 200", name="text_length"),
-        # One for each sort key, in both directions; `id` and what is unique have one.
+        # One for each sort key serves both directions; `id` and unique columns have one.
         Index(None, "account_id", "id"),
         Index(None, "witness_id", "id"),
         Index(None, "origin_id", "id"),
