@@ -44,7 +44,8 @@ async def try_twice(statement: Callable[[], Awaitable[R]]) -> R:
 class Autocommit:
     """Runs single statements for all requests of an application.
 
-    A statement takes one round trip: no BEGIN, no COMMIT. Only a `SingleWrite` accepts writes.
+    A statement takes one round trip: no BEGIN, no COMMIT. Only a `SingleWrite` accepts writes; in
+    textual SQL and in a SELECT they are not detected.
     A statement that failed because of a concurrent transaction is tried once more.
     """
 
@@ -186,7 +187,7 @@ class Autocommit:
 class SingleWrite(Autocommit):
     """Runs the only write of a request, durable when it returns, and any reads.
 
-    Writes by textual SQL or by functions of PostgreSQL are not detected.
+    Writes in textual SQL, in a SELECT or by functions of PostgreSQL are not detected.
     """
 
     def __init__(self, shared: Autocommit) -> None:
