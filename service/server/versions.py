@@ -7,11 +7,13 @@ from service.failures import OperatorError
 
 # A release with another beginning may differ in what is overridden. pyproject.toml pins the same.
 OVERRIDDEN = {
+    "asyncpg": "0.32.",
     "h11": "0.16.",
     "hypercorn": "0.18.",
     "quart": "0.22.",
     "quart-schema": "0.25.",
     "sqlalchemy": "2.1.",
+    "uvloop": "0.23.",
     "werkzeug": "3.1.",
 }
 

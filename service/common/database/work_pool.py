@@ -111,6 +111,7 @@ class WorkPool(AsyncAdaptedQueuePool):
 
     def most(self) -> int:
         """Return the most connections that may be open."""
+        # SQLAlchemy tells the size alone.
         return self.size() + self._max_overflow
 
     def __str__(self) -> str:
