@@ -232,24 +232,6 @@ async def test_shared_and_single_statements_get_connections_alternately(database
     assert pool.waiting == 0
 
 
-async def test_requests_of_each_view_get_connections_in_turn(settings: Settings) -> None:
-    async with running(settings) as (app, client):
-        created = [await client.post("/item", json=item()) for _ in range(4)]
-        paths = [one.headers["Location"] for one in created]
-        pool = pool_of(app, Work.WRITES)
-        with statements(app) as sent:
-            async with engine_of(app, Work.WRITES).connect():
-                removed = [asyncio.create_task(client.delete(path)) for path in paths[:3]]
-                await until_waiting(pool, 3)
-                change = {"email": "changed@example.org"}
-                changed = asyncio.create_task(client.patch(paths[3], json=change))
-                await until_waiting(pool, 4)
-            found = await codes([*removed, changed])
-
-    assert found == [200] * 4
-    assert [one.sql.split()[0] for one in sent] == ["DELETE", "UPDATE", "DELETE", "DELETE"]
-
-
 async def test_requests_that_leave_while_they_wait_keep_nobody_waiting(database_url: str) -> None:
     pooled, pool = of_one_connection(database_url)
     used: list[int] = []

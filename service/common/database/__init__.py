@@ -35,7 +35,7 @@ from service.common.database.sqlstates import (
 from service.common.database.statements import measure_copy
 from service.common.database.transfers import BYTES_FOR_OTHERS, Room, Transfer
 from service.common.database.waits import waiting_for
-from service.common.database.work_pool import QUEUE, WorkPool
+from service.common.database.work_pool import WorkPool
 
 __all__ = [
     "BYTES_FOR_OTHERS",
@@ -44,7 +44,6 @@ __all__ = [
     "MAX_BIGINT",
     "MAX_INTEGER",
     "OLDEST_SERVER",
-    "QUEUE",
     "READ_ONLY_STATE",
     "SECOND_WRITE",
     "UNDEFINED_TABLE",

@@ -2,8 +2,7 @@
 
 import asyncio
 from asyncio import CancelledError
-from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from contextvars import ContextVar
 from functools import cached_property
@@ -26,8 +25,8 @@ from service.metrics import (
 )
 from service.observed import OBSERVED, note_wait
 
-# The queue in which the current task waits for connections.
-QUEUE: ContextVar[Hashable] = ContextVar("queue", default=None)
+# Whether the connection is for a statement that requests share.
+IS_SHARED = ContextVar("is_shared", default=False)
 # What a connection is waited for.
 COMMIT = "a commit"
 # SQLSTATEs of statements that waited in vain: lost connections, time-outs and locks.
@@ -40,8 +39,8 @@ class WorkPool(AsyncAdaptedQueuePool):
     A request waits, inside `while_waiting`, if all connections are in use or being opened, not
     while its own is opened. Requests are served in the order of arrival: SQLAlchemy's own queue
     gives a released connection to a request that arrives at that moment, before waiting ones.
-    Requests of each view have a queue, and so have the statements that they share. The queues are
-    served in turn, so that slow requests of one view hold up those of another only once.
+    Statements that requests share and others have a queue each, which are served alternately: many
+    requests may wait for the former.
     """
 
     name = "connections"
@@ -79,9 +78,9 @@ class WorkPool(AsyncAdaptedQueuePool):
         return asyncio.Lock()
 
     @cached_property
-    def _queues(self) -> Mapping[Hashable, asyncio.Lock]:
-        """The locks of those who wait for the turn next, one in each queue."""
-        return defaultdict(asyncio.Lock)
+    def _queues(self) -> Mapping[bool, asyncio.Lock]:
+        """The locks of those who wait for the turn next, by whether their statement is shared."""
+        return {True: asyncio.Lock(), False: asyncio.Lock()}
 
     @cached_property
     def _seconds(self) -> float:
@@ -103,7 +102,7 @@ class WorkPool(AsyncAdaptedQueuePool):
     async def _take_turns(self, turns: ExitStack, seconds: float) -> None:
         try:
             async with asyncio.timeout(seconds):
-                for lock in (self._queues[QUEUE.get()], self._turn):
+                for lock in (self._queues[IS_SHARED.get()], self._turn):
                     await lock.acquire()
                     turns.callback(lock.release)
         except TimeoutError as error:

@@ -12,7 +12,7 @@ from quart.wrappers.base import BaseRequestWebsocket
 from werkzeug.routing import MapAdapter
 
 from service.common.contract import Document, Schema, load_schemas
-from service.common.database import QUEUE, Database, is_stale_plan
+from service.common.database import Database, is_stale_plan
 from service.common.web import json_exceptions
 from service.common.web.body_budget import Budget
 from service.common.web.connection import NoSessions, OneTaskConnection
@@ -122,7 +122,6 @@ class App(Quart):
         asked = current_request()
         # For the server's access log and metrics.
         cast("dict[str, Any]", asked.scope).setdefault("state", {})["route"] = route_of(asked)
-        QUEUE.set(asked.endpoint)
         return await super().full_dispatch_request(request_context)
 
     async def dispatch_request(self, request_context: Any = None) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.common.database.waits import note
-from service.common.database.work_pool import QUEUE
+from service.common.database.work_pool import IS_SHARED
 from service.observed import OBSERVED, Observed
 
 # The maximum number of keys that share a statement.
@@ -70,8 +70,6 @@ class Batch:
 
     def __init__(self, run: Run, connections: Connections, forget: Callable[[], object]) -> None:
         self._run, self._connections, self._forget = run, connections, forget
-        # Many requests may wait for a shared statement: it does not wait behind single ones.
-        self._queue = "shared", QUEUE.get()
         self._waiting: list[Call] = []
         self._current: Execution | None = None
 
@@ -102,7 +100,7 @@ class Batch:
         execution.task.add_done_callback(partial(self._finish, execution))
 
     async def _execute(self, execution: Execution) -> None:
-        QUEUE.set(self._queue)  # For this task alone.
+        IS_SHARED.set(True)  # For this task alone.
         async with self._connections.session() as session:
             # More calls may arrive until there is a connection.
             await session.connection()
