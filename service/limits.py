@@ -56,7 +56,7 @@ QUERY_BYTES = Limit(
 )
 CURSOR_CHARACTERS = Limit(
     6000,
-    "characters of a cursor in `after`, or as many as the fields to sort by can need",
+    "characters of a cursor in `after`, or fewer if the fields to sort by need fewer",
     "422",
     "nginx reads a URL of at most 8 KiB.",
 )

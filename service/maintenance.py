@@ -58,7 +58,7 @@ async def run(settings: Settings, *, once: bool = False) -> bool:
 
 
 async def run_jobs(database: Database, stop: asyncio.Event) -> bool:
-    """Delete expired rows in batches, until `stop`; return whether that succeeded."""
+    """Delete expired rows in batches, until `stop`; return whether all are deleted."""
     deleted = dict.fromkeys(JOBS, 0)
     try:
         for name, delete_batch in JOBS.items():
@@ -73,6 +73,9 @@ async def run_jobs(database: Database, stop: asyncio.Event) -> bool:
         # The next hour tries again.
         MAINTENANCE_RUNS.labels("failure").inc()
         log.warning("maintenance failed", cause=cause_of(error))
+        return False
+    if stop.is_set():
+        log.info("maintenance stopped", **deleted)
         return False
     MAINTENANCE_RUNS.labels("success").inc()
     MAINTENANCE_SUCCESS.set_to_current_time()

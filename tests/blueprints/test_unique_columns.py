@@ -15,7 +15,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from service.common.bulk import StagedLines
 from service.common.database import CONFLICT, RecordColumns
 from service.common.errors import Fault, RecordAlreadyExists
-from service.common.resource import Resource
+from service.common.resource import Record, Resource
 from service.common.web import App
 from tests.blueprints.aside import Aside
 
@@ -199,5 +199,15 @@ async def test_a_unique_value_that_postgresql_changes_is_an_error(
     session: AsyncSession, app: App
 ) -> None:
     del session
-    with pytest.raises(RuntimeError, match="has changed a value of `number`"):
-        await Resource(Ticket).insert(app.database.single_write(), {"number": 0.1})
+    tickets = Resource(Ticket)
+    first, changed, sharing = await asyncio.gather(
+        *(
+            tickets.insert(app.database.single_write(), {"number": number})
+            for number in (0.5, 0.1, 0.25)
+        ),
+        return_exceptions=True,
+    )
+
+    assert "has changed a value of `number`" in str(changed)
+    assert isinstance(first, Record)
+    assert isinstance(sharing, Record)

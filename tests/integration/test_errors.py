@@ -183,6 +183,11 @@ async def test_an_unexpected_error_has_no_details(
     ("error", "type_", "headers"),
     [
         (Unauthorized(www_authenticate=BASIC), "InvalidAPIRequest", {"WWW-Authenticate": "Basic"}),
+        (
+            Unauthorized(www_authenticate=[BASIC, WWWAuthenticate("bearer")]),
+            "InvalidAPIRequest",
+            {"WWW-Authenticate": "Basic, Bearer"},
+        ),
         (Teapot(), "InvalidAPIRequest", {}),
         (Many(retry_after=30), "TooManyRequests", {"Retry-After": "30"}),
         (NotImplemented501(), "InternalError", {}),

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any, cast
+from unittest.mock import AsyncMock
 
 import pytest
 from sqlalchemy import event, select, text
@@ -36,6 +37,7 @@ from tests.envelope import error_of
 from tests.factories import item
 from tests.integration.sent import statements
 from tests.integration.test_batching import LOCKED, WAIT, WAITING, before_each_read, held, run
+from tests.ports import free_port
 from tests.waiting import until, until_waiting
 
 # Costly reads, whatever they find.
@@ -621,6 +623,19 @@ async def test_the_service_is_ready_once_small_requests_have_a_connection(
         assert (ready.status_code, again.status_code) == (200, 200)
         small = (Work.READS, Work.PAGES, Work.WRITES, Work.TRANSACTIONS)
         assert after == opened(app) == dict.fromkeys((*small, Work.HEALTH), 1)
+
+
+async def test_a_health_check_tries_one_connection_while_the_database_is_down(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    opened_first = AsyncMock()
+    monkeypatch.setattr(Database, "_open_first", opened_first)
+    monkeypatch.setattr("service.health.domain.CACHE_SECONDS", 0)
+    nowhere = Settings(database_url=f"postgresql://127.0.0.1:{free_port()}/nowhere")
+    async with running(nowhere) as (_, client):
+        await error_of(await client.get("/readyz"), 503, "DatabaseError")
+
+    opened_first.assert_not_awaited()
 
 
 async def test_a_deadline_in_the_queue_frees_the_place_and_its_cause_is_logged(

@@ -35,6 +35,9 @@ from service.common.resource import Resource
 # statement, and the previous line.
 LINE, FIRST, LAST, PREVIOUS = "_line", "_first", "_last", "_previous"
 
+# PostgreSQL cuts longer names.
+MAX_NAME = 63
+
 
 class StagedLines:
     """Records in a temporary table, from where they are inserted into the model's table.
@@ -142,7 +145,10 @@ def _temporary(
         MetaData(),
         Column(LINE, BigInteger, primary_key=True, autoincrement=False),
         *(Column(name, getattr(model, name).type) for name in names),
-        *(Index(f"{table}_{number}", *columns) for number, columns in enumerate(constraints)),
+        *(
+            Index(f"{table}_{number}"[-MAX_NAME:], *columns)
+            for number, columns in enumerate(constraints)
+        ),
         prefixes=["TEMPORARY"],
         postgresql_on_commit="DROP",
     )

@@ -24,6 +24,8 @@ UNDEFINED_TABLE = "42P01"
 LOCKED_STATE = "55P03"  # lock_not_available
 CANCELED_STATE = "57014"  # query_canceled
 CONCURRENT_STATES = ("40001", "40P01")  # serialization_failure, deadlock_detected
+# idle_in_transaction_session_timeout, transaction_timeout
+ENDED_STATES = ("25P03", "25P04")
 # foreign_key_violation; since PostgreSQL 18 restrict_violation, if it is `ON DELETE RESTRICT`.
 REFERENCE_STATES = ("23503", "23001")
 AGAIN = "Try again after the time in `Retry-After`."
@@ -49,7 +51,7 @@ MEANINGS: tuple[tuple[str, Callable[[str], JSONException], str], ...] = (
     (READ_ONLY_STATE, DatabaseError, READ_ONLY),  # A standby, in a failover.
     ("53", DatabaseError, GONE),  # insufficient_resources
     ("57P0", DatabaseError, GONE),  # admin_shutdown, crash_shutdown, cannot_connect_now
-    ("25P0", Unavailable, ENDED),  # A transaction that the server ended: idle or too long.
+    *((state, Unavailable, ENDED) for state in ENDED_STATES),
     ("28", DatabaseError, GONE),  # invalid_authorization_specification
     ("58", DatabaseError, GONE),  # system_error
     ("40", Unavailable, CONCURRENT),  # serialization_failure, deadlock_detected

@@ -110,7 +110,7 @@ class WorkPool(AsyncAdaptedQueuePool):
 
     def most(self) -> int:
         """Return the most connections that may be open."""
-        # SQLAlchemy tells the size alone.
+        # SQLAlchemy's `size()` leaves out the overflow.
         return self.size() + self._max_overflow
 
     def __str__(self) -> str:

@@ -236,7 +236,7 @@ class InvalidContentType(JSONException):
 class TooManyRequests(JSONException):
     """Too many requests come from one client."""
 
-    # Nothing raises it: nginx counts requests, and answers by itself.
+    # Only nginx counts requests, and it answers by itself; a view may raise this.
     status_code = 429
     headers = {"Retry-After": "1"}  # noqa: RUF012
     rows = (

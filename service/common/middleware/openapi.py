@@ -1,6 +1,7 @@
 """OpenAPI: the contract at `/openapi.json`, generated from the views' declarations."""
 
 import inspect
+import re
 import sys
 from collections.abc import Iterator
 from functools import cached_property
@@ -75,6 +76,11 @@ class Provider(OpenAPIProvider):
         return contract.below(self.path_prefix, document) if self.path_prefix else document
 
     @cached_property
+    def _operation_ids(self) -> set[str]:
+        """The ids of the operations so far."""
+        return set()
+
+    @cached_property
     def _components(self) -> dict[str, Any]:
         return contract.components(cast("App", self._app).schemas)
 
@@ -93,12 +99,20 @@ class Provider(OpenAPIProvider):
         """Return the methods sorted: the order of a set varies."""
         return sorted(super().generate_methods(rule))
 
-    def _operation_id(self, method: str, endpoint: str) -> str:
-        """Return the name of the view, and of the method if the view has several; not of PATCH."""
-        name = endpoint.rpartition(".")[2]
-        rules = self._app.url_map.iter_rules(endpoint)
+    def _operation_id(self, method: str, rule: Rule) -> str:
+        """Return the name of the view, and of the method if the view has several; not of PATCH.
+
+        If another operation has it, the path is added.
+        """
+        name: str = rule.endpoint.rpartition(".")[2]
+        rules = self._app.url_map.iter_rules(rule.endpoint)
         several = sum(len(self.generate_methods(rule)) for rule in rules) > 1
-        return f"{name}_{method.lower()}" if several and method.lower() != "patch" else name
+        if several and method.lower() != "patch":
+            name = f"{name}_{method.lower()}"
+        if name in self._operation_ids:
+            name += re.sub(r"\W+", "_", rule.rule).rstrip("_")
+        self._operation_ids.add(name)
+        return name
 
     def build_path_parameter(self, name: str, converter: BaseConverter) -> dict[str, Any]:
         """Describe an id as an integer from 0."""
@@ -137,7 +151,7 @@ class Provider(OpenAPIProvider):
         paths, components = super().build_paths(rule)
         [operations] = paths.values()
         for method, operation in operations.items():
-            operation["operationId"] = self._operation_id(method, rule.endpoint)
+            operation["operationId"] = self._operation_id(method, rule)
             operation["tags"] = [rule.endpoint.partition(".")[0]]
             view = app.view_functions[rule.endpoint]
             needs_key = bool(app.security_schemes) and not is_public(view)
@@ -160,8 +174,9 @@ class Provider(OpenAPIProvider):
                 body = body | {MERGE_PATCH: body[JSON]}
                 operation["requestBody"] = {"required": True, "content": body}
             add_content(operation, view)
-            if not operation["description"]:
-                operation["description"] = operation["summary"]
+            # Of a view without a docstring.
+            operation.setdefault("summary", operation["operationId"])
+            operation["description"] = operation.get("description") or operation["summary"]
         return paths, components
 
 

@@ -19,6 +19,8 @@ from service.common.resource.inclusion import references
 from service.common.resource.records import Record
 
 Values = Mapping[str, Any]
+# The result for a key that may be stored in another form.
+CHANGED = object()
 Batch = Callable[[Session, Any, Values], Awaitable[Record | None]]
 
 
@@ -39,15 +41,17 @@ def insert_batch(model: type[Base], unique: str) -> Batch:
     @batched_write
     async def insert_many(
         session: AsyncSession, records: Mapping[Any, Values], *names: str
-    ) -> dict[Any, Record]:
+    ) -> dict[Any, Any]:
         found = await session.execute(_insert(model, unique, names), _arrays(records.values()))
         stored = {key: Record(*row) for *row, key in found}
-        if stored.keys() - records.keys():
-            raise RuntimeError(f"PostgreSQL has changed a value of `{unique}`: give it as stored.")
-        return stored
+        is_changed = stored.keys() - records.keys()
+        return dict.fromkeys(records, CHANGED) | stored if is_changed else stored
 
     async def insert_one(session: Session, key: Any, values: Values) -> Record | None:
-        return await insert_many(session, key, values, *values)
+        found = await insert_many(session, key, values, *values)
+        if found is CHANGED:
+            raise RuntimeError(f"PostgreSQL has changed a value of `{unique}`: give it as stored.")
+        return found
 
     return insert_one
 

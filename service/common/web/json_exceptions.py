@@ -106,5 +106,8 @@ def _from_http(error: HTTPException) -> JSONException:
             )
     code = error.code or SERVER_ERROR
     kind = KINDS.get(code, InvalidAPIRequest if code < SERVER_ERROR else InternalError)
-    headers = {name: value for name, value in error.get_headers() if name != "Content-Type"}
+    headers: dict[str, str] = {}
+    for name, value in error.get_headers():
+        if name != "Content-Type":
+            headers[name] = f"{headers[name]}, {value}" if name in headers else value
     return kind(error.description or error.name, status_code=code, headers=headers)

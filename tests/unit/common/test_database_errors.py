@@ -51,6 +51,8 @@ MEANINGS: list[tuple[str, type[JSONException], int]] = [
     ("57P01", DatabaseError, 503),
     ("57P02", DatabaseError, 503),
     ("57P03", DatabaseError, 503),
+    ("25P03", Unavailable, 503),
+    ("25P04", Unavailable, 503),
     ("40001", Unavailable, 503),
     ("40P01", Unavailable, 503),
     ("55P03", Unavailable, 503),
@@ -69,7 +71,7 @@ def test_a_sqlstate_has_its_meaning(state: str, kind: type[JSONException], statu
 
 @pytest.mark.parametrize(
     "state",
-    ["23502", "23514", "22P02", "42601", "57000", "57015", "XX000", "0A000", ""],
+    ["23502", "23514", "22P02", "25P02", "42601", "57000", "57015", "XX000", "0A000", ""],
 )
 def test_a_sqlstate_that_is_the_services_own_fault_has_no_meaning(state: str) -> None:
     assert translate(error_of(state)) is None
