@@ -7,7 +7,7 @@ import pytest
 from quart import g
 from quart.testing import QuartClient
 from quart.wrappers import Response
-from sqlalchemy import text
+from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from service.common.database.database import Work
@@ -17,6 +17,7 @@ from service.common.web import App
 from service.settings import Settings
 from tests.app import create_app
 from tests.blueprints.item.backend import ITEM
+from tests.blueprints.item.models import Item
 from tests.envelope import error_of
 from tests.factories import item
 
@@ -94,6 +95,16 @@ async def test_a_write_that_was_refused_may_be_followed_by_another(
 
     assert answers == [200, 200]
     assert await count(engine) == 2
+
+
+async def test_a_write_of_many_rows_without_a_transaction_is_refused(
+    app: App, engine: AsyncEngine, empty_database: None
+) -> None:
+    rows = [item(), item()]
+    with pytest.raises(RuntimeError, match=r"use `session\(\)`"):
+        await app.database.single_write().execute(insert(Item), rows)
+
+    assert await count(engine) == 0
 
 
 async def test_a_transaction_after_a_write_without_one_is_refused(

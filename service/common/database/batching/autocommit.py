@@ -20,6 +20,10 @@ SECOND_WRITE = (
     "A second write would not be atomic with the first: use `session()`, a transaction, instead of"
     " `single_write()`."
 )
+MANY_ROWS = (
+    "A write of many rows may be several statements: use `session()`, a transaction, instead of"
+    " `single_write()`."
+)
 
 # How long reads of a kind count as costly after one of them took too long.
 COSTLY_SECONDS = 5
@@ -158,6 +162,9 @@ class Autocommit:
     async def _run(self, run: Any, args: Any, options: Any) -> Any:
         if not getattr(args[0], "is_dml", False):
             return await self._run_alone(run, args, options)
+        has_rows = isinstance(args[1] if args[1:] else options.get("params"), list)
+        if has_rows:
+            raise RuntimeError(MANY_ROWS)
         self.begin_write()
         try:
             return await self._run_alone(run, args, options)
