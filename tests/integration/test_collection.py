@@ -8,6 +8,7 @@ from quart.wrappers import Response
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from service.common.resource.collection import _page
 from service.common.web import App
 from tests.client import Client
 from tests.envelope import error_of
@@ -45,6 +46,23 @@ async def test_pages_follow_each_other_until_the_last(client: Client) -> None:
         url = links(response).get("next")
 
     assert pages == [[1, 2], [3, 4], [5]]
+
+
+@pytest.mark.parametrize("query", ["sort=-created_at,name", "name=Same", "name=Same&sort=-id"])
+async def test_the_statement_of_later_pages_is_built_once(client: Client, query: str) -> None:
+    for _ in range(5):
+        assert (await client.post("/item", json=item() | {"name": "Same"})).status_code == 201
+    url, built = f"/item?limit=1&{query}", []
+    while url:
+        response = await client.get(url)
+        built.append(_page.cache_info().misses)
+        url = links(response).get("next", "")
+    other = query.replace("Same", "Other")
+    await client.get(f"/item?limit=1&{other}")
+    built.append(_page.cache_info().misses)
+
+    # The first page has another one.
+    assert built[1:] == [built[1]] * 5
 
 
 async def test_pages_lead_back_to_the_first(client: Client) -> None:
