@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from service.common.bulk import StagedLines
+from service.common.bulk.staging import _temporary
 from service.common.database import CONFLICT, RecordColumns
 from service.common.errors import Fault, RecordAlreadyExists
 from service.common.resource import Record, Resource
@@ -158,6 +159,14 @@ async def test_lines_that_have_the_values_of_several_columns_twice_are_named(
     found = await staged.check(1, 5)
 
     assert found == [Fault("", "uniqueItems", CONFLICT, line) for line in (3, 5)]
+
+
+def test_the_indexes_of_lines_have_names_that_postgresql_takes() -> None:
+    model: Any = type("Long", (), {"__tablename__": "t" * 60, "code": Badge.code})
+    table = _temporary(model, ("code",), (("code",),))
+
+    # SQLAlchemy refuses names of more than 63 bytes.
+    assert [one.name for one in table.indexes] == [f"{'t' * 55}_lines_0"]
 
 
 @pytest.mark.parametrize("name", ["code", "alias"])

@@ -174,7 +174,7 @@ class Provider(OpenAPIProvider):
                 body = body | {MERGE_PATCH: body[JSON]}
                 operation["requestBody"] = {"required": True, "content": body}
             add_content(operation, view)
-            # Of a view without a docstring.
+            # A view without a docstring has neither.
             operation.setdefault("summary", operation["operationId"])
             operation["description"] = operation.get("description") or operation["summary"]
         return paths, components
