@@ -45,6 +45,10 @@ class ConnectionServer(TCPServer):
         self._has_place = self.connections.enter(descriptor, self)
         try:
             await self._run()
+        except Exception:
+            # The first releases of Python 3.11 leave it open.
+            self.writer.close()
+            raise
         finally:
             self.connections.leave(descriptor, self)
             # They are a reference cycle with unread data, which would stay in memory until the
