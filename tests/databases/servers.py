@@ -76,7 +76,7 @@ def unprivileged() -> Identity:
 
 def give(path: Path) -> None:
     """Give a folder, and what is in it, to that user."""
-    account = server_account(path)
+    account = server_account()
     if account is not None:
         for each in [path, *path.rglob("*")]:
             os.chown(each, account.pw_uid, account.pw_gid)

@@ -20,8 +20,8 @@ MAX_FIELDS = limits.CSV_FIELDS.value
 TEXT = frozenset({"string"})
 # The keywords of a schema that concern the names of properties.
 OF_NAMES = frozenset({"required", "additionalProperties"})
-# Lines that consist of commas.
-BLANK = re.compile(rb"(?:,*+\r?\n)++")
+# What a line of only commas does not have.
+CONTENT = re.compile(rb"[^,\r\n]|\r(?!\n)")
 # The grammar of a record with at most MAX_FIELDS fields, and of one whose last field is continued
 # in the next line. Without backtracking, so that a long line takes linear time.
 QUOTED = rb'"[^"]*+(?:""[^"]*+)*+'
@@ -60,7 +60,7 @@ class CsvReader:
         # Python's default limit is smaller, and global.
         csv.field_size_limit(max(limit, csv.field_size_limit()))
         self._limit = limit
-        self._lines = Splitter(limit, BLANK)
+        self._lines = Splitter(limit, CONTENT)
         self._model = model
         self._ignored = ignored
         self._names: list[str] = []

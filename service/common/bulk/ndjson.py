@@ -8,8 +8,8 @@ from service.common.contract import parse_json, text_faults
 from service.common.errors import Fault, InvalidAPIRequest
 
 ReadRecord = tuple[int, object, list[Fault]]
-# Lines of white space.
-BLANK = re.compile(rb"(?:[ \t\r\v\f]*+\n)++")
+# What a line of white space does not have.
+CONTENT = re.compile(rb"[^ \t\r\v\f\n]")
 # The place in a message of the decoder, which sees only one line.
 PLACE = re.compile(r": line 1 (column \d+) \(char \d+\)")
 
@@ -19,7 +19,7 @@ class NdjsonReader:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._lines = Splitter(limit, BLANK)
+        self._lines = Splitter(limit, CONTENT)
 
     def feed(self, data: bytes) -> Iterator[ReadRecord]:
         """Yield the records that `data` completes."""

@@ -10,16 +10,16 @@ Line = tuple[int, bytes | None]
 class Splitter:
     """Splits bytes at line feeds, and numbers the lines from 1. Removes a byte order mark.
 
-    A line of more than `limit` bytes is yielded as None, and its text is discarded. Lines that
-    `blank` matches are skipped together, unless they arrive in several pieces. While `quoted`
+    A line of more than `limit` bytes is yielded as None, and its text is discarded. Lines without
+    `content` are skipped together, unless they arrive in several pieces. While `quoted`
     is set, no line is skipped, and the lines before the next quotation mark may be yielded as one,
     with the number of the last.
     """
 
-    def __init__(self, limit: int, blank: re.Pattern[bytes]) -> None:
+    def __init__(self, limit: int, content: re.Pattern[bytes]) -> None:
         self.quoted = False
         self._limit = limit
-        self._blank = blank
+        self._content = content
         self._number = 0
         # Extended in place: a long line may arrive in very small pieces.
         self._rest = bytearray()
@@ -45,14 +45,15 @@ class Splitter:
             yield self._line()
 
     def _skip(self, data: bytes, start: int) -> int:
-        """Return the start of the first line, from `start` on, that is not blank."""
+        """Return the start of the first line, from `start` on, that may have content."""
         if self._rest or self._too_long or self.quoted:
             return start
-        found = self._blank.match(data, start)
-        if found is None:
+        found = self._content.search(data, start)
+        end = data.rfind(b"\n", start, len(data) if found is None else found.start())
+        if end < 0:
             return start
-        self._number += data.count(b"\n", start, found.end())
-        return found.end()
+        self._number += data.count(b"\n", start, end + 1)
+        return end + 1
 
     def _keep(self, text: bytes) -> None:
         if self._too_long or len(self._rest) + len(text) > self._limit:

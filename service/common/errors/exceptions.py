@@ -1,6 +1,7 @@
 """The errors of responses, each with its rows of the catalogue."""
 
 import inspect
+from asyncio import CancelledError
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from types import MappingProxyType
@@ -338,9 +339,13 @@ def cause_of(error: BaseException) -> str:
     notes: list[str] = []
     while True:
         notes += getattr(error, "__notes__", ())
-        if (isinstance(error, DatabaseError) and error.reason) or error.__cause__ is None:
+        below = error.__cause__
+        # Before Python 3.11.3, `asyncio.timeout` does not say that the cancellation is the cause.
+        if isinstance(error, TimeoutError) and isinstance(error.__context__, CancelledError):
+            below = error.__context__
+        if (isinstance(error, DatabaseError) and error.reason) or below is None:
             break
-        error = error.__cause__
+        error = below
     reason = error.reason if isinstance(error, DatabaseError) else None
     text = reason or f"{type(error).__name__}: {error}".split("\n", 1)[0]
     # Timeouts and cancellations have no text.
