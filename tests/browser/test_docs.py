@@ -61,7 +61,7 @@ async def test_the_page_lists_every_operation_of_the_contract(
     assert sorted(listed) == sorted(described)
 
 
-@pytest.mark.parametrize("colors", ["none", "active"])
+@pytest.mark.parametrize("colors", ["none", pytest.param("active", marks=pytest.mark.long)])
 async def test_no_other_host_is_requested_and_the_browser_logs_no_error(
     visit: Visit, colors: Colors
 ) -> None:

@@ -78,7 +78,9 @@ def service(tmp_path_factory: pytest.TempPathFactory, database_url: str) -> Iter
         yield service
 
 
-@pytest.fixture(params=["proxied", "direct", "direct, with the prefix"])
+@pytest.fixture(
+    params=["proxied", "direct", pytest.param("direct, with the prefix", marks=pytest.mark.long)]
+)
 async def address(
     request: pytest.FixtureRequest, service: Service, tmp_path: Path
 ) -> AsyncIterator[str]:

@@ -173,6 +173,7 @@ def test_nginx_refuses_a_huge_body_with_the_envelope(running: Project) -> None:
     assert (error["code"], error["type"], error["request_id"]) == (413, "InvalidAPIRequest", "mine")
 
 
+@ONE_STACK
 @pytest.mark.parametrize("program", ["api", "postgres"])
 def test_a_killed_program_is_started_again(running: Project, program: str) -> None:
     before = pid_of(running, program)

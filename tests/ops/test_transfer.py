@@ -14,6 +14,7 @@ def write(path: Path, rows: list[list[str]]) -> None:
         csv.writer(file).writerows([["name", "email"], *rows])
 
 
+@ONE_STACK
 @pytest.mark.parametrize("kind", ["csv", pytest.param("ndjson", marks=pytest.mark.long)])
 def test_an_export_can_be_imported_elsewhere(running: Project, tmp_path: Path, kind: str) -> None:
     sql = ("psql", "-qc", "TRUNCATE item RESTART IDENTITY")

@@ -110,4 +110,5 @@ async def eventually(
     while not await condition():
         if monotonic() > deadline:
             raise TimeoutError(f"{what}: not within {seconds:.0f} s")
-        await asyncio.sleep(0.02)
+        # Commands of Docker take processor time from what is waited for.
+        await asyncio.sleep(0.2)
