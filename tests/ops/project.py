@@ -20,6 +20,8 @@ COPIED = [
 ]
 # With the cache, mypy looks only at files that differ.
 TYPES = ".mypy_cache"
+# Node.js and the linter of the contract, which each copy would download.
+NODE = (".local/node", ".local/redocly")
 # Settings of the person who runs the tests, which would change what they see; and coverage, which
 # counts the files of this folder alone, not those of a copy.
 FOREIGN = [
@@ -92,11 +94,15 @@ def copy_project(directory: Path) -> Project:
 
 
 def copy_repository(directory: Path) -> None:
-    """Make a repository of the working tree's files, with what mypy knows about them."""
+    """Make a repository of the working tree's files, with what `just check` has made here."""
     directory.mkdir()
     copy_sources(directory)
     if (ROOT / TYPES).exists():
         shutil.copytree(ROOT / TYPES, directory / TYPES)
+    (directory / ".local").mkdir(mode=0o700)
+    for name in NODE:
+        if (ROOT / name).exists():
+            (directory / name).symlink_to(ROOT / name)
 
 
 # A migration that creates the table of the blueprint `item`.
