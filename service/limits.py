@@ -332,6 +332,13 @@ BULK_TRANSFERS = Limit(
     "503",
     "Each holds a connection to the database and a transaction until its end.",
 )
+COSTLY_EXPORTS = Limit(
+    2,
+    "concurrent exports whose cost before the first line grows with the table, in addition",
+    "503",
+    "Sorting a large table takes seconds and temporary files: other imports and exports do not "
+    "wait for it.",
+)
 TRANSFER_BYTES = Limit(
     1 << 19,
     "bytes that the client of an import or export sends or reads at least, or the rest, within the "

@@ -57,7 +57,7 @@ async def read(engine: AsyncEngine, sent: list[Statement], table: str = "item") 
 async def explain(engine: AsyncEngine, statement: Statement) -> dict[str, Any]:
     """Run a statement and return its plan."""
     async with engine.connect() as connection:
-        explained = f"EXPLAIN (ANALYZE, FORMAT JSON) {statement.sql}"
+        explained = f"EXPLAIN (ANALYZE, VERBOSE, FORMAT JSON) {statement.sql}"
         plan = (await connection.exec_driver_sql(explained, statement.values)).scalar_one()
     found: dict[str, Any] = (json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"]
     return found

@@ -35,7 +35,7 @@ from tests.client import Client
 from tests.counted import counted
 from tests.envelope import error_of
 from tests.factories import item
-from tests.integration.sent import statements
+from tests.integration.sent import explain, listening, statements
 from tests.integration.test_batching import LOCKED, WAIT, WAITING, before_each_read, held, run
 from tests.ports import free_port
 from tests.waiting import until, until_waiting
@@ -399,6 +399,47 @@ async def test_pages_writes_and_transfers_in_any_number_leave_room_for_others(
 
     assert response.status_code == 404
     assert answered == [status] * many
+
+
+@pytest.mark.limit("COSTLY_EXPORTS")
+async def test_a_costly_export_waits_for_others_of_its_kind_and_no_other_transfer_does(
+    settings: Settings, empty_database: None
+) -> None:
+    lines = {"Accept": "application/x-ndjson"}
+    csv = {"Content-Type": "text/csv"}
+    async with running(settings) as (app, client):
+        engine = engine_of(app, Work.COSTLY_EXPORTS)
+        async with AsyncExitStack() as taken:
+            for _ in range(limits.COSTLY_EXPORTS.value - 1):
+                await taken.enter_async_context(engine.connect())
+            last_place = await client.get("/item?sort=-name,email", headers=lines)
+            await taken.enter_async_context(engine.connect())
+            waiting = asyncio.ensure_future(client.get("/item?sort=-name,email", headers=lines))
+            await until_waiting(pool_of(app, Work.COSTLY_EXPORTS), 1)
+            stored = await client.post("/item", data="name,email\nAda,a@b.example\n", headers=csv)
+            found = await client.get("/item?sort=-name", headers=lines)
+        answered = await waiting
+
+    assert last_place.status_code == stored.status_code - 1 == 200
+    assert await answered.get_data() == await found.get_data() != b""
+
+
+async def test_an_export_sorts_records_and_not_their_lines(
+    settings: Settings, empty_database: None
+) -> None:
+    async with running(settings) as (app, client):
+        engine = engine_of(app, Work.COSTLY_EXPORTS)
+        with listening({Work.COSTLY_EXPORTS: engine}) as sent:
+            await client.get("/item?sort=-name,email", headers={"Accept": "text/csv"})
+        [export] = [one for one in sent if "convert_to" in one.sql]
+        plan = await explain(engine, export)
+    nodes = [plan]
+    for node in nodes:
+        nodes += node.get("Plans", [])
+    [sort] = [node for node in nodes if "Sort" in node["Node Type"]]
+
+    assert "convert_to" in str(plan["Output"])
+    assert "convert_to" not in str(sort["Output"])
 
 
 async def test_repetitions_of_a_request_in_progress_need_no_connection(

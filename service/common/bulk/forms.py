@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from service import limits
 from service.common.bulk.content import NDJSON
+from service.common.database import make_costly
 from service.common.errors import Fault, InvalidAPIRequest
 from service.common.resource import (
     Expression,
@@ -23,6 +24,7 @@ from service.common.resource import (
 
 # A name that no field has.
 LINE = "_line"
+ROWS = "_rows"
 # The number of lines that are fetched together, unless the records may be large.
 FETCHED_RECORDS = 1000
 
@@ -80,16 +82,18 @@ async def _stream(
     together: int,
 ) -> AsyncIterator[bytes]:
     model = resource.model
+    if resource.is_costly(selection):
+        make_costly(session)
     conditions = await resource.conditions(session, selection.filters)
     columns = model.__table__.columns
-    line = utf8(form.line([columns[name] for name in selection.fields])).label(LINE)
-    found = select(line).select_from(model.__table__)
-    if selection.backward:
-        found = found.add_columns(*(columns[key.name] for key in selection.order))
+    names = dict.fromkeys([*selection.fields, *(key.name for key in selection.order)])
+    found = select(*(columns[name] for name in names))
     found = in_order(found, model, selection).where(*conditions).limit(selection.limit)
-    if selection.backward:
-        rows = found.subquery()
-        found = select(rows.c[LINE]).order_by(*order_by(rows.c, selection.order))
+    # Records are sorted before they become lines, which are larger: PostgreSQL does not combine
+    # the statement with one that has an offset.
+    rows = found.offset(0).subquery(ROWS)
+    line = utf8(form.line([rows.c[name] for name in selection.fields])).label(LINE)
+    found = select(line).select_from(rows).order_by(*order_by(rows.c, selection.order))
     async for lines in stream_lines(session, found, form.head(selection.fields), together):
         yield lines
 

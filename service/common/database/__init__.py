@@ -17,7 +17,14 @@ from service.common.database.batching.autocommit import (
     SingleWrite,
 )
 from service.common.database.connection import connect
-from service.common.database.database import Database, Work, commit, pool_sizes, release
+from service.common.database.database import (
+    Database,
+    Work,
+    commit,
+    make_costly,
+    pool_sizes,
+    release,
+)
 from service.common.database.engine import COMMAND_GRACE_SECONDS, create_engine, database_url
 from service.common.database.models import MAX_BIGINT, MAX_INTEGER, Base, RecordColumns
 from service.common.database.revisions import OLDEST_SERVER, known_revisions
@@ -70,6 +77,7 @@ __all__ = [
     "is_referred",
     "is_stale_plan",
     "known_revisions",
+    "make_costly",
     "measure_copy",
     "paging",
     "pool_sizes",

@@ -27,7 +27,6 @@ from service.observed import OBSERVED, note_wait
 from service.settings import Settings
 
 POOL_WAIT_SECONDS = limits.POOL_WAIT_SECONDS.value
-# Imports and exports have longer statements; their time-out is that of progress.
 BULK_CONNECTIONS = limits.BULK_TRANSFERS.value
 CHEAP_READ_SECONDS = limits.CHEAP_READ_MILLISECONDS.value / 1000
 BULK_SECONDS = limits.PROGRESS_SECONDS.value
@@ -61,13 +60,17 @@ class Work(StrEnum):
     HEALTH = "health"
     # Imports and exports.
     BULK = "bulk"
+    # Exports that read or sort many records before the first line.
+    COSTLY_EXPORTS = "costly exports"
 
 
 # No parallel workers: they would take processor time from cheap requests.
 SESSION_SETTINGS = {"max_parallel_workers_per_gather": "0"}
 # Kinds whose sessions requests hold: while they wait for a connection they don't count as in
 # progress. Those that wait for a result of `Autocommit` do so inside `Connections.waiting`.
-SLOW = frozenset({Work.TRANSACTIONS, Work.BLOCKED, Work.BULK})
+SLOW = frozenset({Work.TRANSACTIONS, Work.BLOCKED, Work.BULK, Work.COSTLY_EXPORTS})
+# Kinds with longer statements; their time-out is that of progress.
+TRANSFERS = frozenset({Work.BULK, Work.COSTLY_EXPORTS})
 # Reads that are repeated as costly ones if they take long.
 CHEAP = frozenset({Work.READS, Work.PAGES})
 # Kinds whose first connection is opened before the service is ready: nearly every request is of one
@@ -97,6 +100,7 @@ def pool_sizes(connections: int) -> dict[Work, int]:
         Work.COSTLY: fifth,
         Work.HEALTH: 1,
         Work.BULK: BULK_CONNECTIONS,
+        Work.COSTLY_EXPORTS: limits.COSTLY_EXPORTS.value,
     }
 
 
@@ -130,7 +134,9 @@ class Database:
         self._health = Autocommit(replace(self._connections(Work.HEALTH), session=self._checked))
         # The imports and exports in progress, each with its session.
         self.transfers: dict[Transfer, AsyncSession] = {}
-        self._room = Room(self._transfers_with_connection)
+        self._rooms = {
+            work: Room(partial(self._transfers_with_connection, work)) for work in TRANSFERS
+        }
 
     async def open(self) -> None:
         """Create the pools; connections are opened by health checks, or when they are needed."""
@@ -139,13 +145,13 @@ class Database:
         fitness = Fitness()
         for work in Work:
             # Imports and exports are rare: their connections are opened when they begin.
-            size = 1 if work is Work.BULK else sizes[work]
+            size = 1 if work in TRANSFERS else sizes[work]
             engine = create_engine(
                 url,
                 setting=self._settings.database_setting,
                 statement_timeout=self._statement_timeout(work),
                 longest_statement=inf
-                if work is Work.BULK
+                if work in TRANSFERS
                 else DRIVER_SHARE * self._settings.request_timeout,
                 session_settings=_session_settings(work),
                 fitness=fitness,
@@ -159,7 +165,7 @@ class Database:
             pool.name = work
             if work in SLOW:
                 pool.while_waiting = (
-                    self._wait_for_transfer if work is Work.BULK else self._suspended
+                    partial(self._wait_for_transfer, work) if work in TRANSFERS else self._suspended
                 )
             if self._settings.metrics_bind:
                 measure_statements(engine)
@@ -170,18 +176,18 @@ class Database:
             self._alone_engines[work] = engine.execution_options(isolation_level="AUTOCOMMIT")
 
     @contextmanager
-    def _wait_for_transfer(self) -> Iterator[None]:
-        with self._suspended(), self._room.wanted():
+    def _wait_for_transfer(self, work: Work) -> Iterator[None]:
+        with self._suspended(), self._rooms[work].wanted():
             yield
 
-    def _transfers_with_connection(self) -> Iterator[Transfer]:
+    def _transfers_with_connection(self, work: Work) -> Iterator[Transfer]:
         # An import takes a connection only when its first records have arrived.
         for transfer, session in self.transfers.items():
-            if transfer.ended or session.in_transaction():
+            if session.bind is self._engines[work] and (transfer.ended or session.in_transaction()):
                 yield transfer
 
     def _statement_timeout(self, work: Work) -> float:
-        if work is Work.BULK:
+        if work in TRANSFERS:
             return BULK_SECONDS
         deadline = SERVER_SHARE * self._settings.request_timeout
         seconds = min(self._settings.database_statement_timeout, deadline)
@@ -208,7 +214,9 @@ class Database:
 
     def bulk(self) -> AsyncSession:
         """Return a session like `writer`, for an import or export."""
-        return AsyncSession(_opened(self._engines, Work.BULK), expire_on_commit=False)
+        costly = {Work.COSTLY_EXPORTS: _opened(self._engines, Work.COSTLY_EXPORTS)}
+        engine = _opened(self._engines, Work.BULK)
+        return AsyncSession(engine, expire_on_commit=False, info=costly)
 
     def reader(self) -> Autocommit:
         """Return the session in autocommit for reads."""
@@ -296,6 +304,12 @@ def _observe_batch(work: Work, calls: Sequence[Call]) -> None:
 def _session_settings(work: Work) -> Mapping[str, str]:
     lock_timeout = {"lock_timeout": LOCK_TIMEOUTS[work]} if work in LOCK_TIMEOUTS else {}
     return SESSION_SETTINGS | lock_timeout
+
+
+def make_costly(session: AsyncSession) -> None:
+    """Let an export that has no connection yet use one of those for costly exports."""
+    engine: AsyncEngine = session.info[Work.COSTLY_EXPORTS]
+    session.bind, session.sync_session.bind = engine, engine.sync_engine
 
 
 async def commit(session: AsyncSession) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from service.common.errors import Fault, InvalidAPIRequest, quote
 from service.common.resource.ordering import Order
-from service.common.resource.values import Value, from_plain, to_plain
+from service.common.resource.values import Value, canonical, from_plain, to_plain
 
 SCOPE_DIGITS = 16
 
@@ -31,7 +31,8 @@ class Cursor:
 
 def scope_of(order: Order, filters: Filters) -> str:
     """Return a hash of an order and filters."""
-    plain = sorted((name, to_plain(value)) for name, value in filters)
+    # Requests whose filters are equal may share a page.
+    plain = sorted((name, canonical(value)) for name, value in filters)
     facts = [[(key.name, key.descending) for key in order], plain]
     return sha256(json.dumps(facts).encode()).hexdigest()[:SCOPE_DIGITS]
 

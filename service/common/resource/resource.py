@@ -173,9 +173,9 @@ class Resource(Generic[M]):
         Raises InvalidAPIRequest (422) if `sort` has a duplicate field, or if the cursor is invalid.
         """
         selection = self.selection(query, query.most_records())
-        search = self.search if PART in dict(selection.filters) else None
+        search = self._search_of(selection)
         pages = paging(session)
-        if is_costly(self.model, selection, search):
+        if self.is_costly(selection):
             pages = costly(session)
         elif search:
             pages = searching(session)
@@ -227,6 +227,13 @@ class Resource(Generic[M]):
             include=select_included(self.model, query.include),
             is_long=limit is None or 4 * limit > query.allowed_records(),
         )
+
+    def is_costly(self, selection: Selection) -> bool:
+        """Return whether PostgreSQL may have to read every record before it returns one."""
+        return is_costly(self.model, selection, self._search_of(selection))
+
+    def _search_of(self, selection: Selection) -> Searching | None:
+        return self.search if PART in dict(selection.filters) else None
 
     async def conditions(self, session: Session, filters: Filters) -> list[ColumnElement[bool]]:
         """Return the conditions of the filters."""

@@ -26,7 +26,22 @@ def to_plain(value: Value) -> Plain:
         return value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
     if isinstance(value, date):
         return value.isoformat()
-    return str(value) if isinstance(value, Decimal | UUID) else value
+    if isinstance(value, Decimal):
+        # `str` would write a small one with an exponent.
+        return f"{value:f}"
+    return str(value) if isinstance(value, UUID) else value
+
+
+def canonical(value: Value) -> Plain:
+    """Return the same for equal values: `77.5` for 77.50, `0` for -0."""
+    if isinstance(value, float):
+        return value + 0.0
+    if isinstance(value, Decimal):
+        text = f"{value:f}"
+        if "." in text:
+            text = text.rstrip("0").rstrip(".")
+        return "0" if text == "-0" else text
+    return to_plain(value)
 
 
 def from_plain(value: Any, column: Any) -> Value:

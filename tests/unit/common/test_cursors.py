@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from sqlalchemy import (
     BigInteger,
@@ -66,6 +66,7 @@ def column_of(type_: type, *, nullable: bool = False) -> Column[Any]:
     return Column("key", TYPES[type_], nullable=nullable)
 
 
+@example(values=[Decimal("0E-10"), Decimal("1E-10"), Decimal("-1E-7")], backward=False)
 @given(values=st.lists(VALUES, min_size=1, max_size=5), backward=st.booleans())
 def test_a_cursor_comes_back_as_it_was_given_out(values: list[Value], backward: bool) -> None:
     cursor = Cursor(tuple(values), backward)
@@ -194,3 +195,23 @@ def test_a_cursor_says_nothing_that_its_page_does_not() -> None:
     [scope, values, backward] = json.loads(urlsafe_b64decode(CURSOR + "=" * (-len(CURSOR) % 4)))
 
     assert (scope, values, backward) == (SCOPE, [100], 0)
+
+
+@pytest.mark.parametrize(
+    "equal",
+    [
+        [Decimal("77.5"), Decimal("77.50"), Decimal("7.75E+1")],
+        [Decimal(0), Decimal("0.00"), Decimal("-0"), Decimal("0E-10")],
+        [Decimal(100), Decimal("1E+2"), Decimal("100.0")],
+        [0.0, -0.0],
+    ],
+    ids=str,
+)
+def test_equal_filters_share_their_cursors(equal: list[Value]) -> None:
+    assert len({scope_of((Key("id"),), (("price", value),)) for value in equal}) == 1
+
+
+def test_texts_that_look_like_equal_numbers_are_other_filters() -> None:
+    texts = ["0", "-0", "0.0"]
+
+    assert len({scope_of((Key("id"),), (("name", text),)) for text in texts}) == len(texts)
