@@ -43,7 +43,6 @@ from service.common.resource import (
     order_of,
     scope_of,
 )
-from service.common.resource.collection import is_costly
 from service.common.resource.inclusion import record_json
 from service.common.resource.values import to_plain
 from tests.blueprints.aside import Aside
@@ -296,6 +295,9 @@ async def test_a_page_in_the_order_of_an_optional_field_reads_few_records(
         expected = ids[place - 11 : place - 1] if backward and place else ids[place : place + 10]
 
         assert found == expected
-        assert not is_costly(Sample, SAMPLE.selection(query, 10), None)
+        selection = SAMPLE.selection(query, 10)
+        assert not SAMPLE.is_costly(selection, in_parts=True)
+        # An export is read as a whole.
+        assert SAMPLE.is_costly(selection, in_parts=False) == (sort[0] == "-" or place > 0)
         # About a page of those with NULL, and one of the others.
         assert await read(engine, sent, "sample") <= 100

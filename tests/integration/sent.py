@@ -54,9 +54,11 @@ async def read(engine: AsyncEngine, sent: list[Statement], table: str = "item") 
     return sum([_read(await explain(engine, one), table) for one in sent])
 
 
-async def explain(engine: AsyncEngine, statement: Statement) -> dict[str, Any]:
-    """Run a statement and return its plan."""
+async def explain(engine: AsyncEngine, statement: Statement, *settings: str) -> dict[str, Any]:
+    """Run a statement and return its plan, with settings such as `enable_sort = off`."""
     async with engine.connect() as connection:
+        for setting in settings:
+            await connection.exec_driver_sql(f"SET {setting}")
         explained = f"EXPLAIN (ANALYZE, VERBOSE, FORMAT JSON) {statement.sql}"
         plan = (await connection.exec_driver_sql(explained, statement.values)).scalar_one()
     found: dict[str, Any] = (json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"]

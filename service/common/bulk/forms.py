@@ -19,6 +19,7 @@ from service.common.resource import (
     json_object,
     literal_text,
     order_by,
+    reading,
     utf8,
 )
 
@@ -82,18 +83,22 @@ async def _stream(
     together: int,
 ) -> AsyncIterator[bytes]:
     model = resource.model
-    if resource.is_costly(selection):
+    if resource.is_costly(selection, in_parts=False):
         make_costly(session)
     conditions = await resource.conditions(session, selection.filters)
     columns = model.__table__.columns
-    names = dict.fromkeys([*selection.fields, *(key.name for key in selection.order)])
+    # With the columns of filters, or PostgreSQL would sort again, what is in this order already.
+    order, _ = reading(model, selection)
+    if selection.backward:
+        order = tuple(key.reversed() for key in order)
+    names = dict.fromkeys([*selection.fields, *(key.name for key in order)])
     found = select(*(columns[name] for name in names))
     found = in_order(found, model, selection).where(*conditions).limit(selection.limit)
     # Records are sorted before they become lines, which are larger: PostgreSQL does not combine
     # the statement with one that has an offset.
     rows = found.offset(0).subquery(ROWS)
     line = utf8(form.line([rows.c[name] for name in selection.fields])).label(LINE)
-    found = select(line).select_from(rows).order_by(*order_by(rows.c, selection.order))
+    found = select(line).select_from(rows).order_by(*order_by(rows.c, order))
     async for lines in stream_lines(session, found, form.head(selection.fields), together):
         yield lines
 

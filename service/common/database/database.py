@@ -182,8 +182,9 @@ class Database:
 
     def _transfers_with_connection(self, work: Work) -> Iterator[Transfer]:
         # An import takes a connection only when its first records have arrived.
+        engine = self._engines.get(work)
         for transfer, session in self.transfers.items():
-            if session.bind is self._engines[work] and (transfer.ended or session.in_transaction()):
+            if session.bind is engine and (transfer.ended or session.in_transaction()):
                 yield transfer
 
     def _statement_timeout(self, work: Work) -> float:
@@ -307,7 +308,9 @@ def _session_settings(work: Work) -> Mapping[str, str]:
 
 
 def make_costly(session: AsyncSession) -> None:
-    """Let an export that has no connection yet use one of those for costly exports."""
+    """Let an export, before its first statement, use a connection for costly exports."""
+    if session.in_transaction():
+        raise RuntimeError("The export has a connection already.")
     engine: AsyncEngine = session.info[Work.COSTLY_EXPORTS]
     session.bind, session.sync_session.bind = engine, engine.sync_engine
 

@@ -102,8 +102,8 @@ class Room:
     def wanted(self) -> Iterator[None]:
         """End as many slow transfers as there are requests inside this context."""
         self._waiting += 1
-        self._look()
         try:
+            self._look()
             yield
         finally:
             self._waiting -= 1

@@ -341,8 +341,8 @@ def cause_of(error: BaseException) -> str:
         notes += getattr(error, "__notes__", ())
         below = error.__cause__
         # Before Python 3.11.3, `asyncio.timeout` does not say that the cancellation is the cause.
-        if isinstance(error, TimeoutError) and isinstance(error.__context__, CancelledError):
-            below = error.__context__
+        if below is None and isinstance(error, TimeoutError):
+            below = error.__context__ if isinstance(error.__context__, CancelledError) else None
         if (isinstance(error, DatabaseError) and error.reason) or below is None:
             break
         error = below

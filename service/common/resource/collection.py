@@ -113,8 +113,12 @@ def _array(column: Any, values: Collection[Any]) -> ColumnElement[Any]:
     return literal([*values], ARRAY(column.type))
 
 
-def is_costly(model: type[Base], selection: Selection, search: Searching | None) -> bool:
-    """Return whether PostgreSQL may have to read every record to find a page.
+def is_costly(
+    model: type[Base], selection: Selection, search: Searching | None, *, in_parts: bool
+) -> bool:
+    """Return whether PostgreSQL may have to read every record to find the first.
+
+    With `in_parts`, records with NULL in the first key are read apart from the others.
 
     No index serves some searches, most orders of several columns, an order of records that are
     filtered by another column, or searches in later pages in the order of a column that may be
@@ -123,7 +127,7 @@ def is_costly(model: type[Base], selection: Selection, search: Searching | None)
     order, start = reading(model, selection)
     equal = [name for name, _ in selection.filters if name != PART]
     texts = [text for name, text in selection.filters if name == PART]
-    is_served = _is_served(model, order, from_start=start is None, in_parts=search is None)
+    is_served = _is_served(model, order, from_start=start is None, in_parts=in_parts)
     is_found = any(is_unique(model, name) for name in equal) or (
         is_served and {key.name for key in order[: len(equal)]} >= {*equal}
     )

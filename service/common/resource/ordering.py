@@ -1,7 +1,7 @@
 """The order of a collection: from `sort` to keys that make a total order."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from service.common.errors import Fault, InvalidAPIRequest, quote
 
@@ -20,7 +20,7 @@ class Key:
 
     def reversed(self) -> "Key":
         """Return the same column in the opposite order."""
-        return Key(self.name, not self.descending, not self.nulls_first)
+        return replace(self, descending=not self.descending, nulls_first=not self.nulls_first)
 
 
 def order_of(sort: Sequence[str] | None, unique: Collection[str]) -> Order:

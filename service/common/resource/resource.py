@@ -175,7 +175,7 @@ class Resource(Generic[M]):
         selection = self.selection(query, query.most_records())
         search = self._search_of(selection)
         pages = paging(session)
-        if self.is_costly(selection):
+        if self.is_costly(selection, in_parts=search is None):
             pages = costly(session)
         elif search:
             pages = searching(session)
@@ -228,9 +228,12 @@ class Resource(Generic[M]):
             is_long=limit is None or 4 * limit > query.allowed_records(),
         )
 
-    def is_costly(self, selection: Selection) -> bool:
-        """Return whether PostgreSQL may have to read every record before it returns one."""
-        return is_costly(self.model, selection, self._search_of(selection))
+    def is_costly(self, selection: Selection, *, in_parts: bool) -> bool:
+        """Return whether PostgreSQL may have to read every record to find the first.
+
+        Pages without a search are read `in_parts`, if their order may have NULL.
+        """
+        return is_costly(self.model, selection, self._search_of(selection), in_parts=in_parts)
 
     def _search_of(self, selection: Selection) -> Searching | None:
         return self.search if PART in dict(selection.filters) else None
