@@ -445,13 +445,13 @@ def test_too_few_connections_are_named(
     finally:
         sql(postgres, "DROP ROLE few")
 
-    assert server.startswith("The service needs 126 connections: a replica opens up to 125")
+    assert server.startswith("The service needs 128 connections: a replica opens up to 127")
     assert "The server allows 97, by max_connections." in server
     assert server.endswith("Raise max_connections at the server, or lower DATABASE_POOL_SIZE.")
-    assert "The service needs 18 connections" in role
+    assert "The service needs 20 connections" in role
     assert "The server allows 5, by CONNECTION LIMIT of the role." in role
-    # The smallest pool has 12 of the service's.
-    assert role.endswith("Raise CONNECTION LIMIT of the role at the server by at least 8.")
+    # The smallest pool has 14 of the service's.
+    assert role.endswith("Raise CONNECTION LIMIT of the role at the server by at least 10.")
 
 
 def test_a_role_without_privileges_is_named(
@@ -715,7 +715,7 @@ def test_the_database_of_the_containers_has_connections_for_each_replica(
 
     assert fine(database.check_reached).startswith("PostgreSQL 18, database flusk")
     [said] = wrong(database.check_connections)
-    assert said.startswith("The service needs 35 connections: 2 replicas open 17 each, up to 34")
+    assert said.startswith("The service needs 39 connections: 2 replicas open 19 each, up to 38")
     assert "The server allows 27, by max_connections." in said
 
 
