@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from service.common.database import RecordColumns
-from service.common.database.database import Work
+from service.common.database.work import Work
 from service.common.resource import Resource
 from service.common.resource.entity_tags import Versions, versions_of
 from service.common.web import App

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.common.database.database import Work
+from service.common.database.work import Work
 from service.common.web import App
 from tests.app import contract_of
 from tests.blueprints.account.models import Account

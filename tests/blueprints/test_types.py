@@ -32,7 +32,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from service.common.database import RecordColumns
-from service.common.database.database import Work
+from service.common.database.work import Work
 from service.common.resource import (
     Cursor,
     ListQuery,

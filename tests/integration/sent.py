@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.common.database.database import Work
+from service.common.database.work import Work
 from service.common.web import App
 
 

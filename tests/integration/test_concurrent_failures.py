@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.common.database.database import LOCK_TIMEOUTS, Work
+from service.common.database.work import LOCK_TIMEOUTS, Work
 from service.settings import Settings
 from tests.client import Client
 from tests.envelope import error_of

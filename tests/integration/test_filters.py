@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.common.database.database import Work
+from service.common.database.work import Work
 from service.common.web import App
 from tests.client import Client
 from tests.integration.sent import read, statements

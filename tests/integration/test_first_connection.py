@@ -9,8 +9,9 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 
-from service.common.database.database import Database, Work
+from service.common.database.database import Database
 from service.common.database.sqlstates import translate
+from service.common.database.work import Work
 from service.common.errors import DatabaseError
 from service.health.backend import select_revisions
 from service.settings import Settings

@@ -16,14 +16,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 from service import limits
 from service.common.database import database
 from service.common.database.batching.batches import Batches, Connections
-from service.common.database.database import (
-    LOCK_TIMEOUTS,
-    Database,
-    Work,
-    pool_sizes,
-    release,
-)
+from service.common.database.database import Database, release
 from service.common.database.engine import create_engine
+from service.common.database.work import LOCK_TIMEOUTS, Work, pool_sizes
 from service.common.database.work_pool import WorkPool
 from service.common.middleware.admission import requests_in_progress
 from service.common.middleware.schemas import LARGE

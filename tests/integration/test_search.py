@@ -11,7 +11,7 @@ from sqlalchemy import event, insert, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from service import limits
-from service.common.database.database import Work
+from service.common.database.work import Work
 from service.common.resource.ordering import order_of
 from service.common.resource.resource import Resource
 from service.common.search import TextSearch, pages

@@ -9,7 +9,7 @@ from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service import limits
-from service.common.database.database import Work
+from service.common.database.work import Work
 from service.common.web import App
 from tests.client import Client
 from tests.factories import item

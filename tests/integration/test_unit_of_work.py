@@ -10,7 +10,7 @@ from quart.wrappers import Response
 from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from service.common.database.database import Work
+from service.common.database.work import Work
 from service.common.errors import RecordAlreadyExists
 from service.common.middleware.unit_of_work import session, single_write
 from service.common.web import App

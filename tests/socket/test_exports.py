@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.common.database.database import BULK_CONNECTIONS
+from service.common.database.work import BULK_CONNECTIONS
 from tests.socket.conftest import KEY, Service, running
 from tests.waiting import SECONDS, until
 

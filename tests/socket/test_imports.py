@@ -16,7 +16,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.common.bulk.lines import STAGED_BYTES
-from service.common.database.database import BULK_CONNECTIONS
+from service.common.database.work import BULK_CONNECTIONS
 from tests.factories import item
 from tests.socket.conftest import KEY, Service, running
 from tests.waiting import until

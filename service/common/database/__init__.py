@@ -17,14 +17,7 @@ from service.common.database.batching.autocommit import (
     SingleWrite,
 )
 from service.common.database.connection import connect
-from service.common.database.database import (
-    Database,
-    Work,
-    commit,
-    make_costly,
-    pool_sizes,
-    release,
-)
+from service.common.database.database import Database, commit, make_costly, release
 from service.common.database.engine import COMMAND_GRACE_SECONDS, create_engine, database_url
 from service.common.database.models import MAX_BIGINT, MAX_INTEGER, Base, RecordColumns
 from service.common.database.revisions import OLDEST_SERVER, known_revisions
@@ -42,6 +35,7 @@ from service.common.database.sqlstates import (
 from service.common.database.statements import measure_copy
 from service.common.database.transfers import BYTES_FOR_OTHERS, Room, Transfer
 from service.common.database.waits import waiting_for
+from service.common.database.work import Work, pool_sizes
 from service.common.database.work_pool import WorkPool
 
 __all__ = [

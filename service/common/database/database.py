@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import replace
-from enum import StrEnum
 from functools import partial
 from itertools import chain
 from math import inf
@@ -21,87 +20,28 @@ from service.common.database.engine import create_engine, database_url
 from service.common.database.pool_events import Fitness
 from service.common.database.statements import measure_statements, observe_statements
 from service.common.database.transfers import Room, Transfer
+from service.common.database.work import (
+    CHEAP,
+    OPENED_FIRST,
+    SLOW,
+    TRANSFERS,
+    Work,
+    pool_sizes,
+    session_settings,
+)
 from service.common.database.work_pool import WorkPool
 from service.metrics import BATCH_CALLS, BATCH_WAIT_SECONDS
 from service.observed import OBSERVED, note_wait
 from service.settings import Settings
 
 POOL_WAIT_SECONDS = limits.POOL_WAIT_SECONDS.value
-BULK_CONNECTIONS = limits.BULK_TRANSFERS.value
 CHEAP_READ_SECONDS = limits.CHEAP_READ_MILLISECONDS.value / 1000
 BULK_SECONDS = limits.PROGRESS_SECONDS.value
 # Of a request's deadline: when the server, and then the driver, cancels a statement at the latest.
 # The driver's shows that a connection is lost, which the deadline does not; it comes first unless
 # the statement begins late. Between the two, 0.2 s at least, the server's answer arrives.
 SERVER_SHARE, DRIVER_SHARE = 0.5, 0.7
-# How long a single statement waits for a lock on a connection that others need.
-LOCK_WAIT = "10ms"
 NOT_OPEN = "The database is not open: it opens with the application."
-
-
-class Work(StrEnum):
-    """The kinds of work, each with connections of its own."""
-
-    # By id: requests share the statements, so that none waits long.
-    READS = "reads"
-    # Of collections, which few requests share.
-    PAGES = "pages"
-    # Separate from other reads, because their cost is only estimated.
-    SEARCHES = "searches"
-    # Single statements that don't wait for locks.
-    WRITES = "writes"
-    # Several statements each, which may wait for locks of other transactions.
-    TRANSACTIONS = "transactions"
-    # Single statements that are repeated to wait for a lock of another transaction.
-    BLOCKED = "blocked writes"
-    # Reads whose cost grows with the table.
-    COSTLY = "costly reads"
-    # `/readyz`.
-    HEALTH = "health"
-    # Imports and exports.
-    BULK = "bulk"
-    # Exports that read or sort many records before the first line.
-    COSTLY_EXPORTS = "costly exports"
-
-
-# No parallel workers: they would take processor time from cheap requests.
-SESSION_SETTINGS = {"max_parallel_workers_per_gather": "0"}
-# Kinds whose sessions requests hold: while they wait for a connection they don't count as in
-# progress. Those that wait for a result of `Autocommit` do so inside `Connections.waiting`.
-SLOW = frozenset({Work.TRANSACTIONS, Work.BLOCKED, Work.BULK, Work.COSTLY_EXPORTS})
-# Kinds with longer statements; their time-out is that of progress.
-TRANSFERS = frozenset({Work.BULK, Work.COSTLY_EXPORTS})
-# Reads that are repeated as costly ones if they take long.
-CHEAP = frozenset({Work.READS, Work.PAGES})
-# Kinds whose first connection is opened before the service is ready: nearly every request is of one
-# of these, and on a busy machine opening a connection may take longer than a request waits for one.
-OPENED_FIRST = (Work.READS, Work.PAGES, Work.WRITES, Work.TRANSACTIONS)
-LOCK_TIMEOUTS = {
-    Work.WRITES: LOCK_WAIT,
-    Work.TRANSACTIONS: f"{limits.LOCK_SECONDS.value}s",
-    Work.BLOCKED: f"{limits.LOCK_SECONDS.value}s",
-}
-
-
-def pool_sizes(connections: int) -> dict[Work, int]:
-    """Divide the connections of a process among the kinds of work, at least one for each.
-
-    Pages, health checks, imports and exports have theirs in addition.
-    """
-    fifth = max(1, connections // 5)
-    tenth = max(1, connections // 10)
-    return {
-        Work.READS: max(1, connections - 3 * fifth - 2 * tenth),
-        Work.PAGES: fifth,
-        Work.SEARCHES: tenth,
-        Work.WRITES: fifth,
-        Work.TRANSACTIONS: fifth,
-        Work.BLOCKED: tenth,
-        Work.COSTLY: fifth,
-        Work.HEALTH: 1,
-        Work.BULK: BULK_CONNECTIONS,
-        Work.COSTLY_EXPORTS: limits.COSTLY_EXPORTS.value,
-    }
 
 
 class Database:
@@ -153,7 +93,7 @@ class Database:
                 longest_statement=inf
                 if work in TRANSFERS
                 else DRIVER_SHARE * self._settings.request_timeout,
-                session_settings=_session_settings(work),
+                session_settings=session_settings(work),
                 fitness=fitness,
                 poolclass=WorkPool,
                 pool_size=size,
@@ -300,11 +240,6 @@ def _observe_batch(work: Work, calls: Sequence[Call]) -> None:
         note_wait(call.observed, work, now - call.since, len(calls))
     # The statement's task is that of these requests until the next one is sent.
     OBSERVED.set(tuple(chain.from_iterable(call.observed for call in calls)))
-
-
-def _session_settings(work: Work) -> Mapping[str, str]:
-    lock_timeout = {"lock_timeout": LOCK_TIMEOUTS[work]} if work in LOCK_TIMEOUTS else {}
-    return SESSION_SETTINGS | lock_timeout
 
 
 def make_costly(session: AsyncSession) -> None:

@@ -9,8 +9,9 @@ from sqlalchemy import delete, func, insert, literal_column, select, text
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.common.database.database import Database, Work, commit, pool_sizes
+from service.common.database.database import Database, commit
 from service.common.database.engine import STATEMENTS
+from service.common.database.work import Work, pool_sizes
 from service.common.resource.collection import is_indexed
 from service.settings import Settings
 from tests import factories
