@@ -80,6 +80,7 @@ def test_a_home_that_cannot_be_written_is_not_needed(clone: Clone) -> None:
     )
 
 
+@pytest.mark.long
 def test_a_user_without_a_name_works_on_a_database_that_is_given(
     clone: Clone, postgres: str
 ) -> None:

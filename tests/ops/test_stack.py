@@ -244,6 +244,7 @@ def test_the_folder_of_a_service_without_a_stack_is_a_state_directory(
     assert "has other content" not in listed.stderr
 
 
+@ONE_STACK
 def test_data_survive_down_and_up_and_nothing_is_left_between(running: Project) -> None:
     shell(curl_lines(running.just("up", "local").stdout)[0])
     stopped = running.just("down")

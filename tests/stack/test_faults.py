@@ -11,7 +11,7 @@ from tests.stack.strikes import FAULTS, RECOVERY
 
 pytestmark = pytest.mark.stack
 # Fewer a second than a busy machine can answer, so that no request fails for the load alone.
-REQUESTS, RATE = 1000, 100
+REQUESTS, RATE = 600, 50
 
 
 @pytest.fixture(scope="module")
