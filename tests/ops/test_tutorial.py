@@ -217,9 +217,8 @@ def test_the_tutorial_can_be_followed(tmp_path: Path, left_out: str) -> None:
     service, builds = free_port(), free_port()
     document = DOCUMENT.read_text(encoding="utf-8").partition(LAST)[0]
     assert left_out in document
-    document = (
-        document.replace(left_out, "").replace("9000", str(builds)).replace("/tmp", str(tmp_path))
-    )  # noqa: S108
+    document = document.replace(left_out, "").replace("9000", str(builds))
+    document = document.replace("/tmp", str(tmp_path))  # noqa: S108
     with reader_in(tmp_path / "clone") as reader:
         reader.project.environment["BIND"] = f"127.0.0.1:{service}"
         reader.follow(document.replace("localhost:5000", f"localhost:{service}"))
