@@ -20,7 +20,7 @@ MAX_FIELDS = limits.CSV_FIELDS.value
 TEXT = frozenset({"string"})
 # The keywords of a schema that concern the names of properties.
 OF_NAMES = frozenset({"required", "additionalProperties"})
-# What a line of only commas does not have.
+# A byte that a line of only commas does not have.
 CONTENT = re.compile(rb"[^,\r\n]|\r(?!\n)")
 # The grammar of a record with at most MAX_FIELDS fields, and of one whose last field is continued
 # in the next line. Without backtracking, so that a long line takes linear time.

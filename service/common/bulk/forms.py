@@ -87,7 +87,7 @@ async def _stream(
         make_costly(session)
     conditions = await resource.conditions(session, selection.filters)
     columns = model.__table__.columns
-    # With the columns of filters, or PostgreSQL would sort again, what is in this order already.
+    # It includes the columns of filters: in another order, PostgreSQL would sort the lines again.
     order, _ = reading(model, selection)
     if selection.backward:
         order = tuple(key.reversed() for key in order)

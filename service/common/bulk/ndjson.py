@@ -8,7 +8,7 @@ from service.common.contract import parse_json, text_faults
 from service.common.errors import Fault, InvalidAPIRequest
 
 ReadRecord = tuple[int, object, list[Fault]]
-# What a line of white space does not have.
+# A byte that a line of white space does not have.
 CONTENT = re.compile(rb"[^ \t\r\v\f\n]")
 # The place in a message of the decoder, which sees only one line.
 PLACE = re.compile(r": line 1 (column \d+) \(char \d+\)")

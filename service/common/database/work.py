@@ -37,11 +37,11 @@ class Work(StrEnum):
 
 # No parallel workers: they would take processor time from cheap requests.
 SESSION_SETTINGS = {"max_parallel_workers_per_gather": "0"}
-# Kinds whose sessions requests hold: while they wait for a connection they don't count as in
-# progress. Those that wait for a result of `Autocommit` do so inside `Connections.waiting`.
-SLOW = frozenset({Work.TRANSACTIONS, Work.BLOCKED, Work.BULK, Work.COSTLY_EXPORTS})
 # Kinds with longer statements; their time-out is that of progress.
 TRANSFERS = frozenset({Work.BULK, Work.COSTLY_EXPORTS})
+# Kinds whose sessions requests hold: while they wait for a connection they don't count as in
+# progress. Those that wait for a result of `Autocommit` do so inside `Connections.waiting`.
+SLOW = TRANSFERS | {Work.TRANSACTIONS, Work.BLOCKED}
 # Reads that are repeated as costly ones if they take long.
 CHEAP = frozenset({Work.READS, Work.PAGES})
 # Kinds whose first connection is opened before the service is ready: nearly every request is of one
