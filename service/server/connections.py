@@ -14,11 +14,12 @@ from collections import Counter, deque
 from typing import Protocol
 
 from service import limits
+from service.client import network_of
 from service.common.web import has_left
 from service.metrics import count_limit
 from service.server.health_checks import HEAD_BYTES, HealthChecks
 from service.server.refused_connections import RefusedConnections
-from service.server.waiting_clients import Serve, Waiting, WaitingClients, network_of
+from service.server.waiting_clients import Serve, Waiting, WaitingClients
 
 IDLE_SECONDS_FOR_OTHERS = limits.IDLE_SECONDS_FOR_OTHERS.value
 # The intervals of checking all connections, and the waiting ones, while any wait.
@@ -78,7 +79,8 @@ class Connections:
 
     def arrive(self, client: socket.socket, address: object, serve: Serve) -> None:
         """Serve a new client, or add it to the queue."""
-        network = network_of(address)
+        # That of a Unix domain socket is a path.
+        network = network_of(address[0] if isinstance(address, tuple) else "")
         if self._taken < self._limit and not self._waiting.in_time():
             self._give_place(client, network, serve)
             return

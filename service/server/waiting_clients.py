@@ -76,14 +76,3 @@ class WaitingClients:
                 break
             self._overdue[client] = self.remove(client)
         return list(islice(self._overdue, most))
-
-
-def network_of(address: object) -> str:
-    """Return the part of a socket's address that identifies a client: IPv4, or 64 bits of IPv6.
-
-    All clients of a Unix domain socket count as one.
-    """
-    host = address[0] if isinstance(address, tuple) else ""
-    if ":" not in host or host.startswith("::ffff:"):
-        return str(host)
-    return socket.inet_pton(socket.AF_INET6, host.partition("%")[0])[:8].hex()

@@ -11,6 +11,7 @@ from quart.wrappers import Response
 from quart.wrappers.base import BaseRequestWebsocket
 from werkzeug.routing import MapAdapter
 
+from service.client import CLIENT, Addresses, network_of
 from service.common.contract import Document, Schema, load_schemas
 from service.common.database import Database, is_stale_plan
 from service.common.web import json_exceptions
@@ -61,6 +62,7 @@ class App(Quart):
         self.contract_additions: list[Callable[[Document], None]] = []
         # Makes the body of an error response.
         self.error_body = json_exceptions.envelope
+        self._addresses = Addresses(settings.trusted_proxies)
         # The number of requests in progress, for the metrics.
         self.in_flight = 0
         self._coroutine_of = lru_cache(super().ensure_async)
@@ -101,6 +103,11 @@ class App(Quart):
         if scope["type"] == "websocket":
             scope, receive, send = as_http(scope, receive, send)
         if scope["type"] == "http":
+            address = self._addresses.address_of(scope)
+            if address and address != (scope.get("client") or ("",))[0]:
+                # Also in the scope of the server, for its access log. The port is not known.
+                scope["client"] = address, 0
+            CLIENT.set(network_of(address))
             scope = without_prefix(origin_form(scope), self.config["PATH_PREFIX"], self.url_map)
             self.in_flight += 1
         try:
