@@ -385,12 +385,24 @@ CLIENT_LARGE_REQUESTS = Limit(
     "503",
     "nginx buffers neither, so a slow client holds a connection of the service.",
 )
+CLIENT_SHARE = Limit(
+    50,
+    "percent of the connections for imports and exports, for costly exports and for costly reads, "
+    "and of the places of `IMPORTS` and `IMPORTS_WAITING`, that one client has; at least one",
+    "503, as after the time of `POOL_WAIT_SECONDS`",
+    "They are used for seconds or minutes, so others can't wait for their turn.",
+)
 LARGE_REQUESTS = Limit(
     CONNECTIONS.value // 2,
     "such requests of all clients, half of `MAX_CONNECTIONS`",
     "503",
     "Slow clients must not hold all connections of the service.",
 )
+
+
+def client_share(number: int) -> int:
+    """Return how many of `number` places one client has at most."""
+    return max(1, number * CLIENT_SHARE.value // 100)
 
 
 def limits() -> dict[str, Limit]:

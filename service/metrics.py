@@ -64,6 +64,7 @@ CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
 COUNTED_LIMITS = (
     "BODIES_BYTES",
     "CHEAP_READ_MILLISECONDS",
+    "CLIENT_SHARE",
     "HEADER_FIELDS",
     "HEAD_BYTES",
     "IDLE_SECONDS_FOR_OTHERS",

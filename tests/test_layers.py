@@ -36,7 +36,14 @@ SERVER = "service.server"
 # From bottom to top; a package imports only packages on lower levels.
 LEVELS = [
     {"service.name"},
-    {"service.limits", "service.failures", "service.metrics", "service.observed"},
+    {
+        "service.limits",
+        "service.failures",
+        "service.metrics",
+        "service.observed",
+        "service.places",
+    },
+    {"service.client"},
     {"service.settings"},
     {"service.common.errors"},
     {

@@ -15,6 +15,7 @@ from service.common.middleware import schemas
 from service.common.web import body_limits
 from service.common.web.app import App
 from service.common.web.body_budget import Budget
+from service.limits import client_share
 from service.settings import Settings
 from tests.app import create_app
 from tests.counted import counted
@@ -189,10 +190,21 @@ async def test_a_client_that_disconnects_releases_its_body(running: App) -> None
     assert early.sent == late.sent == []
 
 
+def imports_of(app: App, peer: str, number: int, **options: Any) -> list[Exchange]:
+    """Return imports of a client."""
+    return [Exchange(app, "/item", "POST", peer=peer, **options, **LINES) for _ in range(number)]
+
+
 @pytest.mark.limit("IMPORTS", "IMPORTS_WAITING")
 async def test_no_byte_of_an_import_is_read_before_its_turn(running: App) -> None:
     most = limits.IMPORTS.value, limits.IMPORTS_WAITING.value
-    exchanges = [Exchange(running, "/item", "POST", **LINES) for _ in range(sum(most))]
+    # Two clients, each with its share.
+    exchanges = [
+        exchange
+        for number in most
+        for peer in ("192.0.2.1", "192.0.2.2")
+        for exchange in imports_of(running, peer, number // 2)
+    ]
     tasks = [asyncio.create_task(one.run()) for one in exchanges]
     await settle()
     for exchange in exchanges:
@@ -202,7 +214,7 @@ async def test_no_byte_of_an_import_is_read_before_its_turn(running: App) -> Non
     await settle()
     unread = [exchange.received.qsize() for exchange in exchanges]
     state: dict[str, Any] = {}
-    one_more = Exchange(running, "/item", "POST", state=state, **LINES)
+    [one_more] = imports_of(running, "192.0.2.3", 1, state=state)
     with counted("IMPORTS"):
         await one_more.run(part(b"\n", more=True))
     # When a client leaves, the next import is read.
@@ -219,6 +231,37 @@ async def test_no_byte_of_an_import_is_read_before_its_turn(running: App) -> Non
     assert {exchange.status for exchange in exchanges[1:]} == {201}
 
 
+@pytest.mark.limit("CLIENT_SHARE")
+async def test_a_client_imports_with_its_share_and_leaves_the_rest_to_others(running: App) -> None:
+    most = client_share(limits.IMPORTS.value), client_share(limits.IMPORTS_WAITING.value)
+    exchanges = imports_of(running, "192.0.2.1", sum(most))
+    tasks = [asyncio.create_task(one.run()) for one in exchanges]
+    await settle()
+    for exchange in exchanges:
+        for _ in range(20):
+            exchange.received.put_nowait(part(b"\n" * 100, more=True))
+    await until(lambda: all(one.received.empty() for one in exchanges[: most[0]]))
+    await settle()
+    unread = [exchange.received.qsize() for exchange in exchanges]
+    state: dict[str, Any] = {}
+    [one_more] = imports_of(running, "192.0.2.1", 1, state=state)
+    with counted("CLIENT_SHARE"):
+        await one_more.run(part(b"\n", more=True))
+    [other] = imports_of(running, "192.0.2.2", 1)
+    with counted("CLIENT_SHARE", 0):
+        await other.run(part(b"\n"))
+    for exchange in exchanges:
+        exchange.received.put_nowait(part())
+    await asyncio.gather(*tasks)
+
+    assert most == (limits.IMPORTS.value // 2, limits.IMPORTS_WAITING.value // 2)
+    assert unread == [0] * most[0] + [20] * most[1]
+    assert one_more.status == 503
+    assert (state["error"], state["limit"]) == ("Unavailable", "CLIENT_SHARE")
+    assert other.status == 201
+    assert {exchange.status for exchange in exchanges} == {201}
+
+
 @pytest.mark.limit("TRANSFER_MILLISECONDS_FOR_OTHERS")
 async def test_an_import_whose_records_do_not_arrive_ends_when_another_waits(
     running: App, monkeypatch: pytest.MonkeyPatch
@@ -226,7 +269,11 @@ async def test_an_import_whose_records_do_not_arrive_ends_when_another_waits(
     # None of them has paused that long when the other one begins to wait.
     monkeypatch.setattr(transfers, "SECONDS_FOR_OTHERS", 0.3)
     states: list[dict[str, Any]] = [{} for _ in range(limits.IMPORTS.value)]
-    resting = [Exchange(running, "/item", "POST", state=state, **LINES) for state in states]
+    resting = [
+        exchange
+        for number, state in enumerate(states)
+        for exchange in imports_of(running, f"192.0.2.{number % 2}", 1, state=state)
+    ]
     tasks = [asyncio.create_task(one.run(part(b"\n", more=True))) for one in resting]
     await until(lambda: all(one.received.empty() for one in resting))
     await settle()

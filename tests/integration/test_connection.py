@@ -29,7 +29,13 @@ class Exchange:
     """One request as an ASGI server makes it."""
 
     def __init__(
-        self, app: Quart, path: str, method: str = "GET", state: Any = None, **headers: str
+        self,
+        app: Quart,
+        path: str,
+        method: str = "GET",
+        state: Any = None,
+        peer: str = "127.0.0.1",
+        **headers: str,
     ) -> None:
         self.received: asyncio.Queue[Any] = asyncio.Queue()
         self.sent: list[Any] = []
@@ -47,7 +53,7 @@ class Exchange:
             "headers": [
                 (name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()
             ],
-            "client": ("127.0.0.1", 1),
+            "client": (peer, 1),
             "server": ("127.0.0.1", 2),
             "extensions": {},
         }

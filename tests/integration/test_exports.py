@@ -3,19 +3,26 @@
 import csv
 import io
 import json
+from contextlib import AsyncExitStack
 from typing import Any, cast
 
 import pytest
+from quart.wrappers import Response
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
+from service import limits
+from service.client import CLIENT
 from service.common.bulk import stream_records
 from service.common.bulk.forms import Ndjson
-from service.common.errors import InvalidAPIRequest
+from service.common.database import Work
+from service.common.errors import SHARE, InvalidAPIRequest
 from service.common.web import App
+from service.limits import client_share
 from tests.blueprints.note.backend import NOTE
 from tests.blueprints.note.payloads import ListNote
 from tests.client import Client
+from tests.counted import counted
 from tests.envelope import error_of
 from tests.factories import item
 from tests.integration.test_collection import fill, links
@@ -191,23 +198,39 @@ async def test_a_failure_before_the_first_line_is_an_error_response(
     await error_of(failed, 503, "DatabaseError")
 
 
-async def test_a_fifth_concurrent_export_gets_a_503_with_retry_after(
+@pytest.mark.limit("BULK_TRANSFERS", "CLIENT_SHARE")
+async def test_a_client_exports_with_its_share_of_the_connections_and_all_with_all(
     app: App, client: Client
 ) -> None:
-    database = app.database
-    sessions = [database.bulk() for _ in range(4)]
-    for session in sessions:
-        await session.connection()
-    try:
-        refused = await client.get("/item", headers=NDJSON)
-        page = await client.get("/item")
-    finally:
-        for session in sessions:
-            await session.close()
+    async def export(peer: str) -> Response:
+        return await client.get("/item", headers=NDJSON, scope_base={"client": (peer, 1)})
 
-    await error_of(refused, 503, "Unavailable")
-    assert page.status_code == 200
+    pool = app.database.pools()[Work.BULK]
+    most = limits.BULK_TRANSFERS.value
+    async with AsyncExitStack() as taken:
+        for _ in range(client_share(most)):
+            CLIENT.set("192.0.2.1")
+            session = await taken.enter_async_context(app.database.bulk())
+            await session.connection()
+        with counted("CLIENT_SHARE"):
+            beyond_share = await export("192.0.2.1")
+        others = await export("192.0.2.2")
+        for number in range(client_share(most), most):
+            CLIENT.set(f"192.0.2.1{number}")
+            session = await taken.enter_async_context(app.database.bulk())
+            await session.connection()
+        with counted("POOL_WAIT_SECONDS"):
+            refused = await export("192.0.2.2")
+        page = await client.get("/item")
+
+    error = await error_of(beyond_share, 503, "Unavailable")
+    assert error["message"] == SHARE
+    assert beyond_share.headers["Retry-After"] == "1"
+    assert others.status_code == page.status_code == 200
+    error = await error_of(refused, 503, "Unavailable")
+    assert error["message"] != SHARE
     assert await ndjson(client) == []
+    assert pool.places.free == most
 
 
 async def test_an_export_includes_no_other_records() -> None:

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any, cast
 from unittest.mock import AsyncMock
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import event, select, text
@@ -14,6 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
 from service import limits
+from service.client import CLIENT
 from service.common.database import database
 from service.common.database.batching.batches import Batches, Connections
 from service.common.database.database import Database, release
@@ -113,8 +115,8 @@ async def until_batched(app: App, number: int) -> None:
 
 def nobody_is_in_progress(app: App) -> bool:
     """Return whether all places are free, and as many as at the beginning."""
-    admission = vars(app.extensions["admission"])
-    return (admission["_slots"]._value, admission["_over_limit"]) == (requests_in_progress(7), 0)
+    free: int = app.extensions["admission"].places.free
+    return free == requests_in_progress(7)
 
 
 async def codes(answers: Iterable[Awaitable[Any]]) -> list[int]:
@@ -159,6 +161,15 @@ async def test_costly_reads_hang_and_all_others_are_answered(
     assert found == [200] * 5
     assert set(answered) <= {200, 503}
     assert 200 in answered
+
+
+async def take(taken: AsyncExitStack, engine: AsyncEngine, number: int) -> None:
+    """Take connections, each for another client."""
+    before = CLIENT.get()
+    for _ in range(number):
+        CLIENT.set(uuid4().hex)
+        await taken.enter_async_context(engine.connect())
+    CLIENT.set(before)
 
 
 def of_one_connection(database_url: str, pool_timeout: float = 30) -> tuple[AsyncEngine, WorkPool]:
@@ -229,6 +240,80 @@ async def test_shared_and_single_statements_get_connections_alternately(database
     assert pool.waiting == 0
 
 
+async def test_clients_get_connections_in_turn(database_url: str) -> None:
+    pooled, pool = of_one_connection(database_url)
+    order: list[str] = []
+
+    async def use(client: str) -> None:
+        CLIENT.set(client)
+        async with pooled.connect():
+            order.append(client)
+
+    async with pooled.connect():
+        waiting = []
+        for number, client in enumerate(["many"] * 4 + ["few"], 1):
+            waiting.append(asyncio.create_task(use(client)))
+            await until_waiting(pool, number)
+    await asyncio.gather(*waiting)
+    await pooled.dispose()
+
+    assert order == ["many", "few", "many", "many", "many"]
+
+
+async def test_a_shared_statement_is_sent_in_the_turn_of_any_of_its_clients(
+    database_url: str,
+) -> None:
+    pooled, pool = of_one_connection(database_url)
+    order: list[str] = []
+
+    async def use_shared(group: str, session: AsyncSession, keys: Iterable[str]) -> dict[str, str]:
+        await session.execute(select(1))
+        order.append(group)
+        return dict.fromkeys(keys, "found")
+
+    batches = Batches(Connections(lambda: AsyncSession(pooled), joined=pool.places.give))
+
+    async def ask(client: str, group: str) -> str | None:
+        CLIENT.set(client)
+        found: str | None = await batches.call(group, partial(use_shared, group), "key")
+        return found
+
+    async with pooled.connect():
+        waiting = [asyncio.create_task(ask("many", group)) for group in "abcd"]
+        await until_waiting(pool, 4)
+        waiting.append(asyncio.create_task(ask("few", "c")))
+        await asyncio.sleep(0)
+    found = await asyncio.gather(*waiting)
+    # Until the last statement has given its connection back.
+    async with pooled.connect():
+        pass
+    await pooled.dispose()
+
+    assert found == ["found"] * 5
+    assert order == ["a", "c", "b", "d"]
+
+
+async def test_another_client_gets_the_connection_that_is_left_for_a_shared_statement(
+    settings: Settings, empty_database: None
+) -> None:
+    """A client with its share of the costly reads waits for the statement that another joins."""
+    async with running(settings, **LONG | {"database_pool_size": 10}) as (app, client):
+        assert pool_sizes(10)[Work.COSTLY] == 2
+
+        def count(peer: str) -> Awaitable[Any]:
+            base = {"client": (peer, 1)}
+            return client.get("/item?limit=1", headers=COUNT, scope_base=base)
+
+        CLIENT.set("192.0.2.1")
+        async with engine_of(app, Work.COSTLY).connect():
+            own = asyncio.ensure_future(count("192.0.2.1"))
+            await until_waiting(pool_of(app, Work.COSTLY), 1)
+            other = await count("192.0.2.2")
+            answered = await own
+
+    assert (other.status_code, answered.status_code) == (200, 200)
+
+
 async def test_requests_that_leave_while_they_wait_keep_nobody_waiting(database_url: str) -> None:
     pooled, pool = of_one_connection(database_url)
     used: list[int] = []
@@ -254,32 +339,20 @@ async def test_requests_that_leave_while_they_wait_keep_nobody_waiting(database_
     assert pool.waiting == 0
 
 
-async def test_a_request_that_waits_for_its_turn_waits_no_longer_in_all(database_url: str) -> None:
-    pooled, pool = of_one_connection(database_url, pool_timeout=0.5)
-
-    async def use() -> None:
-        with pytest.raises(PoolTimeoutError):
-            async with pooled.connect():
-                pass
-
+async def test_a_request_that_waited_too_long_takes_no_connection(database_url: str) -> None:
+    pooled, pool = of_one_connection(database_url, pool_timeout=0.1)
     async with pooled.connect():
-        first = asyncio.create_task(use())
-        await until_waiting(pool, 1)
-        # The second gives up later, and has the turn until then.
-        await asyncio.sleep(0.2)
-        second = asyncio.create_task(use())
-        await until_waiting(pool, 2)
-        await first
-        async with asyncio.timeout(30):
-            while pool.timeout() == 0.5:  # noqa: ASYNC110  # As above.
-                await asyncio.sleep(0)
-        # The time that the second has left for the queue.
-        left = pool.timeout()
-        await second
+        for _ in range(3):
+            with pytest.raises(PoolTimeoutError):
+                async with pooled.connect():
+                    pass
+        assert (pool.waiting, pool.places.free) == (0, 0)
+    async with pooled.connect() as connection:
+        found = await connection.scalar(select(1))
     await pooled.dispose()
 
-    assert left < 0.5
-    assert (pool.timeout(), pool.waiting) == (0.5, 0)
+    assert found == 1
+    assert (pool.waiting, pool.places.free) == (0, 1)
 
 
 @pytest.mark.limit("CHEAP_READ_MILLISECONDS")
@@ -379,8 +452,7 @@ async def test_pages_writes_and_transfers_in_any_number_leave_room_for_others(
         pool = pool_of(app, work)
         monkeypatch.setattr(pool, "_timeout", 240)
         async with AsyncExitStack() as taken:
-            for _ in range(pool_sizes(7)[work]):
-                await taken.enter_async_context(engine_of(app, work).connect())
+            await take(taken, engine_of(app, work), pool_sizes(7)[work])
             waiting = [asyncio.ensure_future(ask(client, number)) for number in range(many)]
             if work is Work.WRITES:
                 # They wait together for one connection.
@@ -407,10 +479,9 @@ async def test_a_costly_export_waits_for_others_of_its_kind_and_no_other_transfe
         pool = pool_of(app, Work.COSTLY_EXPORTS)
         monkeypatch.setattr(pool, "_timeout", 240)
         async with AsyncExitStack() as taken:
-            for _ in range(limits.COSTLY_EXPORTS.value - 1):
-                await taken.enter_async_context(engine.connect())
+            await take(taken, engine, limits.COSTLY_EXPORTS.value - 1)
             last_place = await client.get("/item?sort=-name,email", headers=lines)
-            await taken.enter_async_context(engine.connect())
+            await take(taken, engine, 1)
             waiting = asyncio.ensure_future(client.get("/item?sort=-name,email", headers=lines))
             await until_waiting(pool, 1)
             stored = await client.post("/item", data="name,email\nAda,a@b.example\n", headers=csv)
@@ -727,7 +798,9 @@ async def test_the_cause_of_a_full_pool_is_logged(
         async with engine_of(app, Work.PAGES).connect():
             await error_of(await client.get("/item"), 503, "Unavailable")
 
-    cause = "waited 0.1 s for a connection; pool `pages`: 1 of 1 connections in use, 1 waiting"
+    cause = (
+        "waited 0.1 s for a connection; pool `pages`: 1 of 1 connections in use, 0 others waiting"
+    )
     assert cause in capsys.readouterr().out
 
 

@@ -47,7 +47,11 @@ def register(app: App, max_bytes: int, max_line_bytes: int) -> None:
     transfers: set[Transfer] = set()
     room = Room(lambda: transfers)
     admission = Admission(
-        "IMPORTS", limits.IMPORTS.value, limits.IMPORTS_WAITING.value, room.wanted
+        "IMPORTS",
+        limits.IMPORTS.value,
+        limits.IMPORTS_WAITING.value,
+        room.wanted,
+        limits.client_share,
     )
 
     async def open_lines() -> None:

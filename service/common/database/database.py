@@ -22,6 +22,7 @@ from service.common.database.statements import measure_statements, observe_state
 from service.common.database.transfers import Room, Transfer
 from service.common.database.work import (
     CHEAP,
+    LONG,
     OPENED_FIRST,
     SLOW,
     TRANSFERS,
@@ -84,8 +85,6 @@ class Database:
         sizes = pool_sizes(self._settings.database_pool_size)
         fitness = Fitness()
         for work in Work:
-            # Imports and exports are rare: their connections are opened when they begin.
-            size = 1 if work in TRANSFERS else sizes[work]
             engine = create_engine(
                 url,
                 setting=self._settings.database_setting,
@@ -96,13 +95,15 @@ class Database:
                 session_settings=session_settings(work),
                 fitness=fitness,
                 poolclass=WorkPool,
-                pool_size=size,
-                max_overflow=sizes[work] - size,
+                pool_size=sizes[work],
+                max_overflow=0,
                 pool_timeout=POOL_WAIT_SECONDS,
                 pool_use_lifo=True,
             )
             pool = cast("WorkPool", engine.pool)
             pool.name = work
+            if work in LONG:
+                pool.share = limits.client_share(sizes[work])
             if work in SLOW:
                 pool.while_waiting = (
                     partial(self._wait_for_transfer, work) if work in TRANSFERS else self._suspended
@@ -117,7 +118,9 @@ class Database:
 
     @contextmanager
     def _wait_for_transfer(self, work: Work) -> Iterator[None]:
-        with self._suspended(), self._rooms[work].wanted():
+        # A client that has all of its share waits for its own transfers.
+        is_full = self.pools()[work].places.free <= 0
+        with self._suspended(), self._rooms[work].wanted() if is_full else nullcontext():
             yield
 
     def _transfers_with_connection(self, work: Work) -> Iterator[Transfer]:
@@ -185,7 +188,12 @@ class Database:
             partial(self._has_room, work),
             lambda: str(_opened(self._engines, work).pool),
             when_sent=when_sent,
+            joined=partial(self._give_places, work),
         )
+
+    def _give_places(self, work: Work) -> None:
+        if pool := self.pools().get(work):
+            pool.places.give()
 
     def _slow_connections(self, work: Work) -> Connections:
         return replace(self._connections(work), waiting=self._suspended)

@@ -7,7 +7,9 @@ import asyncpg
 from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from service.common.database.work_pool import ShareError
 from service.common.errors import (
+    SHARE,
     DatabaseError,
     DeadlineExceeded,
     InvalidAPIRequest,
@@ -35,6 +37,7 @@ ENDED = f"The database ended the transaction because it took too long. {AGAIN}"
 MIGRATED = f"The database was migrated during the request. {AGAIN}"
 BEHIND = "The database schema is older than this build: run `just migrate`."
 SLOW = "The database took too long to answer."
+IN_USE = "All database connections for such requests are in use: try again soon."
 BEYOND = "A value is out of range or has a character that the database can't store."
 UNFIT = partial(InvalidAPIRequest, status_code=422)
 # SQLSTATE or its beginning (PostgreSQL's manual, appendix A), exception and message.
@@ -66,10 +69,9 @@ def translate(error: BaseException) -> JSONException | None:
     """Return the error for the client; None if it is not an error of the database."""
     match error:
         case PoolTimeoutError():
-            return Unavailable(
-                "All database connections for such requests are in use: try again soon.",
-                limit="POOL_WAIT_SECONDS",
-            )
+            is_share = isinstance(error, ShareError)
+            limit = "CLIENT_SHARE" if is_share else "POOL_WAIT_SECONDS"
+            return Unavailable(SHARE if is_share else IN_USE, limit=limit)
         case TimeoutError():
             return DeadlineExceeded(SLOW)
         case InterfaceError() | asyncpg.InterfaceError() | ConnectionError():

@@ -42,6 +42,8 @@ TRANSFERS = frozenset({Work.BULK, Work.COSTLY_EXPORTS})
 # Kinds whose sessions requests hold: while they wait for a connection they don't count as in
 # progress. Those that wait for a result of `Autocommit` do so inside `Connections.waiting`.
 SLOW = TRANSFERS | {Work.TRANSACTIONS, Work.BLOCKED}
+# Kinds whose statements may take seconds: a client has at most a share of the connections.
+LONG = TRANSFERS | {Work.COSTLY}
 # Reads that are repeated as costly ones if they take long.
 CHEAP = frozenset({Work.READS, Work.PAGES})
 # Kinds whose first connection is opened before the service is ready: nearly every request is of one

@@ -2,10 +2,10 @@
 
 import asyncio
 from asyncio import CancelledError
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
-from functools import cached_property
+from functools import cached_property, partial
 from time import monotonic
 from typing import Any, cast
 
@@ -13,9 +13,10 @@ from sqlalchemy import event
 from sqlalchemy.engine import Connection, ExceptionContext
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine
-from sqlalchemy.pool import AsyncAdaptedQueuePool, PoolProxiedConnection
+from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry, PoolProxiedConnection
 from sqlalchemy.util import await_only
 
+from service.client import CLIENT
 from service.common.database.waits import note
 from service.metrics import (
     CONNECTION_TIMEOUTS,
@@ -24,89 +25,96 @@ from service.metrics import (
     count_limit,
 )
 from service.observed import OBSERVED, note_wait
+from service.places import Places
 
-# Whether the connection is for a statement that requests share.
-IS_SHARED = ContextVar("is_shared", default=False)
+Clients = Callable[[], Collection[str]]
+# The clients whose requests wait for the statement of a task that requests share.
+SHARED_BY: ContextVar[Clients | None] = ContextVar("SHARED_BY", default=None)
+# The key, in a connection's record, of the function that gives up its place.
+LEAVE = "leave"
 # What a connection is waited for.
 COMMIT = "a commit"
 # SQLSTATEs of statements that waited in vain: lost connections, time-outs and locks.
 GIVEN_UP = ("08", "57", "55P03")
 
 
+class ShareError(PoolTimeoutError):
+    """A client has its share of the connections."""
+
+
 class WorkPool(AsyncAdaptedQueuePool):
-    """A pool that has a name and counts waiting requests.
+    """A pool that has a name, counts waiting requests, and serves clients in turn.
 
     A request waits, inside `while_waiting`, if all connections are in use or being opened, not
-    while its own is opened. Requests are served in the order of arrival: SQLAlchemy's own queue
-    gives a released connection to a request that arrives at that moment, before waiting ones.
-    Statements that requests share and others have a queue each, which are served alternately: many
-    requests may wait for the former.
+    while its own is opened. A client has at most `share` connections. Statements that requests
+    share and others are served in turn too: many requests may wait for the former. (SQLAlchemy's
+    own queue gives a released connection to a request that arrives at that moment, before waiting
+    ones.)
     """
 
     name = "connections"
-    waiting = 0
+    share: int | None = None
     while_waiting: Callable[[], AbstractContextManager[None]] = nullcontext
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        event.listen(self, "checkin", _leave)
+        # Of a connection that was not released before the garbage collector found it.
+        event.listen(self, "detach", _leave)
+
+    @cached_property
+    def places(self) -> Places:
+        """The connections that may be used."""
+        return Places(self.most(), self.share)
+
+    @property
+    def waiting(self) -> int:
+        """How many requests, or shared statements, wait for a connection."""
+        return len(self.places)
 
     def connect(self) -> PoolProxiedConnection:
         """Wait for a connection and return it. Raises SQLAlchemy's TimeoutError."""
-        full = self.checkedout() >= self.most()
-        # If none is idle but one may be opened, the request does not wait.
-        waits = full or (self.waiting > 0 and self.checkedin() > 0)
-        since = monotonic()
-        self.waiting += waits
+        own = (CLIENT.get(),)
+        shared_by = SHARED_BY.get()
+        clients = shared_by or (lambda: own)
+        client = self.places.take(clients())
+        if client is None:
+            client = self._wait(clients, is_shared=shared_by is not None)
+        leave = partial(self.places.release, client)
         try:
-            with self._in_turn() if waits else nullcontext():
-                return super().connect()
-        except PoolTimeoutError:
+            connection = super().connect()
+        except BaseException:
+            leave()
+            raise
+        cast("dict[Any, Any]", connection.record_info)[LEAVE] = leave
+        return connection
+
+    def _wait(self, clients: Clients, *, is_shared: bool) -> str:
+        since = monotonic()
+        try:
+            with self.while_waiting():
+                client: str = await_only(self._wait_in_time(clients, is_shared))
+                return client
+        except TimeoutError:
             waited = monotonic() - since
             CONNECTION_TIMEOUTS.labels(self.name).inc()
+            cause = f"waited {waited:.1f} s for a connection; {self}"
+            if self.places.free > 0:
+                count_limit("CLIENT_SHARE")
+                raise ShareError(cause) from None
             count_limit("POOL_WAIT_SECONDS")
-            raise PoolTimeoutError(f"waited {waited:.1f} s for a connection; {self}") from None
+            raise PoolTimeoutError(cause) from None
         except CancelledError as error:
             note(error, f"a connection; {self}", since)
             raise
         finally:
-            if waits:
-                self.waiting -= 1
-                seconds = monotonic() - since
-                CONNECTION_WAIT_SECONDS.labels(self.name).observe(seconds)
-                note_wait(OBSERVED.get(), self.name, seconds)
+            seconds = monotonic() - since
+            CONNECTION_WAIT_SECONDS.labels(self.name).observe(seconds)
+            note_wait(OBSERVED.get(), self.name, seconds)
 
-    @cached_property
-    def _turn(self) -> asyncio.Lock:
-        """The lock of the request that gets the next released connection."""
-        return asyncio.Lock()
-
-    @cached_property
-    def _queues(self) -> Mapping[bool, asyncio.Lock]:
-        """The locks of those who wait for the turn next, by whether their statement is shared."""
-        return {True: asyncio.Lock(), False: asyncio.Lock()}
-
-    @cached_property
-    def _seconds(self) -> float:
-        """The total time-out of a request."""
-        return self.timeout()
-
-    @contextmanager
-    def _in_turn(self) -> Iterator[None]:
-        seconds, since = self._seconds, monotonic()
-        with self.while_waiting(), ExitStack() as turns:
-            await_only(self._take_turns(turns, seconds))
-            try:
-                # SQLAlchemy reads it for a wait in its queue, where only the lock's holder waits.
-                self._timeout = max(0, seconds - (monotonic() - since))
-                yield
-            finally:
-                self._timeout = seconds
-
-    async def _take_turns(self, turns: ExitStack, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                for lock in (self._queues[IS_SHARED.get()], self._turn):
-                    await lock.acquire()
-                    turns.callback(lock.release)
-        except TimeoutError as error:
-            raise PoolTimeoutError from error
+    async def _wait_in_time(self, clients: Clients, is_shared: bool) -> str:
+        async with asyncio.timeout(self.timeout()):
+            return await self.places.wait(clients, is_shared)
 
     def most(self) -> int:
         """Return the most connections that may be open."""
@@ -115,8 +123,15 @@ class WorkPool(AsyncAdaptedQueuePool):
 
     def __str__(self) -> str:
         """Return the pool's state."""
-        used = f"{self.checkedout()} of {self.most()} connections in use"
-        return f"pool `{self.name}`: {used}, {self.waiting} waiting"
+        share = f" (one client: at most {self.share})" if self.share else ""
+        used = f"{self.checkedout()} of {self.most()} connections in use{share}"
+        return f"pool `{self.name}`: {used}, {self.waiting} others waiting"
+
+
+def _leave(_: Any, record: ConnectionPoolEntry) -> None:
+    leave = cast("dict[Any, Any]", record.record_info).pop(LEAVE, None)
+    if leave is not None:
+        leave()
 
 
 def watch_waits(engine: AsyncEngine) -> None:

@@ -3,6 +3,7 @@
 from service.common.errors.catalogue import error_rows, rows_by_type
 from service.common.errors.exceptions import (
     MAX_FAULTS,
+    SHARE,
     Conflict,
     DatabaseError,
     DeadlineExceeded,
@@ -38,6 +39,7 @@ __all__ = [
     "MAX_FAULTS",
     "MAX_NAMES",
     "PLACEHOLDER",
+    "SHARE",
     "SIMPLE_KEYWORDS",
     "Conflict",
     "DatabaseError",

@@ -298,6 +298,12 @@ class DatabaseError(JSONException):
         self.reason = reason
 
 
+SHARE = (
+    "As many requests of this kind are in progress from your address as one client may have: "
+    "send fewer at a time."
+)
+
+
 class Unavailable(JSONException):
     """The service has no capacity left for the request at this moment."""
 
@@ -308,7 +314,8 @@ class Unavailable(JSONException):
             503,
             "There is no capacity at this moment: too many connections, requests in progress, "
             "unfinished bodies (`MAX_BODIES_BYTES`) or imports; all database connections for such "
-            "requests are in use, or another transaction holds a lock that a write needs.",
+            "requests are in use, or as many as one client may use (`CLIENT_SHARE`); or another "
+            "transaction holds a lock that a write needs.",
             "Try again after `Retry-After` seconds.",
             response="Unavailable",
             proxy="The service can't take the request at the moment. Try again shortly.",

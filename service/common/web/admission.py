@@ -1,18 +1,22 @@
-"""Admission: a limit of concurrent work; others wait for a time, in order, or get a 503."""
+"""Admission: a limit of concurrent work; others wait for a time, or get a 503."""
 
 import asyncio
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
-from service.common.errors import Unavailable
+from service.client import CLIENT
+from service.common.errors import SHARE, Unavailable
 from service.metrics import count_limit
+from service.places import Places
 
 
 class Admission:
     """Admit `running` tasks concurrently, and let `waiting` others wait (None: any number).
 
-    A task waits inside the context of `make_room`. Refused ones are counted for `limit`, by its
-    name.
+    A client has at most `share` of these places (of the number), and clients are admitted in turn.
+    If no place is free, a task waits inside the context of `make_room`. Refused ones are counted
+    for `limit`, by its name.
     """
 
     def __init__(
@@ -21,41 +25,40 @@ class Admission:
         running: int,
         waiting: int | None = None,
         make_room: Callable[[], AbstractContextManager[None]] = nullcontext,
+        share: Callable[[int], int] = int,
     ) -> None:
         self._limit = limit
-        self._slots = asyncio.Semaphore(running)
-        self._waiting = 0
-        self._most_waiting = waiting
+        self.places = Places(running, share(running))
+        self._waiting = Places(sys.maxsize) if waiting is None else Places(waiting, share(waiting))
         self._make_room = make_room
-        # The number of admitted tasks above the limit.
-        self._over_limit = 0
 
     async def enter(self, message: str, seconds: float) -> None:
         """Wait for admission; call `leave` afterwards. Raises Unavailable after `seconds`."""
-        if not self._slots.locked():
-            await self._slots.acquire()
+        own = (CLIENT.get(),)
+        if self.places.take(own) is not None:
             return
-        if self._most_waiting is not None and self._waiting >= self._most_waiting:
-            count_limit(self._limit)
-            raise Unavailable(message, limit=self._limit)
-        self._waiting += 1
+        if self._waiting.take(own) is None:
+            raise self._refusal(message, self._waiting)
         try:
-            with self._make_room():
+            with self._make_room() if self.places.free <= 0 else nullcontext():
                 async with asyncio.timeout(seconds):
-                    await self._slots.acquire()
+                    await self.places.wait(lambda: own)
         except TimeoutError:
-            count_limit(self._limit)
             waited = TimeoutError(f"waited {seconds:g} s to be admitted")
-            raise Unavailable(message, limit=self._limit) from waited
+            raise self._refusal(message, self.places) from waited
         finally:
-            self._waiting -= 1
+            self._waiting.release(*own)
+
+    def _refusal(self, message: str, places: Places) -> Unavailable:
+        if places.free > 0:
+            count_limit("CLIENT_SHARE")
+            return Unavailable(SHARE, limit="CLIENT_SHARE")
+        count_limit(self._limit)
+        return Unavailable(message, limit=self._limit)
 
     def leave(self) -> None:
         """Admit another task."""
-        if self._over_limit:
-            self._over_limit -= 1
-        else:
-            self._slots.release()
+        self.places.release(CLIENT.get())
 
     @contextmanager
     def suspended(self) -> Iterator[None]:
@@ -67,4 +70,4 @@ class Admission:
         try:
             yield
         finally:
-            self._over_limit += 1
+            self.places.add(CLIENT.get())

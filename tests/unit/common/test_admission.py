@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from service.client import CLIENT
 from service.common.errors.exceptions import Unavailable
 from service.common.web.admission import Admission
 
@@ -22,6 +23,49 @@ async def test_a_task_that_leaves_admits_the_one_that_waited_longest() -> None:
 
     admission.leave()
     await second
+
+
+async def test_clients_are_admitted_in_turn() -> None:
+    admission = Admission("REQUESTS_IN_PROGRESS", running=1)
+    admitted: list[str] = []
+
+    async def enter(client: str) -> None:
+        CLIENT.set(client)
+        await admission.enter("Busy.", 30)
+        admitted.append(client)
+        admission.leave()
+
+    CLIENT.set("first")
+    await admission.enter("Busy.", 30)
+    waiting = [asyncio.create_task(enter(client)) for client in ("many", "many", "many", "few")]
+    await asyncio.sleep(0)
+    admission.leave()
+    await asyncio.gather(*waiting)
+
+    assert admitted == ["many", "few", "many", "many"]
+
+
+async def test_a_client_has_its_share_of_the_places_and_of_the_queue() -> None:
+    admission = Admission("IMPORTS", running=4, waiting=2, share=lambda number: number // 2)
+
+    async def enter(client: str) -> None:
+        CLIENT.set(client)
+        await admission.enter("Busy.", 30)
+
+    for client in ("many", "many", "few"):
+        await asyncio.create_task(enter(client))
+    waiting = asyncio.create_task(enter("many"))
+    await asyncio.sleep(0)
+    with pytest.raises(Unavailable, match="one client") as refused:
+        await enter("many")
+    await asyncio.create_task(enter("few"))
+
+    assert refused.value.limit == "CLIENT_SHARE"
+    assert not waiting.done()
+
+    admission.leave()  # Of `many`.
+
+    await waiting
 
 
 async def test_a_task_that_waited_too_long_is_refused_and_takes_no_place() -> None:

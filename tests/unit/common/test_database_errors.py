@@ -8,7 +8,9 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, Programmi
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from service.common.database.sqlstates import constraint_of, sqlstate_of, translate
+from service.common.database.work_pool import ShareError
 from service.common.errors.exceptions import (
+    SHARE,
     DatabaseError,
     DeadlineExceeded,
     InvalidAPIRequest,
@@ -110,6 +112,14 @@ def test_an_exhausted_pool_is_unavailable() -> None:
     assert meaning.response_headers == {"Retry-After": "1"}
     assert "QueuePool" not in meaning.message
     assert meaning.limit == "POOL_WAIT_SECONDS"
+
+
+def test_a_client_with_its_share_of_the_connections_is_told_so() -> None:
+    meaning = translate(ShareError("waited 2.0 s for a connection"))
+
+    assert type(meaning) is Unavailable
+    assert meaning.message == SHARE
+    assert meaning.limit == "CLIENT_SHARE"
 
 
 def test_a_statement_that_the_driver_gave_up_is_past_its_deadline() -> None:

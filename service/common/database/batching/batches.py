@@ -1,7 +1,7 @@
 """The batches of an application: statements in flight, and the calls that wait for them."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Hashable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Hashable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from contextvars import Context
 from dataclasses import dataclass, field
@@ -11,8 +11,9 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from service.client import CLIENT
 from service.common.database.waits import note
-from service.common.database.work_pool import IS_SHARED
+from service.common.database.work_pool import SHARED_BY
 from service.observed import OBSERVED, Observed
 
 # The maximum number of keys that share a statement.
@@ -32,7 +33,8 @@ class Connections:
     """How to get a session, whether others can still get one, and the state for the log.
 
     Callers wait for a result inside `waiting`. Each of `when_sent` is called when a statement is
-    sent, in its task, with the calls that share it.
+    sent, in its task, with the calls that share it. `joined` is called if another client waits for
+    a statement that has no connection yet.
     """
 
     session: Callable[[], AbstractAsyncContextManager[AsyncSession]]
@@ -40,6 +42,7 @@ class Connections:
     state: Callable[[], str] = lambda: "no pool"
     waiting: Callable[[], AbstractContextManager[None]] = nullcontext
     when_sent: Sequence[Callable[[Sequence["Call"]], None]] = ()
+    joined: Callable[[], object] = lambda: None
 
 
 @dataclass(slots=True, eq=False)
@@ -54,7 +57,7 @@ class Execution:
 class Call:
     """A call: its key, value and beginning, its result, the execution that it is part of.
 
-    And the request that it is for, if that is observed.
+    And the client and the request that it is for, if that is observed.
     """
 
     key: Any
@@ -62,6 +65,7 @@ class Call:
     since: float
     result: asyncio.Future[Any]
     execution: Execution | None = None
+    client: str = field(default_factory=CLIENT.get)
     observed: Sequence[Observed] = field(default_factory=OBSERVED.get)
 
 
@@ -80,6 +84,8 @@ class Batch:
         self._waiting.append(call)
         if self._current is None:
             self._start()
+        elif not self._current.calls:
+            self._connections.joined()
         try:
             with self._connections.waiting():
                 return await call.result
@@ -100,7 +106,7 @@ class Batch:
         execution.task.add_done_callback(partial(self._finish, execution))
 
     async def _execute(self, execution: Execution) -> None:
-        IS_SHARED.set(True)  # For this task alone.
+        SHARED_BY.set(self._clients)  # For this task alone.
         async with self._connections.session() as session:
             # More calls may arrive until there is a connection.
             await session.connection()
@@ -123,6 +129,9 @@ class Batch:
                         break  # Another execution continues, or others wait for the connection.
             finally:
                 slow.cancel()
+
+    def _clients(self) -> Collection[str]:
+        return {call.client: None for call in self._waiting if not call.result.done()}
 
     def _take_waiting(self, execution: Execution) -> dict[Any, Any]:
         """Take waiting calls into an execution, and return their values by key."""
