@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from uuid import uuid4
 
 import httpx
 import psutil
@@ -103,6 +104,20 @@ def test_every_program_has_a_log(running: Project) -> None:
 
     assert {"api.log", "migrate.log", "postgres.log"} <= {log.name for log in logs.iterdir()}
     assert (logs / "api.log").read_text()
+
+
+def test_the_log_of_the_service_has_the_address_of_the_client(running: Project) -> None:
+    address, name = "127.0.0.2", uuid4().hex
+    if not has_address(address):
+        pytest.skip(f"this machine has no {address}")
+    headers = {"X-Request-ID": name, "X-Forwarded-For": "192.0.2.7"}
+    with httpx.Client(transport=httpx.HTTPTransport(local_address=address)) as client:
+        client.get(f"http://127.0.0.1:{running.port}/livez", headers=headers)
+    log = running.directory / ".local" / "logs" / "api.log"
+
+    assert eventually(lambda: name in log.read_text())
+    [line] = [line for line in log.read_text().splitlines() if name in line]
+    assert f"client={address} " in line
 
 
 def test_logs_are_for_their_owner_alone(running: Project) -> None:

@@ -1,9 +1,11 @@
 """nginx of the official image, in its container: its own errors, compression, limits."""
 
+import json
 import socket
 import time
 from dataclasses import replace
 from pathlib import Path
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -78,6 +80,22 @@ def test_an_entity_tag_stays_strong_for_a_client_that_accepts_gzip(stack: Stack)
     assert page.headers["Content-Encoding"] == "gzip"
     assert "Content-Encoding" not in export.headers
     assert changed.status_code == 200
+
+
+def test_the_service_knows_the_address_of_the_client(stack: Stack) -> None:
+    name = uuid4().hex
+    httpx.get(f"{stack.url}/livez", headers={"X-Request-ID": name, "X-Forwarded-For": "192.0.2.7"})
+    clients: dict[str, str] = {}
+    deadline = time.monotonic() + 30
+    while len(clients) < 2:
+        assert time.monotonic() < deadline, clients
+        for program in ("nginx", "api"):
+            log = stack.compose("logs", "--no-log-prefix", program).stdout
+            for line in log.splitlines():
+                if name in line:
+                    clients[program] = json.loads(line)["client"]
+
+    assert clients["api"] == clients["nginx"] != "192.0.2.7"
 
 
 def test_without_a_replica_the_answer_is_a_503_and_it_recovers(stack: Stack) -> None:
