@@ -108,6 +108,16 @@ def test_a_line_may_be_a_chunk(service: Service, empty_database: None, together:
     assert answered.endswith(b'{"created":6000}')
 
 
+# The tests are the proxy.
+BEHIND_PROXY = {"TRUSTED_PROXIES": "127.0.0.0/8"}
+
+
+def of_client(number: int) -> bytes:
+    """Return the beginning of an import of a client, behind a proxy."""
+    forwarded = f"\r\nX-Forwarded-For: 192.0.2.{number}\r\n\r\n".encode()
+    return HEAD.replace(b"\r\n\r\n", forwarded)
+
+
 async def test_an_unfinished_request_is_not_stored(
     service: Service, engine: AsyncEngine, empty_database: None
 ) -> None:
@@ -203,13 +213,16 @@ async def test_an_import_whose_client_rests_ends_only_if_another_waits_for_too_l
     status: int,
 ) -> None:
     program = ("-m", "tests.socket.contended", str(seconds))
-    with running(tmp_path, database_url, program) as contended, ExitStack() as stack:
+    with (
+        running(tmp_path, database_url, program, **BEHIND_PROXY) as contended,
+        ExitStack() as stack,
+    ):
         connections = []
-        for _ in range(BULK_CONNECTIONS):
+        for number in range(BULK_CONNECTIONS):
             connection = socket.create_connection(("127.0.0.1", contended.port), timeout=30)
             connections.append(stack.enter_context(connection))
             # As many as are sent to the database together.
-            connection.sendall(HEAD + chunk(lines(5000)))
+            connection.sendall(of_client(number) + chunk(lines(5000)))
         await until(engine, RESTING, BULK_CONNECTIONS)
         async with httpx.AsyncClient(base_url=contended.url, headers=HEADERS) as client:
             one_more = await client.post("/item", content=lines(1), timeout=30)
@@ -253,14 +266,14 @@ async def test_a_body_that_rests_is_a_408(
 
 
 async def test_no_request_waits_for_a_client_that_has_not_sent_its_records(
-    service: Service, engine: AsyncEngine, empty_database: None
+    tmp_path: Path, database_url: str, engine: AsyncEngine, empty_database: None
 ) -> None:
-    with ExitStack() as stack:
+    with running(tmp_path, database_url, **BEHIND_PROXY) as service, ExitStack() as stack:
         for number in range(BULK_CONNECTIONS):
             key = f"\r\nIdempotency-Key: slow-{number}\r\n\r\n".encode()
             connection = socket.create_connection(("127.0.0.1", service.port))
             stack.enter_context(connection)
-            connection.sendall(HEAD.replace(b"\r\n\r\n", key) + chunk(lines(1)))
+            connection.sendall(of_client(number).replace(b"\r\n\r\n", key) + chunk(lines(1)))
         async with httpx.AsyncClient(base_url=service.url, headers=HEADERS) as client:
             export = await client.get("/item", headers={"Accept": "text/csv"})
             created = await client.post("/item", content=lines(1))

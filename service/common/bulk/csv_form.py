@@ -1,12 +1,13 @@
 """A record as a line of CSV (RFC 4180), written by PostgreSQL."""
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
-from sqlalchemy import JSON, String, case, func
+from sqlalchemy import JSON, Column, MetaData, String, Table, Text, case, func, literal_column
 
 from service.common.bulk.content import CSV
-from service.common.resource import Expression, join, literal_text, plain_text
+from service.common.resource import Expression, literal_text, plain_text, to_sql
 
 # The beginning of a cell that a spreadsheet executes (OWASP, "CSV Injection"), also full-width.
 FORMULA = "^[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]"
@@ -32,16 +33,20 @@ class Csv:
         return mark + ",".join(names) + "\r\n"
 
     def line(self, columns: Sequence[Any]) -> Expression:
-        """Return the cells and the line end."""
-        parts: list[Expression] = []
-        for column in columns:
-            parts += [*([literal_text(",")] if parts else []), self._cell(column)]
-        return join([*parts, literal_text("\r\n")])
+        """Return the cells and the line end, as SQL: see `json_object`."""
+        cells = [
+            _cell(one.table.name, one.name, one.type, one.nullable, self._escape_formulas)
+            for one in columns
+        ]
+        return literal_column(" || ',' || ".join(cells), Text) + literal_text("\r\n")
 
-    def _cell(self, column: Any) -> Expression:
-        text: Expression = plain_text(column)
-        if isinstance(column.type, String | JSON):
-            if self._escape_formulas:
-                text = case((text.regexp_match(FORMULA), literal_text("'") + text), else_=text)
-            text = literal_text('"') + func.replace(text, '"', '""') + literal_text('"')
-        return func.coalesce(text, "") if column.nullable else text
+
+@cache
+def _cell(table: str, name: str, type_: Any, is_optional: bool, is_escaped: bool) -> str:
+    column: Any = Table(table, MetaData(), Column(name, type_)).columns[name]
+    text: Expression = plain_text(column)
+    if isinstance(type_, String | JSON):
+        if is_escaped:
+            text = case((text.regexp_match(FORMULA), literal_text("'") + text), else_=text)
+        text = literal_text('"') + func.replace(text, '"', '""') + literal_text('"')
+    return to_sql(func.coalesce(text, "") if is_optional else text)

@@ -56,6 +56,8 @@ class CsvReader:
     fields raises InvalidAPIRequest (422), because nothing can be read then.
     """
 
+    content = CONTENT
+
     def __init__(self, limit: int, model: type[Payload], ignored: Collection[str] = ()) -> None:
         # Python's default limit is smaller, and global.
         csv.field_size_limit(max(limit, csv.field_size_limit()))

@@ -84,7 +84,7 @@ def register(app: App, max_bytes: int, max_line_bytes: int) -> None:
         reader: Reader = NdjsonReader(max_line_bytes)
         if request.mimetype == CSV:
             reader = CsvReader(max_line_bytes, model, ignored)
-        return Lines(body.pieces(transfer, turn), reader, model, ignored)
+        return Lines(body.pieces(transfer, turn, reader.content), reader, model, ignored)
 
     app.before_request(open_lines)
     # Before the response waits for the rest of the body.

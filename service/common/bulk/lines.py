@@ -5,6 +5,7 @@ from dataclasses import replace
 from hashlib import sha256
 from itertools import pairwise
 from math import inf
+from re import Pattern
 from typing import Any, Protocol
 
 from service.common.bulk.ndjson import ReadRecord
@@ -20,7 +21,12 @@ Rows = list[tuple[int, dict[str, Any]]]
 
 
 class Reader(Protocol):
-    """A parser of bytes, as they arrive, to values with their line numbers and faults."""
+    """A parser of bytes, as they arrive, to values with their line numbers and faults.
+
+    `content` matches a byte that no line has which is skipped.
+    """
+
+    content: Pattern[bytes]
 
     def feed(self, data: bytes) -> Iterator[ReadRecord]:
         """Yield the records that `data` completes."""

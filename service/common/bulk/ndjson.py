@@ -17,6 +17,8 @@ PLACE = re.compile(r": line 1 (column \d+) \(char \d+\)")
 class NdjsonReader:
     """Reads bytes, as they arrive, to values with their line numbers and faults."""
 
+    content = CONTENT
+
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._lines = Splitter(limit, CONTENT)

@@ -30,10 +30,10 @@ from service.common.resource.preferences import wants_count
 from service.common.resource.records import Lock, Record
 from service.common.resource.representation import (
     Expression,
-    join,
     json_object,
     literal_text,
     plain_text,
+    to_sql,
     utf8,
 )
 from service.common.resource.resource import Resource
@@ -68,7 +68,6 @@ __all__ = [
     "in_order",
     "includable",
     "is_indexed",
-    "join",
     "json_object",
     "literal_text",
     "order_by",
@@ -82,6 +81,7 @@ __all__ = [
     "start_nulls",
     "start_parameters",
     "start_values",
+    "to_sql",
     "utf8",
     "wants_count",
 ]

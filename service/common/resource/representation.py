@@ -1,7 +1,7 @@
 """The representation of a record, written by PostgreSQL in a fraction of the time of Python."""
 
 from collections.abc import Mapping, Sequence
-from functools import cache, reduce
+from functools import cache
 from types import MappingProxyType
 from typing import Any
 
@@ -95,8 +95,3 @@ def utf8(text: Expression) -> ColumnElement[bytes]:
     A `str` with a character beyond U+FFFF takes four bytes for each of its characters (PEP 393).
     """
     return func.convert_to(text, literal_column("'UTF8'"))
-
-
-def join(parts: Sequence[Expression]) -> Expression:
-    """Return the concatenation of the parts."""
-    return reduce(lambda line, part: line + part, parts)

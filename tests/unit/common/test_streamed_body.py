@@ -1,13 +1,19 @@
 """A body of an import: how much of it is progress."""
 
 import asyncio
+import re
 
 import pytest
 
+from service.common.bulk.csv_reader import CsvReader
+from service.common.bulk.ndjson import NdjsonReader
 from service.common.database.transfers import Transfer
 from service.common.errors import RequestTimeout
 from service.common.web.bodies import PIECE, StreamedBody
 from service.limits import PROGRESS_SECONDS, TRANSFER_BYTES
+
+# Content of which every line has some.
+ANY = re.compile(b"(?s).")
 
 
 async def settle() -> None:
@@ -31,7 +37,7 @@ async def test_a_body_is_waited_for_as_long_as_enough_bytes_of_records_arrive(
     read = bytearray()
 
     async def read_all() -> None:
-        async for piece in body.pieces(Transfer(), asyncio.Lock()):
+        async for piece in body.pieces(Transfer(), asyncio.Lock(), ANY):
             read.extend(piece)
 
     monkeypatch.setattr(loop, "time", lambda: now)
@@ -59,7 +65,7 @@ async def test_a_body_is_waited_for_as_long_as_enough_bytes_of_records_arrive(
 async def test_a_transfer_that_is_ended_as_more_arrives_does_not_continue() -> None:
     transfer = Transfer()
     body = StreamedBody(None, None)
-    first = asyncio.ensure_future(anext(body.pieces(transfer, asyncio.Lock())))
+    first = asyncio.ensure_future(anext(body.pieces(transfer, asyncio.Lock(), ANY)))
     await settle()
     body.append(b"x")
     transfer.end("TRANSFER_BYTES", "a test")
@@ -72,7 +78,7 @@ async def test_bodies_that_share_a_turn_yield_one_piece_in_each_iteration() -> N
     turn, counts = asyncio.Lock(), [0]
 
     async def read(body: StreamedBody) -> None:
-        async for _ in body.pieces(Transfer(), turn):
+        async for _ in body.pieces(Transfer(), turn, ANY):
             counts[-1] += 1
 
     bodies = [StreamedBody(None, None) for _ in range(4)]
@@ -93,6 +99,29 @@ async def test_a_body_that_waits_for_its_reader_keeps_no_turn() -> None:
     slow, other = StreamedBody(None, None), StreamedBody(None, None)
     for body in (slow, other):
         body.append(bytes(PIECE))
-    await anext(slow.pieces(Transfer(), turn))
+    await anext(slow.pieces(Transfer(), turn, ANY))
 
-    assert await asyncio.wait_for(anext(other.pieces(Transfer(), turn)), 10) == bytes(PIECE)
+    assert await asyncio.wait_for(anext(other.pieces(Transfer(), turn, ANY)), 10) == bytes(PIECE)
+
+
+@pytest.mark.parametrize(
+    ("reader", "data", "is_skipped"),
+    [
+        (CsvReader, b",\r\n,,\n\n", True),
+        (NdjsonReader, b" \t\r\n\v\f\n", True),
+        # Values of white space are records: an attacker sends thousands of them at once.
+        (CsvReader, b" , \n", False),
+        (CsvReader, b"\t,\t\n", False),
+        (NdjsonReader, b",\n", False),
+    ],
+)
+async def test_only_lines_that_are_skipped_are_read_in_one_piece(
+    reader: type[CsvReader | NdjsonReader], data: bytes, is_skipped: bool
+) -> None:
+    body = StreamedBody(None, None)
+    body.append(data * (3 * PIECE))
+    body.set_complete()
+    pieces = [one async for one in body.pieces(Transfer(), asyncio.Lock(), reader.content)]
+
+    assert b"".join(pieces) == data * (3 * PIECE)
+    assert max(map(len, pieces)) == (len(data) * 3 * PIECE if is_skipped else PIECE)
