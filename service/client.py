@@ -4,7 +4,7 @@ import socket
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from functools import lru_cache
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
 
 from service import limits
@@ -21,7 +21,8 @@ def network_of(host: str) -> str:
 
     All clients of a Unix domain socket, which have no address, count as one.
     """
-    if ":" not in host or host.startswith("::ffff:"):
+    host = host.removeprefix("::ffff:")
+    if ":" not in host:
         return host
     return socket.inet_pton(socket.AF_INET6, host.partition("%")[0])[:8].hex()
 
@@ -45,10 +46,10 @@ class Addresses:
         values = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
         forwarded = b",".join(values).decode("latin-1").rsplit(",", limits.HEADER_ITEMS.value)
         for item in reversed(forwarded):
-            try:
-                found = str(ip_address(item.strip()))
-            except ValueError:
+            address = _parse(item.strip())
+            if address is None:
                 break
+            found = str(address)
             if not self._is_trusted(found):
                 break
         return found
@@ -57,9 +58,15 @@ class Addresses:
         if not host:
             # Only the proxy may use the socket.
             return True
-        try:
-            address: Any = ip_address(host.partition("%")[0])
-        except ValueError:
-            return False
-        address = getattr(address, "ipv4_mapped", None) or address
-        return any(address in network for network in self._networks)
+        address = _parse(host)
+        return address is not None and any(address in network for network in self._networks)
+
+
+@lru_cache(CACHED)
+def _parse(host: str) -> IPv4Address | IPv6Address | None:
+    try:
+        address = ip_address(host.partition("%")[0])
+    except ValueError:
+        return None
+    # Of an IPv4 client, if the service listens on an IPv6 address too.
+    return getattr(address, "ipv4_mapped", None) or address

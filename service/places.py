@@ -1,30 +1,43 @@
 """Places: what a limited number of tasks may use concurrently, and whose turn it is.
 
-Clients that wait are served in turn: a place goes to the one that has been served least recently,
-so that one with many requests delays the others' no more than one with few.
+Clients that wait are served in turn, each in the order of arrival, so that one with many requests
+delays the others' no more than one with few.
 """
 
 import asyncio
-from collections import Counter
-from collections.abc import Callable, Collection, Hashable, Iterable
-from dataclasses import dataclass, field
-
-# How many clients are remembered that were served while others waited.
-REMEMBERED = 1000
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Hashable, Iterator
 
 
-@dataclass(slots=True, eq=False)
+class Clients:
+    """The clients for which a task needs a place; more may join while it waits."""
+
+    def __init__(self, first: str) -> None:
+        self._all = {first: None}
+        self.when_added: Callable[[str], None] | None = None
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield each client, in the order of joining."""
+        return iter(self._all)
+
+    def add(self, client: str) -> None:
+        """Add a client."""
+        if client not in self._all:
+            self._all[client] = None
+            if self.when_added is not None:
+                self.when_added(client)
+
+
 class Waiter:
-    """A task that waits: the clients for which it does, and its kind.
+    """A task that waits. When it gets a place, `place` is the client that it counts for."""
 
-    When it gets a place, `place` is the client whose it is.
-    """
+    def __init__(self, clients: Clients, kind: Hashable) -> None:
+        self.clients, self.kind = clients, kind
+        self.place: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
-    clients: Callable[[], Collection[str]]
-    kind: Hashable
-    place: asyncio.Future[str] = field(
-        default_factory=lambda: asyncio.get_running_loop().create_future()
-    )
+
+# The waiting tasks of each client, in the order of arrival. The client whose turn is next is first.
+Turns = OrderedDict[str, dict[Waiter, None]]
 
 
 class Places:
@@ -35,21 +48,23 @@ class Places:
         self.free = number
         self._share = number if share is None else share
         self._taken: Counter[str] = Counter()
-        # In the order of arrival.
-        self._waiting: dict[Waiter, None] = {}
-        # When clients were served for each kind of task, as a number.
-        self._served: dict[tuple[Hashable, str], int] = {}
-        self._number = 0
+        # By kind of task: the kind whose turn is next is first.
+        self._turns: OrderedDict[Hashable, Turns] = OrderedDict()
+        self._waiting = 0
 
     def __len__(self) -> int:
         """Return how many tasks wait."""
-        return len(self._waiting)
+        return self._waiting
 
-    def take(self, clients: Iterable[str]) -> str | None:
-        """Take a place if one is free for one of the clients; return whose it is."""
+    def left(self, client: str) -> int:
+        """Return how many more places a client may have."""
+        return self._share - self._taken[client]
+
+    def take(self, clients: Clients) -> str | None:
+        """Take a place if one is free for one of the clients, and return this client."""
         if self.free > 0:
             for client in clients:
-                if self._taken[client] < self._share:
+                if self.left(client) > 0:
                     self.add(client)
                     return client
         return None
@@ -59,22 +74,30 @@ class Places:
         self.free -= 1
         self._taken[client] += 1
 
-    async def wait(self, clients: Callable[[], Collection[str]], kind: Hashable = None) -> str:
-        """Wait for a place; return the client whose it is.
+    async def wait(self, clients: Clients, kind: Hashable = None) -> str:
+        """Wait for a place, and return the client that it counts for.
 
-        The task waits for all `clients`, of which there is at least one until it has its place.
-        Waiting tasks of each kind are served in turn too.
+        The task has the turns of all its clients. If tasks of several kinds wait, the kinds are
+        served in turn, and in each of them the clients.
         """
         waiter = Waiter(clients, kind)
-        self._waiting[waiter] = None
+        self._waiting += 1
+        for client in clients:
+            self._queue(waiter, client)
+
+        def join(client: str) -> None:
+            self._queue(waiter, client)
+            self._give()
+
+        clients.when_added = join
         try:
             return await waiter.place
         except asyncio.CancelledError:
             if waiter.place.done() and not waiter.place.cancelled():
                 self.release(waiter.place.result())
+            else:
+                self._remove(waiter)
             raise
-        finally:
-            self._waiting.pop(waiter, None)
 
     def release(self, client: str) -> None:
         """Give the place of a client to a task that waits."""
@@ -82,35 +105,38 @@ class Places:
         self._taken[client] -= 1
         if not self._taken[client]:
             del self._taken[client]
-        self.give()
+        self._give()
 
-    def give(self) -> None:
-        """Give free places to tasks that wait; call it if there is another client for one."""
+    def _queue(self, waiter: Waiter, client: str) -> None:
+        self._turns.setdefault(waiter.kind, OrderedDict()).setdefault(client, {})[waiter] = None
+
+    def _remove(self, waiter: Waiter) -> None:
+        self._waiting -= 1
+        waiter.clients.when_added = None
+        turns = self._turns[waiter.kind]
+        for client in waiter.clients:
+            del turns[client][waiter]
+            if not turns[client]:
+                del turns[client]
+        if not turns:
+            del self._turns[waiter.kind]
+
+    def _give(self) -> None:
         while self.free > 0 and (found := self._next()):
-            waiter, chosen = found
-            del self._waiting[waiter]
-            self._remember(waiter.kind, chosen)
-            self.add(chosen)
-            waiter.place.set_result(chosen)
+            waiter, client = found
+            turns = self._turns[waiter.kind]
+            self._turns.move_to_end(waiter.kind)
+            turns.move_to_end(client)
+            self._remove(waiter)
+            self.add(client)
+            waiter.place.set_result(client)
 
     def _next(self) -> tuple[Waiter, str] | None:
-        """Return the task that is served next, and its client that was served least recently."""
-        candidates = (
-            (waiter, client)
-            for waiter in self._waiting
-            # The task of one that is done has not noticed yet that it is cancelled.
-            if not waiter.place.done()
-            for client in waiter.clients()
-            if self._taken[client] < self._share
-        )
-        return min(candidates, key=self._last_served, default=None)
-
-    def _last_served(self, candidate: tuple[Waiter, str]) -> int:
-        waiter, client = candidate
-        return self._served.get((waiter.kind, client), 0)
-
-    def _remember(self, kind: Hashable, client: str) -> None:
-        if not self._waiting or len(self._served) == REMEMBERED:
-            self._served.clear()
-        self._number += 1
-        self._served[kind, client] = self._number
+        for turns in self._turns.values():
+            for client, waiters in turns.items():
+                if self.left(client) > 0:
+                    for waiter in waiters:
+                        # One whose task was cancelled, but has not run since, is done.
+                        if not waiter.place.done():
+                            return waiter, client
+        return None

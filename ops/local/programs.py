@@ -12,7 +12,7 @@ from service.settings import Settings
 
 # What a process may need to end beyond the longest request.
 STOP_MARGIN = 10
-LOOPBACK = ("127.0.0.0/8", "::1/128")
+LOOPBACK = "127.0.0.0/8,::1/128"
 WITHOUT_NGINX = (
     "The service runs without nginx: nothing limits the requests per client, disconnects slow "
     "clients early, or compresses responses. To change that, install or repair nginx, then run "
@@ -35,8 +35,8 @@ def choose(settings: Settings, state: Path) -> Choice:
     binds, note, proxies = [f"127.0.0.1:{ports.find_free()}"], "", []
     try:
         command = nginx.prepare(settings, state, front.binds(settings), binds[0])
-        # For the service: the addresses of clients, which nginx has from its own trusted proxies.
-        environment["TRUSTED_PROXIES"] = ",".join((*LOOPBACK, *settings.trusted_proxies))
+        # nginx, which has the addresses of clients from its own trusted proxies.
+        environment["TRUSTED_PROXIES"] = LOOPBACK
         # QUIT lets nginx finish what it is answering.
         proxies = [Program("nginx", command, 3, stop_signal="QUIT", stop_seconds=stop_seconds)]
     except nginx.UnusableError as error:

@@ -1,7 +1,9 @@
 """Kinds of work that have connections of their own, on a PostgreSQL as slow as a test wants."""
 
 import asyncio
+import gc
 import re
+import warnings
 from collections.abc import AsyncIterator, Awaitable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -163,6 +165,10 @@ async def test_costly_reads_hang_and_all_others_are_answered(
     assert 200 in answered
 
 
+def fail(*_: Any) -> None:
+    raise ConnectionError
+
+
 async def take(taken: AsyncExitStack, engine: AsyncEngine, number: int) -> None:
     """Take connections, each for another client."""
     before = CLIENT.get()
@@ -271,7 +277,7 @@ async def test_a_shared_statement_is_sent_in_the_turn_of_any_of_its_clients(
         order.append(group)
         return dict.fromkeys(keys, "found")
 
-    batches = Batches(Connections(lambda: AsyncSession(pooled), joined=pool.places.give))
+    batches = Batches(Connections(lambda: AsyncSession(pooled)))
 
     async def ask(client: str, group: str) -> str | None:
         CLIENT.set(client)
@@ -312,6 +318,38 @@ async def test_another_client_gets_the_connection_that_is_left_for_a_shared_stat
             answered = await own
 
     assert (other.status_code, answered.status_code) == (200, 200)
+
+
+@pytest.mark.parametrize("how", ["not opened", "invalidated", "forgotten"])
+async def test_a_connection_that_fails_leaves_its_place_to_others(
+    database_url: str, how: str
+) -> None:
+    pooled, pool = of_one_connection(database_url)
+    if how == "not opened":
+        event.listen(pooled.sync_engine, "connect", fail)
+        with pytest.raises(ConnectionError):
+            await pooled.connect()
+        event.remove(pooled.sync_engine, "connect", fail)
+    elif how == "invalidated":
+        async with pooled.connect() as connection:
+            await connection.invalidate()
+    else:
+        connection = await pooled.connect()
+        taken = pool.places.free
+        raw: Any = (await connection.get_raw_connection()).driver_connection
+        await raw.close()
+        with warnings.catch_warnings():
+            # SQLAlchemy warns of it.
+            warnings.simplefilter("ignore")
+            del connection, raw
+            gc.collect()
+        assert taken == 0
+    free = pool.places.free
+    async with pooled.connect() as connection:
+        found = await connection.scalar(select(1))
+    await pooled.dispose()
+
+    assert (free, found) == (1, 1)
 
 
 async def test_requests_that_leave_while_they_wait_keep_nobody_waiting(database_url: str) -> None:

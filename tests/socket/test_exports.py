@@ -192,13 +192,18 @@ def test_an_export_that_is_not_read_ends_when_another_waits(
     tmp_path: Path, database_url: str, some: None
 ) -> None:
     program = ("-m", "tests.socket.contended", "0")
-    with running(tmp_path, database_url, program) as contended, ExitStack() as stack:
+    with (
+        running(tmp_path, database_url, program, TRUSTED_PROXIES="127.0.0.0/8") as contended,
+        ExitStack() as stack,
+    ):
         connections = []
-        for _ in range(BULK_CONNECTIONS):
+        for number in range(BULK_CONNECTIONS):
             connection = stack.enter_context(socket.socket())
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             connection.connect(("127.0.0.1", contended.port))
-            connection.sendall(REQUEST)
+            # Each is that of another client, behind a proxy.
+            forwarded = f"\r\nX-Forwarded-For: 192.0.2.{number}\r\n\r\n".encode()
+            connection.sendall(REQUEST.replace(b"\r\n\r\n", forwarded))
             # The first lines are more than the buffers hold: the service waits for its client.
             connection.recv(1, socket.MSG_PEEK)
             connections.append(connection)

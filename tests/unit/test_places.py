@@ -5,12 +5,20 @@ from collections.abc import Sequence
 
 import pytest
 
-from service.places import Places
+from service.places import Clients, Places
+
+
+def of(*clients: str) -> Clients:
+    first, *others = clients
+    found = Clients(first)
+    for client in others:
+        found.add(client)
+    return found
 
 
 async def waiting(places: Places, *clients: str, kind: str = "") -> asyncio.Task[str]:
     """Return a task that waits for a place for these clients."""
-    task = asyncio.create_task(places.wait(lambda: clients, kind))
+    task = asyncio.create_task(places.wait(of(*clients), kind))
     await asyncio.sleep(0)
     return task
 
@@ -28,17 +36,46 @@ async def order_of(places: Places, tasks: Sequence[asyncio.Task[str]]) -> list[i
     return order
 
 
-async def test_clients_get_the_place_in_turn() -> None:
+def taken_of_one() -> Places:
     places = Places(1)
-    places.take(["first"])
+    places.take(of("first"))
+    return places
+
+
+async def test_clients_get_the_place_in_turn() -> None:
+    places = taken_of_one()
     tasks = [await waiting(places, one) for one in ("many", "many", "many", "few", "other")]
 
     assert await order_of(places, tasks) == [0, 3, 4, 1, 2]
 
 
+async def test_a_client_that_returns_waits_no_longer_than_new_ones() -> None:
+    places = taken_of_one()
+    last, order, number = "first", "", 0
+    tasks = {"returns": await waiting(places, "returns")}
+    for _ in range(3):
+        number += 1
+        tasks[f"new {number}"] = await waiting(places, f"new {number}")
+    for _ in range(40):
+        places.release(last)
+        await asyncio.sleep(0)
+        [last] = [client for client, task in tasks.items() if task.done()]
+        order += last[0]
+        del tasks[last]
+        if last != "returns":
+            number += 1
+        again = "returns" if last == "returns" else f"new {number}"
+        tasks[again] = await waiting(places, again)
+    for task in tasks.values():
+        task.cancel()
+    await asyncio.wait(tasks.values())
+
+    assert order == "rnnn" * 10
+    assert len(places) == 0
+
+
 async def test_a_task_for_several_clients_has_the_turn_of_any() -> None:
-    places = Places(1)
-    places.take(["first"])
+    places = taken_of_one()
     tasks = [
         await waiting(places, "many"),
         await waiting(places, "many"),
@@ -49,19 +86,19 @@ async def test_a_task_for_several_clients_has_the_turn_of_any() -> None:
     assert tasks[2].result() == "few"
 
 
-async def test_kinds_of_tasks_have_turns_of_their_own() -> None:
-    places = Places(1)
-    places.take(["first"])
-    tasks = [await waiting(places, "one", kind=kind) for kind in "aaab"]
+async def test_kinds_of_tasks_are_served_alternately_whatever_the_number_of_clients() -> None:
+    places = taken_of_one()
+    tasks = [await waiting(places, client, kind="a") for client in ("one", "two", "three", "one")]
+    tasks += [await waiting(places, "one", kind="b") for _ in range(2)]
 
-    assert await order_of(places, tasks) == [0, 3, 1, 2]
+    assert await order_of(places, tasks) == [0, 4, 1, 5, 2, 3]
 
 
 async def test_a_client_has_at_most_its_share() -> None:
     places = Places(4, share=2)
-    taken = [places.take(["many"]) for _ in range(3)]
+    taken = [places.take(of("many")) for _ in range(3)]
     third = await waiting(places, "many")
-    others = [places.take(["few"]), places.take(["many", "few"]), places.take(["other"])]
+    others = [places.take(of(*clients)) for clients in (["few"], ["many", "few"], ["other"])]
 
     assert taken == ["many", "many", None]
     assert others == ["few", "few", None]
@@ -72,6 +109,7 @@ async def test_a_client_has_at_most_its_share() -> None:
 
     # A place is free, but not for this client.
     assert not third.done()
+    assert places.left("many") == 0
 
     places.release("many")
 
@@ -79,30 +117,34 @@ async def test_a_client_has_at_most_its_share() -> None:
     assert places.free == 1
 
 
-async def test_a_waiting_task_that_gets_a_client_with_room_gets_the_place() -> None:
+async def test_a_waiting_task_that_another_client_joins_gets_its_place() -> None:
     places = Places(2, share=1)
-    places.take(["many"])
-    clients = ["many"]
-    task = asyncio.create_task(places.wait(lambda: clients))
+    places.take(of("many"))
+    clients = of("many")
+    task = asyncio.create_task(places.wait(clients))
     await asyncio.sleep(0)
-    clients.append("few")
-    places.give()
+    clients.add("few")
 
     assert await task == "few"
+
+    # It does not wait any more.
+    clients.add("other")
+
+    assert (places.free, len(places)) == (0, 0)
 
 
 @pytest.mark.parametrize("has_place", [True, False])
 async def test_a_task_that_is_cancelled_leaves_no_place_taken(has_place: bool) -> None:
-    places = Places(1)
-    places.take(["first"])
+    places = taken_of_one()
     given_up, next_one = [await waiting(places, one) for one in ("first", "next")]
     if has_place:
         # It gets the place, and is cancelled before it runs.
         places.release("first")
     given_up.cancel()
-    await asyncio.wait([given_up])
     if not has_place:
+        # It is cancelled, and does not know it yet.
         places.release("first")
+    await asyncio.wait([given_up])
 
     assert given_up.cancelled()
     assert await next_one == "next"
@@ -110,12 +152,11 @@ async def test_a_task_that_is_cancelled_leaves_no_place_taken(has_place: bool) -
     places.release("next")
 
     assert places.free == 1
-    assert vars(places)["_taken"] == {}
+    assert (vars(places)["_taken"], vars(places)["_turns"], len(places)) == ({}, {}, 0)
 
 
 async def test_more_tasks_than_places_use_up_what_is_released() -> None:
-    places = Places(1)
-    places.take(["first"])
+    places = taken_of_one()
     places.add("second")
     task = await waiting(places, "third")
     places.release("second")
@@ -128,17 +169,22 @@ async def test_more_tasks_than_places_use_up_what_is_released() -> None:
     assert await task == "third"
 
 
-async def test_the_memory_of_served_clients_is_bounded() -> None:
-    places = Places(1)
-    places.take(["first"])
-    tasks = [await waiting(places, f"client {number}") for number in range(2500)]
-    sizes = []
+async def test_whose_turn_it_is_takes_no_longer_with_many_that_wait() -> None:
+    """Counts what is looked at: clients, and the tasks of one."""
+    places = taken_of_one()
+    tasks = [await waiting(places, f"client {number % 100}") for number in range(1000)]
+    looked = 0
+    left = places.left
+
+    def count(client: str) -> int:
+        nonlocal looked
+        looked += 1
+        return left(client)
+
+    places.left = count  # type: ignore[method-assign]  # To count.
     last = "first"
-    for task in tasks:
+    for task in [tasks[(number % 100) + 100 * (number // 100)] for number in range(1000)]:
         places.release(last)
         last = await task
-        sizes.append(len(vars(places)["_served"]))
-    places.release(last)
 
-    assert max(sizes) == 1000
-    assert (places.free, len(places)) == (1, 0)
+    assert looked == 1000

@@ -10,7 +10,7 @@ from service.common.bulk.content import CSV
 from service.common.resource import Expression, literal_text, plain_text, to_sql
 
 # The beginning of a cell that a spreadsheet executes (OWASP, "CSV Injection"), also full-width.
-FORMULA = "^[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]"
+FORMULA = "^[=+@\t\r\n\uff1d\uff0b\uff0d\uff20-]"
 BYTE_ORDER_MARK = "\ufeff"
 
 

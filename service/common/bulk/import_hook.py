@@ -45,7 +45,7 @@ def register(app: App, max_bytes: int, max_line_bytes: int) -> None:
     # Imports take turns: together they delay other requests no more than one does.
     turn = asyncio.Lock()
     transfers: set[Transfer] = set()
-    room = Room(lambda: transfers)
+    room = Room(lambda: transfers, lambda: admission.places)
     admission = Admission(
         "IMPORTS",
         limits.IMPORTS.value,

@@ -23,7 +23,7 @@ Rows = list[tuple[int, dict[str, Any]]]
 class Reader(Protocol):
     """A parser of bytes, as they arrive, to values with their line numbers and faults.
 
-    `content` matches a byte that no line has which is skipped.
+    `content` matches a byte that no skipped line has.
     """
 
     content: Pattern[bytes]

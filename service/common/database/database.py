@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from service import limits
+from service.client import CLIENT
 from service.common.database.batching.autocommit import Autocommit, SingleWrite
 from service.common.database.batching.batches import Call, Connections
 from service.common.database.engine import create_engine, database_url
@@ -33,6 +34,7 @@ from service.common.database.work import (
 from service.common.database.work_pool import WorkPool
 from service.metrics import BATCH_CALLS, BATCH_WAIT_SECONDS
 from service.observed import OBSERVED, note_wait
+from service.places import Places
 from service.settings import Settings
 
 POOL_WAIT_SECONDS = limits.POOL_WAIT_SECONDS.value
@@ -76,7 +78,8 @@ class Database:
         # The imports and exports in progress, each with its session.
         self.transfers: dict[Transfer, AsyncSession] = {}
         self._rooms = {
-            work: Room(partial(self._transfers_with_connection, work)) for work in TRANSFERS
+            work: Room(partial(self._transfers_with_connection, work), partial(self._places, work))
+            for work in TRANSFERS
         }
 
     async def open(self) -> None:
@@ -118,10 +121,11 @@ class Database:
 
     @contextmanager
     def _wait_for_transfer(self, work: Work) -> Iterator[None]:
-        # A client that has all of its share waits for its own transfers.
-        is_full = self.pools()[work].places.free <= 0
-        with self._suspended(), self._rooms[work].wanted() if is_full else nullcontext():
+        with self._suspended(), self._rooms[work].wanted(CLIENT.get()):
             yield
+
+    def _places(self, work: Work) -> Places:
+        return self.pools()[work].places
 
     def _transfers_with_connection(self, work: Work) -> Iterator[Transfer]:
         # An import takes a connection only when its first records have arrived.
@@ -188,12 +192,7 @@ class Database:
             partial(self._has_room, work),
             lambda: str(_opened(self._engines, work).pool),
             when_sent=when_sent,
-            joined=partial(self._give_places, work),
         )
-
-    def _give_places(self, work: Work) -> None:
-        if pool := self.pools().get(work):
-            pool.places.give()
 
     def _slow_connections(self, work: Work) -> Connections:
         return replace(self._connections(work), waiting=self._suspended)
@@ -221,9 +220,9 @@ class Database:
                 await session.connection()
 
     def _has_room(self, work: Work) -> bool:
-        """Return whether a connection is idle, or may be opened."""
-        pool: Any = _opened(self._engines, work).pool
-        return bool(pool.checkedout() < pool.size())
+        """Return whether a connection is idle, or may be opened, and nobody waits for one."""
+        pool = cast("WorkPool", _opened(self._engines, work).pool)
+        return not pool.waiting and pool.checkedout() < pool.size()
 
 
 def _opened(engines: Mapping[Work, AsyncEngine], work: Work) -> AsyncEngine:

@@ -5,6 +5,7 @@ it is ended if its client is too slow, and sooner if another request waits for a
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import copy_context
@@ -12,7 +13,9 @@ from contextvars import copy_context
 import structlog
 
 from service import limits
+from service.client import CLIENT
 from service.metrics import count_limit
+from service.places import Places
 
 BYTES = limits.TRANSFER_BYTES.value
 SECONDS: float = limits.PROGRESS_SECONDS.value
@@ -45,6 +48,7 @@ class Transfer:
 
     def __init__(self) -> None:
         self._pace, self._pace_for_others = Pace(BYTES), Pace(BYTES_FOR_OTHERS)
+        self.client = CLIENT.get()
         self._waiting_since = 0.0
         self._end: Callable[[], object] | None = None
         # For the log, which has the id of the request.
@@ -91,37 +95,53 @@ class Transfer:
 
 
 class Room:
-    """The connections of transfers: while others wait for one, the slowest transfers are ended."""
+    """The places of transfers: while others wait for one, the slowest transfers are ended."""
 
-    def __init__(self, transfers: Callable[[], Iterable[Transfer]]) -> None:
+    def __init__(
+        self, transfers: Callable[[], Iterable[Transfer]], places: Callable[[], Places]
+    ) -> None:
         self._transfers = transfers
-        self._waiting = 0
+        self._places = places
+        # The number of requests that wait, by client.
+        self._waiting: Counter[str] = Counter()
         self._timer: asyncio.TimerHandle | None = None
 
     @contextmanager
-    def wanted(self) -> Iterator[None]:
-        """End as many slow transfers as there are requests inside this context."""
-        self._waiting += 1
+    def wanted(self, client: str) -> Iterator[None]:
+        """End as many slow transfers as there are requests inside this context.
+
+        For those of a client that has its share, only its own transfers are ended.
+        """
+        self._waiting[client] += 1
         try:
             self._look()
             yield
         finally:
-            self._waiting -= 1
+            self._waiting[client] -= 1
 
     def _look(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._waiting = +self._waiting
         if not self._waiting:
             return
-        loop = asyncio.get_running_loop()
-        now = loop.time()
-        transfers = list(self._transfers())
-        # An ended transfer still holds its connection for a moment.
-        wanted = max(0, self._waiting - sum(one.ended for one in transfers))
-        transfers.sort(key=lambda one: one.seconds_for_others(now), reverse=True)
-        for one in transfers[:wanted]:
-            if one.seconds_for_others(now) >= SECONDS_FOR_OTHERS:
-                cause = CAUSE.format(BYTES_FOR_OTHERS, SECONDS_FOR_OTHERS)
-                one.end("TRANSFER_BYTES_FOR_OTHERS", f"{cause}, and another request waits")
-        self._timer = loop.call_later(LOOK_SECONDS, self._look)
+        places, transfers, wanted = self._places(), list(self._transfers()), 0
+        for client, number in self._waiting.items():
+            if (left := places.left(client)) > 0:
+                wanted += min(number, left)
+            else:
+                _end_slow([one for one in transfers if one.client == client], number)
+        _end_slow(transfers, wanted)
+        self._timer = asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look)
+
+
+def _end_slow(transfers: list[Transfer], wanted: int) -> None:
+    now = asyncio.get_running_loop().time()
+    # An ended transfer still holds its connection for a moment.
+    wanted = max(0, wanted - sum(one.ended for one in transfers))
+    slowest = sorted(transfers, key=lambda one: one.seconds_for_others(now), reverse=True)
+    for one in slowest[:wanted]:
+        if one.seconds_for_others(now) >= SECONDS_FOR_OTHERS:
+            cause = CAUSE.format(BYTES_FOR_OTHERS, SECONDS_FOR_OTHERS)
+            one.end("TRANSFER_BYTES_FOR_OTHERS", f"{cause}, and another request waits")

@@ -2,7 +2,7 @@
 
 import asyncio
 from asyncio import CancelledError
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from functools import cached_property, partial
@@ -25,10 +25,9 @@ from service.metrics import (
     count_limit,
 )
 from service.observed import OBSERVED, note_wait
-from service.places import Places
+from service.places import Clients, Places
 
-Clients = Callable[[], Collection[str]]
-# The clients whose requests wait for the statement of a task that requests share.
+# The clients whose requests share the statement of a task.
 SHARED_BY: ContextVar[Clients | None] = ContextVar("SHARED_BY", default=None)
 # The key, in a connection's record, of the function that gives up its place.
 LEAVE = "leave"
@@ -47,7 +46,7 @@ class WorkPool(AsyncAdaptedQueuePool):
 
     A request waits, inside `while_waiting`, if all connections are in use or being opened, not
     while its own is opened. A client has at most `share` connections. Statements that requests
-    share and others are served in turn too: many requests may wait for the former. (SQLAlchemy's
+    share and others are served alternately: many requests may wait for the former. (SQLAlchemy's
     own queue gives a released connection to a request that arrives at that moment, before waiting
     ones.)
     """
@@ -74,10 +73,9 @@ class WorkPool(AsyncAdaptedQueuePool):
 
     def connect(self) -> PoolProxiedConnection:
         """Wait for a connection and return it. Raises SQLAlchemy's TimeoutError."""
-        own = (CLIENT.get(),)
         shared_by = SHARED_BY.get()
-        clients = shared_by or (lambda: own)
-        client = self.places.take(clients())
+        clients = shared_by or Clients(CLIENT.get())
+        client = self.places.take(clients)
         if client is None:
             client = self._wait(clients, is_shared=shared_by is not None)
         leave = partial(self.places.release, client)
@@ -97,11 +95,11 @@ class WorkPool(AsyncAdaptedQueuePool):
                 return client
         except TimeoutError:
             waited = monotonic() - since
-            CONNECTION_TIMEOUTS.labels(self.name).inc()
             cause = f"waited {waited:.1f} s for a connection; {self}"
-            if self.places.free > 0:
+            if not any(self.places.left(client) > 0 for client in clients):
                 count_limit("CLIENT_SHARE")
                 raise ShareError(cause) from None
+            CONNECTION_TIMEOUTS.labels(self.name).inc()
             count_limit("POOL_WAIT_SECONDS")
             raise PoolTimeoutError(cause) from None
         except CancelledError as error:

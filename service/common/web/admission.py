@@ -8,15 +8,15 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from service.client import CLIENT
 from service.common.errors import SHARE, Unavailable
 from service.metrics import count_limit
-from service.places import Places
+from service.places import Clients, Places
 
 
 class Admission:
     """Admit `running` tasks concurrently, and let `waiting` others wait (None: any number).
 
     A client has at most `share` of these places (of the number), and clients are admitted in turn.
-    If no place is free, a task waits inside the context of `make_room`. Refused ones are counted
-    for `limit`, by its name.
+    A task waits inside the context of `make_room` for its client. Refused ones are counted for
+    `limit`, by its name.
     """
 
     def __init__(
@@ -24,7 +24,7 @@ class Admission:
         limit: str,
         running: int,
         waiting: int | None = None,
-        make_room: Callable[[], AbstractContextManager[None]] = nullcontext,
+        make_room: Callable[[str], AbstractContextManager[object]] = nullcontext,
         share: Callable[[int], int] = int,
     ) -> None:
         self._limit = limit
@@ -34,23 +34,23 @@ class Admission:
 
     async def enter(self, message: str, seconds: float) -> None:
         """Wait for admission; call `leave` afterwards. Raises Unavailable after `seconds`."""
-        own = (CLIENT.get(),)
-        if self.places.take(own) is not None:
+        client = CLIENT.get()
+        if self.places.take(Clients(client)) is not None:
             return
-        if self._waiting.take(own) is None:
-            raise self._refusal(message, self._waiting)
+        if self._waiting.take(Clients(client)) is None:
+            raise self._refusal(client, message, self._waiting)
         try:
-            with self._make_room() if self.places.free <= 0 else nullcontext():
+            with self._make_room(client):
                 async with asyncio.timeout(seconds):
-                    await self.places.wait(lambda: own)
+                    await self.places.wait(Clients(client))
         except TimeoutError:
             waited = TimeoutError(f"waited {seconds:g} s to be admitted")
-            raise self._refusal(message, self.places) from waited
+            raise self._refusal(client, message, self.places) from waited
         finally:
-            self._waiting.release(*own)
+            self._waiting.release(client)
 
-    def _refusal(self, message: str, places: Places) -> Unavailable:
-        if places.free > 0:
+    def _refusal(self, client: str, message: str, places: Places) -> Unavailable:
+        if places.left(client) <= 0:
             count_limit("CLIENT_SHARE")
             return Unavailable(SHARE, limit="CLIENT_SHARE")
         count_limit(self._limit)

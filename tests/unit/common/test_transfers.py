@@ -8,6 +8,7 @@ from functools import partial
 import pytest
 from structlog.contextvars import bound_contextvars, get_contextvars
 
+from service.client import CLIENT
 from service.common.database import transfers
 from service.common.database.transfers import LOOK_SECONDS, Room, Transfer
 from service.limits import (
@@ -17,6 +18,7 @@ from service.limits import (
     TRANSFER_BYTES_FOR_OTHERS,
     TRANSFER_MILLISECONDS_FOR_OTHERS,
 )
+from service.places import Places
 from tests.counted import counted
 
 BYTES = TRANSFER_BYTES_FOR_OTHERS.value
@@ -39,6 +41,9 @@ async def pass_time(monkeypatch: pytest.MonkeyPatch) -> Pass:
     return pass_time
 
 
+ENOUGH = Places(1000)
+
+
 @pytest.fixture
 def stack() -> Iterator[ExitStack]:
     with ExitStack() as stack:
@@ -59,7 +64,7 @@ async def test_a_transfer_becomes_too_slow_while_another_waits(
     pass_time: Pass, stack: ExitStack
 ) -> None:
     found, ended = waiting(stack, 1)
-    with Room(lambda: found).wanted():
+    with Room(lambda: found, lambda: ENOUGH).wanted(""):
         await pass_time(SECONDS - 0.001)
         before = list(ended)
         await pass_time(LOOK_SECONDS)
@@ -76,7 +81,7 @@ async def test_a_transfer_that_is_too_slow_already_is_ended_at_once(
     found, ended = waiting(stack, 1)
     await pass_time(SECONDS)
     before = list(ended)
-    with Room(lambda: found).wanted():
+    with Room(lambda: found, lambda: ENOUGH).wanted(""):
         assert (before, ended) == ([], [0])
 
 
@@ -94,7 +99,7 @@ async def test_a_transfer_is_not_ended_while_its_client_moves_enough_bytes(
     await pass_time(0.002)
     with (
         counted("TRANSFER_BYTES_FOR_OTHERS", missing),
-        Room(lambda: [transfer]).wanted(),
+        Room(lambda: [transfer], lambda: ENOUGH).wanted(""),
     ):
         assert ended == ["slow"] * missing
 
@@ -122,7 +127,7 @@ async def test_a_slow_transfer_is_ended_even_if_no_other_waits(
 
 async def test_the_time_of_the_database_does_not_count(pass_time: Pass, stack: ExitStack) -> None:
     transfer, ended = Transfer(), list[str]()
-    with Room(lambda: [transfer]).wanted():
+    with Room(lambda: [transfer], lambda: ENOUGH).wanted(""):
         await pass_time(2 * PROGRESS_SECONDS.value)
         stack.enter_context(transfer.waiting(lambda: ended.append("slow")))
         await pass_time(SECONDS / 2)
@@ -138,12 +143,12 @@ async def test_as_many_are_ended_as_others_wait_the_slowest_first(
         stack.enter_context(found[number].waiting(partial(ended.append, number)))
         await pass_time(0.1)
     await pass_time(SECONDS)
-    room = Room(lambda: found)
-    with room.wanted():
+    room = Room(lambda: found, lambda: ENOUGH)
+    with room.wanted(""):
         await pass_time(LOOK_SECONDS)
         # It holds its place until it has been rolled back.
         once = list(ended)
-        with room.wanted():
+        with room.wanted(""):
             twice = list(ended)
             del found[1]
             await pass_time(LOOK_SECONDS)
@@ -161,8 +166,8 @@ async def test_the_transfers_are_looked_at_only_while_others_wait_and_by_one_tim
         looks.append(1)
         return []
 
-    room = Room(look)
-    with room.wanted(), room.wanted(), room.wanted():
+    room = Room(look, lambda: ENOUGH)
+    with room.wanted(""), room.wanted(""), room.wanted(""):
         arrived = len(looks)
         for _ in range(5):
             await pass_time(LOOK_SECONDS + 0.001)
@@ -187,5 +192,42 @@ async def test_the_log_names_the_request_that_is_ended_not_the_one_that_waits(
         transfer = Transfer()
     stack.enter_context(transfer.waiting(lambda: None))
     await pass_time(SECONDS)
-    with bound_contextvars(request_id="waits"), Room(lambda: [transfer]).wanted():
+    with bound_contextvars(request_id="waits"), Room(lambda: [transfer], lambda: ENOUGH).wanted(""):
         assert named == ["slow"]
+
+
+async def test_for_a_client_with_its_share_only_its_own_transfers_are_ended(
+    pass_time: Pass, stack: ExitStack
+) -> None:
+    found, ended, places = [], list[str](), Places(5, share=2)
+    for client in ("other", "other", "own", "own", "third"):
+        CLIENT.set(client)
+        places.add(client)
+        transfer = Transfer()
+        found.append(transfer)
+        stack.enter_context(transfer.waiting(partial(ended.append, client)))
+    await pass_time(SECONDS)
+    room = Room(lambda: found, lambda: places)
+    with room.wanted("own"):
+        own = [*ended]
+        with room.wanted("own"), room.wanted("own"):
+            all_own = [*ended]
+
+    assert (own, all_own, ended) == (["own"], ["own"] * 2, ["own"] * 2)
+
+
+async def test_as_many_are_ended_for_a_client_as_it_may_have(
+    pass_time: Pass, stack: ExitStack
+) -> None:
+    found, ended = waiting(stack, 4)
+    places = Places(4, share=2)
+    places.add("own")
+    await pass_time(SECONDS)
+    room = Room(lambda: found, lambda: places)
+    with room.wanted("own"), room.wanted("own"), room.wanted("own"):
+        await pass_time(LOOK_SECONDS)
+        once = len(ended)
+        with room.wanted("other"):
+            pass
+
+    assert (once, len(ended)) == (1, 2)

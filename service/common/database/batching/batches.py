@@ -1,7 +1,7 @@
 """The batches of an application: statements in flight, and the calls that wait for them."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Hashable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from contextvars import Context
 from dataclasses import dataclass, field
@@ -15,6 +15,7 @@ from service.client import CLIENT
 from service.common.database.waits import note
 from service.common.database.work_pool import SHARED_BY
 from service.observed import OBSERVED, Observed
+from service.places import Clients
 
 # The maximum number of keys that share a statement.
 MOST = 256
@@ -33,8 +34,7 @@ class Connections:
     """How to get a session, whether others can still get one, and the state for the log.
 
     Callers wait for a result inside `waiting`. Each of `when_sent` is called when a statement is
-    sent, in its task, with the calls that share it. `joined` is called if another client waits for
-    a statement that has no connection yet.
+    sent, in its task, with the calls that share it.
     """
 
     session: Callable[[], AbstractAsyncContextManager[AsyncSession]]
@@ -42,13 +42,16 @@ class Connections:
     state: Callable[[], str] = lambda: "no pool"
     waiting: Callable[[], AbstractContextManager[None]] = nullcontext
     when_sent: Sequence[Callable[[Sequence["Call"]], None]] = ()
-    joined: Callable[[], object] = lambda: None
 
 
 @dataclass(slots=True, eq=False)
 class Execution:
-    """A session with a statement in flight, and the calls of that statement."""
+    """A session with a statement in flight, and the calls of that statement.
 
+    Until it has a connection, `clients` are those of the calls that wait.
+    """
+
+    clients: Clients
     calls: list["Call"] = field(default_factory=list)
     task: asyncio.Task[None] | None = None
 
@@ -85,7 +88,7 @@ class Batch:
         if self._current is None:
             self._start()
         elif not self._current.calls:
-            self._connections.joined()
+            self._current.clients.add(call.client)
         try:
             with self._connections.waiting():
                 return await call.result
@@ -99,14 +102,17 @@ class Batch:
             raise
 
     def _start(self) -> None:
-        execution = self._current = Execution()
+        clients = Clients(self._waiting[0].client)
+        for call in self._waiting:
+            clients.add(call.client)
+        execution = self._current = Execution(clients)
         # In a context of its own, because it is not part of the first request.
         loop = asyncio.get_running_loop()
         execution.task = loop.create_task(self._execute(execution), context=Context())
         execution.task.add_done_callback(partial(self._finish, execution))
 
     async def _execute(self, execution: Execution) -> None:
-        SHARED_BY.set(self._clients)  # For this task alone.
+        SHARED_BY.set(execution.clients)  # For this task alone.
         async with self._connections.session() as session:
             # More calls may arrive until there is a connection.
             await session.connection()
@@ -129,9 +135,6 @@ class Batch:
                         break  # Another execution continues, or others wait for the connection.
             finally:
                 slow.cancel()
-
-    def _clients(self) -> Collection[str]:
-        return {call.client: None for call in self._waiting if not call.result.done()}
 
     def _take_waiting(self, execution: Execution) -> dict[Any, Any]:
         """Take waiting calls into an execution, and return their values by key."""
