@@ -5,6 +5,7 @@ delays the others' no more than one with few.
 """
 
 import asyncio
+import sys
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 
@@ -46,7 +47,8 @@ class Places:
     def __init__(self, number: int, share: int | None = None) -> None:
         # Negative if more tasks than that have a place.
         self.free = number
-        self._share = number if share is None else share
+        # A share that is all of them limits nothing.
+        self._share = sys.maxsize if share is None or share >= number else share
         self._taken: Counter[str] = Counter()
         # By kind of task: the kind whose turn is next is first.
         self._turns: OrderedDict[Hashable, Turns] = OrderedDict()

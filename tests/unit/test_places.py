@@ -117,6 +117,17 @@ async def test_a_client_has_at_most_its_share() -> None:
     assert places.free == 1
 
 
+@pytest.mark.parametrize(("share", "is_limited"), [(None, False), (2, False), (1, True)])
+async def test_only_a_share_of_less_than_all_places_limits_a_client(
+    share: int | None, is_limited: bool
+) -> None:
+    places = Places(2, share)
+    taken = [places.take(of("one")) for _ in range(3)]
+
+    assert taken.count("one") == (1 if is_limited else 2)
+    assert (places.left("one") <= 0) == is_limited
+
+
 async def test_a_waiting_task_that_another_client_joins_gets_its_place() -> None:
     places = Places(2, share=1)
     places.take(of("many"))
