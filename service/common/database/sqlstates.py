@@ -74,7 +74,13 @@ def translate(error: BaseException) -> JSONException | None:
             return Unavailable(SHARE if is_share else IN_USE, limit=limit)
         case TimeoutError():
             return DeadlineExceeded(SLOW)
-        case InterfaceError() | asyncpg.InterfaceError() | ConnectionError():
+        # The internal error: the connection was lost while the driver was reading or copying.
+        case (
+            InterfaceError()
+            | asyncpg.InterfaceError()
+            | asyncpg.InternalClientError()
+            | ConnectionError()
+        ):
             return DatabaseError(GONE)
         case DBAPIError():
             return _by_state(error)

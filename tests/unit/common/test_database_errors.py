@@ -96,7 +96,13 @@ def test_the_sqlstate_decides_even_if_the_connection_was_lost() -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [ConnectionError(), ConnectionRefusedError(111, "refused"), ConnectionResetError()]
+    "error",
+    [
+        ConnectionError(),
+        ConnectionRefusedError(111, "refused"),
+        ConnectionResetError(),
+        asyncpg.InternalClientError("unexpected state"),
+    ],
 )
 def test_a_refused_or_reset_connection_is_a_database_error(error: Exception) -> None:
     meaning = translate(error)
