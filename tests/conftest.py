@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import cast
 
 import pytest
+import structlog
 from alembic import command
 from alembic.config import Config
 from hypothesis import HealthCheck
@@ -39,6 +40,17 @@ Settings.model_config["env_file"] = None
 os.environ["ENV_FILE"] = os.devnull
 check_every_answer()
 read_certificates_once()
+# The default of structlog shows the variables of each frame, which takes seconds per traceback.
+structlog.configure(
+    processors=[
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.dev.ConsoleRenderer(
+            colors=False, exception_formatter=structlog.dev.plain_traceback
+        ),
+    ]
+)
 # How fast a machine is says nothing about a test.
 hypothesis_settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]

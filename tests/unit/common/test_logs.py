@@ -39,8 +39,9 @@ def output(capsys: pytest.CaptureFixture[str]) -> Iterator[Output]:
     """Return what is written to standard output; afterwards the logs are as they were."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
+    before = structlog.get_config()
     yield Output(capsys)
-    structlog.reset_defaults()
+    structlog.configure(**before)
     root.handlers[:] = handlers
     root.setLevel(level)
 
