@@ -272,7 +272,7 @@ IMPORTS = Limit(
 )
 IMPORTS_WAITING = Limit(
     32,
-    "imports that wait for their turn",
+    "imports that wait for their turn, or up to twice as many, of clients of which none waits yet",
     "503, as after the time of `POOL_WAIT_SECONDS`",
     "Each holds the received data in the buffers of its connection.",
 )

@@ -45,6 +45,7 @@ class Places:
     """A number of places, of which a client has at most `share`."""
 
     def __init__(self, number: int, share: int | None = None) -> None:
+        self.number = number
         # Negative if more tasks than that have a place.
         self.free = number
         # A share that is all of them limits nothing.
@@ -61,6 +62,10 @@ class Places:
     def left(self, client: str) -> int:
         """Return how many more places a client may have."""
         return self._share - self._taken[client]
+
+    def has_any(self, client: str) -> bool:
+        """Return whether a client has a place."""
+        return client in self._taken
 
     def take(self, clients: Clients) -> str | None:
         """Take a place if one is free for one of the clients, and return this client."""

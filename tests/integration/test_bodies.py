@@ -190,13 +190,22 @@ async def test_a_client_that_disconnects_releases_its_body(running: App) -> None
     assert early.sent == late.sent == []
 
 
+def be_patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let imports wait, and their clients rest, for as long as a busy machine needs."""
+    monkeypatch.setattr(limits, "POOL_WAIT_SECONDS", limits.POOL_WAIT_SECONDS._replace(value=60))
+    monkeypatch.setattr(transfers, "SECONDS_FOR_OTHERS", 60)
+
+
 def imports_of(app: App, peer: str, number: int, **options: Any) -> list[Exchange]:
     """Return imports of a client."""
     return [Exchange(app, "/item", "POST", peer=peer, **options, **LINES) for _ in range(number)]
 
 
 @pytest.mark.limit("IMPORTS", "IMPORTS_WAITING")
-async def test_no_byte_of_an_import_is_read_before_its_turn(running: App) -> None:
+async def test_no_byte_of_an_import_is_read_before_its_turn(
+    running: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    be_patient(monkeypatch)
     most = limits.IMPORTS.value, limits.IMPORTS_WAITING.value
     # Two clients, each with its share.
     exchanges = [
@@ -213,10 +222,18 @@ async def test_no_byte_of_an_import_is_read_before_its_turn(running: App) -> Non
     await until(lambda: all(one.received.empty() for one in exchanges[: most[0]]))
     await settle()
     unread = [exchange.received.qsize() for exchange in exchanges]
+    # Of clients of which none waits, as many again may wait.
+    others = [imports_of(running, f"192.0.2.1{n}", 1)[0] for n in range(most[1])]
+    waiting = [asyncio.create_task(one.run()) for one in others]
+    await settle()
     state: dict[str, Any] = {}
     [one_more] = imports_of(running, "192.0.2.3", 1, state=state)
     with counted("IMPORTS"):
         await one_more.run(part(b"\n", more=True))
+    answered = [exchange for exchange in others if exchange.sent]
+    for task in waiting:
+        task.cancel()
+    await asyncio.wait(waiting)
     # When a client leaves, the next import is read.
     exchanges[0].received.put_nowait(GONE)
     await tasks[0]
@@ -226,13 +243,17 @@ async def test_no_byte_of_an_import_is_read_before_its_turn(running: App) -> Non
     await asyncio.gather(*tasks)
 
     assert unread == [0] * most[0] + [20] * most[1]
+    assert answered == []
     assert one_more.status == 503
     assert (state["error"], state["limit"]) == ("Unavailable", "IMPORTS")
     assert {exchange.status for exchange in exchanges[1:]} == {201}
 
 
 @pytest.mark.limit("CLIENT_SHARE")
-async def test_a_client_imports_with_its_share_and_leaves_the_rest_to_others(running: App) -> None:
+async def test_a_client_imports_with_its_share_and_leaves_the_rest_to_others(
+    running: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    be_patient(monkeypatch)
     most = client_share(limits.IMPORTS.value), client_share(limits.IMPORTS_WAITING.value)
     exchanges = imports_of(running, "192.0.2.1", sum(most))
     tasks = [asyncio.create_task(one.run()) for one in exchanges]

@@ -15,6 +15,7 @@ class Admission:
     """Admit `running` tasks concurrently, and let `waiting` others wait (None: any number).
 
     A client has at most `share` of these places (of the number), and clients are admitted in turn.
+    So one that does not wait yet may wait although `waiting` others do, until twice as many do.
     A task waits inside the context of `make_room` for its client. Refused ones are counted for
     `limit`, by its name.
     """
@@ -37,8 +38,11 @@ class Admission:
         client = CLIENT.get()
         if self.places.take(Clients(client)) is not None:
             return
-        if self._waiting.take(Clients(client)) is None:
-            raise self._refusal(client, message, self._waiting)
+        waiting = self._waiting
+        if waiting.take(Clients(client)) is None:
+            if waiting.has_any(client) or waiting.free <= -waiting.number:
+                raise self._refusal(client, message, waiting)
+            waiting.add(client)
         try:
             with self._make_room(client):
                 async with asyncio.timeout(seconds):

@@ -68,6 +68,29 @@ async def test_a_client_has_its_share_of_the_places_and_of_the_queue() -> None:
     await waiting
 
 
+async def test_a_client_that_does_not_wait_yet_finds_room_in_a_full_queue() -> None:
+    admission = Admission("IMPORTS", running=1, waiting=2)
+    refused: list[str] = []
+
+    async def enter(client: str) -> None:
+        CLIENT.set(client)
+        try:
+            await admission.enter("Busy.", 30)
+        except Unavailable:
+            refused.append(client)
+
+    CLIENT.set("first")
+    await admission.enter("Busy.", 30)
+    clients = ("many", "many", "many", "few", "few", "other", "late")
+    waiting = [asyncio.create_task(enter(client)) for client in clients]
+    await asyncio.sleep(0)
+    for task in waiting:
+        task.cancel()
+    await asyncio.wait(waiting)
+
+    assert refused == ["many", "few", "late"]
+
+
 async def test_a_task_that_waited_too_long_is_refused_and_takes_no_place() -> None:
     admission = Admission("REQUESTS_IN_PROGRESS", running=1, waiting=1)
     await admission.enter("Busy.", 0)
