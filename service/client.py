@@ -21,9 +21,9 @@ def network_of(host: str) -> str:
 
     All clients of a Unix domain socket, which have no address, count as one.
     """
-    host = host.removeprefix("::ffff:")
-    if ":" not in host:
-        return host
+    mapped = host.removeprefix("::ffff:")
+    if ":" not in mapped:
+        return mapped
     return socket.inet_pton(socket.AF_INET6, host.partition("%")[0])[:8].hex()
 
 

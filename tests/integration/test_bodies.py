@@ -201,6 +201,18 @@ def imports_of(app: App, peer: str, number: int, **options: Any) -> list[Exchang
     return [Exchange(app, "/item", "POST", peer=peer, **options, **LINES) for _ in range(number)]
 
 
+async def begin(exchanges: list[Exchange], running: int) -> list[asyncio.Task[None]]:
+    """Send 20 parts of each import, and return once those of the first `running` are read."""
+    tasks = [asyncio.create_task(one.run()) for one in exchanges]
+    await settle()
+    for exchange in exchanges:
+        for _ in range(20):
+            exchange.received.put_nowait(part(b"\n" * 100, more=True))
+    await until(lambda: all(one.received.empty() for one in exchanges[:running]))
+    await settle()
+    return tasks
+
+
 @pytest.mark.limit("IMPORTS", "IMPORTS_WAITING")
 async def test_no_byte_of_an_import_is_read_before_its_turn(
     running: App, monkeypatch: pytest.MonkeyPatch
@@ -214,13 +226,7 @@ async def test_no_byte_of_an_import_is_read_before_its_turn(
         for peer in ("192.0.2.1", "192.0.2.2")
         for exchange in imports_of(running, peer, number // 2)
     ]
-    tasks = [asyncio.create_task(one.run()) for one in exchanges]
-    await settle()
-    for exchange in exchanges:
-        for _ in range(20):
-            exchange.received.put_nowait(part(b"\n" * 100, more=True))
-    await until(lambda: all(one.received.empty() for one in exchanges[: most[0]]))
-    await settle()
+    tasks = await begin(exchanges, most[0])
     unread = [exchange.received.qsize() for exchange in exchanges]
     # Of clients of which none waits, as many again may wait.
     others = [imports_of(running, f"192.0.2.1{n}", 1)[0] for n in range(most[1])]
@@ -256,13 +262,7 @@ async def test_a_client_imports_with_its_share_and_leaves_the_rest_to_others(
     be_patient(monkeypatch)
     most = client_share(limits.IMPORTS.value), client_share(limits.IMPORTS_WAITING.value)
     exchanges = imports_of(running, "192.0.2.1", sum(most))
-    tasks = [asyncio.create_task(one.run()) for one in exchanges]
-    await settle()
-    for exchange in exchanges:
-        for _ in range(20):
-            exchange.received.put_nowait(part(b"\n" * 100, more=True))
-    await until(lambda: all(one.received.empty() for one in exchanges[: most[0]]))
-    await settle()
+    tasks = await begin(exchanges, most[0])
     unread = [exchange.received.qsize() for exchange in exchanges]
     state: dict[str, Any] = {}
     [one_more] = imports_of(running, "192.0.2.1", 1, state=state)

@@ -62,6 +62,8 @@ def test_without_trusted_proxies_the_header_is_ignored(peer: str | None, address
         ("::ffff:192.0.2.7", "192.0.2.7"),
         ("2001:db8:1:2:3::4", "20010db800010002"),
         ("2001:db8:1:2::", "20010db800010002"),
+        # Not a mapped IPv4 address.
+        ("::ffff:0:102:304", "0000000000000000"),
         ("fe80::1%eth0", "fe80000000000000"),
         ("", ""),
     ],
