@@ -11,14 +11,33 @@ WORKERS = 16
 EACH = (LAST - FIRST) // WORKERS
 WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % WORKERS
 
+# Bound until the process ends, and nothing listens on them.
+_refusing: list[socket.socket] = []
+
 
 def free_port() -> int:
     """Return a free port."""
+    with _bound() as probe:
+        return _port(probe)
+
+
+def refusing_port() -> int:
+    """Return a port that refuses connections, and that no other test gets."""
+    _refusing.append(_bound())
+    return _port(_refusing[-1])
+
+
+def _bound() -> socket.socket:
     while True:
-        port = FIRST + WORKER * EACH + secrets.randbelow(EACH)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
+        probe = socket.socket()
+        try:
+            probe.bind(("127.0.0.1", FIRST + WORKER * EACH + secrets.randbelow(EACH)))
+        except OSError:
+            probe.close()
+        else:
+            return probe
+
+
+def _port(probe: socket.socket) -> int:
+    port: int = probe.getsockname()[1]
+    return port

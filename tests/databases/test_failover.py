@@ -17,7 +17,7 @@ from tests.databases.conftest import Open
 from tests.databases.servers import Server
 from tests.envelope import error_of
 from tests.factories import item
-from tests.ports import free_port
+from tests.ports import refusing_port
 
 KEY = {"Idempotency-Key": "k"}
 NDJSON = {"Content-Type": "application/x-ndjson"}
@@ -113,7 +113,7 @@ async def test_a_standby_is_left_when_it_is_promoted_and_not_ready_before(
 async def test_of_several_hosts_the_writable_one_is_found(
     server: Server, open_on: Open, standby: Server
 ) -> None:
-    hosts = f"127.0.0.1:{free_port()},127.0.0.1:{standby.port},127.0.0.1:{server.port}"
+    hosts = f"127.0.0.1:{refusing_port()},127.0.0.1:{standby.port},127.0.0.1:{server.port}"
     url = f"postgresql://failing@{hosts}/postgres?target_session_attrs=read-write"
     async with open_on(url) as client:
         first = await status_of(client, "POST", "/item", json=item())

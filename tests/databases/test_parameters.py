@@ -18,7 +18,7 @@ from service.common.errors.exceptions import DatabaseError
 from service.settings import SettingsError, load_settings
 from tests.conftest import alembic_config
 from tests.databases.servers import Authority, Server
-from tests.ports import free_port
+from tests.ports import refusing_port
 
 SESSION = (
     "SELECT current_user || ' ' || CASE WHEN ssl THEN 'TLS' ELSE 'plain' END"
@@ -366,7 +366,7 @@ def test_the_defaults_are_libpqs_and_not_the_shells() -> None:
 
 async def test_the_first_of_several_hosts_that_answers_is_taken(server: Server) -> None:
     for hosts in (
-        f"127.0.0.1:{free_port()},127.0.0.1:{server.port}",
+        f"127.0.0.1:{refusing_port()},127.0.0.1:{server.port}",
         f"host.invalid,127.0.0.1:{server.port}",
         f"%2Fnowhere,127.0.0.1:{server.port}",
     ):

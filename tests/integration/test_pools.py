@@ -36,7 +36,7 @@ from tests.envelope import error_of
 from tests.factories import item
 from tests.integration.sent import explain, listening, statements
 from tests.integration.test_batching import LOCKED, WAIT, WAITING, before_each_read, held, run
-from tests.ports import free_port
+from tests.ports import refusing_port
 from tests.waiting import until, until_waiting
 
 # Costly reads, whatever they find.
@@ -800,7 +800,7 @@ async def test_a_health_check_tries_one_connection_while_the_database_is_down(
     opened_first = AsyncMock()
     monkeypatch.setattr(Database, "_open_first", opened_first)
     monkeypatch.setattr("service.health.domain.CACHE_SECONDS", 0)
-    nowhere = Settings(database_url=f"postgresql://127.0.0.1:{free_port()}/nowhere")
+    nowhere = Settings(database_url=f"postgresql://127.0.0.1:{refusing_port()}/nowhere")
     async with running(nowhere) as (_, client):
         await error_of(await client.get("/readyz"), 503, "DatabaseError")
 

@@ -28,7 +28,7 @@ from service.settings import ROOT, Settings
 from tests.contract import ELSEWHERE
 from tests.envelope import check_envelope
 from tests.factories import item
-from tests.ports import free_port
+from tests.ports import free_port, refusing_port
 from tests.socket.conftest import KEY, Service, running
 from tests.waiting import SECONDS
 
@@ -468,7 +468,7 @@ def test_the_connection_to_the_service_is_kept(tmp_path: Path) -> None:
 
 
 def test_no_replica_is_a_503_that_says_when_to_come_again(tmp_path: Path) -> None:
-    gone = [f"127.0.0.1:{free_port()}" for _ in range(2)]
+    gone = [f"127.0.0.1:{refusing_port()}" for _ in range(2)]
     with proxy(tmp_path / "state", gone) as front:
         for method in (b"GET", b"PUT", b"POST", b"DELETE"):
             answer = front.raw(head(method + b" /item/1 HTTP/1.1", b"Content-Length: 0"))
@@ -479,7 +479,7 @@ def test_no_replica_is_a_503_that_says_when_to_come_again(tmp_path: Path) -> Non
 
 
 def test_a_stream_to_no_replica_is_a_503(tmp_path: Path) -> None:
-    with proxy(tmp_path / "state", [f"127.0.0.1:{free_port()}"]) as front:
+    with proxy(tmp_path / "state", [f"127.0.0.1:{refusing_port()}"]) as front:
         sent = head(b"POST /item HTTP/1.1", b"Transfer-Encoding: chunked")
 
         check_error(front.raw(sent + b"1\r\n{\r\n"), 503, "Unavailable")
@@ -723,7 +723,7 @@ def test_no_log_has_a_value_of_a_query_string(tmp_path: Path, name: str) -> None
         replica(behaviour) as upstream,
         proxy(
             tmp_path / "state",
-            [upstream.address if behaviour else f"127.0.0.1:{free_port()}"],
+            [upstream.address if behaviour else f"127.0.0.1:{refusing_port()}"],
             NGINX_TIMEOUT="1",
         ) as front,
     ):
@@ -853,7 +853,7 @@ def test_only_repeatable_requests_are_sent_again(
 @pytest.fixture(scope="module")
 def failing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Proxy, Replica]]:
     """Return nginx before a replica that answers and two that are gone."""
-    gone = [f"127.0.0.1:{free_port()}" for _ in range(2)]
+    gone = [f"127.0.0.1:{refusing_port()}" for _ in range(2)]
     state = tmp_path_factory.mktemp("failing")
     with replica("answer") as upstream, proxy(state, [*gone, upstream.address]) as front:
         yield front, upstream

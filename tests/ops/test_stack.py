@@ -20,7 +20,7 @@ from ops.local.readiness import ask
 from ops.ports import has_address
 from service.common.embedded import start_server
 from tests.ops.project import ONE_STACK, Project, serve_items
-from tests.ports import free_port
+from tests.ports import refusing_port
 from tests.waiting import SECONDS
 
 
@@ -300,7 +300,7 @@ def test_a_taken_port_is_named_and_nothing_is_left(project: Project) -> None:
 
 
 def test_an_unreachable_database_is_a_clear_error_and_nothing_is_left(project: Project) -> None:
-    url = f"postgresql://somebody:very-secret@127.0.0.1:{free_port()}/somewhere"
+    url = f"postgresql://somebody:very-secret@127.0.0.1:{refusing_port()}/somewhere"
     refused = project.just("up", "local", DATABASE_URL=url)
 
     assert refused.returncode == 1
