@@ -60,23 +60,12 @@ def _containers_are_seen() -> bool:
 
 def down(settings: Settings, _arguments: list[str]) -> int:
     """Stop the running stack."""
-    return (
-        containers.down(settings) if _containers_certainly_run(settings) else stack.down(settings)
-    )
+    return containers.down(settings) if containers_run(settings) else stack.down(settings)
 
 
 def ps(settings: Settings, _arguments: list[str]) -> int:
     """Show what runs."""
-    return containers.ps() if _containers_certainly_run(settings) else stack.ps(settings)
-
-
-def _containers_certainly_run(settings: Settings) -> bool:
-    try:
-        return containers_run(settings)
-    except EngineError as error:
-        raise CommandError(
-            f"No local processes run. Can't check whether containers of this project run: {error}"
-        ) from error
+    return containers.ps() if containers_run(settings) else stack.ps(settings)
 
 
 def logs(settings: Settings, _arguments: list[str]) -> int:
@@ -114,22 +103,25 @@ def _migrations(settings: Settings, arguments: list[str]) -> int:
 def in_containers(settings: Settings) -> bool:
     """Return whether to use the database of the containers: they run, and no other is configured.
 
-    Raises EngineError if that can't be checked, and this folder was used for containers.
+    Raises EngineError as `containers_run` does.
     """
-    if settings.database_url is not None:
-        return False
-    try:
-        return containers_run(settings)
-    except EngineError:
-        if compose.was_used():
-            raise
-        # Nothing can run in docker: a user without access to it needs no engine.
-        return False
+    return settings.database_url is None and containers_run(settings)
 
 
 def containers_run(settings: Settings) -> bool:
-    """Return whether the stack runs in containers, and not as local processes."""
-    return not stack.runs(settings) and compose.runs()
+    """Return whether the stack runs in containers, and not as local processes.
+
+    Raises EngineError if that can't be checked, and this folder was used for containers.
+    """
+    if stack.runs(settings):
+        return False
+    try:
+        return compose.runs()
+    except EngineError:
+        if compose.was_used():
+            raise
+        # A user who may not use the engine has started nothing in it.
+        return False
 
 
 def url(settings: Settings) -> str:

@@ -119,15 +119,24 @@ def test_running_containers_are_not_guessed(
     command: Callable[[Settings, list[str]], int],
     script: str,
     capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    fake(script)
+    passwords.write(list(passwords.NAMES), {}, tmp_path / ".env")
+
+    with pytest.raises(EngineError, match=SILENT[script]):
+        command(settings, [])
+    assert "Nothing is running" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("script", SILENT)
+def test_a_folder_that_was_never_used_for_containers_needs_no_engine(
+    fake: Fake, settings: Settings, script: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fake(script)
 
-    with pytest.raises(
-        CommandError,
-        match=f"Can't check whether containers of this project run: .*{SILENT[script]}",
-    ):
-        command(settings, [])
-    assert "Nothing is running" not in capsys.readouterr().out
+    assert modes.down(settings, []) == 0
+    assert "Nothing is running" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("script", STOPPED)
