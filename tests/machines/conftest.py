@@ -4,9 +4,10 @@ import os
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from fcntl import LOCK_EX, flock
 from pathlib import Path
 from pwd import getpwnam, struct_passwd
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 
 import pytest
 
@@ -35,12 +36,14 @@ def tester() -> struct_passwd:
     """Return an ordinary user, who stays on the machine for the sake of the caches."""
     if os.getuid() != 0:
         pytest.skip("only root can run commands as other users")
-    try:
-        return getpwnam(TESTER)
-    except KeyError:
-        # Another worker of pytest may do so at the same time.
-        subprocess.run(["useradd", "--create-home", TESTER], check=False)
-        return getpwnam(TESTER)
+    # Of two workers that add the user at the same time, one could make the home of another uid.
+    with (Path(gettempdir()) / f"{TESTER}.lock").open("w") as lock:
+        flock(lock, LOCK_EX)
+        try:
+            return getpwnam(TESTER)
+        except KeyError:
+            subprocess.run(["useradd", "--create-home", TESTER], check=True)
+            return getpwnam(TESTER)
 
 
 @pytest.fixture(scope="session")
