@@ -101,7 +101,10 @@ async def test_lines_take_the_parameters_of_a_page(client: Client) -> None:
     sorted_ = await rows(client, "/item?sort=-name&only=name,id&q=b")
     excluded = await ndjson(client, "/item?exclude=created_at,updated_at&email=Ada@example.org")
 
+    nothing = await client.get("/item?exclude=" + ",".join(FIELDS), headers=CSV)
+
     assert sorted_ == [["id", "name"], ["2", "Bob"]]
+    assert (nothing.status_code, await nothing.get_data()) == (200, b"\r\n" * 4)
     assert excluded == [{"id": 1, "name": "Ada", "email": "Ada@example.org"}]
 
 

@@ -38,7 +38,8 @@ class Csv:
             _cell(one.table.name, one.name, one.type, one.nullable, self._escape_formulas)
             for one in columns
         ]
-        return literal_column(" || ',' || ".join(cells), Text) + literal_text("\r\n")
+        # Without a column, a line is empty.
+        return literal_column(" || ',' || ".join(cells) or "''", Text) + literal_text("\r\n")
 
 
 @cache
