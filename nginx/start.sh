@@ -17,8 +17,8 @@ export NGINX_ORIGINS
 export NGINX_STATUS="${NGINX_STATUS-}"
 NGINX_TRUSTED_PROXIES=$(echo "$TRUSTED_PROXIES" | tr ',' '\n' | sed 's/ //g; /^$/d; s/.*/set_real_ip_from &;/')
 NGINX_PATH_PREFIX=${PATH_PREFIX%/}
-eighth=$(((NGINX_CONNECTION_LIMIT + 7) / 8))
-NGINX_CLIENT_LARGE=$((eighth > 8 ? eighth : 8))
+quarter=$(((NGINX_CONNECTION_LIMIT + 3) / 4))
+NGINX_CLIENT_LARGE=$((quarter > 8 ? quarter : 8))
 NGINX_LARGE=$((MAX_CONNECTIONS / 2))
 files=$(ulimit -Hn | sed 's/unlimited/32768/')
 NGINX_OPEN_FILES=$((files < 32768 ? files : 32768))

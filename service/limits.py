@@ -230,6 +230,14 @@ CHEAP_READ_MILLISECONDS = Limit(
     "The cost of a read is an estimate. If it is wrong, such as while an import is being stored, "
     "the read must not hold the connections of cheap reads.",
 )
+CHEAP_WRITE_MILLISECONDS = Limit(
+    1000,
+    "milliseconds for which a write that is a single statement runs",
+    "it is repeated, for at most `STATEMENT_SECONDS`, on the connection of writes that wait for "
+    "another transaction",
+    "A write may change many records, such as the deletion of one that many refer to. It must not "
+    "hold the connections of other writes.",
+)
 KEYED_LOCK_MILLISECONDS = Limit(
     50,
     "milliseconds for which a request with an `Idempotency-Key` waits for another transaction",
@@ -315,8 +323,9 @@ QUEUE_SECONDS = Limit(
 )
 IDLE_SECONDS_FOR_OTHERS = Limit(
     5,
-    "seconds for which an idle connection is kept although another client waits",
-    "it is closed; if none is idle, one in use that is as old is closed after its response",
+    "seconds for which a connection is kept although another client waits, if it is idle, or if "
+    "its client does not read the next 64 KiB of a response",
+    "it is closed; if there is none, one in use that is as old is closed after its response",
     "Its client may be about to send a request: nginx reuses an idle connection for 3 seconds.",
 )
 REQUESTS_IN_PROGRESS = Limit(
@@ -372,16 +381,16 @@ RATE = Limit(
     "RATE_LIMIT",
 )
 CLIENT_REQUESTS = Limit(
-    256,
+    100,
     "concurrent requests",
     "429",
-    "One client must not take all of the capacity.",
+    "A few clients must not hold all connections of the service (`CONNECTIONS`).",
     "CONNECTION_LIMIT",
 )
 CLIENT_LARGE_REQUESTS = Limit(
-    CLIENT_REQUESTS.value // 8,
+    CLIENT_REQUESTS.value // 4,
     "concurrent requests with a large body (from 100 kB on, or of unknown length) or response (of "
-    "`/docs/`), an eighth of `CONNECTION_LIMIT`, at least 8",
+    "`/docs/`), a quarter of `CONNECTION_LIMIT`, at least 8",
     "503",
     "nginx buffers neither, so a slow client holds a connection of the service.",
 )
@@ -391,6 +400,12 @@ CLIENT_SHARE = Limit(
     "and of the places of `IMPORTS` and `IMPORTS_WAITING`, that one client has; at least one",
     "503, as after the time of `POOL_WAIT_SECONDS`",
     "They are used for seconds or minutes, so others can't wait for their turn.",
+)
+CLIENT_WAITING = Limit(
+    16,
+    "requests that wait for a connection to the database although their client has its share",
+    "503",
+    "Each holds a connection of the service for up to two seconds, and few of them would get one.",
 )
 LARGE_REQUESTS = Limit(
     CONNECTIONS.value // 2,

@@ -63,6 +63,10 @@ class Places:
         """Return how many more places a client may have."""
         return self._share - self._taken[client]
 
+    def waiting(self, client: str) -> int:
+        """Return how many tasks of a client wait."""
+        return sum(len(turns.get(client, ())) for turns in self._turns.values())
+
     def has_any(self, client: str) -> bool:
         """Return whether a client has a place."""
         return client in self._taken

@@ -47,7 +47,8 @@ def test_the_metrics_count_limits_by_their_names() -> None:
         name
         for path in (ROOT / "service").rglob("*.py")
         for name in re.findall(
-            r'(?:count_limit|Admission|\bend)[(,]\s*"([A-Z_]+)"', path.read_text(encoding="utf-8")
+            r'(?:(?:count_limit|Admission|\bend)[(,]\s*|\bcheap_\w+ = )"([A-Z_]+)"',
+            path.read_text(encoding="utf-8"),
         )
     }
 

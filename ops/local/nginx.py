@@ -122,7 +122,7 @@ def values(settings: Settings) -> dict[str, str]:
     files = _open_files()
     seconds = max(request, PROGRESS_SECONDS.value) + COMMAND_GRACE_SECONDS
     return {
-        "NGINX_CLIENT_LARGE": str(max(math.ceil(settings.connection_limit / 8), FEWEST_LARGE)),
+        "NGINX_CLIENT_LARGE": str(max(math.ceil(settings.connection_limit / 4), FEWEST_LARGE)),
         "NGINX_CONNECTION_LIMIT": str(settings.connection_limit),
         "NGINX_CONNECTIONS": str(files // 2),
         "NGINX_KEEP_ALIVE": str(settings.keep_alive_timeout),

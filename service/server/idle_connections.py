@@ -72,15 +72,16 @@ class ConnectionServer(TCPServer):
     def closable_at(self) -> float | None:
         """Return the time from which it may be closed for another client; None if in use.
 
-        A client has less time for its next request than for a body or for reading a response.
+        A client has less time for its next request, or for reading a piece of a response, than for
+        sending a body.
         """
         if not self._busy:
             return self._idle_since + IDLE_SECONDS_FOR_OTHERS
         protocol: Any = self.protocol.protocol
-        since = self._writing_since
         if protocol.connection.their_state is h11.SEND_BODY and self._reading_since is not None:
-            since = self._reading_since
-        return None if since is None else since + PROGRESS_SECONDS
+            return self._reading_since + PROGRESS_SECONDS
+        since = self._writing_since
+        return None if since is None else since + IDLE_SECONDS_FOR_OTHERS
 
     def close_for_another(self) -> None:
         """Close the connection for a waiting one."""

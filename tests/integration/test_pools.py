@@ -23,11 +23,12 @@ from service.common.database.batching.batches import Batches, Connections
 from service.common.database.database import Database, release
 from service.common.database.engine import create_engine
 from service.common.database.work import LOCK_TIMEOUTS, Work, pool_sizes
-from service.common.database.work_pool import WorkPool
+from service.common.database.work_pool import ShareError, WorkPool
 from service.common.middleware.admission import requests_in_progress
 from service.common.middleware.schemas import LARGE
 from service.common.web import App
 from service.logs import configure_logs
+from service.places import Clients, Places
 from service.settings import Settings
 from tests.app import create_app
 from tests.client import Client
@@ -178,6 +179,14 @@ async def take(taken: AsyncExitStack, engine: AsyncEngine, number: int) -> None:
     CLIENT.set(before)
 
 
+SLOW_DELETES = """
+CREATE FUNCTION wait_long() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    PERFORM pg_sleep(0.5); RETURN NULL;
+END $$;
+CREATE TRIGGER wait_long BEFORE DELETE ON item EXECUTE FUNCTION wait_long()
+"""
+
+
 def of_one_connection(database_url: str, pool_timeout: float = 30) -> tuple[AsyncEngine, WorkPool]:
     """Return an engine with a single connection, and its pool."""
     pooled = create_engine(
@@ -264,6 +273,34 @@ async def test_clients_get_connections_in_turn(database_url: str) -> None:
     await pooled.dispose()
 
     assert order == ["many", "few", "many", "many", "many"]
+
+
+@pytest.mark.limit("CLIENT_WAITING")
+async def test_only_some_requests_of_a_client_that_has_its_share_wait(database_url: str) -> None:
+    pooled, pool = of_one_connection(database_url)
+    # Of two, one for each client.
+    pool.places = Places(2, 1)
+
+    async def use(client: str) -> None:
+        CLIENT.set(client)
+        async with pooled.connect():
+            pass
+
+    CLIENT.set("many")
+    async with pooled.connect():
+        waiting = []
+        for number in range(1, limits.CLIENT_WAITING.value + 1):
+            waiting.append(asyncio.create_task(use("many")))
+            await until_waiting(pool, number)
+        with counted("CLIENT_SHARE"), pytest.raises(ShareError, match="other requests"):
+            await use("many")
+        CLIENT.set("few")
+        assert pool.places.take(Clients("few")) == "few"
+        pool.places.release("few")
+    await asyncio.gather(*waiting)
+    await pooled.dispose()
+
+    assert pool.places.free == 2
 
 
 async def test_a_shared_statement_is_sent_in_the_turn_of_any_of_its_clients(
@@ -404,6 +441,26 @@ async def test_a_plain_read_that_takes_too_long_is_repeated_too(
             found = await reader.scalar(text("SELECT 1 FROM pg_sleep(0.3)"))
 
     assert found == 1
+
+
+@pytest.mark.limit("CHEAP_WRITE_MILLISECONDS")
+async def test_a_write_that_takes_long_leaves_the_connections_of_writes_to_others(
+    settings: Settings, engine: AsyncEngine, empty_database: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "CHEAP_WRITE_SECONDS", 0.2)
+    async with running(settings) as (app, client):
+        await client.post("/item", json=item())
+        before = opened(app)
+        await run(engine, SLOW_DELETES)
+        try:
+            with counted("CHEAP_WRITE_MILLISECONDS"):
+                deleted = await client.delete("/item/1")
+        finally:
+            await run(engine, "DROP FUNCTION wait_long CASCADE")
+        more = opened(app).keys() - before.keys()
+
+    assert deleted.status_code == 200
+    assert more == {Work.BLOCKED}
 
 
 @pytest.mark.limit("CHEAP_READ_MILLISECONDS")

@@ -614,7 +614,7 @@ START_SH = ROOT / "nginx" / "start.sh"
 
 @pytest.mark.parametrize(
     ("connection_limit", "max_connections", "client_large", "large"),
-    [(256, 500, "32", "250"), (65, 501, "9", "250"), (64, 10, "8", "5"), (1, 11, "8", "5")],
+    [(100, 500, "25", "250"), (33, 501, "9", "250"), (32, 10, "8", "5"), (1, 11, "8", "5")],
 )
 def test_the_container_works_out_the_values_of_the_local_stack(
     tmp_path: Path, connection_limit: int, max_connections: int, client_large: str, large: str

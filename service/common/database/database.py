@@ -39,6 +39,7 @@ from service.settings import Settings
 
 POOL_WAIT_SECONDS = limits.POOL_WAIT_SECONDS.value
 CHEAP_READ_SECONDS = limits.CHEAP_READ_MILLISECONDS.value / 1000
+CHEAP_WRITE_SECONDS = limits.CHEAP_WRITE_MILLISECONDS.value / 1000
 BULK_SECONDS = limits.PROGRESS_SECONDS.value
 # Of a request's deadline: when the server, and then the driver, cancels a statement at the latest.
 # The driver's shows that a connection is lost, which the deadline does not; it comes first unless
@@ -60,17 +61,20 @@ class Database:
         self._suspended = suspended
         self._engines: dict[Work, AsyncEngine] = {}
         self._alone_engines: dict[Work, AsyncEngine] = {}
-        is_limited = settings.database_statement_timeout > CHEAP_READ_SECONDS
+        longest = settings.database_statement_timeout
+        cheap_read = "CHEAP_READ_MILLISECONDS" if longest > CHEAP_READ_SECONDS else ""
+        cheap_write = "CHEAP_WRITE_MILLISECONDS" if longest > CHEAP_WRITE_SECONDS else ""
         costly = Autocommit(self._slow_connections(Work.COSTLY))
-        self._reader = Autocommit(self._connections(Work.READS), costly=costly, is_cheap=is_limited)
+        self._reader = Autocommit(self._connections(Work.READS), costly=costly, cheap=cheap_read)
         self._reader.pages = Autocommit(
-            self._slow_connections(Work.PAGES), costly=costly, is_cheap=is_limited
+            self._slow_connections(Work.PAGES), costly=costly, cheap=cheap_read
         )
         self._reader.searches = Autocommit(self._slow_connections(Work.SEARCHES), costly=costly)
         self._writes = Autocommit(
             self._slow_connections(Work.WRITES),
             blocked=partial(self._alone, Work.BLOCKED),
             costly=costly,
+            cheap=cheap_write,
         )
         self._writes.reads = self._reader
         self._writes.pages, self._writes.searches = self._reader.pages, self._reader.searches
@@ -139,6 +143,8 @@ class Database:
             return BULK_SECONDS
         deadline = SERVER_SHARE * self._settings.request_timeout
         seconds = min(self._settings.database_statement_timeout, deadline)
+        if work is Work.WRITES:
+            return min(seconds, CHEAP_WRITE_SECONDS)
         return min(seconds, CHEAP_READ_SECONDS) if work in CHEAP else seconds
 
     async def close(self) -> None:

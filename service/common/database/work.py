@@ -23,7 +23,7 @@ class Work(StrEnum):
     WRITES = "writes"
     # Several statements each, which may wait for locks of other transactions.
     TRANSACTIONS = "transactions"
-    # Single statements that are repeated to wait for a lock of another transaction.
+    # Single statements that are repeated to wait for a lock of another transaction, or take long.
     BLOCKED = "blocked writes"
     # Reads whose cost grows with the table.
     COSTLY = "costly reads"

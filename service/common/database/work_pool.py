@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry, PoolProxiedConnection
 from sqlalchemy.util import await_only
 
+from service import limits
 from service.client import CLIENT
 from service.common.database.waits import note
 from service.metrics import (
@@ -33,6 +34,7 @@ SHARED_BY: ContextVar[Clients | None] = ContextVar("SHARED_BY", default=None)
 LEAVE = "leave"
 # What a connection is waited for.
 COMMIT = "a commit"
+CLIENT_WAITING = limits.CLIENT_WAITING.value
 # SQLSTATEs of statements that waited in vain: lost connections, time-outs and locks.
 GIVEN_UP = ("08", "57", "55P03")
 
@@ -88,6 +90,9 @@ class WorkPool(AsyncAdaptedQueuePool):
         return connection
 
     def _wait(self, clients: Clients, *, is_shared: bool) -> str:
+        if self._has_its_share(clients) and self._many_wait(clients):
+            count_limit("CLIENT_SHARE")
+            raise ShareError(f"other requests of the client wait; {self}")
         since = monotonic()
         try:
             with self.while_waiting():
@@ -96,7 +101,7 @@ class WorkPool(AsyncAdaptedQueuePool):
         except TimeoutError:
             waited = monotonic() - since
             cause = f"waited {waited:.1f} s for a connection; {self}"
-            if not any(self.places.left(client) > 0 for client in clients):
+            if self._has_its_share(clients):
                 count_limit("CLIENT_SHARE")
                 raise ShareError(cause) from None
             CONNECTION_TIMEOUTS.labels(self.name).inc()
@@ -109,6 +114,12 @@ class WorkPool(AsyncAdaptedQueuePool):
             seconds = monotonic() - since
             CONNECTION_WAIT_SECONDS.labels(self.name).observe(seconds)
             note_wait(OBSERVED.get(), self.name, seconds)
+
+    def _has_its_share(self, clients: Clients) -> bool:
+        return all(self.places.left(client) <= 0 for client in clients)
+
+    def _many_wait(self, clients: Clients) -> bool:
+        return sum(self.places.waiting(client) for client in clients) >= CLIENT_WAITING
 
     async def _wait_in_time(self, clients: Clients, is_shared: bool) -> str:
         async with asyncio.timeout(self.timeout()):

@@ -445,7 +445,9 @@ def cheap() -> Autocommit:
 
         return Connections(sessions)
 
-    return Autocommit(one("cheap"), costly=Autocommit(one("costly")), is_cheap=True)
+    return Autocommit(
+        one("cheap"), costly=Autocommit(one("costly")), cheap="CHEAP_READ_MILLISECONDS"
+    )
 
 
 async def test_reads_that_wait_while_their_kind_becomes_costly_do_not_start_as_cheap_ones(

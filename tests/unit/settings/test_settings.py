@@ -18,7 +18,7 @@ PRODUCTION = {"APP_ENV": "production", "DATABASE_URL": URL, "SECURE_API_KEY": KE
 DEFAULTS: dict[str, Any] = {
     "app_env": "development",
     "bind": ("127.0.0.1:5000",),
-    "connection_limit": 256,
+    "connection_limit": 100,
     "cors_origins": ("http://localhost:8080",),
     "database_direct_url": None,
     "database_pool_size": 10,

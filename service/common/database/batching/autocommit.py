@@ -61,21 +61,21 @@ class Autocommit:
         *,
         blocked: Sessions | None = None,
         costly: "Autocommit | None" = None,
-        is_cheap: bool = False,
+        cheap: str = "",
     ) -> None:
         """Create it with connections for statements.
 
         A statement that fails because another transaction holds a lock is repeated on a connection
         of `blocked`, where it waits for the lock. `costly` runs reads whose cost grows with the
-        table. If it `is_cheap`, reads that were canceled because they took too long are repeated by
-        `costly`.
+        table. `cheap` is the limit of the time that a statement takes here, if there is one: one
+        that was canceled for it is repeated on a connection of `blocked`, or else by `costly`.
         """
         self._connections = connections
         self._blocked = blocked
         self.costly = costly or self
         # The sessions for reads by id, for pages and for searches.
         self.reads = self.pages = self.searches = self
-        self._is_cheap = is_cheap
+        self._cheap = cheap
         self.batches = Batches(connections)
         # The kinds of reads that took too long, with the time until which they are costly.
         self._slow: dict[Hashable, float] = {}
@@ -110,7 +110,7 @@ class Autocommit:
                 # A new connection may take too long before the statement is sent.
                 if not self._is_too_slow(error):
                     raise
-                count_limit("CHEAP_READ_MILLISECONDS")
+                count_limit(self._cheap)
         return await call(self.costly, None, None)
 
     async def run_in_time(self, kind: Hashable, statement: Callable[[], Awaitable[R]]) -> R:
@@ -123,7 +123,7 @@ class Autocommit:
         except DBAPIError as error:
             if not self._is_too_slow(error):
                 raise
-            count_limit("CHEAP_READ_MILLISECONDS")
+            count_limit(self._cheap)
             now = monotonic()
             for expired in [one for one, until in self._slow.items() if until <= now]:
                 del self._slow[expired]
@@ -132,7 +132,7 @@ class Autocommit:
             raise TooSlowError from error
 
     def _is_too_slow(self, error: DBAPIError) -> bool:
-        return self._is_cheap and is_canceled(error)
+        return bool(self._cheap) and is_canceled(error)
 
     def _is_slow(self, kind: Hashable) -> bool:
         return self._slow.get(kind, 0) > monotonic() if self._slow else False
@@ -183,10 +183,11 @@ class Autocommit:
                 return await run(session, *args, **options)
         except DBAPIError as error:
             if self._is_too_slow(error):
-                count_limit("CHEAP_READ_MILLISECONDS")
-                return await self.costly._run_once(run, args, options)  # noqa: SLF001  # Of this class.
-            if self._blocked is None or not is_locked(error):
+                count_limit(self._cheap)
+            elif self._blocked is None or not is_locked(error):
                 raise
+        if self._blocked is None:
+            return await self.costly._run_once(run, args, options)  # noqa: SLF001  # Of this class.
         async with self._blocked() as session:
             return await run(session, *args, **options)
 
