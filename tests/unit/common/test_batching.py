@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from service.common.database.batching import Costed, batched, batched_write, shared
+from service.common.database.batching import Costed, batched, batched_write, batches, shared
 from service.common.database.batching.autocommit import Autocommit, SingleWrite
 from service.common.database.batching.batches import MOST, MOST_AT_ONCE, Connections
 
@@ -246,9 +246,10 @@ async def test_a_client_that_goes_does_not_take_the_others_with_it(
     assert gone.cancelled()
 
 
-async def test_a_statement_ends_if_all_callers_are_cancelled(
-    database: Database, session: Autocommit, read: Any
+async def test_a_statement_is_cancelled_a_while_after_all_its_callers(
+    database: Database, session: Autocommit, read: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(batches, "ABANDONED_SECONDS", 0)
     tasks = await begin(read(session, 1), read(session, 2))
     for task in tasks:
         task.cancel()
@@ -257,6 +258,19 @@ async def test_a_statement_ends_if_all_callers_are_cancelled(
 
     assert database.sent == [[1, 2], [3]]
     assert await let(database, next_) == ["3: 0"]
+
+
+async def test_a_statement_without_callers_that_ends_soon_keeps_its_connection(
+    database: Database, session: Autocommit, read: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "ABANDONED_SECONDS", 60)
+    [gone] = await begin(read(session, 1))
+    gone.cancel()
+    [next_] = await begin(read(session, 2))
+
+    assert database.sent == [[1]]
+    assert await let(database, next_) == ["2: 0"]
+    assert (database.sent, database.taken) == ([[1], [2]], 1)
 
 
 async def test_a_cancelled_call_is_not_sent(

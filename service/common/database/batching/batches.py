@@ -23,6 +23,10 @@ MOST = 256
 MOST_AT_ONCE = 32
 # How long calls wait for a statement before another one is sent concurrently.
 NEXT_STATEMENT_SECONDS = 1
+# How long a statement in flight goes on after all its callers were cancelled. Most end within this
+# time; to cancel one costs its connection, and a client that leaves again and again would cost
+# others the time in which new ones are opened.
+ABANDONED_SECONDS = 0.1
 # The value of a call that shares its result with calls of the same key.
 SHARED = object()
 
@@ -95,11 +99,18 @@ class Batch:
         except asyncio.CancelledError as error:
             awaited = "a shared statement" + ("" if call.execution else " that was not sent yet")
             note(error, f"{awaited}; {self._connections.state()}", since)
-            execution = call.execution or self._current
-            if execution and all(one.result.done() for one in execution.calls or self._waiting):
-                # All callers were cancelled.
-                execution.task.cancel()  # type: ignore[union-attr]  # Set since its start.
+            if call.execution:
+                later = asyncio.get_running_loop().call_later
+                later(ABANDONED_SECONDS, self._cancel_if_abandoned, call.execution)
+            elif self._current:
+                self._cancel_if_abandoned(self._current)
             raise
+
+    def _cancel_if_abandoned(self, execution: Execution) -> None:
+        """Cancel an execution if all of its callers were cancelled."""
+        calls = execution.calls or (self._waiting if execution is self._current else [])
+        if all(call.result.done() for call in calls):
+            execution.task.cancel()  # type: ignore[union-attr]  # Set since its start.
 
     def _start(self) -> None:
         clients = Clients(self._waiting[0].client)
