@@ -374,10 +374,10 @@ TRANSFER_MILLISECONDS_FOR_OTHERS = Limit(
 
 # nginx, for each client.
 RATE = Limit(
-    1000,
+    500,
     "requests per second",
     "429",
-    "One client must not take all of the capacity.",
+    "One client must not take all of the capacity: a process serves some 1,000 reads per second.",
     "RATE_LIMIT",
 )
 CLIENT_REQUESTS = Limit(

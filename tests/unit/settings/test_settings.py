@@ -37,7 +37,7 @@ DEFAULTS: dict[str, Any] = {
     "max_import_bytes": 1024**3,
     "metrics_bind": "",
     "path_prefix": "",
-    "rate_limit": 1000,
+    "rate_limit": 500,
     "request_timeout": 30,
     "secure_api_key": None,
     "server_timing": False,
