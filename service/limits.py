@@ -329,7 +329,7 @@ IDLE_SECONDS_FOR_OTHERS = Limit(
     "Its client may be about to send a request: nginx reuses an idle connection for 3 seconds.",
 )
 REQUESTS_IN_PROGRESS = Limit(
-    80,
+    40,
     "requests in progress, or twice `DATABASE_POOL_SIZE` if that is more; those that wait for the "
     "database do not count, unless for a read by id",
     "the request waits; health checks do not",
