@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Mapping
-from itertools import permutations, product
+from itertools import product
 from typing import Any
 from urllib.parse import urlencode
 
@@ -15,13 +15,6 @@ from service.common.database.work import Work
 from service.common.resource.ordering import order_of
 from service.common.resource.resource import Resource
 from service.common.search import TextSearch, pages
-from service.common.search.backend import (
-    CHOICES,
-    _first_hits,
-    _index_statement,
-    _matches_of_step,
-    _step_statement,
-)
 from service.common.search.pages import FAR, NEAR, STEP, affordable, step_of
 from service.common.search.statistics import weigh
 from service.common.search.trigrams import FEW, LENGTH, has_trigrams
@@ -232,24 +225,6 @@ async def test_different_searches_share_their_statements(
     # The first step in order, from the first record on; the later ones; the statistics; the
     # index, with the text or parts of it; all records.
     assert len(texts) <= 8
-
-
-async def test_searches_with_other_fields_share_what_is_large(
-    app: App, filled: list[dict[str, Any]]
-) -> None:
-    client = app.test_client()
-    names = ("id", "name", "email", "created_at", "updated_at")
-    choices = [",".join(only) for size in (1, 2, 3) for only in permutations(names, size)]
-    await client.get("/item?q=spread&only=id")
-    await client.get("/item?q=toolate&only=id")
-    built = _matches_of_step.cache_info().misses, _first_hits.cache_info().misses
-    for only in choices:
-        for q in ("spread", "toolate"):
-            await client.get(f"/item?q={q}&only={only}")
-
-    assert (_matches_of_step.cache_info().misses, _first_hits.cache_info().misses) == built
-    assert _step_statement.cache_info().currsize <= CHOICES
-    assert _index_statement.cache_info().currsize <= CHOICES
 
 
 @pytest.mark.limit("WALKED_RECORDS")

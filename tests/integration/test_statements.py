@@ -1,8 +1,10 @@
 """The statements of the service: how many there are does not depend on what clients send."""
 
+import gc
 from collections.abc import AsyncIterator, Iterator
-from itertools import permutations, product
-from typing import Any
+from functools import cache
+from itertools import cycle, islice, permutations, product
+from typing import Any, cast
 
 import pytest
 from sqlalchemy import event, text
@@ -11,6 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from service import limits
 from service.common.database.work import Work
 from service.common.web import App
+from service.settings import Settings
+from tests.app import create_app
 from tests.client import Client
 from tests.factories import item
 
@@ -21,25 +25,27 @@ LONGEST = 4000
 # A search is read in one of three forms, by PostgreSQL's statistics, which change at any time.
 SEARCH_FORMS = 3
 FIELDS = ("id", "name", "email", "created_at", "updated_at")
+Cached = type(cache(len))
 TAGS = limits.ENTITY_TAGS.value
 
 
 @pytest.fixture
-async def seen(app: App, client: Client) -> AsyncIterator[set[str]]:
-    """Return the texts of the statements that the service has executed."""
-    database, texts = app.database, set()
+async def executed(app: App, client: Client) -> AsyncIterator[list[Any]]:
+    """Return the contexts of the statements that the service has executed."""
+    database, contexts = app.database, []
     engines = [
         engine.sync_engine
         for name in ("_engines", "_alone_engines")
         for engine in vars(database)[name].values()
     ]
 
-    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        texts.add(statement)
+    def note(*arguments: Any) -> None:
+        *_, context, _ = arguments
+        contexts.append(context)
 
     for engine in engines:
         event.listen(engine, "before_cursor_execute", note)
-    yield texts
+    yield contexts
     for engine in engines:
         event.remove(engine, "before_cursor_execute", note)
 
@@ -84,13 +90,14 @@ async def every_kind(client: Client, turn: int) -> None:
     await client.delete(f"/item/{turn}")
 
 
-async def test_other_values_make_no_other_statements(client: Client, seen: set[str]) -> None:
+async def test_other_values_make_no_other_statements(client: Client, executed: list[Any]) -> None:
     for turn in range(2):
         await every_kind(client, turn)
-    known = set(seen)
+    known = {one.statement for one in executed}
     # So many that another statement in each turn would be too many.
     for turn in range(2, 2 + 2 * SEARCH_FORMS + 1):
         await every_kind(client, turn)
+    seen = {one.statement for one in executed}
 
     assert {one for one in seen - known if "ILIKE" not in one} == set()
     assert count_searches(seen) <= SEARCH_FORMS * count_searches(known)
@@ -129,3 +136,62 @@ async def test_other_fields_leave_no_more_statements_than_a_connection_keeps(
     assert len(asked) > PREPARED + 10
     # In addition to the pool's own.
     assert PREPARED / 2 < count <= PREPARED + 10
+
+
+def large_shapes() -> Iterator[str]:
+    """Yield query strings with all fields in another order each time."""
+    others = product(permutations(FIELDS[1:]), product(("", "-"), repeat=len(FIELDS) - 1))
+    for (names, signs), only in zip(others, cycle(permutations(FIELDS)), strict=False):
+        keys = ",".join(sign + name for sign, name in zip(signs, names, strict=True))
+        yield f"limit=1&name=Ada&sort={keys}&only={','.join(only)}"
+
+
+async def ask(client: Client, query: str) -> None:
+    """Ask for a page, a search and an export."""
+    for url in (f"/item?{query}", f"/item?{query}&q=spread"):
+        assert (await client.get(url)).status_code == 200
+    assert (await client.get(url, headers={"Accept": "text/csv"})).status_code == 200
+
+
+def cached_functions() -> list[Any]:
+    """Return the service's functions with a cache."""
+    cached = [one for one in gc.get_objects() if isinstance(one, Cached)]
+    return [one for one in cached if one.__module__.startswith("service.")]
+
+
+async def test_other_shapes_leave_few_objects(settings: Settings) -> None:
+    """The garbage collector traverses what stays in memory, while all requests wait."""
+    for one in cached_functions():
+        one.cache_clear()
+    first, *others = islice(large_shapes(), 160)
+    async with create_app(settings).test_app() as running:
+        client = cast("Client", running.test_client())
+        await ask(client, first)
+        gc.collect()
+        before = len(gc.get_objects())
+        for query in others:
+            await ask(client, query)
+        gc.collect()
+
+        # With the trees of all statements there were 63,000.
+        assert len(gc.get_objects()) - before < 30_000
+
+
+async def test_repeated_shapes_are_neither_built_nor_compiled_again(
+    client: Client, executed: list[Any]
+) -> None:
+    usual = [*islice(large_shapes(), 10)]
+    for query in usual:
+        await ask(client, query)
+    for only in islice(permutations(FIELDS), 40):
+        await client.get(f"/item/1?only={','.join(only)}")
+    built = sum(one.cache_info().misses for one in cached_functions())
+    executed.clear()
+    for query in usual:
+        await ask(client, query)
+    for only in islice(permutations(FIELDS), 40):
+        await client.get(f"/item/1?only={','.join(only)}")
+
+    assert sum(one.cache_info().misses for one in cached_functions()) == built
+    assert len(executed) >= 3 * len(usual) + 40
+    assert {one.cache_hit.name for one in executed} == {"CACHE_HIT"}

@@ -27,7 +27,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from service.common.contract import encode
-from service.common.database import CONFLICT, Base, measure_copy, waiting_for
+from service.common.database import CONFLICT, TREES, Base, measure_copy, waiting_for
 from service.common.errors import MAX_FAULTS, Fault
 from service.common.resource import Resource
 
@@ -135,7 +135,7 @@ class StagedLines:
 
 
 # Bounded, because clients choose the fields.
-@lru_cache
+@lru_cache(TREES)
 def _temporary(
     model: type[Base], names: tuple[str, ...], constraints: tuple[tuple[str, ...], ...]
 ) -> Table:
@@ -158,7 +158,7 @@ def _between(line: Any) -> Any:
     return line.between(bindparam(FIRST, type_=BigInteger), bindparam(LAST, type_=BigInteger))
 
 
-@lru_cache
+@lru_cache(TREES)
 def _taken(model: type[Base], table: Table, names: tuple[str, ...]) -> Select[Any]:
     """Return the statement that finds the lines whose values another record or line has."""
     line, earlier = table.columns[LINE], table.alias().columns
@@ -171,7 +171,7 @@ def _taken(model: type[Base], table: Table, names: tuple[str, ...]) -> Select[An
     return found.order_by(line).limit(MAX_FAULTS)
 
 
-@lru_cache
+@lru_cache(TREES)
 def _missing(table: Table, name: str, target: type[Base]) -> Select[Any]:
     """Return the statement that finds the lines that refer to no record."""
     line, value = table.columns[LINE], table.columns[name]
@@ -188,7 +188,7 @@ def _insert_lines(model: type[Base], table: Table, condition: Any) -> Insert:
     return insert(target).from_select([column.name for column in columns], lines)
 
 
-@lru_cache
+@lru_cache(TREES)
 def _insert_others(model: type[Base], table: Table, unique: tuple[str, ...]) -> Insert:
     """Return the statement that stores the lines without any unique value.
 
@@ -198,7 +198,7 @@ def _insert_others(model: type[Base], table: Table, unique: tuple[str, ...]) -> 
     return _insert_lines(model, table, and_(_between(table.columns[LINE]), *absent))
 
 
-@lru_cache
+@lru_cache(TREES)
 def _insert(model: type[Base], table: Table, unique: tuple[str, ...]) -> Select[Any]:
     """Return the statement that stores lines, and finds those that were not stored."""
     line = table.columns[LINE]

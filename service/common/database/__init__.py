@@ -33,6 +33,7 @@ from service.common.database.sqlstates import (
     translate,
 )
 from service.common.database.statements import measure_copy
+from service.common.database.texts import SHAPES, TREES, as_text
 from service.common.database.transfers import BYTES_FOR_OTHERS, Room, Transfer
 from service.common.database.waits import waiting_for
 from service.common.database.work import Work, pool_sizes
@@ -47,6 +48,8 @@ __all__ = [
     "OLDEST_SERVER",
     "READ_ONLY_STATE",
     "SECOND_WRITE",
+    "SHAPES",
+    "TREES",
     "UNDEFINED_TABLE",
     "Autocommit",
     "Base",
@@ -59,6 +62,7 @@ __all__ = [
     "Transfer",
     "Work",
     "WorkPool",
+    "as_text",
     "batched",
     "batched_write",
     "commit",

@@ -20,6 +20,7 @@ from service.common.database.batching.batches import Call, Connections
 from service.common.database.engine import create_engine, database_url
 from service.common.database.pool_events import Fitness
 from service.common.database.statements import measure_statements, observe_statements
+from service.common.database.texts import SHAPES, TREES
 from service.common.database.transfers import Room, Transfer
 from service.common.database.work import (
     CHEAP,
@@ -101,6 +102,8 @@ class Database:
                 else DRIVER_SHARE * self._settings.request_timeout,
                 session_settings=session_settings(work),
                 fitness=fitness,
+                # Those of transfers are trees.
+                statements=TREES if work in TRANSFERS else SHAPES,
                 poolclass=WorkPool,
                 pool_size=sizes[work],
                 max_overflow=0,

@@ -15,11 +15,9 @@ from service.common.contract import encode
 from service.common.database.connection import COMMAND_GRACE_SECONDS, connect
 from service.common.database.pool_events import Fitness
 from service.common.database.pooler import watch_pooler
+from service.common.database.texts import SHAPES
 from service.common.database.work_pool import watch_waits
 from service.settings import Settings, parse_address
-
-# The number of compiled statements that an engine caches.
-STATEMENTS = 100
 
 __all__ = ["COMMAND_GRACE_SECONDS", "create_engine", "database_url"]
 
@@ -39,13 +37,15 @@ def create_engine(  # noqa: PLR0913  # Each by its name, and most have a default
     setting: str = "DATABASE_URL",
     session_settings: Mapping[str, str] = MappingProxyType({}),
     fitness: Fitness | None = None,
+    statements: int = SHAPES,
     **options: object,
 ) -> AsyncEngine:
     """Return an engine for the libpq URL of a setting; the time-out in seconds, 0 is none.
 
     The driver cancels at the latest after `longest_statement` what the server did not cancel.
     `session_settings` take precedence over those of the URL. Engines with the same `fitness`
-    discard their idle connections together when one of them loses a connection.
+    discard their idle connections together when one of them loses a connection. `statements` is
+    how many compiled statements are cached.
     """
     address = parse_address(url)
     engine = create_async_engine(
@@ -62,7 +62,7 @@ def create_engine(  # noqa: PLR0913  # Each by its name, and most have a default
         hide_parameters=True,
         json_serializer=encode,
         # There is a cache per kind of work, and clients can cause many distinct statements.
-        query_cache_size=STATEMENTS,
+        query_cache_size=statements,
         **options,
     )
     # After SQLAlchemy's own statements on a new connection.

@@ -14,6 +14,7 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     Select,
     Table,
+    TextualSelect,
     UniqueConstraint,
     all_,
     any_,
@@ -26,7 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from service.common.database import Base
+from service.common.database import SHAPES, Base, as_text
 from service.common.resource.entity_tags import Versions
 from service.common.resource.inclusion import record_json
 from service.common.resource.keyset import (
@@ -55,6 +56,8 @@ FINGERPRINTS = 10**6 - 1
 # The common table expression with the records of a page that is read in parts. No blueprint, and so
 # no included table, has such a name.
 PARTS = "_parts"
+# The number of records to read.
+WANTED = bindparam("wanted", type_=BigInteger)
 
 
 def record_columns(
@@ -67,7 +70,7 @@ def record_columns(
 
 # Cached, because building it takes longer than all the rest of a statement; bounded, because
 # clients choose the fields.
-@lru_cache
+@lru_cache(SHAPES)
 def _json(
     model: type[Base], fields: tuple[str, ...], include: tuple[str, ...], *, of_parts: bool = False
 ) -> ColumnElement[Any]:
@@ -148,7 +151,7 @@ def reading(model: type[Base], selection: Selection) -> tuple[Order, Sequence[Va
     return order, start
 
 
-@lru_cache
+@lru_cache(SHAPES)
 def _filters_first(model: type[Base], equal: tuple[str, ...], order: Order) -> Order:
     if any(is_unique(model, name) for name in equal):
         return order
@@ -187,7 +190,7 @@ def is_unique(model: type[Base], name: str) -> bool:
 
 
 # Bounded, because clients can send many orders.
-@lru_cache
+@lru_cache(SHAPES)
 def is_indexed(model: type[Base], order: Order) -> bool:
     """Return whether an index has this order, so that no sort is needed."""
     table: Any = model.__table__
@@ -225,14 +228,15 @@ async def select_page(session: AsyncSession, model: type[Base], selection: Selec
     """Return the page of a selection without a search."""
     order, start = reading(model, selection)
     values = {f"equal_{name}": value for name, value in selection.filters} | start_values(start)
+    values["wanted"] = selection.wanted
     statement = _page(model, selection.without_values(), order, start_nulls(start))
     rows = await session.execute(statement, values)
     return selection.page(rows.all())
 
 
 # Cached, because building a statement takes longer than a look-up.
-@lru_cache
-def _page(model: type[Base], selection: Selection, order: Order, nulls: Nulls) -> Select[Any]:
+@lru_cache(SHAPES)
+def _page(model: type[Base], selection: Selection, order: Order, nulls: Nulls) -> TextualSelect:
     """Return the statement of a page that is read in an order, with values as parameters."""
     columns = model.__table__.columns
     start = start_parameters(columns, order, nulls)
@@ -246,11 +250,11 @@ def _page(model: type[Base], selection: Selection, order: Order, nulls: Nulls) -
         and is_indexed(model, known)
         and (start is not None or not is_indexed(model, order))
     ):
-        return _page_of_parts(model, selection, order, start, conditions)
+        return as_text(_page_of_parts(model, selection, order, start, conditions))
     record = _json(model, selection.fields, selection.include)
     keys = [columns[key.name] for key in selection.order]
-    statement = select(record, *keys).where(*conditions).limit(selection.wanted)
-    return _from_start(statement, columns, order, start)
+    statement = select(record, *keys).where(*conditions).limit(WANTED)
+    return as_text(_from_start(statement, columns, order, start))
 
 
 def _page_of_parts(
@@ -270,13 +274,13 @@ def _page_of_parts(
         select(table)
         .where(*conditions, *part)
         .order_by(*order_by(table.columns, known))
-        .limit(selection.wanted)
+        .limit(WANTED)
         for part in parts(table.columns, order, start)
     ]
     columns = _parts(model).columns
     record = _json(model, selection.fields, selection.include, of_parts=True)
     keys = [columns[key.name] for key in selection.order]
-    statement = select(record, *keys).order_by(*order_by(columns, order)).limit(selection.wanted)
+    statement = select(record, *keys).order_by(*order_by(columns, order)).limit(WANTED)
     return statement.add_cte(union_all(*halves).cte(PARTS))
 
 

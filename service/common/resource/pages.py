@@ -89,8 +89,9 @@ class Selection(Costed):
         return None if self.after is None else self.after.values
 
     def without_values(self) -> "Selection":
-        """Return the selection for what depends on no value of a filter or cursor."""
-        return replace(self, filters=tuple((name, None) for name, _ in self.filters), after=None)
+        """Return the selection for what depends on no value of a filter or cursor, and no limit."""
+        filters = tuple((name, None) for name, _ in self.filters)
+        return replace(self, filters=filters, after=None, limit=None, is_long=False)
 
     def page(self, found: Sequence[Any]) -> Page:
         """Return the page of rows in `read_order`, one more than `limit` if there are more.

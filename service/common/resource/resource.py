@@ -9,14 +9,16 @@ from dataclasses import replace
 from functools import cache, cached_property, lru_cache
 from typing import Any, Generic, NoReturn, TypeVar, cast
 
-from sqlalchemy import ColumnElement, Select, delete, func, insert, select
+from sqlalchemy import ColumnElement, Select, TextualSelect, delete, func, insert, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.common.database import (
     MAX_BIGINT,
+    SHAPES,
     Base,
     Session,
+    as_text,
     batched,
     constraint_of,
     costly,
@@ -416,12 +418,12 @@ def _mapped(model: type[Base], lock: Lock | None) -> Select[Any]:
 
 # Cached, because building a statement takes longer than a look-up. Bounded, because clients choose
 # the fields.
-@lru_cache
+@lru_cache(SHAPES)
 def _by_ids(
     model: type[Base], fields: tuple[str, ...] | None, include: tuple[str, ...] = ()
-) -> Select[Any]:
+) -> TextualSelect:
     columns = record_columns(model, fields, include)
-    return select(*columns).where(any_of(model.__table__.columns.id))
+    return as_text(select(*columns).where(any_of(model.__table__.columns.id)))
 
 
 @cache

@@ -6,7 +6,7 @@ PostgreSQL can't estimate which is cheaper, so the subqueries leave it no choice
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -18,6 +18,7 @@ from sqlalchemy import (
     Select,
     Subquery,
     Text,
+    TextualSelect,
     and_,
     bindparam,
     func,
@@ -28,7 +29,7 @@ from sqlalchemy import (
     union_all,
 )
 
-from service.common.database import Base, Session
+from service.common.database import SHAPES, Base, Session, as_text
 from service.common.resource import (
     Columns,
     Nulls,
@@ -45,9 +46,6 @@ from service.common.resource import (
 )
 from service.common.search.weights import Search, pattern
 
-# The number of statements that are kept for each plan, of all choices of fields.
-CHOICES = 64
-
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -63,10 +61,6 @@ class Target:
     order: Order
     fields: tuple[str, ...]
     include: tuple[str, ...]
-
-    def without_fields(self) -> "Target":
-        """Return the target for what depends on neither fields nor included records."""
-        return replace(self, fields=(), include=())
 
 
 class Plans:
@@ -99,18 +93,15 @@ class Plans:
         return (await self.session.execute(statement, values)).all()
 
 
-# The larger part is cached separately: it does not depend on the fields, of which clients can send
-# any number of choices.
-@lru_cache(CHOICES)
-def _step_statement(target: Target, step: int, nulls: Nulls) -> Any:
+# Cached, because building a statement takes longer than a look-up.
+@lru_cache(SHAPES)
+def _step_statement(target: Target, step: int, nulls: Nulls) -> TextualSelect:
     order = target.order
-    found, rest = _matches_of_step(target.without_fields(), step, nulls)
+    found, rest = _matches_of_step(target, step, nulls)
     rows = union_all(_records(found.c, target), rest).subquery("rows")
-    return select(rows).order_by(*order_by(rows.c, order), rows.c.json.is_(None))
+    return as_text(select(rows).order_by(*order_by(rows.c, order), rows.c.json.is_(None)))
 
 
-# Cached, because building it takes longer than a look-up.
-@lru_cache
 def _matches_of_step(target: Target, step: int, nulls: Nulls) -> tuple[CTE, Select[Any]]:
     """Return the matches of a step, and a SELECT of the last row, if more may follow."""
     order = target.order
@@ -141,13 +132,12 @@ def _matches_of_step(target: Target, step: int, nulls: Nulls) -> tuple[CTE, Sele
     return found, select(null().cast(LargeBinary).label("json"), *_keys(end.c, order)).where(few)
 
 
-@lru_cache(CHOICES)
-def _index_statement(target: Target, form: tuple[bool, bool], nulls: Nulls) -> Any:
-    first = _first_hits(target.without_fields(), form, nulls)
-    return _records(first.c, target).order_by(*order_by(first.c, target.order))
+@lru_cache(SHAPES)
+def _index_statement(target: Target, form: tuple[bool, bool], nulls: Nulls) -> TextualSelect:
+    first = _first_hits(target, form, nulls)
+    return as_text(_records(first.c, target).order_by(*order_by(first.c, target.order)))
 
 
-@lru_cache
 def _first_hits(target: Target, form: tuple[bool, bool], nulls: Nulls) -> Subquery:
     """Return the first matches that the index finds, in order."""
     columns = target.model.__table__.columns

@@ -10,7 +10,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.common.database.database import Database, commit
-from service.common.database.engine import STATEMENTS
+from service.common.database.texts import SHAPES
 from service.common.database.work import Work, pool_sizes
 from service.common.resource.collection import is_indexed
 from service.settings import Settings
@@ -174,12 +174,12 @@ async def test_a_request_that_ends_while_a_lost_connection_is_replaced_keeps_no_
 
 async def test_an_engine_keeps_few_compiled_statements(database: Database) -> None:
     """Clients can ask for many, and there is an engine for each kind of work."""
-    for number in range(2 * STATEMENTS):
+    for number in range(2 * SHAPES):
         await database.reader().execute(select(literal_column(str(number))))
     kept = vars(database.engine.sync_engine)["_compiled_cache"]
 
     # SQLAlchemy keeps half as many more until it drops them together.
-    assert STATEMENTS / 2 < len(kept) <= 1.5 * STATEMENTS
+    assert SHAPES / 2 < len(kept) <= 1.5 * SHAPES
 
 
 def test_the_orders_that_clients_ask_for_are_not_all_kept() -> None:

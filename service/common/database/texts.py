@@ -1,0 +1,35 @@
+"""Statements as SQL: a tree of expressions and its compiled form are thousands of objects.
+
+Clients choose fields, orders and filters, and so how many distinct statements there are. What is
+cached of them stays in memory, and the garbage collector traverses it while all requests wait.
+"""
+
+import re
+from typing import Any
+
+from sqlalchemy import Select, TextualSelect, bindparam, column, text
+from sqlalchemy.dialects.postgresql.base import PGDialect
+
+# How many of the kind that clients choose a cache keeps: of SQL and small values, and of trees.
+SHAPES = 100
+TREES = 20
+# Unlike in the driver's style, a parameter is what begins with a percent sign that is not doubled.
+DIALECT = PGDialect(paramstyle="pyformat")  # type: ignore[no-untyped-call]
+SPECIAL = re.compile(r"%\((\w+)\)s|%%|:")
+
+
+def as_text(statement: Select[*tuple[Any, ...]]) -> TextualSelect:
+    """Return a statement as SQL, with the same parameters and columns."""
+    compiled: Any = statement.compile(dialect=DIALECT)
+    sql = text(SPECIAL.sub(_in_text, compiled.string))
+    parameters = [
+        bindparam(name, one.value, one.type, required=one.required)
+        for one, name in compiled.bind_names.items()
+    ]
+    # By position: the result has the names of the statement.
+    columns = [column(str(at), one.type) for at, one in enumerate(statement.selected_columns)]
+    return sql.bindparams(*parameters).columns(*columns)
+
+
+def _in_text(found: re.Match[str]) -> str:
+    return f":{found[1]}" if found[1] else {"%%": "%", ":": r"\:"}[found[0]]
