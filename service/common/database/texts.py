@@ -5,14 +5,15 @@ cached of them stays in memory, and the garbage collector traverses it while all
 """
 
 import re
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Select, TextualSelect, bindparam, column, text
+from sqlalchemy import BindParameter, ColumnClause, Select, TextualSelect, bindparam, column, text
 from sqlalchemy.dialects.postgresql.base import PGDialect
 
 # How many of the kind that clients choose a cache keeps: of SQL and small values, and of trees.
-SHAPES = 100
-TREES = 20
+SHAPES = 64
+TREES = 10
 # Unlike in the driver's style, a parameter is what begins with a percent sign that is not doubled.
 DIALECT = PGDialect(paramstyle="pyformat")  # type: ignore[no-untyped-call]
 SPECIAL = re.compile(r"%\((\w+)\)s|%%|:")
@@ -23,12 +24,25 @@ def as_text(statement: Select[*tuple[Any, ...]]) -> TextualSelect:
     compiled: Any = statement.compile(dialect=DIALECT)
     sql = text(SPECIAL.sub(_in_text, compiled.string))
     parameters = [
-        bindparam(name, one.value, one.type, required=one.required)
+        _parameter(name, one.type)
+        if one.required
+        else bindparam(name, one.value, one.type, required=False)
         for one, name in compiled.bind_names.items()
     ]
     # By position: the result has the names of the statement.
-    columns = [column(str(at), one.type) for at, one in enumerate(statement.selected_columns)]
+    columns = [_column(at, one.type) for at, one in enumerate(statement.selected_columns)]
     return sql.bindparams(*parameters).columns(*columns)
+
+
+# The statements share them.
+@lru_cache(4 * SHAPES)
+def _parameter(name: str, type_: Any) -> BindParameter[Any]:
+    return bindparam(name, type_=type_)
+
+
+@lru_cache(4 * SHAPES)
+def _column(at: int, type_: Any) -> ColumnClause[Any]:
+    return column(str(at), type_)
 
 
 def _in_text(found: re.Match[str]) -> str:
