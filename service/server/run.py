@@ -38,9 +38,11 @@ BACKLOG = 2048
 # For logs, libraries, the event loop, listening sockets.
 OTHER_FILES = 50
 FEWEST_WAITING = 100
-# The threshold of the garbage collector. Python's default, 700 to 2000, is reached by a few
-# requests, and nearly all objects of requests in progress are still in use.
-NEW_OBJECTS = 10_000
+# The thresholds of the garbage collector. Python's default of new objects, 700 to 2000, is reached
+# by a few requests, and nearly all objects of requests in progress are still in use. With its
+# defaults for the older generations, 10 each, a million would wait for a full collection, which
+# stops all requests: evicted statements, for instance.
+THRESHOLDS = (10_000, 4, 3)
 
 
 def main(create: Callable[[Settings], App] = create_app) -> int:
@@ -67,7 +69,7 @@ def main(create: Callable[[Settings], App] = create_app) -> int:
         if settings.metrics_bind:
             metrics.measure(app, connections, config)
         gc.freeze()
-        gc.set_threshold(NEW_OBJECTS)
+        gc.set_threshold(*THRESHOLDS)
         gc.enable()
         with (
             metrics_endpoint(settings),
