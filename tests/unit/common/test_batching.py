@@ -273,6 +273,37 @@ async def test_a_statement_without_callers_that_ends_soon_keeps_its_connection(
     assert (database.sent, database.taken) == ([[1], [2]], 1)
 
 
+async def test_a_caller_that_was_not_sent_does_not_end_the_statement_of_others(
+    database: Database, session: Autocommit, read: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "ABANDONED_SECONDS", 60)
+    [gone] = await begin(read(session, 1))
+    gone.cancel()
+    [later] = await begin(read(session, 2))
+    later.cancel()
+    [next_] = await begin(read(session, 3))
+
+    assert await let(database, next_) == ["3: 0"]
+    assert (database.sent, database.taken) == ([[1], [3]], 1)
+
+
+async def test_the_next_statement_of_a_session_is_not_cancelled_for_earlier_callers(
+    database: Database, session: Autocommit, read: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "ABANDONED_SECONDS", 0.05)
+    [gone] = await begin(read(session, 1))
+    gone.cancel()
+    [later] = await begin(read(session, 2))
+    await release_one(database)
+    monkeypatch.setattr(batches, "ABANDONED_SECONDS", 60)
+    later.cancel()
+    await asyncio.sleep(0.1)  # Longer than the first statement could have gone on.
+    [next_] = await begin(read(session, 3))
+
+    assert await let(database, next_) == ["3: 0"]
+    assert (database.sent, database.taken) == ([[1], [2], [3]], 1)
+
+
 async def test_a_cancelled_call_is_not_sent(
     database: Database, session: Autocommit, read: Any
 ) -> None:

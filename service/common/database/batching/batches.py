@@ -99,18 +99,12 @@ class Batch:
         except asyncio.CancelledError as error:
             awaited = "a shared statement" + ("" if call.execution else " that was not sent yet")
             note(error, f"{awaited}; {self._connections.state()}", since)
-            if call.execution:
+            if sent := call.execution:
                 later = asyncio.get_running_loop().call_later
-                later(ABANDONED_SECONDS, self._cancel_if_abandoned, call.execution)
-            elif self._current:
-                self._cancel_if_abandoned(self._current)
+                later(ABANDONED_SECONDS, _cancel_if_abandoned, sent, sent.calls)
+            elif self._current and not self._current.calls:
+                _cancel_if_abandoned(self._current, self._waiting)
             raise
-
-    def _cancel_if_abandoned(self, execution: Execution) -> None:
-        """Cancel an execution if all of its callers were cancelled."""
-        calls = execution.calls or (self._waiting if execution is self._current else [])
-        if all(call.result.done() for call in calls):
-            execution.task.cancel()  # type: ignore[union-attr]  # Set since its start.
 
     def _start(self) -> None:
         clients = Clients(self._waiting[0].client)
@@ -181,6 +175,13 @@ class Batch:
             self._start()
         else:
             self._forget()
+
+
+def _cancel_if_abandoned(execution: Execution, calls: list[Call]) -> None:
+    """Cancel an execution whose calls are these, or not known yet, if all were cancelled."""
+    is_theirs = not execution.calls or execution.calls is calls
+    if is_theirs and all(call.result.cancelled() for call in calls):
+        execution.task.cancel()  # type: ignore[union-attr]  # Set since its start.
 
 
 class Batches:
