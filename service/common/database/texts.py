@@ -11,17 +11,24 @@ from typing import Any
 from sqlalchemy import BindParameter, ColumnClause, Select, TextualSelect, bindparam, column, text
 from sqlalchemy.dialects.postgresql.base import PGDialect
 
-# How many of the kind that clients choose a cache keeps: of SQL and small values, and of trees.
-SHAPES = 64
+# The sizes of caches whose keys clients choose: of SQL and small values, and of trees.
+SHAPES = 100
 TREES = 10
-# Unlike in the driver's style, a parameter is what begins with a percent sign that is not doubled.
+# In this style, only a parameter has a single percent sign.
 DIALECT = PGDialect(paramstyle="pyformat")  # type: ignore[no-untyped-call]
 SPECIAL = re.compile(r"%\((\w+)\)s|%%|:")
 
 
 def as_text(statement: Select[*tuple[Any, ...]]) -> TextualSelect:
-    """Return a statement as SQL, with the same parameters and columns."""
+    """Return a statement as SQL, with the same parameters and columns.
+
+    Raises RuntimeError if two parameters with one name differ in their types.
+    """
     compiled: Any = statement.compile(dialect=DIALECT)
+    types: dict[str, type] = {}
+    for one, name in compiled.bind_names.items():
+        if types.setdefault(name, type(one.type)) is not type(one.type):
+            raise RuntimeError(f"The parameter `{name}` has two types.")
     sql = text(SPECIAL.sub(_in_text, compiled.string))
     parameters = [
         _parameter(name, one.type)

@@ -12,7 +12,7 @@ from sqlalchemy import ARRAY, ColumnElement, bindparam, column, func, or_, selec
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from service.common.database import TREES, Base, Session, batched_write
+from service.common.database import SHAPES, Base, Session, batched_write
 from service.common.resource.changes import changed, complete, types_of
 from service.common.resource.collection import record_columns
 from service.common.resource.inclusion import references
@@ -106,7 +106,7 @@ def _refers(model: type[Base], given: Any) -> list[ColumnElement[bool]]:
 
 
 # Bounded, because clients choose the fields.
-@lru_cache(TREES)
+@lru_cache(SHAPES)
 def _insert(model: Any, unique: str, names: tuple[str, ...]) -> Any:
     given = _given({name: getattr(model, name).type for name in names})
     table = model.__table__

@@ -46,6 +46,9 @@ from service.common.resource import (
 )
 from service.common.search.weights import Search, pattern
 
+# The number of matches to return.
+WANTED = bindparam("wanted", type_=BigInteger)
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -117,7 +120,7 @@ def _matches_of_step(target: Target, step: int, nulls: Nulls) -> tuple[CTE, Sele
         select(walked)
         .where(_whole(walked.c, target.names))
         .order_by(*order_by(walked.c, order))
-        .limit(bindparam("wanted", type_=BigInteger))
+        .limit(WANTED)
         .cte("_found")
     )
     # Not from `walked`, which would be materialized to be read twice.
@@ -128,7 +131,7 @@ def _matches_of_step(target: Target, step: int, nulls: Nulls) -> tuple[CTE, Sele
         .limit(literal_column("1"))
         .subquery("end_of_step")
     )
-    few = select(func.count()).select_from(found).scalar_subquery() < bindparam("wanted")
+    few = select(func.count()).select_from(found).scalar_subquery() < WANTED
     return found, select(null().cast(LargeBinary).label("json"), *_keys(end.c, order)).where(few)
 
 
@@ -148,12 +151,7 @@ def _first_hits(target: Target, form: tuple[bool, bool], nulls: Nulls) -> Subque
         .offset(literal_column("0"))
         .subquery("hits")
     )
-    return (
-        select(hits)
-        .order_by(*order_by(hits.c, target.order))
-        .limit(bindparam("wanted", type_=BigInteger))
-        .subquery("first")
-    )
+    return select(hits).order_by(*order_by(hits.c, target.order)).limit(WANTED).subquery("first")
 
 
 def _readable(target: Target, nulls: Nulls) -> Select[Any]:

@@ -32,6 +32,12 @@ def test_a_text_has_the_sql_and_the_parameters_of_its_statement() -> None:
     assert found.params == wanted.params
 
 
+def test_parameters_of_one_name_have_one_type() -> None:
+    id_, name = bindparam("q", type_=BigInteger), bindparam("q", type_=Text)
+    with pytest.raises(RuntimeError, match="`q` has two types"):
+        as_text(select(TABLE.c.id).where(TABLE.c.id == id_, TABLE.c.name == name))
+
+
 async def test_a_result_has_the_names_of_the_statement(engine: AsyncEngine) -> None:
     statement = as_text(select(bindparam("q", type_=BigInteger).label("id"), literal_column("1")))
     async with engine.connect() as connection:
