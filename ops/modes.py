@@ -117,16 +117,17 @@ def containers_run(settings: Settings) -> bool:
         return False
     try:
         return compose.runs()
-    except EngineError:
+    except EngineError as error:
         if compose.was_used():
-            raise
-        # A user who may not use the engine has started nothing in it.
+            message = f"Can't check whether containers of this project run: {error}"
+            raise EngineError(message) from error
+        # `.env` has no password: `just up` has never prepared containers here.
         return False
 
 
 def url(settings: Settings) -> str:
     """Return the URL of the stack. Raises CommandError if it does not run."""
     found = stack.url(settings)
-    if found is None and not compose.runs():
+    if found is None and not containers_run(settings):
         raise CommandError(f"The stack does not run: run `{just('up')}` first.")
     return found or f"http://127.0.0.1:{settings.http_port}"
