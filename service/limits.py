@@ -233,8 +233,8 @@ CHEAP_READ_MILLISECONDS = Limit(
 CHEAP_WRITE_MILLISECONDS = Limit(
     1000,
     "milliseconds for which a write that is a single statement runs",
-    "it is repeated, for at most `STATEMENT_SECONDS`, on the connection of writes that wait for "
-    "another transaction",
+    "it is repeated, for at most `STATEMENT_SECONDS`, on the connections of costly reads; writes "
+    "that shared the statement are first repeated alone",
     "A write may change many records, such as the deletion of one that many refer to. It must not "
     "hold the connections of other writes.",
 )
@@ -377,7 +377,8 @@ RATE = Limit(
     500,
     "requests per second",
     "429",
-    "One client must not take all of the capacity: a process serves some 1,000 reads per second.",
+    "One client must not take all of the capacity: on a slow core a process serves 1,000 reads per "
+    "second.",
     "RATE_LIMIT",
 )
 CLIENT_REQUESTS = Limit(
@@ -403,8 +404,8 @@ CLIENT_SHARE = Limit(
 )
 CLIENT_WAITING = Limit(
     16,
-    "requests that wait for a connection to the database although their client has its share",
-    "503",
+    "statements that wait for a connection to the database although their client has its share",
+    "503 immediately, counted as `CLIENT_SHARE`",
     "Each holds a connection of the service for up to two seconds, and few of them would get one.",
 )
 LARGE_REQUESTS = Limit(

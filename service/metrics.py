@@ -159,7 +159,7 @@ DATABASE_ERRORS = _counter(
     "Failed statements and connections, by the class of the SQLSTATE: its first two characters "
     "(PostgreSQL's manual, appendix A); without one `timeout`, `canceled`, `connection` or "
     "`other`. Some are part of normal work: 23 is a conflict (409), 55 a lock that is waited for, "
-    "57 a read that is repeated as a costly one, or a statement time-out (504).",
+    "57 a statement that is repeated as a costly one, or a statement time-out (504).",
     "class",
 )
 POOLED_CONNECTIONS = _gauge(

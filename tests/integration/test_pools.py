@@ -23,7 +23,7 @@ from service.common.database.batching.batches import Batches, Connections
 from service.common.database.database import Database, release
 from service.common.database.engine import create_engine
 from service.common.database.work import LOCK_TIMEOUTS, Work, pool_sizes
-from service.common.database.work_pool import ShareError, WorkPool
+from service.common.database.work_pool import SHARED_BY, ShareError, WorkPool
 from service.common.middleware.admission import requests_in_progress
 from service.common.middleware.schemas import LARGE
 from service.common.web import App
@@ -179,11 +179,11 @@ async def take(taken: AsyncExitStack, engine: AsyncEngine, number: int) -> None:
     CLIENT.set(before)
 
 
-SLOW_DELETES = """
+SLOW_WRITES = """
 CREATE FUNCTION wait_long() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
     PERFORM pg_sleep(0.5); RETURN NULL;
 END $$;
-CREATE TRIGGER wait_long BEFORE DELETE ON item EXECUTE FUNCTION wait_long()
+CREATE TRIGGER wait_long BEFORE INSERT OR DELETE ON item EXECUTE FUNCTION wait_long()
 """
 
 
@@ -294,6 +294,16 @@ async def test_only_some_requests_of_a_client_that_has_its_share_wait(database_u
             await until_waiting(pool, number)
         with counted("CLIENT_SHARE"), pytest.raises(ShareError, match="other requests"):
             await use("many")
+        # A statement that a client shares of which none waits.
+        SHARED_BY.set(both := Clients("many"))
+        both.add("few")
+        pool.places.add("few")
+        shared = asyncio.create_task(use("few"))
+        await until_waiting(pool, limits.CLIENT_WAITING.value + 1)
+        shared.cancel()
+        await asyncio.wait([shared])
+        pool.places.release("few")
+        SHARED_BY.set(None)
         CLIENT.set("few")
         assert pool.places.take(Clients("few")) == "few"
         pool.places.release("few")
@@ -444,23 +454,35 @@ async def test_a_plain_read_that_takes_too_long_is_repeated_too(
 
 
 @pytest.mark.limit("CHEAP_WRITE_MILLISECONDS")
+@pytest.mark.parametrize(
+    ("method", "path", "status", "canceled"),
+    # The statement that requests share, and the one of the request alone, are canceled.
+    [("DELETE", "/item/1", 200, 1), ("POST", "/item", 201, 2)],
+)
 async def test_a_write_that_takes_long_leaves_the_connections_of_writes_to_others(
-    settings: Settings, engine: AsyncEngine, empty_database: None, monkeypatch: pytest.MonkeyPatch
+    settings: Settings,
+    engine: AsyncEngine,
+    empty_database: None,
+    monkeypatch: pytest.MonkeyPatch,
+    method: str,
+    path: str,
+    status: int,
+    canceled: int,
 ) -> None:
     monkeypatch.setattr(database, "CHEAP_WRITE_SECONDS", 0.2)
     async with running(settings) as (app, client):
         await client.post("/item", json=item())
         before = opened(app)
-        await run(engine, SLOW_DELETES)
+        await run(engine, SLOW_WRITES)
         try:
-            with counted("CHEAP_WRITE_MILLISECONDS"):
-                deleted = await client.delete("/item/1")
+            with counted("CHEAP_WRITE_MILLISECONDS", canceled):
+                written = await client.open(path, method=method, json=item())
         finally:
             await run(engine, "DROP FUNCTION wait_long CASCADE")
         more = opened(app).keys() - before.keys()
 
-    assert deleted.status_code == 200
-    assert more == {Work.BLOCKED}
+    assert written.status_code == status
+    assert more == {Work.COSTLY}
 
 
 @pytest.mark.limit("CHEAP_READ_MILLISECONDS")

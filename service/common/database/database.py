@@ -62,7 +62,7 @@ class Database:
         self._suspended = suspended
         self._engines: dict[Work, AsyncEngine] = {}
         self._alone_engines: dict[Work, AsyncEngine] = {}
-        longest = settings.database_statement_timeout
+        longest = self._statement_timeout(Work.COSTLY)
         cheap_read = "CHEAP_READ_MILLISECONDS" if longest > CHEAP_READ_SECONDS else ""
         cheap_write = "CHEAP_WRITE_MILLISECONDS" if longest > CHEAP_WRITE_SECONDS else ""
         costly = Autocommit(self._slow_connections(Work.COSTLY))

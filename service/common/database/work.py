@@ -23,9 +23,10 @@ class Work(StrEnum):
     WRITES = "writes"
     # Several statements each, which may wait for locks of other transactions.
     TRANSACTIONS = "transactions"
-    # Single statements that are repeated to wait for a lock of another transaction, or take long.
+    # Single statements that are repeated to wait for a lock of another transaction.
     BLOCKED = "blocked writes"
-    # Reads whose cost grows with the table.
+    # Reads whose cost grows with the table, and single writes that are repeated because they took
+    # long.
     COSTLY = "costly reads"
     # `/readyz`.
     HEALTH = "health"
@@ -53,6 +54,7 @@ LOCK_TIMEOUTS = {
     Work.WRITES: LOCK_WAIT,
     Work.TRANSACTIONS: f"{limits.LOCK_SECONDS.value}s",
     Work.BLOCKED: f"{limits.LOCK_SECONDS.value}s",
+    Work.COSTLY: f"{limits.LOCK_SECONDS.value}s",
 }
 
 

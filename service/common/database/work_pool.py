@@ -119,7 +119,7 @@ class WorkPool(AsyncAdaptedQueuePool):
         return all(self.places.left(client) <= 0 for client in clients)
 
     def _many_wait(self, clients: Clients) -> bool:
-        return sum(self.places.waiting(client) for client in clients) >= CLIENT_WAITING
+        return all(self.places.waiting(client) >= CLIENT_WAITING for client in clients)
 
     async def _wait_in_time(self, clients: Clients, is_shared: bool) -> str:
         async with asyncio.timeout(self.timeout()):

@@ -149,6 +149,7 @@ def batched_write(
         except Exception as error:
             if not is_refused(error):
                 raise
+            session.was_too_slow(error)
             done, is_tried = None, is_concurrent(error)
         if done is None:
             session.forget_write(is_tried=is_tried)

@@ -66,9 +66,9 @@ class Autocommit:
         """Create it with connections for statements.
 
         A statement that fails because another transaction holds a lock is repeated on a connection
-        of `blocked`, where it waits for the lock. `costly` runs reads whose cost grows with the
-        table. `cheap` is the limit of the time that a statement takes here, if there is one: one
-        that was canceled for it is repeated on a connection of `blocked`, or else by `costly`.
+        of `blocked`, where it waits for the lock. `costly` runs statements whose cost grows with
+        the table. `cheap` is the limit of the time that a statement takes here, if there is one:
+        one that was canceled for it is repeated by `costly`.
         """
         self._connections = connections
         self._blocked = blocked
@@ -108,9 +108,8 @@ class Autocommit:
                 continue
             except DBAPIError as error:
                 # A new connection may take too long before the statement is sent.
-                if not self._is_too_slow(error):
+                if not self.was_too_slow(error):
                     raise
-                count_limit(self._cheap)
         return await call(self.costly, None, None)
 
     async def run_in_time(self, kind: Hashable, statement: Callable[[], Awaitable[R]]) -> R:
@@ -121,9 +120,8 @@ class Autocommit:
         try:
             return await try_twice(statement)
         except DBAPIError as error:
-            if not self._is_too_slow(error):
+            if not self.was_too_slow(error):
                 raise
-            count_limit(self._cheap)
             now = monotonic()
             for expired in [one for one, until in self._slow.items() if until <= now]:
                 del self._slow[expired]
@@ -131,8 +129,12 @@ class Autocommit:
                 self._slow[kind] = now + COSTLY_SECONDS
             raise TooSlowError from error
 
-    def _is_too_slow(self, error: DBAPIError) -> bool:
-        return bool(self._cheap) and is_canceled(error)
+    def was_too_slow(self, error: BaseException) -> bool:
+        """Return whether a statement was canceled for the limit of cheap ones, and count it."""
+        is_too_slow = bool(self._cheap) and isinstance(error, DBAPIError) and is_canceled(error)
+        if is_too_slow:
+            count_limit(self._cheap)
+        return is_too_slow
 
     def _is_slow(self, kind: Hashable) -> bool:
         return self._slow.get(kind, 0) > monotonic() if self._slow else False
@@ -182,12 +184,10 @@ class Autocommit:
             async with self.hold() as session:
                 return await run(session, *args, **options)
         except DBAPIError as error:
-            if self._is_too_slow(error):
-                count_limit(self._cheap)
-            elif self._blocked is None or not is_locked(error):
+            if self.was_too_slow(error):
+                return await self.costly._run_once(run, args, options)  # noqa: SLF001  # Of this class.
+            if self._blocked is None or not is_locked(error):
                 raise
-        if self._blocked is None:
-            return await self.costly._run_once(run, args, options)  # noqa: SLF001  # Of this class.
         async with self._blocked() as session:
             return await run(session, *args, **options)
 
