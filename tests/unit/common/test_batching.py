@@ -260,12 +260,23 @@ async def test_a_statement_is_cancelled_a_while_after_all_its_callers(
     assert await let(database, next_) == ["3: 0"]
 
 
-async def test_a_statement_without_callers_that_ends_soon_keeps_its_connection(
+@pytest.fixture
+async def abandoned(
     database: Database, session: Autocommit, read: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Send a statement whose caller is cancelled, and which may go on for long."""
     monkeypatch.setattr(batches, "ABANDONED_SECONDS", 60)
     [gone] = await begin(read(session, 1))
     gone.cancel()
+    await settle()
+
+    assert database.sent == [[1]]
+
+
+@pytest.mark.usefixtures("abandoned")
+async def test_a_statement_without_callers_that_ends_soon_keeps_its_connection(
+    database: Database, session: Autocommit, read: Any
+) -> None:
     [next_] = await begin(read(session, 2))
 
     assert database.sent == [[1]]
@@ -273,12 +284,10 @@ async def test_a_statement_without_callers_that_ends_soon_keeps_its_connection(
     assert (database.sent, database.taken) == ([[1], [2]], 1)
 
 
+@pytest.mark.usefixtures("abandoned")
 async def test_a_caller_that_was_not_sent_does_not_end_the_statement_of_others(
-    database: Database, session: Autocommit, read: Any, monkeypatch: pytest.MonkeyPatch
+    database: Database, session: Autocommit, read: Any
 ) -> None:
-    monkeypatch.setattr(batches, "ABANDONED_SECONDS", 60)
-    [gone] = await begin(read(session, 1))
-    gone.cancel()
     [later] = await begin(read(session, 2))
     later.cancel()
     [next_] = await begin(read(session, 3))
