@@ -189,6 +189,12 @@ SEND_BUFFER_BYTES = Limit(
     "the rest is sent when the client has read",
     "The kernel would buffer up to 4 MB for each client that does not read.",
 )
+UNREAD_BYTES = Limit(
+    64 << 20,
+    "bytes of all parts of responses that wait for their clients to read",
+    "the connection is closed whose client has read nothing for the longest time",
+    "A page is buffered in memory. nginx reads it immediately, whatever its client does.",
+)
 WALKED_RECORDS = Limit(
     1_000_000,
     "records read in the order of a page",

@@ -20,6 +20,7 @@ from service import limits
 from service.common.web import GIVE_UP, WATCH, on_close
 from service.metrics import count_limit
 from service.server.connections import IDLE_SECONDS_FOR_OTHERS, Connections
+from service.server.unread_responses import UnreadResponses
 
 # The time-out for reading one piece of a response. The total time is not limited: it depends on the
 # size and on the client's network.
@@ -33,6 +34,7 @@ class ConnectionServer(TCPServer):
     """hypercorn's server of a connection, which may have one of the process's places."""
 
     connections = Connections(limits.CONNECTIONS.value, limits.WAITING_CONNECTIONS.value)
+    unread = UnreadResponses(limits.UNREAD_BYTES.value)
     _busy = False
     _idle_since = _opened_at = 0.0
     _reading_since: float | None = None
@@ -135,7 +137,8 @@ class ConnectionServer(TCPServer):
                     raise ConnectionResetError
                 self.writer.write(view[start : start + PIECE])
                 if self._transport.get_write_buffer_size():
-                    await self._wait_for_reader()
+                    with self.unread.waiting(self, len(data)):
+                        await self._wait_for_reader()
 
     async def _wait_for_reader(self) -> None:
         self._writing_since = self.loop.time()
@@ -145,11 +148,15 @@ class ConnectionServer(TCPServer):
         except TimeoutError as error:
             cause = f"the client did not read for {PROGRESS_SECONDS} s"
             count_limit("PROGRESS_SECONDS")
-            log.warning("response aborted", cause=cause)
-            self._transport.abort()
+            self.abort(cause)
             raise ConnectionAbortedError(cause) from error
         finally:
             self._writing_since = None
+
+    def abort(self, cause: str) -> None:
+        """Close the connection, and discard the response."""
+        log.warning("response aborted", cause=cause)
+        self._transport.abort()
 
     async def _read_data(self) -> None:
         """Read until the client disconnects; then stop the task of the idle time-out."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from hypercorn.config import Config
 from service.limits import KEEP_ALIVE_SECONDS
 from service.server import idle_connections
 from service.server.idle_connections import PIECE, ConnectionServer
+from service.server.unread_responses import UnreadResponses
 from tests.counted import counted
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -277,6 +278,51 @@ async def test_a_write_that_the_client_does_not_read_ends_the_connection(
         await service.asked.wait()
         with counted("PROGRESS_SECONDS"):
             await until_closed(before)
+
+
+class Recorded(UnreadResponses):
+    """It keeps which connections have waited."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit)
+        self.waited: set[Any] = set()
+
+    def waiting(self, connection: Any, size: int) -> AbstractContextManager[None]:
+        self.waited.add(connection)
+        return super().waiting(connection, size)
+
+
+async def number_of_x(reader: asyncio.StreamReader) -> int:
+    """Read a response until its end, or until the connection is closed."""
+    found, data = 0, b""
+    with suppress(ConnectionError):
+        while not data.endswith(b"\r\n0\r\n\r\n") and (piece := await reader.read(PIECE)):
+            found += piece.count(b"x")
+            data = data[-10:] + piece
+    return found
+
+
+async def test_beyond_the_limit_the_client_that_has_not_read_for_longest_is_disconnected(
+    service: Service, serving: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = 100 * PIECE
+    unread = Recorded(2 * size + PIECE)
+    monkeypatch.setattr(ConnectionServer, "unread", unread)
+    service.parts = [b"x" * size]
+    async with serving(60) as connect:
+        clients = [await connect() for _ in range(3)]
+        with counted("UNREAD_BYTES"):
+            for number, (_, writer) in enumerate(clients, 1):
+                writer.transport.pause_reading()
+                writer.write(REQUEST)
+                while len(unread.waited) < number:  # noqa: ASYNC110  # Polling: there is no event.
+                    await asyncio.sleep(0.01)
+        for _, writer in clients:
+            writer.transport.resume_reading()
+        found = [await number_of_x(reader) for reader, _ in clients]
+
+    assert found[0] < size
+    assert found[1:] == [size, size]
 
 
 def test_hypercorn_has_the_place_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
