@@ -1,8 +1,8 @@
 """The closing of idle connections, over sockets."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractContextManager, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -287,9 +287,11 @@ class Recorded(UnreadResponses):
         super().__init__(limit)
         self.waited: set[Any] = set()
 
-    def waiting(self, connection: Any, size: int) -> AbstractContextManager[None]:
-        self.waited.add(connection)
-        return super().waiting(connection, size)
+    @contextmanager
+    def waiting(self, connection: Any, size: int) -> Iterator[None]:
+        with super().waiting(connection, size):
+            self.waited.add(connection)
+            yield
 
 
 async def number_of_x(reader: asyncio.StreamReader) -> int:
