@@ -3,6 +3,7 @@
 import os
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from fcntl import LOCK_EX, flock
 from pathlib import Path
@@ -19,6 +20,9 @@ from tests.ports import free_port
 TESTER = f"{NAME[:16]}-tester"
 # Debian's PATH for an ordinary user, without /usr/sbin.
 PATH = "/usr/local/bin:/usr/bin:/bin"
+# What `just setup` makes in a clone, and an empty file of a clone that has it.
+TOOLS = (".tools", ".venv")
+READY = ".ready"
 
 Clone = Callable[..., Checkout]
 
@@ -31,14 +35,21 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
+@contextmanager
+def _locked() -> Iterator[None]:
+    """Keep the other workers out."""
+    with (Path(gettempdir()) / f"{TESTER}.lock").open("w") as lock:
+        flock(lock, LOCK_EX)
+        yield
+
+
 @pytest.fixture(scope="session")
 def tester() -> struct_passwd:
     """Return an ordinary user, who stays on the machine for the sake of the caches."""
     if os.getuid() != 0:
         pytest.skip("only root can run commands as other users")
     # Of two workers that add the user at the same time, one could make the home of another uid.
-    with (Path(gettempdir()) / f"{TESTER}.lock").open("w") as lock:
-        flock(lock, LOCK_EX)
+    with _locked():
         try:
             return getpwnam(TESTER)
         except KeyError:
@@ -47,15 +58,25 @@ def tester() -> struct_passwd:
 
 
 @pytest.fixture(scope="session")
-def base(tester: struct_passwd, sources: Path) -> Iterator[Path]:
+def base(tester: struct_passwd, sources: Path, testrun_uid: str) -> Iterator[Path]:
     """Return a folder of the user for clones, with `sources` and a clone that is set up."""
-    with TemporaryDirectory(prefix="flusk-", dir=tester.pw_dir) as name:
+    prefix = f"flusk-{testrun_uid[:8]}-"
+    with TemporaryDirectory(prefix=prefix, dir=tester.pw_dir) as name:
         base = Path(name)
         base.chmod(0o755)
         subprocess.run(["cp", "-a", sources, base / "sources"], check=True)
         subprocess.run(["chown", "-R", f"{TESTER}:", base], check=True)
-        succeeded(_clone(base, tester, "seed", prepared=False).just("setup"))
+        seed = _clone(base, tester, "seed", prepared=False)
+        with _locked():
+            # The set-up takes half a minute, so one worker does it for all.
+            if others := list(Path(tester.pw_dir).glob(f"{prefix}*/seed/{READY}")):
+                tools = [others[0].with_name(tool) for tool in TOOLS]
+                succeeded(seed.run("cp", "-a", "--link", *map(str, tools), "."))
+            succeeded(seed.just("setup"))
+            (seed.directory / READY).touch()
         yield base
+        with _locked():
+            (seed.directory / READY).unlink()
 
 
 @pytest.fixture
@@ -92,7 +113,7 @@ def _clone(
     if prepared:
         # A link has the owner of the first clone.
         link = ["--link"] if uid is None else []
-        succeeded(run("cp", "-a", *link, "seed/.tools", "seed/.venv", f"{name}/"))
+        succeeded(run("cp", "-a", *link, *(f"seed/{tool}" for tool in TOOLS), f"{name}/"))
     if uid is not None:
         subprocess.run(["chown", "-hR", f"{uid}:{uid}", checkout.directory], check=True)
         return replace(checkout, uid=uid, gid=uid)

@@ -14,7 +14,12 @@ LONG = f"{SHORT} " + r'"q" $HOME ${HOME} `id` ;s \b [a] {b} |<>,=@!~^*? ä 漢 '
 
 # Some on files, some on a database, some on programs. They run on the machine's own Python, which
 # may be an older release than the one that runs this test.
-TESTS = ["unit/test_contract.py", "unit/common", "ops/test_psql.py"]
+TESTS = [
+    "unit/test_contract.py",
+    "unit/common/test_embedded.py",
+    "unit/common/test_import_readers.py",
+    "ops/test_psql.py",
+]
 
 
 @pytest.mark.machines
