@@ -20,14 +20,14 @@ from service.name import NAME
 ROOT = Path(__file__).resolve().parent.parent
 FULL = "The disk is full. Make room, then run this again."
 MANY = "Too many files are open. Raise the limit (`ulimit -n`)."
-BUSY = "The machine has no memory or no process left. Stop something, then run this again."
-PLACE = "{path} can't be used: {reason}. Choose another path."
+NO_RESOURCES = "The machine has no memory or no process left. Stop something, then run this again."
+UNUSABLE_PATH = "{path} can't be used: {reason}. Choose another path."
 SENTENCES = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), FULL),
     **dict.fromkeys((errno.EMFILE, errno.ENFILE), MANY),
-    **dict.fromkeys((errno.EAGAIN, errno.ENOMEM), BUSY),
-    **dict.fromkeys((errno.EROFS, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG), PLACE),
-    errno.EISDIR: PLACE,
+    **dict.fromkeys((errno.EAGAIN, errno.ENOMEM), NO_RESOURCES),
+    **dict.fromkeys((errno.EROFS, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG), UNUSABLE_PATH),
+    errno.EISDIR: UNUSABLE_PATH,
 }
 
 

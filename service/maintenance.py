@@ -27,7 +27,7 @@ from service.metrics import (
 from service.metrics_endpoint import metrics_endpoint
 from service.settings import Settings, load_settings
 
-SECONDS = 3600
+INTERVAL_SECONDS = 3600
 # Functions that delete a batch of expired rows and return their number, by its name in the log.
 JOBS: dict[str, Callable[[AsyncSession], Awaitable[int]]] = {
     "deleted_idempotency_keys": delete_expired,
@@ -49,7 +49,7 @@ async def run(settings: Settings, *, once: bool = False) -> bool:
             if once:
                 return done
             try:
-                await asyncio.wait_for(stop.wait(), SECONDS)
+                await asyncio.wait_for(stop.wait(), INTERVAL_SECONDS)
             except TimeoutError:
                 continue  # An hour has passed.
             return True

@@ -23,9 +23,9 @@ disable_created_metrics()  # type: ignore[no-untyped-call]  # It has no types.
 REGISTRY = CollectorRegistry()
 MAINTENANCE_REGISTRY = CollectorRegistry()
 # The upper bounds of histograms. Those of requests are OpenTelemetry's.
-SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
+SECONDS_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
 SHORT_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
-BYTES = (100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000)
+BYTES_BUCKETS = (100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000)
 CALLS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
@@ -81,13 +81,13 @@ COUNTED_LIMITS = (
     "WAITING_CONNECTIONS",
 )
 
-REQUEST_SECONDS = _histogram(
+REQUEST_DURATION = _histogram(
     "http_server_request_duration_seconds",
     "Time from the head of a request to the last byte of its response. The method is `_OTHER` if "
     "it is not a usual one, the route is empty if none matches, the status is 499 if the client "
     "disconnected. Requests that the server refuses itself are not among them: a head that is not "
     "HTTP, and those of `http_server_limits_reached_total`.",
-    SECONDS,
+    SECONDS_BUCKETS,
     "method",
     "route",
     "status",
@@ -103,13 +103,13 @@ RESPONSES = _counter(
 REQUEST_BYTES = _histogram(
     "http_server_request_body_size_bytes",
     "Received size of the body of a request that has one.",
-    BYTES,
+    BYTES_BUCKETS,
     "route",
 )
 RESPONSE_BYTES = _histogram(
     "http_server_response_body_size_bytes",
     "Sent size of the body of a response.",
-    BYTES,
+    BYTES_BUCKETS,
     "route",
 )
 ACTIVE_REQUESTS = _gauge("http_server_active_requests", "Requests in progress.")
@@ -136,7 +136,7 @@ IDEMPOTENCY_REPLAYS = _counter(
     "http_server_idempotency_replays_total",
     "Responses that repeat that of an earlier request with the same `Idempotency-Key`.",
 )
-BULK_TRANSFERS = _counter(
+STARTED_TRANSFERS = _counter(
     "http_server_bulk_transfers_total",
     "Transfers that began; the direction is `import` or `export`.",
     "direction",
@@ -147,7 +147,7 @@ ACTIVE_BULK_TRANSFERS = _gauge(
 
 # --- The database ---
 
-STATEMENT_SECONDS = _histogram(
+STATEMENT_DURATION = _histogram(
     "db_client_operation_duration_seconds",
     "Time of a statement that succeeded, by the table that it writes to or first reads from. An "
     "import has a `COPY` for each batch of its lines, into a temporary table.",
@@ -210,7 +210,7 @@ BUILD = _gauge(
     "Always 1; the label is the revision of the schema that this build needs.",
     "revision",
 )
-READY = _gauge(
+IS_READY = _gauge(
     "service_ready",
     "1 if a check of `/readyz` succeeded when it was last made, else 0. Without requests for "
     "`/readyz` it does not change.",

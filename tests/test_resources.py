@@ -30,7 +30,7 @@ from service.common.resource.ordering import Key, order_of
 from service.common.resource.payloads import ListQuery
 from service.common.resource.resource import Resource
 from service.common.resource.searching import Searching
-from service.common.resource.values import NUMBERS, TEXTS
+from service.common.resource.values import NUMBER_TYPES, TEXTS
 from tests import blueprints
 from tests.blueprints.account.backend import ACCOUNT
 from tests.blueprints.aside import SCHEMAS
@@ -72,7 +72,7 @@ def missing_indexes(resource: Resource[Any], query: Document, sort: Document) ->
     sorts = [key for key in sort["enum"] if not key.startswith("-")]
     for name in sorts:
         column = getattr(model, name)
-        if column.type.python_type not in NUMBERS | TEXTS.keys():
+        if column.type.python_type not in NUMBER_TYPES | TEXTS.keys():
             yield f"`{name}` can't be sorted by: its values have no order"
         if not is_indexed(model, order_of([name], resource.keys)):
             yield tree.format("to sort", name, name)

@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 from service.common.database import Session, known_revisions
 from service.common.errors import DatabaseError, Unavailable
 from service.health import backend
-from service.metrics import DATABASE_REVISION, READY
+from service.metrics import DATABASE_REVISION, IS_READY
 
 # How long the answer of the database holds: load balancers, supervisors and people ask often.
 CACHE_SECONDS = 1
@@ -47,9 +47,9 @@ def _check(name: str, passed: dict[str, str]) -> Iterator[None]:
         yield
     except BaseException:
         # Also if the client gives up while the database does not answer.
-        READY.labels(name).set(0)
+        IS_READY.labels(name).set(0)
         raise
-    READY.labels(name).set(1)
+    IS_READY.labels(name).set(1)
     passed[name] = "pass"
 
 

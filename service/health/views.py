@@ -5,14 +5,14 @@ from quart.typing import ResponseReturnValue
 from quart_schema import document_response
 
 from service.common.middleware import health
-from service.common.web import LIVE, READY, is_draining, public
+from service.common.web import LIVE_PATH, READY_PATH, is_draining, public
 from service.health import domain
 from service.health.payloads import Health
 
 blueprint = Blueprint("health", __name__)
 
 
-@blueprint.get(LIVE)
+@blueprint.get(LIVE_PATH)
 @public
 @document_response(Health)
 async def livez() -> ResponseReturnValue:
@@ -20,7 +20,7 @@ async def livez() -> ResponseReturnValue:
     return {"status": "alive"}
 
 
-@blueprint.get(READY)
+@blueprint.get(READY_PATH)
 @public
 @document_response(Health)
 async def readyz() -> ResponseReturnValue:

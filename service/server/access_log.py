@@ -19,7 +19,7 @@ REPORTED = "access_reported"
 TRACE_ID = "trace_id"
 # What there is only of some requests: why they failed, and the trace.
 OPTIONAL = ("error", "limit", TRACE_ID)
-DISCONNECTED = 499
+CLIENT_CLOSED_REQUEST = 499
 # From this status, or this number of seconds on, every request is logged.
 FIRST_ERROR = 400
 SLOW_SECONDS = 1
@@ -49,7 +49,7 @@ class AccessLog(Logger):
             return
         state[REPORTED] = True
         method = str(request.get("method", "GET"))
-        status = DISCONNECTED if response is None else int(response["status"])
+        status = CLIENT_CLOSED_REQUEST if response is None else int(response["status"])
         if self._measure is not None:
             self._measure(method, status, request_time, state)
         is_usual = status < FIRST_ERROR and request_time < SLOW_SECONDS

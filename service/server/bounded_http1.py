@@ -25,7 +25,7 @@ CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,20})(?:;[^\n]*|[ \t]*)\r\n")
 PROXIED = b"\nX-Forwarded-Proto: "
 # The beginning of the first line of trailers; a method has no colon.
 FIELD_NAME = re.compile(rb"[^ :]+:")
-REQUEST_ID = re.compile(rb"(?i)\nX-Request-ID: ([A-Za-z0-9._-]{1,64})(?:\n|$)")
+REQUEST_ID_FIELD = re.compile(rb"(?i)\nX-Request-ID: ([A-Za-z0-9._-]{1,64})(?:\n|$)")
 
 
 class Refusal(NamedTuple):
@@ -108,7 +108,7 @@ class BoundedBuffer(ReceiveBuffer):
     ) -> h11.LocalProtocolError:
         # A proxy would forward an empty response.
         if status == TOO_LARGE or PROXIED in text:
-            found = REQUEST_ID.search(text)
+            found = REQUEST_ID_FIELD.search(text)
             self.refusal = Refusal(status, message, found[1].decode() if found else "", limit)
         return h11.LocalProtocolError(message, status)
 

@@ -17,18 +17,18 @@ from service import limits
 from service.client import network_of
 from service.common.web import has_left
 from service.metrics import count_limit
-from service.server.health_checks import HEAD_BYTES, HealthChecks
+from service.server.health_checks import CHECK_BYTES, HealthChecks
 from service.server.refused_connections import RefusedConnections
 from service.server.waiting_clients import Serve, Waiting, WaitingClients
 
 IDLE_SECONDS_FOR_OTHERS = limits.IDLE_SECONDS_FOR_OTHERS.value
 # The intervals of checking all connections, and the waiting ones, while any wait.
-LOOK_SECONDS = 0.5
+CHECK_SECONDS = 0.5
 TURN_SECONDS = 0.25
 REFUSALS_A_TURN = int(limits.REFUSALS.value * TURN_SECONDS)
 
 
-class Connection(Protocol):
+class ServedConnection(Protocol):
     """A connection that is served."""
 
     def closable_at(self) -> float | None:
@@ -57,7 +57,7 @@ class Connections:
         # Accepted sockets without a connection object, by descriptor, which the system does not
         # reuse until then; and connections. Values: the network, or None without a place.
         self._beginning: dict[int, str | None] = {}
-        self._begun: dict[Connection, str | None] = {}
+        self._begun: dict[ServedConnection, str | None] = {}
         # Places taken by network and in all, and connections without a place.
         self._places: Counter[str] = Counter()
         self._taken = 0
@@ -68,11 +68,11 @@ class Connections:
         self._unfinished: set[socket.socket] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._next_look = 0.0
-        self._idle: deque[Connection] = deque()
-        self._in_use: deque[Connection] = deque()
+        self._idle: deque[ServedConnection] = deque()
+        self._in_use: deque[ServedConnection] = deque()
         # Connections that are being closed, immediately or after their next response.
-        self._closing: set[Connection] = set()
-        self._finishing: set[Connection] = set()
+        self._closing: set[ServedConnection] = set()
+        self._finishing: set[ServedConnection] = set()
         # The number of waiting clients for which no other connection is being closed.
         self._unhelped = 0
         self._refused = RefusedConnections(f"MAX_CONNECTIONS: {limit} connections are in use")
@@ -97,12 +97,12 @@ class Connections:
             self._refuse(self._waiting.oldest())
         self._set_timer()
 
-    def enter(self, descriptor: int, connection: Connection) -> bool:
+    def enter(self, descriptor: int, connection: ServedConnection) -> bool:
         """Register a new connection; return whether it has a place."""
         network = self._begun[connection] = self._beginning.pop(descriptor)
         return network is not None
 
-    def leave(self, descriptor: int, connection: Connection | None) -> None:
+    def leave(self, descriptor: int, connection: ServedConnection | None) -> None:
         """Give the place to another client. None: no connection object was created."""
         if connection is None:
             network = self._beginning.pop(descriptor)
@@ -154,7 +154,7 @@ class Connections:
     def _look_at(self, client: socket.socket) -> bool:
         """Detect a health check of a waiting client; return whether any data has arrived."""
         try:
-            begin = client.recv(HEAD_BYTES, socket.MSG_PEEK)
+            begin = client.recv(CHECK_BYTES, socket.MSG_PEEK)
         except (BlockingIOError, InterruptedError):
             return False
         except OSError:
@@ -205,7 +205,7 @@ class Connections:
         """Close a connection for each waiting client: an idle one, or else the oldest in use."""
         now = asyncio.get_running_loop().time()
         if now >= self._next_look:
-            self._next_look = now + LOOK_SECONDS
+            self._next_look = now + CHECK_SECONDS
             self._look_at_connections(now)
             self._make_fair_room()
         waiting = self._waiting.in_time()
@@ -221,7 +221,7 @@ class Connections:
                 self._unhelped -= 1
                 one.close_after_answer()
 
-    def _close(self, one: Connection) -> None:
+    def _close(self, one: ServedConnection) -> None:
         self._closing.add(one)
         count_limit("IDLE_SECONDS_FOR_OTHERS")
         self._unhelped = max(0, self._unhelped - 1)
@@ -258,6 +258,6 @@ class Connections:
                 self._close(one)
 
 
-def _is_closable(connection: Connection, now: float) -> bool:
+def _is_closable(connection: ServedConnection, now: float) -> bool:
     since = connection.closable_at()
     return since is not None and now >= since

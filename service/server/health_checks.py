@@ -6,7 +6,7 @@ from service.common.web import HEALTH_PATHS
 from service.server.refused_connections import BODY
 
 # A health check with a longer head waits like any request.
-HEAD_BYTES = 1 << 12
+CHECK_BYTES = 1 << 12
 END_OF_HEAD = re.compile(rb"\n\r?\n")
 
 

@@ -21,7 +21,7 @@ from service.metrics import (
     PENDING_REQUESTS,
     POOLED_CONNECTIONS,
     REQUEST_BYTES,
-    REQUEST_SECONDS,
+    REQUEST_DURATION,
     RESPONSE_BYTES,
     RESPONSES,
 )
@@ -96,7 +96,7 @@ def measure_request(method: str, status: int, seconds: float, state: dict[str, A
 def _metrics(method: str, route: str, status: int) -> tuple[Any, Any, Any, Any]:
     # Without a limit of its size: the numbers of methods, routes and statuses are fixed.
     return (
-        REQUEST_SECONDS.labels(method, route, status),
+        REQUEST_DURATION.labels(method, route, status),
         RESPONSES.labels(route, f"{status // 100}xx"),
         REQUEST_BYTES.labels(route),
         RESPONSE_BYTES.labels(route),

@@ -14,10 +14,12 @@ from service.common.web import choose_request_id
 
 LINGER_SECONDS = 1
 # The header in the received part of a request.
-REQUEST_ID = re.compile(rb"\nX-Request-ID:[ \t]*([A-Za-z0-9._-]{1,64})[ \t]*\r?\n", re.IGNORECASE)
+REQUEST_ID_LINE = re.compile(
+    rb"\nX-Request-ID:[ \t]*([A-Za-z0-9._-]{1,64})[ \t]*\r?\n", re.IGNORECASE
+)
 BODY = re.compile(rb"\n(?:Content-Length|Transfer-Encoding):", re.IGNORECASE)
 READ_BYTES = 1 << 14
-MESSAGE = "The service has too many connections. Try again shortly."
+TOO_MANY_CONNECTIONS = "The service has too many connections. Try again shortly."
 
 
 class RefusedConnections:
@@ -73,9 +75,9 @@ def is_whole(request: bytes) -> bool:
 
 def refuse(request: bytes) -> bytes:
     """Return the 503 response to the received part of a request."""
-    found = REQUEST_ID.search(request)
+    found = REQUEST_ID_LINE.search(request)
     request_id = choose_request_id(found[1].decode() if found else "")
-    headers, body = refusal(Unavailable(MESSAGE), request_id)
+    headers, body = refusal(Unavailable(TOO_MANY_CONNECTIONS), request_id)
     lines = "".join(f"{field}: {value}\r\n" for field, value in headers.items())
     head = f"HTTP/1.1 503 \r\n{lines}\r\n".encode()
     return head if request.startswith(b"HEAD ") else head + body

@@ -26,7 +26,7 @@ from service.server.bounded_http1 import BAD_REQUEST, TOO_LARGE, BoundedConnecti
 
 log = structlog.get_logger("service")
 
-LARGE = 1 << 14
+JOINED_BYTES = 1 << 14
 
 
 class FairStream(HTTPStream):
@@ -158,10 +158,10 @@ class SingleWriteProtocol(H11Protocol):
             self._head = data
             return
         head, self._head = self._head, b""
-        if len(data) > LARGE:
+        if len(data) > JOINED_BYTES:
             # A large body is not copied: only its beginning is joined to the head.
-            await self.send(RawData(data=head + data[:LARGE]))
-            await self.send(RawData(data=memoryview(data)[LARGE:]))  # type: ignore[arg-type]
+            await self.send(RawData(data=head + data[:JOINED_BYTES]))
+            await self.send(RawData(data=memoryview(data)[JOINED_BYTES:]))  # type: ignore[arg-type]
         elif head or data:
             await self.send(RawData(data=head + data))
 

@@ -37,7 +37,7 @@ BATCH = 128
 EXPORT_SECONDS = 5
 # How long the last spans may delay the end of the process.
 FLUSH_SECONDS = 3
-LOST = "traces may be lost"
+TRACES_LOST = "traces may be lost"
 WARNING_SECONDS = 60
 FIRST_SERVER_ERROR = 500
 # Types of errors beside the status of a response.
@@ -91,7 +91,7 @@ def flush(provider: TracerProvider, seconds: float = FLUSH_SECONDS) -> None:
     thread.start()
     thread.join(seconds)
     if thread.is_alive():
-        log.warning(LOST, cause=f"the last were not sent within {seconds:g} s")
+        log.warning(TRACES_LOST, cause=f"the last were not sent within {seconds:g} s")
 
 
 class LostSpans(logging.Handler):
@@ -104,7 +104,7 @@ class LostSpans(logging.Handler):
         if record.levelno < logging.WARNING or monotonic() < self._next:
             return
         self._next = monotonic() + WARNING_SECONDS
-        log.warning(LOST, cause=record.getMessage().partition("\n")[0])
+        log.warning(TRACES_LOST, cause=record.getMessage().partition("\n")[0])
 
 
 class RequestSpan:

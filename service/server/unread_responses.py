@@ -7,7 +7,7 @@ from typing import Protocol
 from service.metrics import count_limit
 
 
-class Connection(Protocol):
+class Sender(Protocol):
     """A connection that sends a response."""
 
     def abort(self, cause: str) -> None:
@@ -21,10 +21,10 @@ class UnreadResponses:
         self._limit = limit
         self._held = 0
         # The connection that has waited longest is first.
-        self._sizes: dict[Connection, int] = {}
+        self._sizes: dict[Sender, int] = {}
 
     @contextmanager
-    def waiting(self, connection: Connection, size: int) -> Iterator[None]:
+    def waiting(self, connection: Sender, size: int) -> Iterator[None]:
         """Count `size` bytes while the client is waited for.
 
         While there are too many bytes, the response is aborted whose client has read nothing for
@@ -42,5 +42,5 @@ class UnreadResponses:
         finally:
             self._release(connection)
 
-    def _release(self, connection: Connection) -> None:
+    def _release(self, connection: Sender) -> None:
         self._held -= self._sizes.pop(connection, 0)

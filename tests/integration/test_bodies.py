@@ -328,7 +328,7 @@ async def test_a_body_that_does_not_arrive_in_time_is_refused_and_the_reason_not
 async def test_a_body_that_waits_to_be_parsed_counts_and_can_be_refused(
     running: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(schemas, "LARGE", LIMIT - 1)
+    monkeypatch.setattr(schemas, "SMALL_BODY_BYTES", LIMIT - 1)
     turn: asyncio.Lock = running.extensions["large_body"]
     await turn.acquire()
     complete, *others = [Exchange(running, "/item", "POST", **JSON) for _ in range(4)]

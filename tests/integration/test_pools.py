@@ -19,13 +19,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 from service import limits
 from service.client import CLIENT
 from service.common.database import database
-from service.common.database.batching.batches import Batches, Connections
+from service.common.database.batching.batches import BatchConnections, Batches
 from service.common.database.database import Database, release
 from service.common.database.engine import create_engine
 from service.common.database.work import LOCK_TIMEOUTS, Work, pool_sizes
 from service.common.database.work_pool import SHARED_BY, ShareError, WorkPool
 from service.common.middleware.admission import requests_in_progress
-from service.common.middleware.schemas import LARGE
+from service.common.middleware.schemas import SMALL_BODY_BYTES
 from service.common.web import App
 from service.logs import configure_logs
 from service.places import Clients, Places
@@ -236,7 +236,7 @@ async def test_shared_and_single_statements_get_connections_alternately(database
         order.append("shared")
         return dict.fromkeys(keys, "found")
 
-    batches = Batches(Connections(lambda: AsyncSession(pooled)))
+    batches = Batches(BatchConnections(lambda: AsyncSession(pooled)))
     async with pooled.connect():
         waiting = [asyncio.create_task(use()) for _ in range(4)]
         await until_waiting(pool, 4)
@@ -324,7 +324,7 @@ async def test_a_shared_statement_is_sent_in_the_turn_of_any_of_its_clients(
         order.append(group)
         return dict.fromkeys(keys, "found")
 
-    batches = Batches(Connections(lambda: AsyncSession(pooled)))
+    batches = Batches(BatchConnections(lambda: AsyncSession(pooled)))
 
     async def ask(client: str, group: str) -> str | None:
         CLIENT.set(client)
@@ -971,11 +971,11 @@ async def test_the_cause_of_a_failed_commit_is_logged(
 async def test_large_bodies_that_wait_for_their_turn_leave_room_for_others(
     settings: Settings, empty_database: None
 ) -> None:
-    async with running(settings, max_body_bytes=2 * LARGE) as (app, client):
+    async with running(settings, max_body_bytes=2 * SMALL_BODY_BYTES) as (app, client):
         turn: asyncio.Lock = app.extensions["large_body"]
         await turn.acquire()
         large = [
-            asyncio.create_task(client.post("/item", json={"name": "n" * LARGE}))
+            asyncio.create_task(client.post("/item", json={"name": "n" * SMALL_BODY_BYTES}))
             for _ in range(limits.REQUESTS_IN_PROGRESS.value + 1)
         ]
         async with asyncio.timeout(30):

@@ -17,7 +17,7 @@ from service.common.resource.resource import Resource
 from service.common.search import TextSearch, pages
 from service.common.search.pages import FAR, NEAR, STEP, affordable, step_of
 from service.common.search.statistics import weigh
-from service.common.search.trigrams import FEW, LENGTH, has_trigrams
+from service.common.search.trigrams import LENGTH, MAX_TRIGRAMS, has_trigrams
 from service.common.search.weights import Reading, Search
 from service.common.web import App
 from tests.blueprints.account.models import Account
@@ -317,7 +317,7 @@ async def test_the_index_is_asked_for_few_trigrams_of_a_long_text(
                 trigrams = await connection.scalar(count, {"parts": one.strip("%").split("%")})
 
                 # Each of a run has neighbours, and the ends of a run count as ends of a word here.
-                assert trigrams <= 2 * LENGTH * FEW
+                assert trigrams <= 2 * LENGTH * MAX_TRIGRAMS
 
         assert patterns
 

@@ -23,7 +23,7 @@ def main() -> int:
     """Serve with short time-outs."""
     vars(database)["BULK_SECONDS"] = SECONDS
     vars(idle_connections)["PROGRESS_SECONDS"] = SECONDS
-    vars(transfers)["SECONDS"] = SECONDS
+    vars(transfers)["PROGRESS_SECONDS"] = SECONDS
     vars(program)["open_sockets"] = partial(open_sockets, program.open_sockets)
     return served.main()
 

@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.name import NAME
 from service.server.run import with_traces
-from service.server.traces import LOST
+from service.server.traces import TRACES_LOST
 from service.settings import Settings, SettingsError
 from tests.app import create_app
 from tests.collector import Collector, Span, collecting
@@ -173,7 +173,7 @@ def test_a_wrong_parent_begins_a_trace(traced: Traced, header: str) -> None:
     )
 
     assert traced.collector.server_span(path).parent_id == ""
-    assert LOST not in traced.service.log.read_text()
+    assert TRACES_LOST not in traced.service.log.read_text()
 
 
 async def test_a_shared_statement_is_linked_to_all_its_requests(traced: Traced) -> None:
@@ -312,7 +312,7 @@ def test_a_receiver_that_does_not_answer_hurts_no_request(
     log = service.log.read_text()
     assert statuses == {200}
     assert code == 0
-    assert LOST in log
+    assert TRACES_LOST in log
     assert "Traceback" not in log
 
 

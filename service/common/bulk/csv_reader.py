@@ -26,12 +26,12 @@ CONTENT = re.compile(rb"[^,\r\n]|\r(?!\n)")
 # in the next line. Without backtracking, so that a long line takes linear time.
 QUOTED = rb'"[^"]*+(?:""[^"]*+)*+'
 FIELD = rb"(?:" + QUOTED + rb'"|[^",\r\n]*+)'
-FEW = re.compile(FIELD + rb"(?:," + FIELD + rb"){0,%d}+" % (MAX_FIELDS - 1))
+RECORD = re.compile(FIELD + rb"(?:," + FIELD + rb"){0,%d}+" % (MAX_FIELDS - 1))
 OPEN = re.compile(rb"(?:" + FIELD + rb",)*+" + QUOTED)
 # What spreadsheets write instead of a comma, by language or settings.
 OTHER_SEPARATOR = re.compile("[;\t|]")
 NOT_CSV = "Not valid CSV (RFC 4180): a {} is not allowed here"
-TOO_MANY = f"More than {MAX_FIELDS} fields"
+TOO_MANY_FIELDS = f"More than {MAX_FIELDS} fields"
 
 
 def grammar_fault(record: bytes) -> tuple[str, str] | None:
@@ -40,11 +40,11 @@ def grammar_fault(record: bytes) -> tuple[str, str] | None:
     The fields would take memory before they could be counted.
     """
     # It matches the beginning of any record, at least an empty field.
-    rest = FEW.sub(b"", record, count=1)
+    rest = RECORD.sub(b"", record, count=1)
     if rest in {b"", b"\r"}:
         return None
     if rest.startswith(b","):
-        return "maxItems", TOO_MANY
+        return "maxItems", TOO_MANY_FIELDS
     mark = "carriage return" if rest.startswith(b"\r") else "quotation mark"
     return "format", NOT_CSV.format(mark)
 

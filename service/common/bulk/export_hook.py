@@ -27,10 +27,10 @@ from service.common.contract import JSON, MORE_CONTENT
 from service.common.database import BYTES_FOR_OTHERS, Database, Transfer, release
 from service.common.errors import cause_of
 from service.common.web import current_application, current_request, lift_deadline
-from service.metrics import BULK_TRANSFERS
+from service.metrics import STARTED_TRANSFERS
 
 # Small enough to show whether the client makes progress.
-PIECE = BYTES_FOR_OTHERS
+PART_BYTES = BYTES_FOR_OTHERS
 
 log = structlog.get_logger("service")
 FORMS: Mapping[str, LineForm | None] = {
@@ -41,7 +41,7 @@ FORMS: Mapping[str, LineForm | None] = {
     f"{CSV};escape=formula": Csv(escape_formulas=True),
 }
 # Parameters that always hold (RFC 4180, section 3).
-PARAMETERS = re.compile(r";\s*(charset=\"?utf-8\"?|header=\"?present\"?)", re.IGNORECASE)
+MEDIA_TYPE_PARAMETERS = re.compile(r";\s*(charset=\"?utf-8\"?|header=\"?present\"?)", re.IGNORECASE)
 
 View = Callable[..., Awaitable[ResponseReturnValue]]
 Export = Callable[[AsyncSession, Any, LineForm], AsyncIterator[bytes]]
@@ -83,7 +83,7 @@ def preferred_form() -> LineForm | None:
     text = ", ".join(current_request().headers.getlist("Accept"))
     if "text/" not in text.lower() and NDJSON not in text.lower():
         return None  # The usual case, without parsing.
-    accepted = parse_accept_header(PARAMETERS.sub("", text), MIMEAccept)
+    accepted = parse_accept_header(MEDIA_TYPE_PARAMETERS.sub("", text), MIMEAccept)
     return FORMS[accepted.best_match(FORMS, default=JSON)]
 
 
@@ -98,7 +98,7 @@ async def answer_lines(export: Export, query: Any, form: LineForm) -> Response:
         # A length would be that of the lines.
         del response.headers["Content-Length"]
         return response
-    BULK_TRANSFERS.labels("export").inc()
+    STARTED_TRANSFERS.labels("export").inc()
     lift_deadline()
     lines = g.lines = until_closed(database, transfer, session, exported)
     first = await anext(lines, b"")
@@ -135,8 +135,8 @@ async def body_or_abort(
     async with aclosing(rest):
         try:
             while data is not None:
-                for start in range(0, len(data), PIECE):
-                    piece = data[start : start + PIECE]
+                for start in range(0, len(data), PART_BYTES):
+                    piece = data[start : start + PART_BYTES]
                     with transfer.waiting(task.cancel):
                         yield piece
                     transfer.move(len(piece))

@@ -26,10 +26,10 @@ from service.common.database import Room, Transfer
 from service.common.errors import InvalidContentType
 from service.common.middleware import more_media_types, session, use_bulk_session
 from service.common.web import Admission, App, StreamedBody, current_request, lift_deadline
-from service.metrics import BULK_TRANSFERS
+from service.metrics import STARTED_TRANSFERS
 
 CREATED = 201
-BUSY = "Too many imports run at the moment. Try again shortly."
+TOO_MANY_IMPORTS = "Too many imports run at the moment. Try again shortly."
 
 View = Callable[..., Awaitable[ResponseReturnValue]]
 Import = Callable[[AsyncSession, Lines], Awaitable[int]]
@@ -65,8 +65,8 @@ def register(app: App, max_bytes: int, max_line_bytes: int) -> None:
                 raise InvalidContentType("Invalid header. Only `present` is allowed.")
             lift_deadline()
             # Before the first byte of the body is read.
-            await admission.enter(BUSY, limits.POOL_WAIT_SECONDS.value)
-            BULK_TRANSFERS.labels("import").inc()
+            await admission.enter(TOO_MANY_IMPORTS, limits.POOL_WAIT_SECONDS.value)
+            STARTED_TRANSFERS.labels("import").inc()
             g.import_transfer = transfer = Transfer()
             transfers.add(transfer)
             view = current_app.view_functions[cast("str", request.endpoint)]

@@ -9,19 +9,19 @@ from service.common.errors import Fault, InvalidAPIRequest
 
 ReadRecord = tuple[int, object, list[Fault]]
 # A byte that a line of white space does not have.
-CONTENT = re.compile(rb"[^ \t\r\v\f\n]")
+NOT_BLANK = re.compile(rb"[^ \t\r\v\f\n]")
 # The place in a message of the decoder, which sees only one line.
-PLACE = re.compile(r": line 1 (column \d+) \(char \d+\)")
+JSON_POSITION = re.compile(r": line 1 (column \d+) \(char \d+\)")
 
 
 class NdjsonReader:
     """Reads bytes, as they arrive, to values with their line numbers and faults."""
 
-    content = CONTENT
+    content = NOT_BLANK
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._lines = Splitter(limit, CONTENT)
+        self._lines = Splitter(limit, NOT_BLANK)
 
     def feed(self, data: bytes) -> Iterator[ReadRecord]:
         """Yield the records that `data` completes."""
@@ -40,7 +40,7 @@ class NdjsonReader:
                 try:
                     value = parse_json(text, "The line")
                 except InvalidAPIRequest as error:
-                    sentence = PLACE.sub(r", at \1", error.message).rstrip(".")
+                    sentence = JSON_POSITION.sub(r", at \1", error.message).rstrip(".")
                     yield number, None, [Fault("", "format", sentence)]
                 else:
                     # Only an escape sequence can contain a character that PostgreSQL can't store.

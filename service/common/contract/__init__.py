@@ -17,7 +17,7 @@ from service.common.contract.parts import (
     json_content,
 )
 from service.common.contract.payloads import Error, Message
-from service.common.contract.sizes import PAGE_RECORDS, json_types
+from service.common.contract.sizes import X_PAGE_RECORDS, json_types
 from service.common.contract.strict_json import encode
 from service.common.contract.validation import (
     DIRECTORY,
@@ -36,10 +36,10 @@ __all__ = [
     "JSON",
     "MOMENT_GIVEN",
     "MORE_CONTENT",
-    "PAGE_RECORDS",
     "REQUEST",
     "REQUEST_ID",
     "UNSTORABLE",
+    "X_PAGE_RECORDS",
     "Described",
     "Document",
     "Error",

@@ -19,9 +19,14 @@ describes. `include` takes `foss`, which is then a property of the record.
 
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import Any
 
-from service.common.contract.sizes import PAGE_RECORDS, cursor_characters, json_types, page_records
+from service.common.contract.parts import Document
+from service.common.contract.sizes import (
+    X_PAGE_RECORDS,
+    cursor_characters,
+    json_types,
+    page_records,
+)
 
 COLLECTION = "x-collection"
 REFERENCE = "x-reference"
@@ -32,7 +37,6 @@ MOMENT_GIVEN = (
     "^(?!0000|0001-01-01|9999-12-31)[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-5][0-9](?:\\.[0-9]{1,6})?"
     "(?:[Zz]|[+-][0-9]{2}:[0-9]{2})$"
 )
-Document = dict[str, Any]
 NO_FILES: Mapping[str, Document] = MappingProxyType({})
 
 
@@ -105,7 +109,7 @@ def _list(record: Document, stem: str, files: Mapping[str, Document]) -> Documen
                 "maximum": 999_999_999,
                 "default": default,
                 "examples": [default],
-                PAGE_RECORDS: most,
+                X_PAGE_RECORDS: most,
             },
             "after": {
                 "description": "The cursor at which the page begins, from a `Link` header; it is "
@@ -270,13 +274,13 @@ def _include(
     bound: Document = {}
     if files is not None:
         included = [files[f"{target}/{target}.json"] for _, target in known.values()]
-        bound = {PAGE_RECORDS: page_records(record, included)}
+        bound = {X_PAGE_RECORDS: page_records(record, included)}
     return {
         "include": {
             "description": "The references to include, separated by commas. Each is returned as "
             "a complete record; the response then has no `ETag`"
             + (
-                f", and a page at most {bound[PAGE_RECORDS]} records. An export takes none."
+                f", and a page at most {bound[X_PAGE_RECORDS]} records. An export takes none."
                 if bound
                 else "."
             ),

@@ -28,7 +28,7 @@ from service.common.errors import Row, error_rows, rows_by_type
 
 SCHEMAS = "#/components/schemas/"
 # Where a word begins in `InvalidAPIRequest`.
-WORD = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+WORD_START = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
 def components(files: Mapping[str, Schema]) -> Document:
@@ -151,7 +151,7 @@ def _error_types(types: Mapping[str, Sequence[Row]], description: str) -> Docume
         "description": "\n".join([description, "", *lines]),
         "enum": [*types],
         # Generators of clients name the values so.
-        "x-enum-varnames": [WORD.sub("_", name).upper() for name in types],
+        "x-enum-varnames": [WORD_START.sub("_", name).upper() for name in types],
     }
 
 

@@ -17,7 +17,7 @@ from service.common.errors import MAX_FAULTS, Fault, InvalidAPIRequest, pointer,
 # Up to nine digits in any form, more only without leading zeros.
 INTEGER = re.compile(r"-?(?:[0-9]{1,9}|[1-9][0-9]{9,17})")
 NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,25})?(?:[eE][+-]?[0-9]{1,3})?")
-MAX_ITEMS = limits.LIST_ITEMS.value
+LIST_ITEMS = limits.LIST_ITEMS.value
 MAX_QUERY = limits.QUERY_BYTES.value
 # PostgreSQL's text has no NUL, and a lone surrogate has no UTF-8.
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
@@ -73,8 +73,8 @@ def parse_query(query: bytes, types: dict[str, str]) -> tuple[dict[str, Any], li
             faults.append(
                 Fault(pointer([name]), "maxItems", f"{quote(name)} is given more than once")
             )
-        if types.get(name) == "array" and text.count(",") >= MAX_ITEMS:
-            sentence = f"{quote(name)} has more than {MAX_ITEMS} items"
+        if types.get(name) == "array" and text.count(",") >= LIST_ITEMS:
+            sentence = f"{quote(name)} has more than {LIST_ITEMS} items"
             faults.append(Fault(pointer([name]), "maxItems", sentence))
         values[name] = convert(text, types.get(name))
     return values, faults

@@ -2,23 +2,22 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from service import limits
+from service.common.contract.parts import Document
 
 # The largest number of bytes of a value, written without spaces.
-MAX_BYTES = "x-max-bytes"
+X_MAX_BYTES = "x-max-bytes"
 # The records of a page, in the schema of `limit`.
-PAGE_RECORDS = "x-page-records"
+X_PAGE_RECORDS = "x-page-records"
 # A control character is escaped, as `\u0001`.
 ESCAPED_BYTES = 6
 # Numbers, moments, UUIDs and the like.
 OTHER_BYTES = 40
 # The scope of a cursor, its direction, and the `id` that ends each order.
 CURSOR_BYTES = 80
-LONG = frozenset({"string", "object", "array"})
+UNLIMITED_TYPES = frozenset({"string", "object", "array"})
 FORMATS = frozenset({"date", "date-time", "decimal", "uuid"})
-Document = dict[str, Any]
 
 
 def page_records(record: Document, included: Sequence[Document] = ()) -> int:
@@ -34,8 +33,8 @@ def _most_bytes_of_record(record: Document) -> int:
 
 def _most_bytes(schema: Document) -> int:
     """Return how long a value can be as JSON; without a bound, as long as a body."""
-    if MAX_BYTES in schema:
-        most: int = schema[MAX_BYTES]
+    if X_MAX_BYTES in schema:
+        most: int = schema[X_MAX_BYTES]
         return most
     if "enum" in schema:
         return max(len(json.dumps(value)) for value in schema["enum"])
@@ -43,7 +42,9 @@ def _most_bytes(schema: Document) -> int:
         return ESCAPED_BYTES * int(schema["maxLength"])
     if isinstance(schema.get("items"), dict) and "maxItems" in schema:
         return int(schema["maxItems"]) * (_most_bytes(schema["items"]) + len(","))
-    if schema.get("format") in FORMATS or ("type" in schema and not json_types(schema) & LONG):
+    if schema.get("format") in FORMATS or (
+        "type" in schema and not json_types(schema) & UNLIMITED_TYPES
+    ):
         return OTHER_BYTES
     return limits.BODY_BYTES.value
 

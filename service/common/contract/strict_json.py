@@ -13,7 +13,7 @@ MAX_DEPTH = limits.JSON_DEPTH.value
 MAX_VALUES = limits.JSON_VALUES.value
 MAX_DIGITS = limits.JSON_DIGITS.value
 TOO_DEEP = f"nests deeper than {MAX_DEPTH}"
-TOO_MANY = f"has more than {MAX_VALUES} values: send them in parts"
+TOO_MANY_VALUES = f"has more than {MAX_VALUES} values: send them in parts"
 # An opening bracket, a closing one and a comma.
 STEPS = bytes.maketrans(b"[{]},", b"\x01\x01\xff\xff\x00")
 OTHERS = bytes(set(range(256)) - set(b"[{]},"))
@@ -43,11 +43,11 @@ def excess_of(body: bytes) -> str | None:
     unescaped = body.replace(rb"\\", b"").replace(rb"\"", b"")
     # A value has up to two quotation marks, and its name two more.
     if unescaped.count(b'"') > 4 * MAX_VALUES:
-        return TOO_MANY
+        return TOO_MANY_VALUES
     # Every second part between quotation marks is outside of a string.
     steps = b"".join(unescaped.split(b'"')[::2]).translate(STEPS, OTHERS)
     if steps.count(b"\0") + steps.count(b"\x01") + 1 > MAX_VALUES:
-        return TOO_MANY
+        return TOO_MANY_VALUES
     return TOO_DEEP if max(accumulate(memoryview(steps).cast("b")), default=0) > MAX_DEPTH else None
 
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict
 
 from service.common.contract.derived import COLLECTION, derived, without_collection
 from service.common.contract.schema_references import broken
-from service.common.contract.sizes import MAX_BYTES
+from service.common.contract.sizes import X_MAX_BYTES
 from service.common.contract.strict_json import encode
 from service.common.errors import (
     MAX_FAULTS,
@@ -57,7 +57,7 @@ class Schema:
             # `Ada <ada@example.org>` is a mailbox with a display name, not an address.
             email_options=EmailOptions(allow_display_text=False),
             mask=PLACEHOLDER,
-            keywords={MAX_BYTES: MaxBytes},
+            keywords={X_MAX_BYTES: MaxBytes},
             base_uri=self.document["$id"],
         )
 

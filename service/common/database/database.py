@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from service import limits
 from service.client import CLIENT
 from service.common.database.batching.autocommit import Autocommit, SingleWrite
-from service.common.database.batching.batches import Call, Connections
+from service.common.database.batching.batches import BatchConnections, Call
 from service.common.database.engine import create_engine, database_url
 from service.common.database.pool_events import Fitness
 from service.common.database.statements import measure_statements, observe_statements
@@ -190,20 +190,20 @@ class Database:
         """
         return self._health
 
-    def _connections(self, work: Work) -> Connections:
+    def _connections(self, work: Work) -> BatchConnections:
         when_sent = []
         if self._settings.metrics_bind:
             when_sent.append(_measure_batches(work))
         if self._settings.observes_requests:
             when_sent.append(partial(_observe_batch, work))
-        return Connections(
+        return BatchConnections(
             partial(self._alone, work),
             partial(self._has_room, work),
             lambda: str(_opened(self._engines, work).pool),
             when_sent=when_sent,
         )
 
-    def _slow_connections(self, work: Work) -> Connections:
+    def _slow_connections(self, work: Work) -> BatchConnections:
         return replace(self._connections(work), waiting=self._suspended)
 
     @asynccontextmanager

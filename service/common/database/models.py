@@ -10,7 +10,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column
 MAX_INTEGER = 2**31 - 1
 MAX_BIGINT = 2**63 - 1
 # The beginning of a word in the name of a class.
-WORD = re.compile("(?<=[a-z0-9])(?=[A-Z])")
+WORD_BOUNDARY = re.compile("(?<=[a-z0-9])(?=[A-Z])")
 
 
 class Base(DeclarativeBase):
@@ -30,7 +30,7 @@ class Base(DeclarativeBase):
 
     @declared_attr.directive
     def __tablename__(cls) -> str:  # noqa: N805  # A class attribute, computed.
-        return WORD.sub("_", cls.__name__).lower()
+        return WORD_BOUNDARY.sub("_", cls.__name__).lower()
 
     @classmethod
     def fields(cls) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from service.common.database.work_pool import began_at
 # Shorter than the usual idle time-outs of firewalls and load balancers.
 IDLE_SECONDS = 120
 # SQLSTATEs after which a session is unusable: lost, ended by the server, or at a standby.
-LOST = ("08", "25006", "57P0")
+LOST_STATES = ("08", "25006", "57P0")
 
 
 class Fitness:
@@ -65,7 +65,7 @@ class Fitness:
                 since = began_at(context.connection)
             # The server does not respond: do not wait for it to terminate the session.
             driver.terminate()
-        if (getattr(error, "sqlstate", None) or "").startswith(LOST):
+        if (getattr(error, "sqlstate", None) or "").startswith(LOST_STATES):
             context.is_disconnect = True
         # SQLAlchemy would discard the others too, but wait two seconds for each to terminate.
         if given_up or (context.is_disconnect and context.invalidate_pool_on_disconnect):

@@ -36,7 +36,7 @@ CONCURRENT = f"The change conflicts with a concurrent one. {AGAIN}"
 ENDED = f"The database ended the transaction because it took too long. {AGAIN}"
 MIGRATED = f"The database was migrated during the request. {AGAIN}"
 BEHIND = "The database schema is older than this build: run `just migrate`."
-SLOW = "The database took too long to answer."
+DATABASE_SLOW = "The database took too long to answer."
 IN_USE = "All database connections for such requests are in use: try again soon."
 BEYOND = "A value is out of range or has a character that the database can't store."
 UNFIT = partial(InvalidAPIRequest, status_code=422)
@@ -49,7 +49,7 @@ MEANINGS: tuple[tuple[str, Callable[[str], JSONException], str], ...] = (
     ("42501", DatabaseError, "The service lacks a privilege on the database."),
     ("42703", DatabaseError, BEHIND),  # undefined_column
     (UNDEFINED_TABLE, DatabaseError, BEHIND),
-    (CANCELED_STATE, DeadlineExceeded, SLOW),
+    (CANCELED_STATE, DeadlineExceeded, DATABASE_SLOW),
     ("08", DatabaseError, GONE),  # connection_exception
     (READ_ONLY_STATE, DatabaseError, READ_ONLY),  # A standby, in a failover.
     ("53", DatabaseError, GONE),  # insufficient_resources
@@ -62,7 +62,7 @@ MEANINGS: tuple[tuple[str, Callable[[str], JSONException], str], ...] = (
 )
 # Beginnings of the SQLSTATEs of statements that changed nothing: values, constraints, concurrent
 # transactions, locks and time-outs.
-REFUSALS = ("22", "23", "40", LOCKED_STATE, CANCELED_STATE)
+REFUSED_STATES = ("22", "23", "40", LOCKED_STATE, CANCELED_STATE)
 
 
 def translate(error: BaseException) -> JSONException | None:
@@ -73,7 +73,7 @@ def translate(error: BaseException) -> JSONException | None:
             limit = "CLIENT_SHARE" if is_share else "POOL_WAIT_SECONDS"
             return Unavailable(SHARE if is_share else IN_USE, limit=limit)
         case TimeoutError():
-            return DeadlineExceeded(SLOW)
+            return DeadlineExceeded(DATABASE_SLOW)
         # The internal error: the connection was lost while the driver was reading or copying.
         case (
             InterfaceError()
@@ -116,7 +116,7 @@ def is_concurrent(error: BaseException) -> bool:
 def is_refused(error: BaseException) -> bool:
     """Return whether a statement failed without changing anything."""
     return isinstance(error, DBAPIError) and (
-        is_stale_plan(error) or sqlstate_of(error).startswith(REFUSALS)
+        is_stale_plan(error) or sqlstate_of(error).startswith(REFUSED_STATES)
     )
 
 

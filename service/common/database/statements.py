@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection, ExceptionContext
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.common.database.work_pool import COMMIT, began_at, failure_of, forget_commit
-from service.metrics import STATEMENT_SECONDS
+from service.metrics import STATEMENT_DURATION
 from service.observed import OBSERVED, Statement, note_statement
 
 # What a statement writes to, or else what it first reads from. Names in SQL are those of the code.
@@ -34,12 +34,12 @@ def _end_statement(connection: Connection, cursor: Any, statement: str, *_: Any)
 
 @lru_cache(STATEMENTS)
 def _histogram(statement: str) -> Any:
-    return STATEMENT_SECONDS.labels(*labels_of(statement))
+    return STATEMENT_DURATION.labels(*labels_of(statement))
 
 
 def measure_copy(table: str, since: float) -> None:
     """Observe the time of a COPY, which bypasses SQLAlchemy; `since` is a time of `monotonic`."""
-    STATEMENT_SECONDS.labels("COPY", table).observe(monotonic() - since)
+    STATEMENT_DURATION.labels("COPY", table).observe(monotonic() - since)
 
 
 def observe_statements(engine: AsyncEngine) -> None:

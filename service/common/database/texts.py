@@ -15,7 +15,7 @@ from sqlalchemy.dialects.postgresql.base import PGDialect
 SHAPES = 100
 TREES = 10
 # In this style, only a parameter has a single percent sign.
-DIALECT = PGDialect(paramstyle="pyformat")  # type: ignore[no-untyped-call]
+PYFORMAT = PGDialect(paramstyle="pyformat")  # type: ignore[no-untyped-call]
 SPECIAL = re.compile(r"%\((\w+)\)s|%%|:")
 
 
@@ -24,7 +24,7 @@ def as_text(statement: Select[*tuple[Any, ...]]) -> TextualSelect:
 
     Raises RuntimeError if two parameters with one name differ in their types.
     """
-    compiled: Any = statement.compile(dialect=DIALECT)
+    compiled: Any = statement.compile(dialect=PYFORMAT)
     types: dict[str, type] = {}
     for one, name in compiled.bind_names.items():
         if types.setdefault(name, type(one.type)) is not type(one.type):

@@ -17,13 +17,13 @@ from service.client import CLIENT
 from service.metrics import count_limit
 from service.places import Places
 
-BYTES = limits.TRANSFER_BYTES.value
-SECONDS: float = limits.PROGRESS_SECONDS.value
+TRANSFER_BYTES = limits.TRANSFER_BYTES.value
+PROGRESS_SECONDS: float = limits.PROGRESS_SECONDS.value
 BYTES_FOR_OTHERS = limits.TRANSFER_BYTES_FOR_OTHERS.value
 SECONDS_FOR_OTHERS = limits.TRANSFER_MILLISECONDS_FOR_OTHERS.value / 1000
-CAUSE = "its client moved fewer than {} bytes in {} s"
+TOO_FEW = "its client moved fewer than {} bytes in {} s"
 # The interval of checks for slow transfers while another request waits.
-LOOK_SECONDS = 0.1
+TRANSFER_CHECK_SECONDS = 0.1
 
 log = structlog.get_logger("service")
 
@@ -47,7 +47,7 @@ class Transfer:
     """The speed of the client of an import or export, without the time of the database."""
 
     def __init__(self) -> None:
-        self._pace, self._pace_for_others = Pace(BYTES), Pace(BYTES_FOR_OTHERS)
+        self._pace, self._pace_for_others = Pace(TRANSFER_BYTES), Pace(BYTES_FOR_OTHERS)
         self.client = CLIENT.get()
         self._waiting_since = 0.0
         self._end: Callable[[], object] | None = None
@@ -62,8 +62,13 @@ class Transfer:
         """Measure the wait for the client; call `end` if it takes too long."""
         loop = asyncio.get_running_loop()
         self._waiting_since, self._end = loop.time(), end
-        deadline = self._waiting_since + SECONDS - self._pace.waited
-        timer = loop.call_at(deadline, self.end, "TRANSFER_BYTES", CAUSE.format(BYTES, SECONDS))
+        deadline = self._waiting_since + PROGRESS_SECONDS - self._pace.waited
+        timer = loop.call_at(
+            deadline,
+            self.end,
+            "TRANSFER_BYTES",
+            TOO_FEW.format(TRANSFER_BYTES, PROGRESS_SECONDS),
+        )
         try:
             yield
         finally:
@@ -133,7 +138,7 @@ class Room:
             else:
                 _end_slow([one for one in transfers if one.client == client], number)
         _end_slow(transfers, wanted)
-        self._timer = asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look)
+        self._timer = asyncio.get_running_loop().call_later(TRANSFER_CHECK_SECONDS, self._look)
 
 
 def _end_slow(transfers: list[Transfer], wanted: int) -> None:
@@ -143,5 +148,5 @@ def _end_slow(transfers: list[Transfer], wanted: int) -> None:
     slowest = sorted(transfers, key=lambda one: one.seconds_for_others(now), reverse=True)
     for one in slowest[:wanted]:
         if one.seconds_for_others(now) >= SECONDS_FOR_OTHERS:
-            cause = CAUSE.format(BYTES_FOR_OTHERS, SECONDS_FOR_OTHERS)
+            cause = TOO_FEW.format(BYTES_FOR_OTHERS, SECONDS_FOR_OTHERS)
             one.end("TRANSFER_BYTES_FOR_OTHERS", f"{cause}, and another request waits")

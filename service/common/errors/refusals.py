@@ -7,7 +7,7 @@ import structlog
 
 from service.common.errors.exceptions import JSONException
 
-SECONDS = 1
+LOG_SECONDS = 1
 
 log = structlog.get_logger("service")
 
@@ -37,7 +37,7 @@ class RefusalLog:
     def note(self) -> None:
         """Count one."""
         if not self._count:
-            asyncio.get_running_loop().call_later(SECONDS, self._write)
+            asyncio.get_running_loop().call_later(LOG_SECONDS, self._write)
         self._count += 1
 
     def _write(self) -> None:

@@ -23,9 +23,12 @@ SIMPLE_KEYWORDS = frozenset(
 )
 # The message for a `pattern` that does not match. Validators ignore it, as it is no keyword of JSON
 # Schema.
-MESSAGE = "x-pattern-message"
+PATTERN_MESSAGE = "x-pattern-message"
 # Clients may know these sentences; every other keyword has the validator's own sentence.
-SENTENCES = {"minLength": f"{PLACEHOLDER} is too short", "maxLength": f"{PLACEHOLDER} is too long"}
+LENGTH_SENTENCES = {
+    "minLength": f"{PLACEHOLDER} is too short",
+    "maxLength": f"{PLACEHOLDER} is too long",
+}
 
 
 def pointer(path: Iterable[str | int]) -> str:
@@ -73,7 +76,7 @@ def fault_of(error: ValidationError, document: object = None) -> Fault:
         case Kind.Not(schema={"required": list(excluded)}):
             sentence = f"{' and '.join(map(quote, excluded))} can't be used together"
         case _:
-            sentence = SENTENCES.get(error.kind.name) or error.message.replace('"', "'")
+            sentence = LENGTH_SENTENCES.get(error.kind.name) or error.message.replace('"', "'")
     if PLACEHOLDER in sentence:
         # `instance` is a copy of the value.
         sentence = sentence.replace(PLACEHOLDER, quote(error.instance))
@@ -87,7 +90,7 @@ def _message(path: Iterable[str | int], document: Any) -> str | None:
         # After a reference, the rest of the path is in another file.
         inside = part in document if isinstance(document, dict) else isinstance(document, list)
         document = document[part] if inside else None
-    return document.get(MESSAGE) if isinstance(document, dict) else None
+    return document.get(PATTERN_MESSAGE) if isinstance(document, dict) else None
 
 
 def without_unknown(value: dict[str, object], known: Container[str]) -> dict[str, object]:

@@ -19,7 +19,7 @@ from service.common.web import App, answer, current_request, in_time
 from service.metrics import IDEMPOTENCY_REPLAYS
 
 CREATED = 201
-HEADERS = ("Content-Type", "ETag", "Location")
+KEPT_HEADERS = ("Content-Type", "ETag", "Location")
 KEY, REPLAYED = "Idempotency-Key", "Idempotency-Replayed"
 REPLAYED_HEADER = {
     "description": f"The response is that of an earlier request with the same `{KEY}`.",
@@ -115,7 +115,7 @@ async def keep(response: Response) -> Response:
     if response.status_code != CREATED or "idempotency" not in g:
         return response
     key, payload = g.pop("idempotency")
-    headers = {name: response.headers[name] for name in HEADERS if name in response.headers}
+    headers = {name: response.headers[name] for name in KEPT_HEADERS if name in response.headers}
     facts = {"status": CREATED, "headers": headers, "body": await response.get_data()}
     request_ = {"key": key, "fingerprint": await _fingerprint(payload)}
     try:

@@ -13,7 +13,7 @@ from service import limits
 from service.common.web import HEALTH_PATHS, Admission, App, current_request
 
 WAIT_SECONDS = limits.QUEUE_SECONDS.value
-BUSY = "The service is overloaded. Try again shortly."
+OVERLOADED = "The service is overloaded. Try again shortly."
 
 
 def register(app: App, pool_size: int) -> None:
@@ -36,7 +36,7 @@ async def admit() -> None:
     if current_request().path in HEALTH_PATHS:
         return
     admission: Admission = current_app.extensions["admission"]
-    await admission.enter(BUSY, WAIT_SECONDS)
+    await admission.enter(OVERLOADED, WAIT_SECONDS)
     g.admission = admission
 
 

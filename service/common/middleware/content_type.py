@@ -10,7 +10,7 @@ from service.common.contract import JSON, MORE_CONTENT, REQUEST
 from service.common.errors import InvalidContentType
 from service.common.web import announces_body, current_request
 
-MAX_BYTES = limits.CONTENT_TYPE_BYTES.value
+CONTENT_TYPE_BYTES = limits.CONTENT_TYPE_BYTES.value
 # RFC 7396: a partial update, which is what PUT and PATCH do here.
 MERGE_PATCH = "application/merge-patch+json"
 
@@ -25,8 +25,10 @@ async def check_content_type() -> None:
     asked = current_request()
     if not has_body(asked):
         return
-    if len(asked.headers.get("Content-Type", "")) > MAX_BYTES:
-        raise InvalidContentType(f"Invalid content-type. It is longer than {MAX_BYTES} bytes.")
+    if len(asked.headers.get("Content-Type", "")) > CONTENT_TYPE_BYTES:
+        raise InvalidContentType(
+            f"Invalid content-type. It is longer than {CONTENT_TYPE_BYTES} bytes."
+        )
     given = asked.mimetype
     allowed: tuple[str, ...] = (JSON, MERGE_PATCH) if asked.method == "PATCH" else (JSON,)
     if given not in allowed:

@@ -10,7 +10,7 @@ from service.common.web import current_request
 
 # A header name (RFC 9110, section 5.6.2).
 TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+ALLOWED_METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 REQUEST_HEADERS = (
     "Authorization, Content-Type, If-Match, If-None-Match, Idempotency-Key, Prefer, X-API-Key,"
     " X-Request-ID, _secure_key"
@@ -33,7 +33,7 @@ def register(app: Quart, origins: Collection[str]) -> None:
             return None
         response = Response(status=204)
         del response.headers["Content-Type"]
-        response.headers["Access-Control-Allow-Methods"] = METHODS
+        response.headers["Access-Control-Allow-Methods"] = ALLOWED_METHODS
         response.headers["Access-Control-Allow-Headers"] = allowed_headers(
             asked.headers.get("Access-Control-Request-Headers", "")
         )

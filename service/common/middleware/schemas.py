@@ -25,7 +25,7 @@ from service.common.web import App, body_size, current_request, is_public, take_
 # Longer query strings are rarely repeated, and not cached.
 SHORT = 100
 # Parsing more bytes than this may take several milliseconds.
-LARGE = 1 << 14
+SMALL_BODY_BYTES = 1 << 14
 
 
 def register(app: App) -> None:
@@ -64,7 +64,7 @@ async def check_schemas() -> None:
 
 
 async def _read_payload(model: type[Payload], size: int) -> Payload:
-    if size <= LARGE:
+    if size <= SMALL_BODY_BYTES:
         return _parse(model, await take_body())
     # One after another, with other requests in between: many may arrive at the same time.
     turn: asyncio.Lock = current_app.extensions["large_body"]

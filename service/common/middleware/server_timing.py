@@ -9,7 +9,7 @@ from service.common.web import current_request
 from service.observed import OBSERVED, Observed
 
 PREFERENCE = "server-timing"
-HEADER = "Server-Timing"
+SERVER_TIMING = "Server-Timing"
 EXPOSED = "Access-Control-Expose-Headers"
 
 
@@ -41,9 +41,9 @@ async def send(response: Response) -> Response:
         "db": observed.database_seconds,
         "pool": observed.pool_seconds,
     }
-    response.headers[HEADER] = ", ".join(
+    response.headers[SERVER_TIMING] = ", ".join(
         f"{name};dur={value * 1000:.1f}" for name, value in seconds.items()
     )
     if EXPOSED in response.headers:
-        response.headers[EXPOSED] += f", {HEADER}"
+        response.headers[EXPOSED] += f", {SERVER_TIMING}"
     return response

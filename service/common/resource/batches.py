@@ -21,7 +21,7 @@ from service.common.resource.records import Record
 Values = Mapping[str, Any]
 # The result for a key that may be stored in another form.
 CHANGED = object()
-Batch = Callable[[Session, Any, Values], Awaitable[Record | None]]
+RunBatch = Callable[[Session, Any, Values], Awaitable[Record | None]]
 
 
 def any_of(attribute: Any) -> ColumnElement[bool]:
@@ -31,7 +31,7 @@ def any_of(attribute: Any) -> ColumnElement[bool]:
     return condition
 
 
-def insert_batch(model: type[Base], unique: str) -> Batch:
+def insert_batch(model: type[Base], unique: str) -> RunBatch:
     """Return `insert(session, key, values)`, batched; the key is the value of the column `unique`.
 
     It returns the new record, or None if the key is taken, or being taken by another transaction.
@@ -56,7 +56,7 @@ def insert_batch(model: type[Base], unique: str) -> Batch:
     return insert_one
 
 
-def update_batch(model: type[Base], names: frozenset[str]) -> Batch:
+def update_batch(model: type[Base], names: frozenset[str]) -> RunBatch:
     """Return `update(session, id, values)`, batched, for any of the columns `names`.
 
     It returns the changed record, or None if it does not exist or is locked. Whatever columns the

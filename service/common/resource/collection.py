@@ -55,7 +55,7 @@ MAX_VERSIONS = 10**12
 FINGERPRINTS = 10**6 - 1
 # The common table expression with the records of a page that is read in parts. No blueprint, and so
 # no included table, has such a name.
-PARTS = "_parts"
+PARTS_NAME = "_parts"
 # The number of records to read.
 WANTED = bindparam("wanted", type_=BigInteger)
 
@@ -281,7 +281,7 @@ def _page_of_parts(
     record = _json(model, selection.fields, selection.include, of_parts=True)
     keys = [columns[key.name] for key in selection.order]
     statement = select(record, *keys).order_by(*order_by(columns, order)).limit(WANTED)
-    return statement.add_cte(union_all(*halves).cte(PARTS))
+    return statement.add_cte(union_all(*halves).cte(PARTS_NAME))
 
 
 @cache
@@ -289,7 +289,7 @@ def _parts(model: type[Base]) -> Table:
     """Return the result of `PARTS` as a table, so that expressions of its columns can be cached."""
     columns = model.__table__.columns
     copies = [Column(one.name, one.type, key=one.key, nullable=one.nullable) for one in columns]
-    return Table(PARTS, MetaData(), *copies)
+    return Table(PARTS_NAME, MetaData(), *copies)
 
 
 def in_order(statement: Select[Any], model: type[Base], selection: Selection) -> Select[Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
-from service.common.contract import DEFAULT_LIMIT, PAGE_RECORDS, Described, Payload
+from service.common.contract import DEFAULT_LIMIT, X_PAGE_RECORDS, Described, Payload
 from service.common.resource.entity_tags import Versions, versions_of
 
 
@@ -64,7 +64,7 @@ def _filters_of(query: type[ListQuery]) -> tuple[str, ...]:
 
 @cache
 def _page_records(query: type[ListQuery], parameter: str) -> int:
-    most: int = query.contract().document["properties"][parameter][PAGE_RECORDS]
+    most: int = query.contract().document["properties"][parameter][X_PAGE_RECORDS]
     return most
 
 

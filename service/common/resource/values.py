@@ -52,7 +52,7 @@ def from_plain(value: Any, column: Any) -> Value:
     if type_ in TEXTS and isinstance(value, str):
         return TEXTS[type_](value)
     most = _most(column.type)
-    if type_ in NUMBERS and type(value) is type_ and -most - 1 <= value <= most:
+    if type_ in NUMBER_TYPES and type(value) is type_ and -most - 1 <= value <= most:
         number: int | float | bool = value
         return number
     raise ValueError(f"no value of the column {column.name}")
@@ -81,7 +81,7 @@ def _decimal(text: str) -> Decimal:
     return Decimal(text)
 
 
-NUMBERS = frozenset({int, float, bool})
+NUMBER_TYPES = frozenset({int, float, bool})
 # The types that are texts in JSON, and how they are read.
 TEXTS: dict[type, Callable[[str], Value]] = {
     str: _text,

@@ -11,14 +11,14 @@ COMMON = 1 / 20
 # if another one of the text is in less than half as many.
 COMMONER = 2
 # About how many trigrams are used: the index reads all entries of each.
-FEW = 8
+MAX_TRIGRAMS = 8
 # They are chosen from about this many trigrams of a text.
 CANDIDATES = 32
 # PostgreSQL's trigrams consist of letters and digits; other characters separate words. With
 # LC_CTYPE `C` only ASCII letters count. The letter `İ` is two characters in lower case.
 OTHER_THAN_ASCII, OTHER = re.compile(r"[^0-9A-Za-z]"), re.compile(r"[\W_İ]")
 # Fewer consecutive letters may have no trigram.
-WORD = re.compile(r"\S{2}")
+WORD_PART = re.compile(r"\S{2}")
 
 # Texts of a column, each with the share of the records that it represents.
 Sample = Sequence[tuple[str, float]]
@@ -40,7 +40,7 @@ class Narrowed:
 def has_trigrams(text: str) -> bool:
     """Return whether a trigram index is useful for a text in every database."""
     normal = _normal(text, OTHER_THAN_ASCII)
-    return any(WORD.search(normal[at : at + LENGTH]) for at in range(len(normal) - LENGTH + 1))
+    return any(WORD_PART.search(normal[at : at + LENGTH]) for at in range(len(normal) - LENGTH + 1))
 
 
 def narrow(text: str, sample: Sample, *, is_ascii: bool = False) -> Narrowed:
@@ -52,7 +52,7 @@ def narrow(text: str, sample: Sample, *, is_ascii: bool = False) -> Narrowed:
     other = OTHER_THAN_ASCII if is_ascii else OTHER
     lower = _normal(text, other)
     trigrams = [lower[start : start + LENGTH] for start in range(len(lower) - LENGTH + 1)]
-    usable = [position for position, one in enumerate(trigrams) if WORD.search(one)]
+    usable = [position for position, one in enumerate(trigrams) if WORD_PART.search(one)]
     if not usable:
         return Narrowed((), 1)
     words = _words(tuple(one for one, _ in sample), other)
@@ -75,7 +75,7 @@ def narrow(text: str, sample: Sample, *, is_ascii: bool = False) -> Narrowed:
     shares = {position: by_trigram[trigrams[position]] for position in candidates}
     most = max(COMMON, COMMONER * min(shares.values()))
     rare = [position for position, share in shares.items() if share <= most]
-    if len(rare) > FEW:
+    if len(rare) > MAX_TRIGRAMS:
         rare = _few({at: having[trigrams[at]] for at in sorted(rare, key=lambda at: shares[at])})
     share, entries = share_of(*rare), sum(shares[position] for position in rare)
     parts = (text,) if len(rare) == len(usable) else tuple(_parts(text, rare))
@@ -89,13 +89,13 @@ def _few(having: Mapping[int, set[int]]) -> list[int]:
     """
     few = [next(iter(having))]
     left = having[few[0]]
-    while left and len(few) < FEW:
+    while left and len(few) < MAX_TRIGRAMS:
         best = min(having, key=lambda position: len(left & having[position]))
         if len(left & having[best]) == len(left):
             break
         few.append(best)
         left = left & having[best]
-    return [*few, *(position for position in having if position not in few)][:FEW]
+    return [*few, *(position for position in having if position not in few)][:MAX_TRIGRAMS]
 
 
 # PostgreSQL's statistics are the same for many searches.

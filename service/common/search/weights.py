@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from service.common.search.trigrams import Sample, narrow
 
 # If the index finds more than this share of the records, reading all of them is cheaper.
-MOST = 2 / 3
+MAX_SHARE = 2 / 3
 # A part that contains its first letters more often is slow to search.
 BEGINNING, REPETITIONS = 3, 4
 
@@ -65,7 +65,7 @@ class Search:
     @property
     def uses_index(self) -> bool:
         """Whether the index is useful."""
-        return self.share <= MOST
+        return self.share <= MAX_SHARE
 
 
 def pattern(parts: Sequence[str]) -> str:

@@ -15,8 +15,8 @@ from service.common.web.request import announces_body, current_request
 from service.common.web.request_id import choose_request_id
 from service.common.web.routing import (
     HEALTH_PATHS,
-    LIVE,
-    READY,
+    LIVE_PATH,
+    READY_PATH,
     RecordId,
     is_public,
     public,
@@ -26,8 +26,8 @@ from service.common.web.routing import (
 __all__ = [
     "GIVE_UP",
     "HEALTH_PATHS",
-    "LIVE",
-    "READY",
+    "LIVE_PATH",
+    "READY_PATH",
     "WATCH",
     "Admission",
     "App",

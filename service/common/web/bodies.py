@@ -16,7 +16,7 @@ from service.common.web.body_budget import Budget
 # The size of the buffer of a streamed body, and of a piece: some 40 of the shortest lines take a
 # millisecond; other requests run between pieces.
 HIGH_WATER = 1 << 16
-PIECE = 1 << 9
+PIECE_BYTES = 1 << 9
 # Bytes that can be sent without end and store nothing.
 BLANK = b" \t\r\n\v\f,"
 TOO_SLOW = "The request body arrived too slowly."
@@ -126,7 +126,7 @@ class StreamedBody(MeasuredBody):
                     raise self._must_raise
                 return
             transfer.move(len(data.translate(None, BLANK)))
-            piece = PIECE if content.search(data) else len(data)
+            piece = PIECE_BYTES if content.search(data) else len(data)
             for start in range(0, len(data), piece):
                 async with turn:
                     await asyncio.sleep(0)

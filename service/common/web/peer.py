@@ -12,7 +12,7 @@ from typing import Any
 
 # The key of the server's watch function in the state of a request: see `on_client_close`.
 WATCH = "watch_client"
-LOOK_SECONDS = 0.1
+PEER_CHECK_SECONDS = 0.1
 # Other systems only report that both sides are closed, which needs no flag.
 CLOSED = getattr(select, "POLLRDHUP", 0)
 
@@ -46,9 +46,9 @@ def on_close(socket: Any, call: Callable[[], object]) -> Iterator[None]:
         if socket.fileno() >= 0 and has_left(socket):
             call()
         else:
-            timer = loop.call_later(LOOK_SECONDS, look)
+            timer = loop.call_later(PEER_CHECK_SECONDS, look)
 
-    timer = loop.call_later(LOOK_SECONDS, look)
+    timer = loop.call_later(PEER_CHECK_SECONDS, look)
     try:
         yield
     finally:

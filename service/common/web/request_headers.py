@@ -11,8 +11,8 @@ from werkzeug.datastructures.mixins import ImmutableHeadersMixin
 
 from service import limits
 
-MAX_ITEMS = limits.HEADER_ITEMS.value
-MAX_BYTES = limits.HEADER_LIST_BYTES.value
+HEADER_ITEMS = limits.HEADER_ITEMS.value
+HEADER_LIST_BYTES = limits.HEADER_LIST_BYTES.value
 # Lists of preferences, of which only the first items are kept.
 PREFERENCE_LISTS = frozenset(
     {
@@ -38,20 +38,20 @@ class RequestHeaders(ImmutableHeadersMixin, Headers):  # type: ignore[misc]  # A
             self._index.setdefault(name.lower(), []).append(value)
         for name in PREFERENCE_LISTS.intersection(self._index):
             lines = self._index[name]
-            if len(lines) > 1 or len(lines[0]) > MAX_ITEMS:
+            if len(lines) > 1 or len(lines[0]) > HEADER_ITEMS:
                 self._keep_first_items(name)
 
     def _keep_first_items(self, name: str) -> None:
         """Join the lines of a list to one, and discard excess items."""
         # Several field lines are one list (RFC 9110, section 5.3).
         text = ", ".join(self._index[name])
-        if len(text) <= MAX_BYTES and text.count(",") < MAX_ITEMS:
+        if len(text) <= HEADER_LIST_BYTES and text.count(",") < HEADER_ITEMS:
             return
-        items = text[: MAX_BYTES + 1].split(",")
-        if len(text) > MAX_BYTES:
+        items = text[: HEADER_LIST_BYTES + 1].split(",")
+        if len(text) > HEADER_LIST_BYTES:
             # The last item may be incomplete.
             items.pop()
-        kept = ",".join(items[:MAX_ITEMS])
+        kept = ",".join(items[:HEADER_ITEMS])
         self._index[name] = [kept]
         self._list = [*(pair for pair in self._list if pair[0].lower() != name), (name, kept)]
 

@@ -10,7 +10,7 @@ from structlog.contextvars import bind_contextvars
 
 from service.common.web.request import current_request
 
-HEADER = "X-Request-ID"
+REQUEST_ID = "X-Request-ID"
 WELL_FORMED = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -23,7 +23,7 @@ def register(app: Quart) -> None:
 async def name_request() -> None:
     """Keep the inbound id or create one."""
     asked = current_request()
-    name = choose_request_id(asked.headers.get(HEADER, ""))
+    name = choose_request_id(asked.headers.get(REQUEST_ID, ""))
     # The server's access log reads it here.
     cast("dict[str, Any]", asked.scope).setdefault("state", {})["request_id"] = name
     bind_contextvars(request_id=name)
@@ -31,7 +31,7 @@ async def name_request() -> None:
 
 async def send_name(response: Response) -> Response:
     """Add the id to the response."""
-    response.headers[HEADER] = current_request_id()
+    response.headers[REQUEST_ID] = current_request_id()
     return response
 
 

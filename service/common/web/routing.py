@@ -21,7 +21,7 @@ PARAMETER = re.compile(r"<(?:[^:<>]+:)?([^<>]+)>")
 # The attribute of a public view.
 PUBLIC = "is_public"
 # The health checks, which are answered under load too.
-LIVE, READY = HEALTH_PATHS = ("/livez", "/readyz")
+LIVE_PATH, READY_PATH = HEALTH_PATHS = ("/livez", "/readyz")
 
 
 class RecordId(BaseConverter):

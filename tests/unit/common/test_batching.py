@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.common.database.batching import Costed, batched, batched_write, batches, shared
 from service.common.database.batching.autocommit import Autocommit, SingleWrite
-from service.common.database.batching.batches import MOST, MOST_AT_ONCE, Connections
+from service.common.database.batching.batches import MAX_CALLS, MOST_AT_ONCE, BatchConnections
 
 TRANSACTION = cast("AsyncSession", object())
 
@@ -66,7 +66,7 @@ def database() -> Database:
 
 @pytest.fixture
 def session(database: Database) -> Autocommit:
-    return Autocommit(Connections(database.sessions, lambda: database.has_room))
+    return Autocommit(BatchConnections(database.sessions, lambda: database.has_room))
 
 
 @pytest.fixture
@@ -189,10 +189,10 @@ async def test_calls_with_other_arguments_do_not_wait_for_each_other(
 async def test_a_statement_has_so_many_keys_at_most(
     database: Database, session: Autocommit, read: Any
 ) -> None:
-    tasks = await begin(*(read(session, number) for number in range(MOST + 2)))
+    tasks = await begin(*(read(session, number) for number in range(MAX_CALLS + 2)))
     await let(database, *tasks)
 
-    assert [len(keys) for keys in database.sent] == [MOST, 2]
+    assert [len(keys) for keys in database.sent] == [MAX_CALLS, 2]
 
 
 async def test_a_result_is_shared_by_equal_calls_alone(
@@ -487,7 +487,7 @@ class Canceled(Exception):  # noqa: N818  # As asyncpg names it.
 def cheap() -> Autocommit:
     """Return a session with a connection for cheap reads and one for costly reads."""
 
-    def one(name: str) -> Connections:
+    def one(name: str) -> BatchConnections:
         turn = asyncio.Semaphore(1)
 
         @asynccontextmanager
@@ -497,7 +497,7 @@ def cheap() -> Autocommit:
                 session.name = name
                 yield session
 
-        return Connections(sessions)
+        return BatchConnections(sessions)
 
     return Autocommit(
         one("cheap"), costly=Autocommit(one("costly")), cheap="CHEAP_READ_MILLISECONDS"

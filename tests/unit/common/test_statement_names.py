@@ -2,7 +2,7 @@
 
 import re
 
-from service.common.resource.collection import PARTS
+from service.common.resource.collection import PARTS_NAME
 from service.settings import ROOT
 
 NAME = re.compile(r"\.cte\(([^)]*)\)")
@@ -14,5 +14,5 @@ def test_no_blueprint_can_have_the_name_of_a_common_table_expression() -> None:
     names = [name for text in texts for name in NAME.findall(text)]
 
     assert len(names) >= 4
-    assert {name for name in names if not name.startswith('"_')} == {"PARTS"}
-    assert PARTS.startswith("_")
+    assert {name for name in names if not name.startswith('"_')} == {"PARTS_NAME"}
+    assert PARTS_NAME.startswith("_")

@@ -9,7 +9,7 @@ from service.common.bulk.csv_reader import CsvReader
 from service.common.bulk.ndjson import NdjsonReader
 from service.common.database.transfers import Transfer
 from service.common.errors import RequestTimeout
-from service.common.web.bodies import PIECE, StreamedBody
+from service.common.web.bodies import PIECE_BYTES, StreamedBody
 from service.limits import PROGRESS_SECONDS, TRANSFER_BYTES
 
 # Content of which every line has some.
@@ -83,7 +83,7 @@ async def test_bodies_that_share_a_turn_yield_one_piece_in_each_iteration() -> N
 
     bodies = [StreamedBody(None, None) for _ in range(4)]
     for body in bodies:
-        body.append(bytes(5 * PIECE))
+        body.append(bytes(5 * PIECE_BYTES))
         body.set_complete()
     reading = [asyncio.create_task(read(body)) for body in bodies]
     while not all(task.done() for task in reading):
@@ -98,10 +98,12 @@ async def test_a_body_that_waits_for_its_reader_keeps_no_turn() -> None:
     turn = asyncio.Lock()
     slow, other = StreamedBody(None, None), StreamedBody(None, None)
     for body in (slow, other):
-        body.append(bytes(PIECE))
+        body.append(bytes(PIECE_BYTES))
     await anext(slow.pieces(Transfer(), turn, ANY))
 
-    assert await asyncio.wait_for(anext(other.pieces(Transfer(), turn, ANY)), 10) == bytes(PIECE)
+    assert await asyncio.wait_for(anext(other.pieces(Transfer(), turn, ANY)), 10) == bytes(
+        PIECE_BYTES
+    )
 
 
 @pytest.mark.parametrize(
@@ -119,9 +121,9 @@ async def test_only_lines_that_are_skipped_are_read_in_one_piece(
     reader: type[CsvReader | NdjsonReader], data: bytes, is_skipped: bool
 ) -> None:
     body = StreamedBody(None, None)
-    body.append(data * (3 * PIECE))
+    body.append(data * (3 * PIECE_BYTES))
     body.set_complete()
     pieces = [one async for one in body.pieces(Transfer(), asyncio.Lock(), reader.content)]
 
-    assert b"".join(pieces) == data * (3 * PIECE)
-    assert max(map(len, pieces)) == (len(data) * 3 * PIECE if is_skipped else PIECE)
+    assert b"".join(pieces) == data * (3 * PIECE_BYTES)
+    assert max(map(len, pieces)) == (len(data) * 3 * PIECE_BYTES if is_skipped else PIECE_BYTES)

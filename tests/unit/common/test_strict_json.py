@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from service.common.contract.strict_json import MAX_VALUES, TOO_DEEP, TOO_MANY, excess_of
+from service.common.contract.strict_json import MAX_VALUES, TOO_DEEP, TOO_MANY_VALUES, excess_of
 
 # Texts that look as if they closed, opened or ended something.
 TEXTS = [
@@ -69,12 +69,12 @@ def test_values_are_counted_without_the_content_of_strings(
     json.loads(body)
 
     assert rest in {0, 1}
-    assert excess_of(body) == (TOO_MANY if more else None)
+    assert excess_of(body) == (TOO_MANY_VALUES if more else None)
 
 
 def test_texts_alone_are_counted_by_their_quotation_marks() -> None:
     assert excess_of(b'""' * (2 * MAX_VALUES) + b" ") is None
-    assert excess_of(b'""' * (2 * MAX_VALUES + 1)) == TOO_MANY
+    assert excess_of(b'""' * (2 * MAX_VALUES + 1)) == TOO_MANY_VALUES
 
 
 def test_a_text_of_many_quotation_marks_is_one_value() -> None:

@@ -10,7 +10,7 @@ from structlog.contextvars import bound_contextvars, get_contextvars
 
 from service.client import CLIENT
 from service.common.database import transfers
-from service.common.database.transfers import LOOK_SECONDS, Room, Transfer
+from service.common.database.transfers import TRANSFER_CHECK_SECONDS, Room, Transfer
 from service.limits import (
     POOL_WAIT_SECONDS,
     PROGRESS_SECONDS,
@@ -67,12 +67,12 @@ async def test_a_transfer_becomes_too_slow_while_another_waits(
     with Room(lambda: found, lambda: ENOUGH).wanted(""):
         await pass_time(SECONDS - 0.001)
         before = list(ended)
-        await pass_time(LOOK_SECONDS)
-        await pass_time(LOOK_SECONDS)
+        await pass_time(TRANSFER_CHECK_SECONDS)
+        await pass_time(TRANSFER_CHECK_SECONDS)
 
     assert (before, ended) == ([], [0])
     # In time for a waiting request.
-    assert POOL_WAIT_SECONDS.value > SECONDS + 2 * LOOK_SECONDS
+    assert POOL_WAIT_SECONDS.value > SECONDS + 2 * TRANSFER_CHECK_SECONDS
 
 
 async def test_a_transfer_that_is_too_slow_already_is_ended_at_once(
@@ -145,14 +145,14 @@ async def test_as_many_are_ended_as_others_wait_the_slowest_first(
     await pass_time(SECONDS)
     room = Room(lambda: found, lambda: ENOUGH)
     with room.wanted(""):
-        await pass_time(LOOK_SECONDS)
+        await pass_time(TRANSFER_CHECK_SECONDS)
         # It holds its place until it has been rolled back.
         once = list(ended)
         with room.wanted(""):
             twice = list(ended)
             del found[1]
-            await pass_time(LOOK_SECONDS)
-    await pass_time(LOOK_SECONDS)
+            await pass_time(TRANSFER_CHECK_SECONDS)
+    await pass_time(TRANSFER_CHECK_SECONDS)
 
     assert (once, twice, ended) == ([1], [1, 3], [1, 3, 0])
 
@@ -170,10 +170,10 @@ async def test_the_transfers_are_looked_at_only_while_others_wait_and_by_one_tim
     with room.wanted(""), room.wanted(""), room.wanted(""):
         arrived = len(looks)
         for _ in range(5):
-            await pass_time(LOOK_SECONDS + 0.001)
+            await pass_time(TRANSFER_CHECK_SECONDS + 0.001)
         seen = len(looks) - arrived
     for _ in range(5):
-        await pass_time(LOOK_SECONDS + 0.001)
+        await pass_time(TRANSFER_CHECK_SECONDS + 0.001)
 
     assert (arrived, seen, len(looks)) == (3, 5, 8)
 
@@ -225,7 +225,7 @@ async def test_as_many_are_ended_for_a_client_as_it_may_have(
     await pass_time(SECONDS)
     room = Room(lambda: found, lambda: places)
     with room.wanted("own"), room.wanted("own"), room.wanted("own"):
-        await pass_time(LOOK_SECONDS)
+        await pass_time(TRANSFER_CHECK_SECONDS)
         once = len(ended)
         with room.wanted("other"):
             pass

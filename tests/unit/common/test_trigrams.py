@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.common.search.trigrams import FEW, LENGTH, Narrowed, narrow
+from service.common.search.trigrams import LENGTH, MAX_TRIGRAMS, Narrowed, narrow
 
 SAMPLE = [(f"Project {number} of {number * 7919:x}", 0.01) for number in range(100)]
 
@@ -63,8 +63,8 @@ def test_of_many_trigrams_few_are_asked_for() -> None:
     narrowed = narrow(" ".join(words), sample)
 
     assert narrowed.share == 0
-    assert sum(len(part) - LENGTH + 1 for part in narrowed.parts) <= LENGTH * FEW
-    assert narrowed.entries <= FEW * 11 / 36 + 1e-9
+    assert sum(len(part) - LENGTH + 1 for part in narrowed.parts) <= LENGTH * MAX_TRIGRAMS
+    assert narrowed.entries <= MAX_TRIGRAMS * 11 / 36 + 1e-9
 
 
 def test_the_entries_that_the_index_reads_are_the_sum_over_the_trigrams() -> None:

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from service.common.database.revisions import known_revisions
 from service.common.errors.exceptions import DatabaseError, Unavailable
 from service.health import domain
-from service.metrics import READY, REGISTRY
+from service.metrics import IS_READY, REGISTRY
 
 # A build with a branch, of which both heads have to be there.
 KNOWN = frozenset({"first", "second", "left", "right"})
@@ -168,7 +168,7 @@ async def test_the_metrics_show_a_database_that_does_not_answer_in_the_time_of_t
         raise AssertionError
 
     monkeypatch.setattr(backend, "select_revisions", hang)
-    READY.labels("database").set(1)
+    IS_READY.labels("database").set(1)
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0):
             await domain.check_ready(backend.session, draining=False)

@@ -239,7 +239,7 @@ async def test_a_place_is_for_a_network_that_has_fewer(door: Door) -> None:
 async def test_a_network_has_no_more_than_its_share_if_another_one_waits(
     door: Door, monkeypatch: pytest.MonkeyPatch, hosts: list[str], closed: int
 ) -> None:
-    monkeypatch.setattr(module, "LOOK_SECONDS", 0)
+    monkeypatch.setattr(module, "CHECK_SECONDS", 0)
     later = asyncio.get_running_loop().time() + 60
     all_ = [Served(closable_at=later, opened_at=later) for _ in range(2)]
     for one in all_:
@@ -253,7 +253,7 @@ async def test_a_network_has_no_more_than_its_share_if_another_one_waits(
 async def test_a_connection_that_answers_is_not_closed_for_another_network(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "LOOK_SECONDS", 0)
+    monkeypatch.setattr(module, "CHECK_SECONDS", 0)
     now = asyncio.get_running_loop().time()
     answers = Served(closable_at=None, opened_at=now)
     waits = Served(closable_at=now + 60, opened_at=now)
@@ -453,7 +453,7 @@ async def test_an_idle_connection_goes_before_an_older_one_in_use(door: Door) ->
 async def test_a_connection_that_becomes_idle_is_closed_for_a_waiting_one(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(module, "CHECK_SECONDS", 0.01)
     monkeypatch.setattr(module, "TURN_SECONDS", 0.01)
     now = asyncio.get_running_loop().time()
     first, second = Served(opened_at=now), Served(opened_at=now)
@@ -469,7 +469,7 @@ async def test_a_connection_that_becomes_idle_is_closed_for_a_waiting_one(
 async def test_one_that_takes_long_for_its_last_answer_does_not_keep_others_from_closing(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "LOOK_SECONDS", 0)
+    monkeypatch.setattr(module, "CHECK_SECONDS", 0)
     now = asyncio.get_running_loop().time()
     first, second = Served(opened_at=now - 60), Served(opened_at=now - 30)
     door.begin(first)

@@ -17,7 +17,7 @@ from hypercorn.typing import ConnectionState
 from service.limits import BODIES_IN_TURN, BODY_PARTS, HEAD_BYTES
 from service.server import single_write
 from service.server.bounded_http1 import BoundedConnection
-from service.server.single_write import LARGE, FairStream, SingleWriteProtocol
+from service.server.single_write import JOINED_BYTES, FairStream, SingleWriteProtocol
 from tests.counted import counted
 
 REQUEST = b"GET /item HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -109,13 +109,13 @@ async def test_each_later_part_of_a_body_leaves_at_once(
 
 
 async def test_a_large_body_is_not_copied(protocol: SingleWriteProtocol, wire: Wire) -> None:
-    body = b"x" * (LARGE + 1)
+    body = b"x" * (JOINED_BYTES + 1)
     await protocol.stream_send(response(len(body)))
     await protocol.stream_send(Body(1, body))
 
     written: list[Any] = [*wire.writes]
     beginning, rest = written
-    assert beginning.endswith(b"\r\n\r\n" + body[:LARGE])
+    assert beginning.endswith(b"\r\n\r\n" + body[:JOINED_BYTES])
     assert isinstance(rest, memoryview)
     assert rest.obj is body
     assert bytes(rest) == b"x"

@@ -19,7 +19,7 @@ from opentelemetry.util.types import AttributeValue
 from service.logs import configure_logs
 from service.observed import OBSERVED, Observed, Statement, note_statement, note_wait
 from service.server import traces
-from service.server.traces import LOST, LostSpans, RequestSpan, Traced, flush, traced
+from service.server.traces import TRACES_LOST, LostSpans, RequestSpan, Traced, flush, traced
 from service.settings import Settings, SettingsError
 
 TRACE, PARENT = "0123456789abcdef" * 2, "fedcba9876543210"
@@ -195,7 +195,7 @@ def test_the_reason_is_logged_once_a_minute(
     lines = capsys.readouterr().out.splitlines()
 
     assert len(lines) == 2
-    assert all(LOST in line and "cause=refused" in line for line in lines)
+    assert all(TRACES_LOST in line and "cause=refused" in line for line in lines)
 
 
 def test_a_receiver_that_never_answers_does_not_delay_the_end(

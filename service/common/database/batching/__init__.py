@@ -19,7 +19,7 @@ from service.common.database.batching.autocommit import Autocommit, Session
 from service.common.database.sqlstates import is_concurrent, is_refused
 
 # Into how many parts the keys are divided if one statement for all takes too long.
-PARTS = 16
+KEY_PARTS = 16
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -76,7 +76,7 @@ def _attempts(
         yield None, None
     else:
         yield None, run
-        part = hash(key) % PARTS
+        part = hash(key) % KEY_PARTS
         yield part, (run, part)
 
 

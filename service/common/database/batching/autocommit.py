@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from service.common.database.batching.batches import Batches, Connections
+from service.common.database.batching.batches import BatchConnections, Batches
 from service.common.database.sqlstates import is_canceled, is_concurrent, is_locked, is_refused
 from service.metrics import count_limit
 
@@ -57,7 +57,7 @@ class Autocommit:
 
     def __init__(
         self,
-        connections: Connections,
+        connections: BatchConnections,
         *,
         blocked: Sessions | None = None,
         costly: "Autocommit | None" = None,

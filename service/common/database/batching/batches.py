@@ -18,7 +18,7 @@ from service.observed import OBSERVED, Observed
 from service.places import Clients
 
 # The maximum number of keys that share a statement.
-MOST = 256
+MAX_CALLS = 256
 # The maximum number of calls that are resumed in one iteration of the event loop.
 MOST_AT_ONCE = 32
 # How long calls wait for a statement before another one is sent concurrently.
@@ -34,7 +34,7 @@ Run = Callable[[AsyncSession, Mapping[Any, Any]], Awaitable[Mapping[Any, Any]]]
 
 
 @dataclass(frozen=True, slots=True)
-class Connections:
+class BatchConnections:
     """How to get a session, whether others can still get one, and the state for the log.
 
     Callers wait for a result inside `waiting`. Each of `when_sent` is called when a statement is
@@ -79,7 +79,9 @@ class Call:
 class Batch:
     """Calls that may share a statement, waiting for the one in flight to return."""
 
-    def __init__(self, run: Run, connections: Connections, forget: Callable[[], object]) -> None:
+    def __init__(
+        self, run: Run, connections: BatchConnections, forget: Callable[[], object]
+    ) -> None:
         self._run, self._connections, self._forget = run, connections, forget
         self._waiting: list[Call] = []
         self._current: Execution | None = None
@@ -146,7 +148,7 @@ class Batch:
         values: dict[Any, Any] = {}
         execution.calls, left = [], []
         for call in self._waiting:
-            if len(values) == MOST or (call.key in values and call.value is not SHARED):
+            if len(values) == MAX_CALLS or (call.key in values and call.value is not SHARED):
                 left.append(call)
             elif not call.result.done():
                 values[call.key] = call.value
@@ -187,7 +189,7 @@ def _cancel_if_abandoned(execution: Execution, calls: list[Call]) -> None:
 class Batches:
     """The batches of an application; calls of the same `group` may share a statement."""
 
-    def __init__(self, connections: Connections) -> None:
+    def __init__(self, connections: BatchConnections) -> None:
         self._connections = connections
         self._batches: dict[Hashable, Batch] = {}
 
