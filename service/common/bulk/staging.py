@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import product
-from time import monotonic
 from typing import Any
 
 from sqlalchemy import (
@@ -27,7 +26,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from service.common.contract import encode
-from service.common.database import CONFLICT, TREES, Base, measure_copy, waiting_for
+from service.common.database import CONFLICT, TREES, Base, measured_copy
 from service.common.errors import MAX_FAULTS, Fault
 from service.common.resource import Resource
 
@@ -81,12 +80,10 @@ class StagedLines:
         for name, (_, values) in product(texts, rows):
             values[name] = None if values[name] is None else encode(values[name])
         records = ((line, *(values[name] for name in names)) for line, values in rows)
-        since = monotonic()
-        with waiting_for("COPY"):
+        with measured_copy(self._table.name):
             await connection.copy_records_to_table(
                 self._table.name, records=records, columns=[LINE, *names]
             )
-        measure_copy(self._table.name, since)
 
     async def check(self, first: int, last: int) -> list[Fault]:
         """Return the first 100 faults by column: values of other records or earlier lines."""

@@ -32,10 +32,9 @@ from service.common.database.sqlstates import (
     table_of,
     translate,
 )
-from service.common.database.statements import measure_copy
+from service.common.database.statements import measured_copy
 from service.common.database.texts import SHAPES, TREES, as_text
 from service.common.database.transfers import BYTES_FOR_OTHERS, Room, Transfer
-from service.common.database.waits import waiting_for
 from service.common.database.work import Work, pool_sizes
 from service.common.database.work_pool import WorkPool
 
@@ -76,7 +75,7 @@ __all__ = [
     "is_stale_plan",
     "known_revisions",
     "make_costly",
-    "measure_copy",
+    "measured_copy",
     "paging",
     "pool_sizes",
     "release",
@@ -85,5 +84,4 @@ __all__ = [
     "sqlstate_of",
     "table_of",
     "translate",
-    "waiting_for",
 ]

@@ -1,6 +1,8 @@
 """The time of statements, by operation and table: for the metrics, and for observed requests."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from time import monotonic
 from typing import Any
@@ -9,8 +11,15 @@ from sqlalchemy import event
 from sqlalchemy.engine import Connection, ExceptionContext
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.common.database.work_pool import COMMIT, began_at, failure_of, forget_commit
-from service.metrics import STATEMENT_DURATION
+from service.common.database.waits import waiting_for
+from service.common.database.work_pool import (
+    COMMIT,
+    began_at,
+    class_of,
+    failure_of,
+    forget_commit,
+)
+from service.metrics import DATABASE_ERRORS, STATEMENT_DURATION
 from service.observed import OBSERVED, Statement, note_statement
 
 # What a statement writes to, or else what it first reads from. Names in SQL are those of the code.
@@ -37,8 +46,16 @@ def _histogram(statement: str) -> Any:
     return STATEMENT_DURATION.labels(*labels_of(statement))
 
 
-def measure_copy(table: str, since: float) -> None:
-    """Observe the time of a COPY, which bypasses SQLAlchemy; `since` is a time of `monotonic`."""
+@contextmanager
+def measured_copy(table: str) -> Iterator[None]:
+    """Observe the time of a COPY, which bypasses SQLAlchemy, or count its failure."""
+    since = monotonic()
+    try:
+        with waiting_for("COPY"):
+            yield
+    except BaseException as error:
+        DATABASE_ERRORS.labels(class_of(error)).inc()
+        raise
     STATEMENT_DURATION.labels("COPY", table).observe(monotonic() - since)
 
 
@@ -55,7 +72,8 @@ def observe_statements(engine: AsyncEngine) -> None:
         connection = context.connection
         if connection is None or connection.invalidated or not OBSERVED.get():
             return
-        since, failure = began_at(connection), failure_of(context)
+        since = began_at(connection)
+        failure = failure_of(context.original_exception, is_disconnect=context.is_disconnect)
         if context.statement:
             labels = labels_of(context.statement)
             note_statement(Statement(*labels, pool.name, since, failure))

@@ -180,25 +180,31 @@ def forget_commit(connection: Connection) -> bool:
 def _handle_error(context: ExceptionContext) -> None:
     error, connection = context.original_exception, context.connection
     state = getattr(error, "sqlstate", None) or ""
-    DATABASE_ERRORS.labels(state[:2] or failure_of(context)).inc()
+    DATABASE_ERRORS.labels(class_of(error, is_disconnect=context.is_disconnect)).inc()
     given_up = isinstance(error, CancelledError | TimeoutError) or state.startswith(GIVEN_UP)
     if given_up and connection is not None and not connection.invalidated:
         awaited, since = _info(connection).get("awaited", ("the database", monotonic()))
         note(error, f"{awaited}; {connection.engine.pool}", since)
 
 
-def failure_of(context: ExceptionContext) -> str:
+def failure_of(error: BaseException, *, is_disconnect: bool = False) -> str:
     """Return the SQLSTATE of a failure, or else its kind."""
-    if state := getattr(context.original_exception, "sqlstate", None):
+    if state := getattr(error, "sqlstate", None):
         return str(state)
-    match context.original_exception:
+    match error:
         case CancelledError():
             return "canceled"
         case TimeoutError():
             return "timeout"
         case OSError():
             return "connection"
-    return "connection" if context.is_disconnect else "other"
+    return "connection" if is_disconnect else "other"
+
+
+def class_of(error: BaseException, *, is_disconnect: bool = False) -> str:
+    """Return the class of the SQLSTATE of a failure, or else its kind."""
+    failure = failure_of(error, is_disconnect=is_disconnect)
+    return failure[:2] if getattr(error, "sqlstate", None) else failure
 
 
 def _info(connection: Connection) -> dict[Any, Any]:
