@@ -24,8 +24,8 @@ from service.common.contract.parts import Document
 from service.common.contract.sizes import page_records
 from service.common.contract.validation import DIRECTORY, load_schemas
 from service.common.database.models import Base, RecordColumns
-from service.common.resource.collection import is_indexed, is_unique
 from service.common.resource.inclusion import includable
+from service.common.resource.indexes import is_indexed, is_unique
 from service.common.resource.ordering import Key, order_of
 from service.common.resource.payloads import ListQuery
 from service.common.resource.resource import Resource

@@ -11,8 +11,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 from service.common.database import Base, RecordColumns
 from service.common.errors import PreconditionFailed
 from service.common.resource import Resource, Versions
-from service.common.resource.collection import fingerprint
 from service.common.resource.entity_tags import entity_tag, versions_of
+from service.common.resource.versions import fingerprint
 from tests.blueprints.aside import Aside
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from service.common.resource.collection import fingerprint
+from service.common.resource.versions import fingerprint
 from service.foss.models import Foss
 from service.settings import ROOT
 from tests.socket.conftest import KEY, Service, running

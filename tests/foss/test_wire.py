@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.common.resource.collection import fingerprint
+from service.common.resource.versions import fingerprint
 from service.foss.models import Foss
 from tests.client import Client
 from tests.envelope import error_of

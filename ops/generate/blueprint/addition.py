@@ -24,7 +24,7 @@ from ops.generate.journal import Journal
 from service.settings import ROOT, Settings
 
 MAX_LISTED = 50
-# Entity tags change with it: see service/common/resource/collection.py.
+# Entity tags change with it: see service/common/resource/versions.py.
 LATER = 'info={"later": True}'
 # PostgreSQL's limit.
 MAX_IDENTIFIER = 63

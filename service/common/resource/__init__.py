@@ -1,9 +1,10 @@
 """The parts of a blueprint's resource: pages, cursors, fields, entity tags."""
 
-from service.common.resource.collection import equals, in_order, is_indexed, reading
+from service.common.resource.collection import equals, in_order, reading
 from service.common.resource.cursors import Cursor, encode_cursor, scope_of
 from service.common.resource.entity_tags import Versions
 from service.common.resource.inclusion import includable, record_json
+from service.common.resource.indexes import is_indexed
 from service.common.resource.keyset import (
     Columns,
     Nulls,

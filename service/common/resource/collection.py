@@ -1,35 +1,26 @@
 """The statements that read a collection of any model."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from functools import cache, lru_cache
-from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import (
-    ARRAY,
     BigInteger,
     Column,
     ColumnElement,
     MetaData,
-    PrimaryKeyConstraint,
     Select,
     Table,
     TextualSelect,
-    UniqueConstraint,
-    all_,
-    any_,
     bindparam,
-    false,
-    literal,
-    literal_column,
     select,
     union_all,
 )
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.common.database import SHAPES, Base, as_text
-from service.common.resource.entity_tags import Versions
 from service.common.resource.inclusion import record_json
+from service.common.resource.indexes import is_indexed, is_unique
 from service.common.resource.keyset import (
     Columns,
     Nulls,
@@ -48,11 +39,9 @@ from service.common.resource.pages import PART, Page, Selection
 from service.common.resource.representation import utf8
 from service.common.resource.searching import Searching
 from service.common.resource.values import Value
+from service.common.resource.versions import tagged_version
 
 Conditions = Collection[ColumnElement[bool]]
-# A tag has up to 18 digits: twelve for the version, the others for the fingerprint.
-MAX_VERSIONS = 10**12
-FINGERPRINTS = 10**6 - 1
 # The common table expression with the records of a page that is read in parts. No blueprint, and so
 # no included table, has such a name.
 PARTS_NAME = "_parts"
@@ -76,44 +65,6 @@ def _json(
 ) -> ColumnElement[Any]:
     columns = _parts(model).columns if of_parts else model.__table__.columns
     return utf8(record_json(model, columns, fields, include)).label("json")
-
-
-@cache
-def fingerprint(model: type[Base]) -> int:
-    """Return what entity tags add to a version: 0, until a field is added to records that exist.
-
-    Their versions stay, but their representations have the field.
-    """
-    later = sorted(one.key for one in model.__table__.columns if one.info.get("later"))
-    digest = int(sha256(",".join(later).encode()).hexdigest(), 16)
-    return MAX_VERSIONS * (1 + digest % FINGERPRINTS) if later else 0
-
-
-def tagged_version(model: Any) -> ColumnElement[int]:
-    """Return the expression of the version in a record's entity tag."""
-    version: ColumnElement[int] = model.__table__.columns.row_version
-    added = fingerprint(model)
-    return version + literal_column(str(added), BigInteger) if added else version
-
-
-def version_conditions(model: Any, versions: Versions | None) -> list[ColumnElement[bool]]:
-    """Return the conditions for a record with one of `versions` (None: any)."""
-    if versions is None:
-        return []
-    version = tagged_version(model)
-    conditions: list[ColumnElement[bool]] = []
-    # An array is one parameter, so the statement is the same for any number of values, unlike `IN`.
-    if versions.accepted is not None:
-        conditions.append(version == any_(_array(version, versions.accepted)))
-    if versions.refused is None:
-        conditions.append(false())
-    elif versions.refused:
-        conditions.append(version != all_(_array(version, versions.refused)))
-    return conditions
-
-
-def _array(column: Any, values: Collection[Any]) -> ColumnElement[Any]:
-    return literal([*values], ARRAY(column.type))
 
 
 def is_costly(
@@ -173,40 +124,6 @@ def equals(model: type[Base], name: str, value: Any) -> ColumnElement[bool]:
     return condition
 
 
-@cache
-def unique_columns(model: type[Base]) -> Mapping[str, str]:
-    """Return the unique columns by the names of their constraints."""
-    return {str(one.name): one.columns[0].name for one in _unique(model) if len(one.columns) == 1}
-
-
-def unique_together(model: type[Base]) -> list[tuple[str, ...]]:
-    """Return the columns of each unique constraint that has several."""
-    return [tuple(one.columns.keys()) for one in _unique(model) if len(one.columns) > 1]
-
-
-def is_unique(model: type[Base], name: str) -> bool:
-    """Return whether a column is unique."""
-    return name in unique_columns(model).values()
-
-
-# Bounded, because clients can send many orders.
-@lru_cache(SHAPES)
-def is_indexed(model: type[Base], order: Order) -> bool:
-    """Return whether an index has this order, so that no sort is needed."""
-    table: Any = model.__table__
-    trees = [one for one in table.indexes if not one.dialect_options["postgresql"]["using"]]
-    names = [key.name for key in order]
-    if any(
-        may_be_null(table.columns[key.name], key) and key.nulls_first != key.descending
-        for key in order
-    ):
-        return False
-    return len({key.descending for key in order}) == 1 and any(
-        [column.name for column in one.columns][: len(names)] == names
-        for one in [*trees, *_unique(model)]
-    )
-
-
 def _is_served(model: type[Base], order: Order, *, from_start: bool, in_parts: bool) -> bool:
     """Return whether an index leads to a page, in parts if the order may have NULL."""
     columns = model.__table__.columns
@@ -216,12 +133,6 @@ def _is_served(model: type[Base], order: Order, *, from_start: bool, in_parts: b
     return is_indexed(model, known) and not any(
         may_be_null(columns[key.name], key) for key in known
     )
-
-
-def _unique(model: type[Base]) -> list[Any]:
-    table: Any = model.__table__
-    kinds = PrimaryKeyConstraint | UniqueConstraint
-    return [one for one in table.constraints if isinstance(one, kinds)]
 
 
 async def select_page(session: AsyncSession, model: type[Base], selection: Selection) -> Page:

@@ -39,26 +39,19 @@ from service.common.errors import (
 )
 from service.common.resource.batches import any_of, insert_batch, update_batch
 from service.common.resource.changes import change_of, changeable
-from service.common.resource.collection import (
-    equals,
-    fingerprint,
-    is_costly,
-    record_columns,
-    select_page,
-    unique_columns,
-    unique_together,
-    version_conditions,
-)
+from service.common.resource.collection import equals, is_costly, record_columns, select_page
 from service.common.resource.cursors import Filters
 from service.common.resource.entity_tags import Versions, entity_tag
 from service.common.resource.fields import select_fields
 from service.common.resource.inclusion import references, select_included
+from service.common.resource.indexes import unique_columns, unique_together
 from service.common.resource.ordering import order_of
 from service.common.resource.pages import PART, Page, Selection, read_cursor
 from service.common.resource.payloads import ListQuery
 from service.common.resource.records import Lock, Record
 from service.common.resource.searching import Searching
 from service.common.resource.values import to_plain
+from service.common.resource.versions import fingerprint, version_conditions
 
 Values = Mapping[str, Any]
 M = TypeVar("M", bound=Base)

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from service.common.database.database import Database, commit
 from service.common.database.texts import SHAPES
 from service.common.database.work import Work, pool_sizes
-from service.common.resource.collection import is_indexed
+from service.common.resource.indexes import is_indexed
 from service.settings import Settings
 from tests import factories
 from tests.blueprints.item.backend import ITEM
