@@ -88,7 +88,7 @@ BODY_BYTES = Limit(
 BODIES_BYTES = Limit(
     64 << 20,
     "bytes of all bodies that are not parsed yet",
-    "503 for the largest of them",
+    "503 for the largest of the client that holds most",
     "Unfinished bodies must not exceed the memory of the container.",
     "MAX_BODIES_BYTES",
 )
@@ -128,7 +128,7 @@ JSON_VALUES = Limit(
     "The validator takes up to 10 µs for a wrong value, and nothing else runs meanwhile.",
 )
 JSON_DIGITS = Limit(
-    200, "digits of a number", "400", "Converting digits to a number takes quadratic time."
+    100, "digits of a number", "400", "Converting digits to a number takes quadratic time."
 )
 CSV_FIELDS = Limit(
     1000, "fields of a record in CSV", "422", "A field takes some 60 bytes, however short it is."
@@ -192,7 +192,7 @@ SEND_BUFFER_BYTES = Limit(
 UNREAD_BYTES = Limit(
     64 << 20,
     "bytes of all parts of responses that wait for their clients to read",
-    "the connection is closed whose client has read nothing for the longest time",
+    "of the client that holds most, the connection with the largest is closed",
     "A page is buffered in memory. nginx reads it immediately, whatever its client does.",
 )
 WALKED_RECORDS = Limit(

@@ -41,6 +41,7 @@ LEVELS = [
         "service.failures",
         "service.metrics",
         "service.observed",
+        "service.budget",
         "service.places",
     },
     {"service.client"},

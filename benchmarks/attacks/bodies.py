@@ -47,6 +47,7 @@ TEXTS = {
     "90 000 properties, the last twice": b"{" + numbered(b'"%d":0,', SIZE) + b'"1":0}',
     "unknown properties with long names": b"{%b%b}"
     % (numbered(b'"' + b"x" * 900 + b'%d":0,', SIZE), FIELDS),
+    "a name of long numbers": b'{"name": [' + b",".join([b"9" * 99] * 4900) + b"]}",
     "numbers of 3 900 digits": listed(b"7" * 3900),
     "a number of a million digits": b"[" + b"7" * SIZE + b"]",
     "fractions of 3 900 digits": listed(b"0." + b"7" * 3900),

@@ -17,10 +17,11 @@ from hypercorn.events import Closed, RawData, Updated
 from hypercorn.typing import LifespanState
 
 from service import limits
+from service.budget import Budget
+from service.client import network_of
 from service.common.web import GIVE_UP, WATCH, on_close
 from service.metrics import count_limit
 from service.server.connections import IDLE_SECONDS_FOR_OTHERS, Connections
-from service.server.unread_responses import UnreadResponses
 
 # The time-out for reading one piece of a response. The total time is not limited: it depends on the
 # size and on the client's network.
@@ -34,7 +35,10 @@ class ConnectionServer(TCPServer):
     """hypercorn's server of a connection, which may have one of the process's places."""
 
     connections = Connections(limits.CONNECTIONS.value, limits.WAITING_CONNECTIONS.value)
-    unread = UnreadResponses(limits.UNREAD_BYTES.value)
+    # The responses that clients are waited for to read.
+    unread: "Budget[ConnectionServer]" = Budget(
+        limits.UNREAD_BYTES.value, lambda connection: connection.end_unread()
+    )
     _busy = False
     _idle_since = _opened_at = 0.0
     _reading_since: float | None = None
@@ -137,24 +141,34 @@ class ConnectionServer(TCPServer):
                     raise ConnectionResetError
                 self.writer.write(view[start : start + PIECE])
                 if self._transport.get_write_buffer_size():
-                    with self.unread.waiting(self, len(data)):
-                        await self._wait_for_reader()
+                    await self._wait_for_reader(len(data))
 
-    async def _wait_for_reader(self) -> None:
+    async def _wait_for_reader(self, size: int) -> None:
         self._writing_since = self.loop.time()
         try:
+            self.unread.hold(self, self._client(), size)
             async with asyncio.timeout(PROGRESS_SECONDS):
                 await self.writer.drain()
         except TimeoutError as error:
             cause = f"the client did not read for {PROGRESS_SECONDS} s"
             count_limit("PROGRESS_SECONDS")
-            self.abort(cause)
+            self._abort(cause)
             raise ConnectionAbortedError(cause) from error
         finally:
             self._writing_since = None
+            self.unread.release(self)
 
-    def abort(self, cause: str) -> None:
-        """Close the connection, and discard the response."""
+    def _client(self) -> str:
+        address = self.writer.get_extra_info("peername")
+        # That of a Unix domain socket is a path.
+        return network_of(address[0] if isinstance(address, tuple) else "")
+
+    def end_unread(self) -> None:
+        """Close the connection: unread responses use too much memory."""
+        count_limit("UNREAD_BYTES")
+        self._abort("the unread responses of all clients exceed UNREAD_BYTES")
+
+    def _abort(self, cause: str) -> None:
         log.warning("response aborted", cause=cause)
         self._transport.abort()
 

@@ -10,11 +10,12 @@ from pydantic import SecretStr
 from quart import Quart
 
 from service import limits
+from service.budget import Budget
 from service.common.database import transfers
 from service.common.middleware import schemas
 from service.common.web import body_limits
 from service.common.web.app import App
-from service.common.web.body_budget import Budget
+from service.common.web.bodies import MeasuredBody
 from service.limits import client_share
 from service.settings import Settings
 from tests.app import create_app
@@ -48,7 +49,7 @@ async def running(
         yield app
 
 
-def budget(app: App) -> Budget:
+def budget(app: App) -> Budget[MeasuredBody]:
     """Return the budget of an application."""
     return app.body_budget
 

@@ -50,7 +50,7 @@ UNFIT = {
     "true": b"true",
     "1e308": b"1e308",
     "an integer of 20 digits": b'{"name": ' + b"7" * 20 + b', "email": "ada@example.org"}',
-    "an integer of 200 digits": b'{"name": ' + b"7" * 200 + b', "email": "ada@example.org"}',
+    "an integer of 100 digits": b'{"name": ' + b"7" * 100 + b', "email": "ada@example.org"}',
     "a NUL in a value": b'{"name": "A\\u0000a", "email": "ada@example.org"}',
     "a NUL in a key": b'{"name\\u0000": "Ada", ' + FIELDS + b"}",
     "a lone surrogate in a value": b'{"name": "A\\ud800", "email": "ada@example.org"}',

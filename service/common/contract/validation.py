@@ -26,9 +26,10 @@ from service.common.errors import (
     InvalidAPIRequest,
     fault_of,
     faults_of,
+    missing_sentence,
     pointer,
     quote,
-    without_unknown,
+    unknown_sentence,
 )
 from service.settings import ROOT
 
@@ -50,8 +51,18 @@ class Schema:
     @cached_property
     def validator(self) -> Draft202012Validator:
         """The validator, compiled at its first use. Raises ValueError if it can't be."""
+        return self._compile(self.document)
+
+    @cached_property
+    def _of_values(self) -> Draft202012Validator:
+        """The validator of the properties that are there."""
+        return self._compile(
+            {name: value for name, value in self.document.items() if name != "required"}
+        )
+
+    def _compile(self, document: dict[str, Any]) -> Draft202012Validator:
         return Draft202012Validator(
-            self.document,
+            document,
             registry=self.registry,
             validate_formats=True,
             # `Ada <ada@example.org>` is a mailbox with a display name, not an address.
@@ -65,14 +76,31 @@ class Schema:
         """Return the faults of `value`, at most 100."""
         if self.validator.is_valid(value):
             return []
-        # The validator copies the value into each fault, however large it is.
         if self.document.keys() <= SIMPLE_KEYWORDS and self.document.get("type") == "object":
-            if not isinstance(value, dict):
-                return [Fault("", "type", f"{quote(value)} is not of type 'object'")]
-            if self.document.get("additionalProperties") is False:
-                value = without_unknown(value, self.document.get("properties", {}))
+            return self._faults_of_object(value)
         errors = islice(self.validator.iter_errors(value), MAX_FAULTS)
         return faults_of(errors, self.document)
+
+    def _faults_of_object(self, value: object) -> list[Fault]:
+        """Return the faults of what must be an object, at most 100.
+
+        The validator copies an object into each fault of its own, however large it is: into one
+        for each missing property, and into one for the unknown ones.
+        """
+        if not isinstance(value, dict):
+            return [Fault("", "type", f"{quote(value)} is not of type 'object'")]
+        missing = [name for name in self.document.get("required", ()) if name not in value]
+        faults = [Fault("", "required", missing_sentence(name)) for name in missing]
+        unknown: list[str] = []
+        if self.document.get("additionalProperties") is False:
+            known = self.document.get("properties", {})
+            unknown = [name for name in value if name not in known]
+            value = {name: one for name, one in value.items() if name in known}
+        errors = islice(self._of_values.iter_errors(value), MAX_FAULTS)
+        faults += faults_of(errors, self.document)
+        if unknown:
+            faults.append(Fault("", "additionalProperties", unknown_sentence(unknown)))
+        return faults[:MAX_FAULTS]
 
 
 def load_schemas(directory: Path = DIRECTORY) -> dict[str, Schema]:

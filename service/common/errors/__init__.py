@@ -30,9 +30,10 @@ from service.common.errors.violations import (
     SIMPLE_KEYWORDS,
     fault_of,
     faults_of,
+    missing_sentence,
     pointer,
     quote,
-    without_unknown,
+    unknown_sentence,
 )
 
 __all__ = [
@@ -62,11 +63,12 @@ __all__ = [
     "error_rows",
     "fault_of",
     "faults_of",
+    "missing_sentence",
     "pointer",
     "quote",
     "refusal",
     "rows_by_type",
     "summary_of",
     "traceback_of",
-    "without_unknown",
+    "unknown_sentence",
 ]

@@ -1,8 +1,7 @@
 """Schema violations as sentences for people."""
 
 import json
-from collections.abc import Container, Iterable
-from itertools import islice
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from jsonschema_rs import ValidationError
@@ -58,15 +57,25 @@ def faults_of(errors: Iterable[ValidationError], document: object) -> list[Fault
     return [one for one in found if one.keyword != "pattern" or one.pointer not in short]
 
 
+def missing_sentence(name: str) -> str:
+    """Return the message for a property that is missing."""
+    return f"{quote(name)} is a required property"
+
+
+def unknown_sentence(names: Sequence[str]) -> str:
+    """Return the message for properties that are not allowed."""
+    some = ", ".join(map(quote, names[:MAX_NAMES]))
+    verb = "was" if len(names) == 1 else "were"
+    return f"Additional properties are not allowed ({some} {verb} unexpected)"
+
+
 def fault_of(error: ValidationError, document: object = None) -> Fault:
     """Return what the validator found, with the value cut at 80 characters."""
     match error.kind:
         case Kind.Required(property=name):
-            sentence = f"{quote(name)} is a required property"
+            sentence = missing_sentence(name)
         case Kind.AdditionalProperties(unexpected=unexpected):
-            names = ", ".join(map(quote, unexpected[:MAX_NAMES]))
-            verb = "was" if len(unexpected) == 1 else "were"
-            sentence = f"Additional properties are not allowed ({names} {verb} unexpected)"
+            sentence = unknown_sentence(unexpected)
         case Kind.Format(format=name):
             sentence = f"{PLACEHOLDER} is not a valid {name}"
         case Kind.Enum(options=list(options)):
@@ -91,13 +100,3 @@ def _message(path: Iterable[str | int], document: Any) -> str | None:
         inside = part in document if isinstance(document, dict) else isinstance(document, list)
         document = document[part] if inside else None
     return document.get(PATTERN_MESSAGE) if isinstance(document, dict) else None
-
-
-def without_unknown(value: dict[str, object], known: Container[str]) -> dict[str, object]:
-    """Remove unknown properties beyond those that a message names, and the values of the rest."""
-    named = set(islice((name for name in value if name not in known), MAX_NAMES + 1))
-    return {
-        name: item if name in known else None
-        for name, item in value.items()
-        if name in known or name in named
-    }

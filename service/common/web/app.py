@@ -15,7 +15,7 @@ from service.client import CLIENT, Addresses, network_of
 from service.common.contract import Document, Schema, load_schemas
 from service.common.database import Database, is_stale_plan
 from service.common.web import json_exceptions
-from service.common.web.body_budget import Budget
+from service.common.web.bodies import body_budget
 from service.common.web.connection import NoSessions, OneTaskConnection
 from service.common.web.deadline import in_time
 from service.common.web.json_responses import OrjsonProvider
@@ -51,7 +51,7 @@ class App(Quart):
         self.url_map.converters["id"] = RecordId
         self.url_map.merge_slashes = False
         # The memory for all bodies.
-        self.body_budget = Budget(settings.max_bodies_bytes)
+        self.body_budget = body_budget(settings.max_bodies_bytes)
         # The media types of streamed bodies, and their limits in bytes.
         self.streamed_bodies: dict[str, int] = {}
         # The schema files that are published, by their paths.

@@ -9,9 +9,11 @@ from quart.wrappers.request import Body
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from service import limits
+from service.budget import Budget
+from service.client import CLIENT
 from service.common.database import Transfer
-from service.common.errors import RequestTimeout
-from service.common.web.body_budget import Budget
+from service.common.errors import RequestTimeout, Unavailable
+from service.metrics import count_limit
 
 # The size of the buffer of a streamed body, and of a piece: some 40 of the shortest lines take a
 # millisecond; other requests run between pieces.
@@ -20,16 +22,20 @@ PIECE_BYTES = 1 << 9
 # Bytes that can be sent without end and store nothing.
 BLANK = b" \t\r\n\v\f,"
 TOO_SLOW = "The request body arrived too slowly."
+TOO_MUCH = "Request bodies use too much memory. Try again shortly."
 
 
 class MeasuredBody(Body):
     """A body that knows when the client has sent all of it, and counts its memory."""
 
     def __init__(
-        self, expected: int | None, limit: int | None, budget: Budget | None = None
+        self,
+        expected: int | None,
+        limit: int | None,
+        budget: "Budget[MeasuredBody] | None" = None,
     ) -> None:
         super().__init__(expected, limit)
-        self._budget = budget or Budget(limits.BODIES_BYTES.value)
+        self._budget = budget or body_budget(limits.BODIES_BYTES.value)
         self.received = asyncio.Event()
         # If the announced length is too large, it is an error before the first byte.
         self._dropping = self._must_raise is not None
@@ -43,7 +49,7 @@ class MeasuredBody(Body):
             self.give_up(RequestEntityTooLarge())
         else:
             self._has_data.set()
-            self._budget.hold(self, len(data))
+            self._budget.hold(self, CLIENT.get(), len(data))
 
     def set_complete(self) -> None:
         """Mark the body as complete: the client has sent all of it."""
@@ -62,6 +68,16 @@ class MeasuredBody(Body):
             self._dropping = True
             self._data.clear()
             self._budget.release(self)
+
+
+def body_budget(limit: int) -> Budget[MeasuredBody]:
+    """Return a budget for bodies that are not parsed yet; announced bytes do not count."""
+    return Budget(limit, _reject)
+
+
+def _reject(body: MeasuredBody) -> None:
+    count_limit("BODIES_BYTES")
+    body.give_up(Unavailable(TOO_MUCH, limit="BODIES_BYTES"))
 
 
 class StreamedBody(MeasuredBody):

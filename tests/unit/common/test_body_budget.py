@@ -2,23 +2,23 @@
 
 import pytest
 
+from service.budget import Budget
 from service.common.errors.exceptions import Unavailable
-from service.common.web.bodies import MeasuredBody
-from service.common.web.body_budget import Budget
+from service.common.web.bodies import MeasuredBody, body_budget
 
 LIMIT = 1000
 
 
 class Body(MeasuredBody):
-    budget = Budget(LIMIT)
+    budget = body_budget(LIMIT)
 
     def __init__(self, expected: int | None, limit: int | None) -> None:
         super().__init__(expected, limit, self.budget)
 
 
 @pytest.fixture
-def budget(monkeypatch: pytest.MonkeyPatch) -> Budget:
-    budget = Budget(LIMIT)
+def budget(monkeypatch: pytest.MonkeyPatch) -> Budget[MeasuredBody]:
+    budget = body_budget(LIMIT)
     monkeypatch.setattr(Body, "budget", budget)
     return budget
 
@@ -30,7 +30,7 @@ def body(size: int, limit: int | None = None) -> Body:
     return body
 
 
-async def test_all_bodies_are_kept_up_to_the_budget(budget: Budget) -> None:
+async def test_all_bodies_are_kept_up_to_the_budget(budget: Budget[MeasuredBody]) -> None:
     first, second = body(400), body(600)
     for one in (first, second):
         one.set_complete()
@@ -39,7 +39,9 @@ async def test_all_bodies_are_kept_up_to_the_budget(budget: Budget) -> None:
     assert budget.held == LIMIT
 
 
-async def test_one_byte_beyond_the_budget_the_largest_body_is_given_up(budget: Budget) -> None:
+async def test_one_byte_beyond_the_budget_the_largest_body_is_given_up(
+    budget: Budget[MeasuredBody],
+) -> None:
     small, large = body(400), body(600)
     small.append(b"x")
 
@@ -50,7 +52,9 @@ async def test_one_byte_beyond_the_budget_the_largest_body_is_given_up(budget: B
     assert len(await small) == 401
 
 
-async def test_a_small_body_is_accepted_whatever_large_ones_hold(budget: Budget) -> None:
+async def test_a_small_body_is_accepted_whatever_large_ones_hold(
+    budget: Budget[MeasuredBody],
+) -> None:
     large = [body(100) for _ in range(10)]
     small = [body(10) for _ in range(50)]
     for one in small:
@@ -61,7 +65,9 @@ async def test_a_small_body_is_accepted_whatever_large_ones_hold(budget: Budget)
     assert sum(one.received.is_set() for one in large) == 0
 
 
-async def test_a_body_that_is_given_up_keeps_nothing_of_its_rest(budget: Budget) -> None:
+async def test_a_body_that_is_given_up_keeps_nothing_of_its_rest(
+    budget: Budget[MeasuredBody],
+) -> None:
     one = body(LIMIT + 1)
     one.append(b"x" * 10)
     one.set_complete()
@@ -71,13 +77,13 @@ async def test_a_body_that_is_given_up_keeps_nothing_of_its_rest(budget: Budget)
         await one
 
 
-async def test_a_body_over_its_own_limit_holds_nothing(budget: Budget) -> None:
+async def test_a_body_over_its_own_limit_holds_nothing(budget: Budget[MeasuredBody]) -> None:
     body(11, limit=10)
 
     assert budget.held == 0
 
 
-async def test_a_cleared_body_is_released_once(budget: Budget) -> None:
+async def test_a_cleared_body_is_released_once(budget: Budget[MeasuredBody]) -> None:
     one = body(10)
     one.clear()
     one.clear()

@@ -3,7 +3,7 @@
 import gc
 import json
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from ops.generate.blueprint.fields import Field
+from service.common.contract import validation
 from service.common.contract.validation import (
     BASE,
     DIRECTORY,
@@ -22,7 +23,7 @@ from service.common.contract.validation import (
     load_schemas,
 )
 from service.common.errors.exceptions import Fault, InvalidAPIRequest
-from service.common.errors.violations import pointer, quote
+from service.common.errors.violations import faults_of, pointer, quote
 from tests.blueprints.aside import SCHEMAS
 from tests.blueprints.item.payloads import CreateItem, GetItem, ListItem, UpdateItem
 
@@ -244,6 +245,23 @@ def test_ten_of_many_unknown_properties_are_named_and_no_fault_is_lost() -> None
     [message] = [fault.message for fault in faults if fault.keyword == "additionalProperties"]
     names = ", ".join(["'zip'", *(f"'x{number}'" for number in range(9))])
     assert message == f"Additional properties are not allowed ({names} were unexpected)"
+
+
+def test_no_fault_costs_a_copy_of_the_whole_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The validator copies into each error the value at its place."""
+    places: list[list[str | int]] = []
+
+    def record(errors: Iterable[Any], document: object) -> list[Fault]:
+        errors = [*errors]
+        places.extend([*error.instance_path] for error in errors)
+        return faults_of(errors, document)
+
+    monkeypatch.setattr(validation, "faults_of", record)
+    value = {"name": [10**90] * 1000, "unknown": [10**90] * 1000}
+    faults = CreateItem.contract().faults(value)
+
+    assert {fault.keyword for fault in faults} == {"required", "type", "additionalProperties"}
+    assert places == [["name"]]
 
 
 @pytest.mark.parametrize(

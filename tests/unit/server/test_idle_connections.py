@@ -1,8 +1,8 @@
 """The closing of idle connections, over sockets."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,10 @@ import pytest
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
+from service.budget import Budget
 from service.limits import KEEP_ALIVE_SECONDS
 from service.server import idle_connections
 from service.server.idle_connections import PIECE, ConnectionServer
-from service.server.unread_responses import UnreadResponses
 from tests.counted import counted
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -280,18 +280,16 @@ async def test_a_write_that_the_client_does_not_read_ends_the_connection(
             await until_closed(before)
 
 
-class Recorded(UnreadResponses):
+class Recorded(Budget[ConnectionServer]):
     """It keeps which connections have waited."""
 
     def __init__(self, limit: int) -> None:
-        super().__init__(limit)
-        self.waited: set[Any] = set()
+        super().__init__(limit, ConnectionServer.end_unread)
+        self.waited: set[ConnectionServer] = set()
 
-    @contextmanager
-    def waiting(self, connection: Any, size: int) -> Iterator[None]:
-        with super().waiting(connection, size):
-            self.waited.add(connection)
-            yield
+    def hold(self, holder: ConnectionServer, client: str, size: int) -> None:
+        super().hold(holder, client, size)
+        self.waited.add(holder)
 
 
 async def number_of_x(reader: asyncio.StreamReader) -> int:
