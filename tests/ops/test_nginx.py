@@ -526,6 +526,24 @@ def test_too_many_requests_of_a_client_are_a_429(tmp_path: Path) -> None:
         assert 6 <= len(upstream.requests) < 12
 
 
+def test_a_429_closes_the_connection_whatever_else_was_sent_on_it(tmp_path: Path) -> None:
+    with (
+        replica("answer") as upstream,
+        proxy(tmp_path / "state", [upstream.address], NGINX_RATE_LIMIT="1") as front,
+        front.connect() as connection,
+    ):
+        connection.settimeout(10)
+        # Fewer bytes than a buffer of nginx has, so all of them have been read.
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n" * 20)
+        answers = b""
+        while data := connection.recv(65536):
+            answers += data
+
+    assert answers.count(b"HTTP/1.1 200 ") == len(upstream.requests) > 0
+    assert answers.count(b"HTTP/1.1 429 ") == 1
+    assert b"Connection: close" in answers.partition(b"HTTP/1.1 429 ")[2]
+
+
 @pytest.mark.limit("CLIENT_REQUESTS")
 def test_too_many_requests_at_once_of_a_client_are_a_429(tmp_path: Path) -> None:
     with (
