@@ -66,19 +66,24 @@ class Database:
         cheap_read = "CHEAP_READ_MILLISECONDS" if longest > CHEAP_READ_SECONDS else ""
         cheap_write = "CHEAP_WRITE_MILLISECONDS" if longest > CHEAP_WRITE_SECONDS else ""
         costly = Autocommit(self._slow_connections(Work.COSTLY))
-        self._reader = Autocommit(self._connections(Work.READS), costly=costly, cheap=cheap_read)
-        self._reader.pages = Autocommit(
-            self._slow_connections(Work.PAGES), costly=costly, cheap=cheap_read
+        pages = Autocommit(self._slow_connections(Work.PAGES), costly=costly, cheap=cheap_read)
+        searches = Autocommit(self._slow_connections(Work.SEARCHES), costly=costly)
+        self._reader = Autocommit(
+            self._connections(Work.READS),
+            costly=costly,
+            pages=pages,
+            searches=searches,
+            cheap=cheap_read,
         )
-        self._reader.searches = Autocommit(self._slow_connections(Work.SEARCHES), costly=costly)
         self._writes = Autocommit(
             self._slow_connections(Work.WRITES),
             blocked=partial(self._alone, Work.BLOCKED),
             costly=costly,
+            reads=self._reader,
+            pages=pages,
+            searches=searches,
             cheap=cheap_write,
         )
-        self._writes.reads = self._reader
-        self._writes.pages, self._writes.searches = self._reader.pages, self._reader.searches
         self._health = Autocommit(replace(self._connections(Work.HEALTH), session=self._checked))
         # The imports and exports in progress, each with its session.
         self.transfers: dict[Transfer, AsyncSession] = {}

@@ -55,26 +55,28 @@ class Autocommit:
 
     is_repeatable = True
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # By name: the sessions that it hands work on to.
         self,
         connections: BatchConnections,
         *,
         blocked: Sessions | None = None,
         costly: "Autocommit | None" = None,
+        reads: "Autocommit | None" = None,
+        pages: "Autocommit | None" = None,
+        searches: "Autocommit | None" = None,
         cheap: str = "",
     ) -> None:
-        """Create it with connections for statements.
+        """Create it with connections for statements, and the sessions for some kinds of reads.
 
         A statement that fails because another transaction holds a lock is repeated on a connection
         of `blocked`, where it waits for the lock. `costly` runs statements whose cost grows with
-        the table. `cheap` is the limit of the time that a statement takes here, if there is one:
-        one that was canceled for it is repeated by `costly`.
+        the table, `reads` those by id. `cheap` is the limit of the time that a statement takes
+        here, if there is one: one that was canceled for it is repeated by `costly`.
         """
         self._connections = connections
         self._blocked = blocked
         self.costly = costly or self
-        # The sessions for reads by id, for pages and for searches.
-        self.reads = self.pages = self.searches = self
+        self.reads, self.pages, self.searches = reads or self, pages or self, searches or self
         self._cheap = cheap
         self.batches = Batches(connections)
         # The kinds of reads that took too long, with the time until which they are costly.
