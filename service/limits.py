@@ -341,6 +341,12 @@ REQUESTS_IN_PROGRESS = Limit(
     "the request waits; health checks do not",
     "They share one event loop: each request in progress delays all the others.",
 )
+REQUESTS_IN_TURN = Limit(
+    40,
+    "requests that begin in one iteration of the event loop",
+    "the others begin in one of the next, the clients in turn",
+    "Requests that are answered at once, such as by a 401, are never in progress with others.",
+)
 BULK_TRANSFERS = Limit(
     4,
     "concurrent imports and exports",

@@ -38,7 +38,7 @@ class Waiter:
 
 
 # The waiting tasks of each client, in the order of arrival. The client whose turn is next is first.
-Turns = OrderedDict[str, dict[Waiter, None]]
+Waiters = OrderedDict[str, dict[Waiter, None]]
 
 
 class Places:
@@ -52,7 +52,7 @@ class Places:
         self._share = sys.maxsize if share is None or share >= number else share
         self._taken: Counter[str] = Counter()
         # By kind of task: the kind whose turn is next is first.
-        self._turns: OrderedDict[Hashable, Turns] = OrderedDict()
+        self._turns: OrderedDict[Hashable, Waiters] = OrderedDict()
         self._waiting = 0
 
     def __len__(self) -> int:

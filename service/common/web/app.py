@@ -11,6 +11,7 @@ from quart.wrappers import Response
 from quart.wrappers.base import BaseRequestWebsocket
 from werkzeug.routing import MapAdapter
 
+from service import limits
 from service.client import CLIENT, Addresses, network_of
 from service.common.contract import Document, Schema, load_schemas
 from service.common.database import Database, is_stale_plan
@@ -22,6 +23,7 @@ from service.common.web.json_responses import OrjsonProvider
 from service.common.web.prefix import without_prefix
 from service.common.web.request import JSONRequest, current_request
 from service.common.web.routing import RecordId, is_public, origin_form, path_to_route, route_of
+from service.common.web.turns import Turns
 from service.common.web.upgrade import as_http
 from service.settings import Settings
 
@@ -62,6 +64,7 @@ class App(Quart):
         self.contract_additions: list[Callable[[Document], None]] = []
         # Makes the body of an error response.
         self.error_body = json_exceptions.envelope
+        self._turns = Turns(limits.REQUESTS_IN_TURN.value)
         self._addresses = Addresses(settings.trusted_proxies)
         # The number of requests in progress, for the metrics.
         self.in_flight = 0
@@ -126,6 +129,7 @@ class App(Quart):
     async def full_dispatch_request(self, request_context: Any = None) -> Any:
         """Run the before-request hooks, the view and the after-request hooks."""
         g.deadline = asyncio.get_running_loop().time() + self.config["REQUEST_TIMEOUT"]
+        await self._turns.take()
         asked = current_request()
         # For the server's access log and metrics.
         cast("dict[str, Any]", asked.scope).setdefault("state", {})["route"] = route_of(asked)

@@ -1,0 +1,51 @@
+"""Turns: how many requests begin in an iteration of the event loop, and whose."""
+
+import asyncio
+
+import pytest
+
+from service import limits
+from service.client import CLIENT
+from service.common.web.turns import Turns
+
+NUMBER = limits.REQUESTS_IN_TURN.value
+
+
+async def begin(turns: Turns, client: str, begun: list[str]) -> None:
+    CLIENT.set(client)
+    await turns.take()
+    begun.append(client)
+
+
+@pytest.mark.limit("REQUESTS_IN_TURN")
+async def test_so_many_begin_in_an_iteration_and_one_more_in_the_next() -> None:
+    turns, begun = Turns(NUMBER), list[str]()
+    tasks = [asyncio.create_task(begin(turns, "a", begun)) for _ in range(2 * NUMBER + 1)]
+    counts = []
+    while not all(task.done() for task in tasks):
+        before = len(begun)
+        await asyncio.sleep(0)
+        if len(begun) > before:
+            counts.append(len(begun) - before)
+
+    assert counts == [NUMBER, NUMBER, 1]
+
+
+async def test_a_client_with_few_requests_waits_for_one_of_each_other_client() -> None:
+    turns, begun = Turns(1), list[str]()
+    tasks = [asyncio.create_task(begin(turns, "a", begun)) for _ in range(100)]
+    tasks += [asyncio.create_task(begin(turns, name, begun)) for name in "bc"]
+    await asyncio.gather(*tasks)
+
+    assert set(begun[:4]) == {"a", "b", "c"}
+
+
+async def test_one_that_is_cancelled_leaves_its_turn_to_others() -> None:
+    turns, begun = Turns(1), list[str]()
+    tasks = [asyncio.create_task(begin(turns, "a", begun)) for _ in range(3)]
+    await asyncio.sleep(0)
+    tasks[1].cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await begin(turns, "a", begun)
+
+    assert begun == ["a"] * 3
