@@ -2,12 +2,7 @@
 
 from quart import Blueprint
 from quart.typing import ResponseReturnValue
-from quart_schema import (
-    document_headers,
-    document_querystring,
-    document_request,
-    document_response,
-)
+from quart_schema import document_headers, document_querystring, document_request, document_response
 
 from service.common.bulk import exports, imports
 from service.common.contract import Error, Message
