@@ -128,7 +128,10 @@ JSON_VALUES = Limit(
     "The validator takes up to 10 µs for a wrong value, and nothing else runs meanwhile.",
 )
 JSON_DIGITS = Limit(
-    100, "digits of a number", "400", "Converting digits to a number takes quadratic time."
+    100,
+    "digits of a number",
+    "400",
+    "Converting digits takes quadratic time, and the validator copies long numbers.",
 )
 CSV_FIELDS = Limit(
     1000, "fields of a record in CSV", "422", "A field takes some 60 bytes, however short it is."
@@ -192,7 +195,7 @@ SEND_BUFFER_BYTES = Limit(
 UNREAD_BYTES = Limit(
     64 << 20,
     "bytes of all parts of responses that wait for their clients to read",
-    "of the client that holds most, the connection with the largest is closed",
+    "the connection with the largest response of the client that holds most is closed",
     "A page is buffered in memory. nginx reads it immediately, whatever its client does.",
 )
 WALKED_RECORDS = Limit(

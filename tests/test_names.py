@@ -11,7 +11,7 @@ from tests.test_layers import sources
 
 
 def defined_names(source: str) -> Iterator[str]:
-    """Yield the classes and constants that the body of a module defines."""
+    """Yield the classes and constants that the body of a module defines, or imports as another."""
     for node in ast.parse(source).body:
         match node:
             case ast.ClassDef(name=name):
@@ -21,6 +21,8 @@ def defined_names(source: str) -> Iterator[str]:
                     yield from (one.id for one in ast.walk(target) if isinstance(one, ast.Name))
             case ast.AnnAssign(target=ast.Name(id=name)):
                 yield name
+            case ast.ImportFrom(names=names):
+                yield from (one.asname for one in names if one.asname)
 
 
 def meaning(module: str, name: str) -> str:
@@ -28,7 +30,7 @@ def meaning(module: str, name: str) -> str:
     value = getattr(importlib.import_module(module), name)
     if isinstance(value, Limit):
         value = value.value
-    return f"{module}.{name}" if inspect.isclass(value) else repr(value)
+    return f"{value.__module__}.{value.__name__}" if inspect.isclass(value) else repr(value)
 
 
 def ambiguous(meanings: dict[str, dict[str, str]]) -> dict[str, list[str]]:
@@ -50,6 +52,7 @@ def test_a_name_of_a_class_or_constant_has_one_meaning() -> None:
 
 def test_a_name_with_two_meanings_would_be_reported() -> None:
     source = "class A: ...\nB = C = 1\nD, E = 1, 2\nF: int = 1\nprint(B)\ndef G(): ..."
+    source += "\nfrom m import H, I as J"
 
-    assert list(defined_names(source)) == ["A", "B", "C", "D", "E", "F"]
+    assert list(defined_names(source)) == ["A", "B", "C", "D", "E", "F", "J"]
     assert ambiguous({"A": {"m": "1", "n": "2"}, "B": {"m": "1", "n": "1"}}) == {"A": ["m", "n"]}

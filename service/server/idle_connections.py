@@ -7,6 +7,7 @@ import asyncio
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from contextvars import Context, copy_context
 from typing import Any
 
 import h11
@@ -18,7 +19,7 @@ from hypercorn.typing import LifespanState
 
 from service import limits
 from service.budget import Budget
-from service.client import network_of
+from service.client import CLIENT
 from service.common.web import GIVE_UP, WATCH, on_close
 from service.metrics import count_limit
 from service.server.connections import IDLE_SECONDS_FOR_OTHERS, Connections
@@ -35,7 +36,7 @@ class ConnectionServer(TCPServer):
     """hypercorn's server of a connection, which may have one of the process's places."""
 
     connections = Connections(limits.CONNECTIONS.value, limits.WAITING_CONNECTIONS.value)
-    # The responses that clients are waited for to read.
+    # Responses that wait for their clients to read them.
     unread: "Budget[ConnectionServer]" = Budget(
         limits.UNREAD_BYTES.value, lambda connection: connection.end_unread()
     )
@@ -44,6 +45,8 @@ class ConnectionServer(TCPServer):
     _reading_since: float | None = None
     _writing_since: float | None = None
     _has_place = True
+    # That of the request whose response waits for its client.
+    _context: Context
 
     async def run(self) -> None:
         """Serve the connection; without a place it is closed after its first response."""
@@ -141,35 +144,34 @@ class ConnectionServer(TCPServer):
                     raise ConnectionResetError
                 self.writer.write(view[start : start + PIECE])
                 if self._transport.get_write_buffer_size():
-                    await self._wait_for_reader(len(data))
+                    following = getattr(self.protocol.protocol, "following", 0)
+                    await self._wait_for_reader(len(data) + following)
+                    if self._transport.is_closing():
+                        raise ConnectionResetError
 
     async def _wait_for_reader(self, size: int) -> None:
-        self._writing_since = self.loop.time()
+        self._writing_since, self._context = self.loop.time(), copy_context()
         try:
-            self.unread.hold(self, self._client(), size)
+            self.unread.hold(self, CLIENT.get(), size)
             async with asyncio.timeout(PROGRESS_SECONDS):
                 await self.writer.drain()
         except TimeoutError as error:
             cause = f"the client did not read for {PROGRESS_SECONDS} s"
             count_limit("PROGRESS_SECONDS")
-            self._abort(cause)
+            self._abort(cause, "PROGRESS_SECONDS")
             raise ConnectionAbortedError(cause) from error
         finally:
             self._writing_since = None
             self.unread.release(self)
 
-    def _client(self) -> str:
-        address = self.writer.get_extra_info("peername")
-        # That of a Unix domain socket is a path.
-        return network_of(address[0] if isinstance(address, tuple) else "")
-
     def end_unread(self) -> None:
         """Close the connection: unread responses use too much memory."""
         count_limit("UNREAD_BYTES")
-        self._abort("the unread responses of all clients exceed UNREAD_BYTES")
+        self._abort("unread responses use too much memory", "UNREAD_BYTES")
 
-    def _abort(self, cause: str) -> None:
-        log.warning("response aborted", cause=cause)
+    def _abort(self, cause: str, limit: str) -> None:
+        # With the request id of the response.
+        self._context.run(log.warning, "response aborted", cause=cause, limit=limit)
         self._transport.abort()
 
     async def _read_data(self) -> None:

@@ -12,7 +12,7 @@ from service import limits
 from service.common.errors import RefusalLog, Unavailable, refusal
 from service.common.web import choose_request_id
 
-LINGER_SECONDS = 1
+LINGER_SECONDS = limits.LINGER_SECONDS.value
 # The header in the received part of a request.
 REQUEST_ID_LINE = re.compile(
     rb"\nX-Request-ID:[ \t]*([A-Za-z0-9._-]{1,64})[ \t]*\r?\n", re.IGNORECASE

@@ -52,6 +52,8 @@ class SingleWriteProtocol(H11Protocol):
     """hypercorn's HTTP/1.1, which writes a head together with what follows it."""
 
     connection: BoundedConnection
+    # The number of bytes that are in memory beside those that are being sent.
+    following = 0
     _head = b""
     _is_closed = False
 
@@ -160,7 +162,9 @@ class SingleWriteProtocol(H11Protocol):
         head, self._head = self._head, b""
         if len(data) > JOINED_BYTES:
             # A large body is not copied: only its beginning is joined to the head.
+            self.following = len(data) - JOINED_BYTES
             await self.send(RawData(data=head + data[:JOINED_BYTES]))
+            self.following = 0
             await self.send(RawData(data=memoryview(data)[JOINED_BYTES:]))  # type: ignore[arg-type]
         elif head or data:
             await self.send(RawData(data=head + data))

@@ -9,7 +9,7 @@ import pytest
 from ops import executables, ports
 from ops.console import CommandError
 from ops.local import front, nginx, programs
-from service.settings import Settings
+from service.settings import ROOT, Settings
 from tests.ops.project import Project, fake_program, hide_nginx
 from tests.ports import free_port
 
@@ -69,7 +69,8 @@ def test_without_a_usable_nginx_the_service_is_the_front_and_says_why(
     assert reason in choice.note
     assert choice.note.endswith(programs.WITHOUT_NGINX)
     assert [program.name for program in choice.programs] == ["postgres", "api", "maintenance"]
-    assert api.environment == {"BIND": f"127.0.0.2:{settings.http_port}"}
+    assert api.environment["BIND"] == f"127.0.0.2:{settings.http_port}"
+    assert "TRUSTED_PROXIES" not in api.environment
 
 
 def test_a_file_that_is_no_program_is_a_reason(folders: Path) -> None:
@@ -155,14 +156,19 @@ def test_a_configured_address_is_kept_in_addition_to_the_front(folders: Path, bi
     settings = Settings(bind=(bind,), http_host="127.0.0.2", http_port=81)
     [api] = [it for it in programs.choose(settings, folders).programs if it.name == "api"]
 
-    assert api.environment == {"BIND": f"127.0.0.2:81,{bind}"}
+    assert api.environment["BIND"] == f"127.0.0.2:81,{bind}"
 
 
 def test_an_address_of_the_front_is_not_duplicated(folders: Path) -> None:
     settings = Settings(bind=("127.0.0.2:81",), http_host="127.0.0.2", http_port=81)
     [api] = [it for it in programs.choose(settings, folders).programs if it.name == "api"]
 
-    assert api.environment == {"BIND": "127.0.0.2:81"}
+    assert api.environment["BIND"] == "127.0.0.2:81"
+    # As in the image.
+    variables = api.environment.items() - {("BIND", "127.0.0.2:81")}
+    image = (ROOT / "Dockerfile").read_text()
+    assert variables
+    assert all(f"{name}={value}" in image for name, value in variables)
 
 
 def answers(host: str, port: int) -> bool:

@@ -12,8 +12,8 @@ from typing import Any, cast
 
 from quart import current_app, g, request
 from quart.typing import ResponseReturnValue
-from quart_schema.validation import QUART_SCHEMA_REQUEST_ATTRIBUTE as REQUESTS
-from quart_schema.validation import QUART_SCHEMA_RESPONSE_ATTRIBUTE as RESPONSES
+from quart_schema.validation import QUART_SCHEMA_REQUEST_ATTRIBUTE as REQUEST_ATTRIBUTE
+from quart_schema.validation import QUART_SCHEMA_RESPONSE_ATTRIBUTE as RESPONSE_ATTRIBUTE
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service import limits
@@ -80,7 +80,7 @@ def register(app: App, max_bytes: int, max_line_bytes: int) -> None:
             admission.leave()
 
     def _lines(view: Any, body: StreamedBody, transfer: Transfer) -> Lines:
-        model, ignored = getattr(view, REQUESTS)[0], _read_only(view)
+        model, ignored = getattr(view, REQUEST_ATTRIBUTE)[0], _read_only(view)
         reader: Reader = NdjsonReader(max_line_bytes)
         if request.mimetype == CSV:
             reader = CsvReader(max_line_bytes, model, ignored)
@@ -110,6 +110,6 @@ def imports(store: Import) -> Callable[[View], View]:
 
 @cache
 def _read_only(view: Any) -> frozenset[str]:
-    model, _headers = getattr(view, RESPONSES)[CREATED]
+    model, _headers = getattr(view, RESPONSE_ATTRIBUTE)[CREATED]
     properties = model.contract().document["properties"]
     return frozenset(name for name, schema in properties.items() if schema.get("readOnly"))

@@ -72,7 +72,7 @@ def _constant(name: str) -> NoReturn:
 
 def _int(text: str) -> int:
     # Python rejects more digits with a message for programmers.
-    if len(text) > MAX_DIGITS:
+    if len(text.lstrip("-")) > MAX_DIGITS:
         raise ValueError(f"the number {quote(text)[1:-1]} is out of range")
     return int(text)
 

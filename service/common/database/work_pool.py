@@ -9,6 +9,7 @@ from functools import cached_property, partial
 from time import monotonic
 from typing import Any, cast
 
+from asyncpg import InterfaceError, InternalClientError
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, ExceptionContext
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -196,7 +197,7 @@ def failure_of(error: BaseException, *, is_disconnect: bool = False) -> str:
             return "canceled"
         case TimeoutError():
             return "timeout"
-        case OSError():
+        case OSError() | InterfaceError() | InternalClientError():
             return "connection"
     return "connection" if is_disconnect else "other"
 

@@ -12,9 +12,9 @@ from itertools import islice
 from typing import Any, cast
 
 from quart import current_app
-from quart_schema.validation import QUART_SCHEMA_HEADERS_ATTRIBUTE as HEADERS
-from quart_schema.validation import QUART_SCHEMA_QUERYSTRING_ATTRIBUTE as QUERY
-from quart_schema.validation import QUART_SCHEMA_REQUEST_ATTRIBUTE as REQUEST
+from quart_schema.validation import QUART_SCHEMA_HEADERS_ATTRIBUTE as HEADERS_ATTRIBUTE
+from quart_schema.validation import QUART_SCHEMA_QUERYSTRING_ATTRIBUTE as QUERY_ATTRIBUTE
+from quart_schema.validation import QUART_SCHEMA_REQUEST_ATTRIBUTE as REQUEST_ATTRIBUTE
 from werkzeug.datastructures import Headers
 
 from service.common.contract import DIRECTORY, Payload, parse_json, parse_query, text_faults
@@ -44,7 +44,7 @@ async def check_schemas() -> None:
     view = current_app.view_functions[cast("str", asked.endpoint)]
     # An import already has its payload, which is read later: imports have a limit of their own.
     if asked.payload is None:
-        declared = getattr(view, REQUEST, None)
+        declared = getattr(view, REQUEST_ATTRIBUTE, None)
         size = await body_size() if declared else 0
         await admit()
         if declared:
@@ -52,11 +52,11 @@ async def check_schemas() -> None:
     arguments = cast("dict[str, Any]", asked.view_args)
     if asked.payload is not None:
         arguments["payload"] = asked.payload
-    if model := getattr(view, HEADERS, None):
+    if model := getattr(view, HEADERS_ATTRIBUTE, None):
         asked.declared_headers = _read_headers(model, asked.headers)
         if _takes_headers(view):
             arguments["headers"] = asked.declared_headers
-    if model := getattr(view, QUERY, None):
+    if model := getattr(view, QUERY_ATTRIBUTE, None):
         arguments["query"] = _read_query(model, asked.query_string)
     elif asked.query_string.strip(b"&") and not is_public(view):
         # Monitors and links add parameters of their own to the public URLs.

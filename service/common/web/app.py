@@ -64,7 +64,8 @@ class App(Quart):
         self.contract_additions: list[Callable[[Document], None]] = []
         # Makes the body of an error response.
         self.error_body = json_exceptions.envelope
-        self._turns = Turns(limits.REQUESTS_IN_TURN.value)
+        # Of requests that begin, or go on when their body has arrived.
+        self.turns = Turns(limits.REQUESTS_IN_TURN.value)
         self._addresses = Addresses(settings.trusted_proxies)
         # The number of requests in progress, for the metrics.
         self.in_flight = 0
@@ -129,10 +130,10 @@ class App(Quart):
     async def full_dispatch_request(self, request_context: Any = None) -> Any:
         """Run the before-request hooks, the view and the after-request hooks."""
         g.deadline = asyncio.get_running_loop().time() + self.config["REQUEST_TIMEOUT"]
-        await self._turns.take()
         asked = current_request()
         # For the server's access log and metrics.
         cast("dict[str, Any]", asked.scope).setdefault("state", {})["route"] = route_of(asked)
+        await self.turns.take()
         return await super().full_dispatch_request(request_context)
 
     async def dispatch_request(self, request_context: Any = None) -> Any:

@@ -8,9 +8,9 @@ time, and then has `Connection: close` (RFC 9112, section 9.6).
 """
 
 import asyncio
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from quart import Quart
+from quart import Quart, current_app
 from quart.wrappers import Response
 from quart.wrappers.request import Request
 from werkzeug.exceptions import RequestEntityTooLarge
@@ -20,6 +20,9 @@ from service.common.errors import InvalidAPIRequest, RequestTimeout
 from service.common.web.bodies import TOO_SLOW, MeasuredBody
 from service.common.web.request import current_request
 from service.metrics import count_limit
+
+if TYPE_CHECKING:
+    from service.common.web.app import App
 
 LINGER_SECONDS = limits.LINGER_SECONDS.value
 
@@ -33,13 +36,19 @@ def register(app: Quart) -> None:
 async def body_size() -> int:
     """Return the size of the complete body. Raises the exceptions for 408 and 413."""
     asked = current_request()
+    body = cast("MeasuredBody", asked.body)
+    has_arrived = body.received.is_set()
     try:
         # Quart's own time-out needs a task.
         async with asyncio.timeout(asked.body_timeout):
-            return len(await asked.body)
+            size = len(await body)
     except TimeoutError as error:
         count_limit("REQUEST_SECONDS")
         raise RequestTimeout(TOO_SLOW, limit="REQUEST_SECONDS") from error
+    if not has_arrived:
+        # Many may arrive in the same iteration of the event loop.
+        await cast("App", current_app).turns.take()
+    return size
 
 
 async def take_body() -> bytes:

@@ -2,7 +2,7 @@
 
 Some end in the iteration in which they begin, such as those that are answered 401, so a limit of
 those in progress does not delay them. Without turns, a client with hundreds of connections could
-have all of them answered in each iteration, and the others would wait for that.
+have a request answered on all of them in each iteration, and requests of other clients would wait.
 """
 
 import asyncio

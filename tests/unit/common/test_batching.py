@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.common.database.batching import Costed, batched, batched_write, batches, shared
 from service.common.database.batching.autocommit import Autocommit, SingleWrite
-from service.common.database.batching.batches import MAX_CALLS, MOST_AT_ONCE, BatchConnections
+from service.common.database.batching.batches import MAX_KEYS, MOST_AT_ONCE, BatchConnections
 
 TRANSACTION = cast("AsyncSession", object())
 
@@ -189,10 +189,10 @@ async def test_calls_with_other_arguments_do_not_wait_for_each_other(
 async def test_a_statement_has_so_many_keys_at_most(
     database: Database, session: Autocommit, read: Any
 ) -> None:
-    tasks = await begin(*(read(session, number) for number in range(MAX_CALLS + 2)))
+    tasks = await begin(*(read(session, number) for number in range(MAX_KEYS + 2)))
     await let(database, *tasks)
 
-    assert [len(keys) for keys in database.sent] == [MAX_CALLS, 2]
+    assert [len(keys) for keys in database.sent] == [MAX_KEYS, 2]
 
 
 async def test_a_result_is_shared_by_equal_calls_alone(

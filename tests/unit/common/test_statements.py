@@ -41,6 +41,8 @@ def test_a_statement_is_labeled_by_operation_and_table(
         (TimeoutError(), "timeout"),
         (asyncio.CancelledError(), "canceled"),
         (ConnectionResetError(), "connection"),
+        (asyncpg.InterfaceError("closed"), "connection"),
+        (asyncpg.InternalClientError(), "connection"),
         (ValueError(), "other"),
         (None, None),
     ],

@@ -10,6 +10,9 @@ import hypercorn.asyncio.run
 import pytest
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
+from hypercorn.protocol.h11 import H11Protocol
+from structlog.contextvars import bind_contextvars, merge_contextvars
+from structlog.testing import capture_logs
 
 from service.budget import Budget
 from service.limits import KEEP_ALIVE_SECONDS
@@ -33,6 +36,7 @@ class Service:
         self.parts = [b""]
         self.seconds_between = 0.0
         self.taken = 0
+        self.name = ""
         self.stop = asyncio.Event()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -42,6 +46,7 @@ class Service:
                 await send({"type": f"lifespan.{event}.complete"})
             return
         self.asked.set()
+        bind_contextvars(request_id=self.name)
         gone = asyncio.create_task(self._wait_until_gone(receive))
         answer = asyncio.create_task(self.may_answer.wait())
         await asyncio.wait([gone, answer], return_when=asyncio.FIRST_COMPLETED)
@@ -281,15 +286,15 @@ async def test_a_write_that_the_client_does_not_read_ends_the_connection(
 
 
 class Recorded(Budget[ConnectionServer]):
-    """It keeps which connections have waited."""
+    """It keeps which connections have waited, and with how many bytes."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(limit, ConnectionServer.end_unread)
-        self.waited: set[ConnectionServer] = set()
+        self.waited: dict[ConnectionServer, int] = {}
 
     def hold(self, holder: ConnectionServer, client: str, size: int) -> None:
         super().hold(holder, client, size)
-        self.waited.add(holder)
+        self.waited[holder] = size
 
 
 async def number_of_x(reader: asyncio.StreamReader) -> int:
@@ -302,7 +307,7 @@ async def number_of_x(reader: asyncio.StreamReader) -> int:
     return found
 
 
-async def test_beyond_the_limit_the_client_that_has_not_read_for_longest_is_disconnected(
+async def test_beyond_the_limit_the_connection_that_waits_longest_is_closed(
     service: Service, serving: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     size = 100 * PIECE
@@ -323,6 +328,46 @@ async def test_beyond_the_limit_the_client_that_has_not_read_for_longest_is_disc
 
     assert found[0] < size
     assert found[1:] == [size, size]
+
+
+async def test_what_follows_the_bytes_that_are_sent_counts_as_well(
+    service: Service, serving: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unread = Recorded(10**9)
+    monkeypatch.setattr(ConnectionServer, "unread", unread)
+    monkeypatch.setattr(H11Protocol, "following", 10**8, raising=False)
+    service.parts = [b"x" * 100 * PIECE]
+    async with serving(60) as connect:
+        _, writer = await connect()
+        writer.transport.pause_reading()
+        writer.write(REQUEST)
+        while not unread.waited:  # noqa: ASYNC110  # Polling: there is no event.
+            await asyncio.sleep(0.01)
+
+    assert min(unread.waited.values()) > 10**8
+
+
+async def test_an_ended_response_is_logged_with_its_own_request(
+    service: Service, serving: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another request exceeds the budget, and in its context the connection is closed."""
+    size = 100 * PIECE
+    monkeypatch.setattr(ConnectionServer, "unread", Recorded(size + PIECE))
+    service.parts = [b"x" * size]
+    clients = []
+    with capture_logs([merge_contextvars]) as lines:
+        async with serving(60) as connect:
+            for name in ("first", "second"):
+                service.name = name
+                _, writer = await connect()
+                clients.append(writer)
+                writer.transport.pause_reading()
+                writer.write(REQUEST)
+                while len(ConnectionServer.unread.waited) < len(clients):  # type: ignore[attr-defined]  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+
+    [line] = [line for line in lines if line.get("limit") == "UNREAD_BYTES"]
+    assert (line["event"], line["request_id"]) == ("response aborted", "first")
 
 
 def test_hypercorn_has_the_place_for_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -121,6 +121,22 @@ async def test_a_large_body_is_not_copied(protocol: SingleWriteProtocol, wire: W
     assert bytes(rest) == b"x"
 
 
+async def test_what_follows_a_write_is_known_while_it_waits(
+    protocol: SingleWriteProtocol, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    following = []
+
+    async def send(event: Event) -> None:
+        del event
+        following.append(protocol.following)
+
+    monkeypatch.setattr(protocol, "send", send)
+    await protocol.stream_send(response(JOINED_BYTES + 7))
+    await protocol.stream_send(Body(1, b"x" * (JOINED_BYTES + 7)))
+
+    assert following == [7, 0]
+
+
 async def test_no_request_is_served_after_the_client_has_gone(
     protocol: SingleWriteProtocol,
 ) -> None:

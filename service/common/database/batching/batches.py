@@ -18,7 +18,7 @@ from service.observed import OBSERVED, Observed
 from service.places import Clients
 
 # The maximum number of keys that share a statement.
-MAX_CALLS = 256
+MAX_KEYS = 256
 # The maximum number of calls that are resumed in one iteration of the event loop.
 MOST_AT_ONCE = 32
 # How long calls wait for a statement before another one is sent concurrently.
@@ -148,7 +148,7 @@ class Batch:
         values: dict[Any, Any] = {}
         execution.calls, left = [], []
         for call in self._waiting:
-            if len(values) == MAX_CALLS or (call.key in values and call.value is not SHARED):
+            if len(values) == MAX_KEYS or (call.key in values and call.value is not SHARED):
                 left.append(call)
             elif not call.result.done():
                 values[call.key] = call.value
