@@ -18,14 +18,14 @@ async def test_a_jump_of_the_clock_costs_no_request_and_no_connection_and_deadli
         # A connection of each kind.
         before = [await one for one in (*requests(client), client.get("/readyz"))]
         pids = await target.sql(PIDS)
-        target.clock.write_text(str(seconds))
+        target.shift_clock(seconds)
         try:
             after = [await one for one in (*requests(client), client.get("/readyz"))]
             kept = await target.sql(PIDS)
             async with target.locked("item"):
                 late = await client.get("/item?q=ect")
         finally:
-            target.clock.write_text("0")
+            target.shift_clock(0)
     dates = [parsedate_to_datetime(one[0].headers["Date"]) for one in (before, after)]
 
     # The jump reached the service.
