@@ -51,6 +51,8 @@ class Places:
         # A share that is all of them limits nothing.
         self._share = sys.maxsize if share is None or share >= number else share
         self._taken: Counter[str] = Counter()
+        # Of these, the places of tasks that have not run since they got them.
+        self._given: Counter[str] = Counter()
         # By kind of task: the kind whose turn is next is first.
         self._turns: OrderedDict[Hashable, Waiters] = OrderedDict()
         self._waiting = 0
@@ -62,6 +64,10 @@ class Places:
     def left(self, client: str) -> int:
         """Return how many more places a client may have."""
         return self._share - self._taken[client]
+
+    def given(self, client: str) -> int:
+        """Return how many tasks of a client have got a place, but have not run since."""
+        return self._given[client]
 
     def waiting(self, client: str) -> int:
         """Return how many tasks of a client wait."""
@@ -109,6 +115,9 @@ class Places:
             else:
                 self._remove(waiter)
             raise
+        finally:
+            if waiter.place.done() and not waiter.place.cancelled():
+                self._given -= Counter([waiter.place.result()])
 
     def release(self, client: str) -> None:
         """Give the place of a client to a task that waits."""
@@ -140,6 +149,7 @@ class Places:
             turns.move_to_end(client)
             self._remove(waiter)
             self.add(client)
+            self._given[client] += 1
             waiter.place.set_result(client)
 
     def _next(self) -> tuple[Waiter, str] | None:

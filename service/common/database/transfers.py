@@ -132,7 +132,9 @@ class Room:
         if not self._waiting:
             return
         places, transfers, wanted = self._places(), list(self._transfers()), 0
-        for client, number in self._waiting.items():
+        for client, waiting in self._waiting.items():
+            # Those with a place leave this context only when they run.
+            number = waiting - places.given(client)
             if (left := places.left(client)) > 0:
                 wanted += min(number, left)
             else:

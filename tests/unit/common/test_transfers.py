@@ -18,7 +18,7 @@ from service.limits import (
     TRANSFER_BYTES_FOR_OTHERS,
     TRANSFER_MILLISECONDS_FOR_OTHERS,
 )
-from service.places import Places
+from service.places import Clients, Places
 from tests.counted import counted
 
 BYTES = TRANSFER_BYTES_FOR_OTHERS.value
@@ -231,3 +231,31 @@ async def test_as_many_are_ended_for_a_client_as_it_may_have(
             pass
 
     assert (once, len(ended)) == (1, 2)
+
+
+async def test_none_is_ended_for_a_request_that_has_a_place_but_has_not_run_since(
+    pass_time: Pass, stack: ExitStack
+) -> None:
+    found, ended = waiting(stack, 3)
+    places = Places(1)
+    places.add("")
+    room = Room(lambda: found, lambda: places)
+
+    async def wait() -> None:
+        with room.wanted("a"):
+            await places.wait(Clients("a"))
+
+    task = asyncio.create_task(wait())
+    await pass_time(SECONDS)
+    await pass_time(TRANSFER_CHECK_SECONDS)
+    before = list(ended)
+    # The place of the ended one goes to the request. Before that runs, another one waits.
+    del found[ended[0]]
+    places.release("")
+    given = places.given("a")
+    with room.wanted("b"):
+        after = list(ended)
+    await task
+
+    assert (len(before), len(after)) == (1, 2)
+    assert (given, places.given("a")) == (1, 0)
