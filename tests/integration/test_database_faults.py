@@ -119,7 +119,7 @@ async def test_a_statement_that_ends_in_time_is_answered(
 async def test_a_statement_that_takes_too_long_is_a_504_and_changes_nothing(
     settings: Settings, engine: AsyncEngine, empty_database: None
 ) -> None:
-    async with client_with(settings, database_statement_timeout=0.1) as client:
+    async with client_with(settings, database_statement_timeout=0.5) as client:
         created = await (await client.post("/item", json=item())).get_json()
         async with engine.begin() as connection:
             await connection.execute(text("SELECT FROM item FOR UPDATE"))
