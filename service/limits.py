@@ -196,7 +196,7 @@ UNREAD_BYTES = Limit(
     64 << 20,
     "bytes of all parts of responses that wait for their clients to read",
     "the connection with the largest response of the client that holds most is closed",
-    "A page is buffered in memory. nginx reads it immediately, whatever its client does.",
+    "A page is buffered in memory until its client has read it.",
 )
 WALKED_RECORDS = Limit(
     1_000_000,
@@ -346,9 +346,9 @@ REQUESTS_IN_PROGRESS = Limit(
 )
 REQUESTS_IN_TURN = Limit(
     40,
-    "requests that begin in one iteration of the event loop",
-    "the others begin in one of the next, the clients in turn",
-    "Requests that are answered at once, such as by a 401, are never in progress with others.",
+    "requests that begin, or go on after their body, in one iteration of the event loop",
+    "the others wait for one of the next iterations; clients take turns",
+    "A limit of requests in progress does not delay those that are answered at once, as by a 401.",
 )
 BULK_TRANSFERS = Limit(
     4,
