@@ -453,6 +453,33 @@ async def test_a_plain_read_that_takes_too_long_is_repeated_too(
     assert found == 1
 
 
+@pytest.mark.limit("CHEAP_READ_MILLISECONDS")
+async def test_a_search_that_takes_too_long_is_repeated_as_a_costly_read(
+    settings: Settings, engine: AsyncEngine, empty_database: None
+) -> None:
+    async with running(settings) as (app, client):
+        await client.post("/item", json=item())
+        async with before_each_read(engine, "pg_sleep(0.3) WHERE current_query() ~* 'ilike'"):
+            with statements(app) as sent, counted("CHEAP_READ_MILLISECONDS"):
+                found = await client.get("/item?q=project")
+
+    assert len(await found.get_json()) == 1
+    assert [one.work for one in sent] == [Work.SEARCHES, Work.COSTLY]
+
+
+@pytest.mark.limit("CHEAP_READ_MILLISECONDS")
+async def test_only_the_same_client_has_the_same_statement_restarted_at_once(
+    settings: Settings, empty_database: None
+) -> None:
+    slow = text("SELECT 1 FROM pg_sleep(0.3)")
+    async with running(settings) as (app, _):
+        searches = app.database.reader().searches
+        for client, canceled in (("192.0.2.1", 1), ("192.0.2.1", 0), ("192.0.2.2", 1)):
+            CLIENT.set(client)
+            with counted("CHEAP_READ_MILLISECONDS", canceled):
+                assert await searches.scalar(slow) == 1
+
+
 @pytest.mark.limit("CHEAP_WRITE_MILLISECONDS")
 @pytest.mark.parametrize(
     ("method", "path", "status", "canceled"),

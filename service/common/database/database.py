@@ -67,7 +67,9 @@ class Database:
         cheap_write = "CHEAP_WRITE_MILLISECONDS" if longest > CHEAP_WRITE_SECONDS else ""
         costly = Autocommit(self._slow_connections(Work.COSTLY))
         pages = Autocommit(self._slow_connections(Work.PAGES), costly=costly, cheap=cheap_read)
-        searches = Autocommit(self._slow_connections(Work.SEARCHES), costly=costly)
+        searches = Autocommit(
+            self._slow_connections(Work.SEARCHES), costly=costly, cheap=cheap_read
+        )
         self._reader = Autocommit(
             self._connections(Work.READS),
             costly=costly,

@@ -46,7 +46,7 @@ SLOW = TRANSFERS | {Work.TRANSACTIONS, Work.BLOCKED}
 # Kinds whose statements may take seconds: a client has at most a share of the connections.
 LONG = TRANSFERS | {Work.COSTLY}
 # Reads that are repeated as costly ones if they take long.
-CHEAP = frozenset({Work.READS, Work.PAGES})
+CHEAP = frozenset({Work.READS, Work.PAGES, Work.SEARCHES})
 # Kinds whose first connection is opened before the service is ready: nearly every request is of one
 # of these, and on a busy machine opening a connection may take longer than a request waits for one.
 OPENED_FIRST = (Work.READS, Work.PAGES, Work.WRITES, Work.TRANSACTIONS)

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from service.client import CLIENT
 from service.common.database.batching.batches import BatchConnections, Batches
 from service.common.database.sqlstates import is_canceled, is_concurrent, is_locked, is_refused
 from service.metrics import count_limit
@@ -124,11 +125,7 @@ class Autocommit:
         except DBAPIError as error:
             if not self.was_too_slow(error):
                 raise
-            now = monotonic()
-            for expired in [one for one, until in self._slow.items() if until <= now]:
-                del self._slow[expired]
-            if kind is not None:
-                self._slow[kind] = now + COSTLY_SECONDS
+            self._remember(kind)
             raise TooSlowError from error
 
     def was_too_slow(self, error: BaseException) -> bool:
@@ -137,6 +134,13 @@ class Autocommit:
         if is_too_slow:
             count_limit(self._cheap)
         return is_too_slow
+
+    def _remember(self, kind: Hashable) -> None:
+        now = monotonic()
+        for expired in [one for one, until in self._slow.items() if until <= now]:
+            del self._slow[expired]
+        if kind is not None:
+            self._slow[kind] = now + COSTLY_SECONDS
 
     def _is_slow(self, kind: Hashable) -> bool:
         return self._slow.get(kind, 0) > monotonic() if self._slow else False
@@ -182,11 +186,16 @@ class Autocommit:
         return await (try_twice(statement) if self.is_repeatable else statement())
 
     async def _run_once(self, run: Any, args: Any, options: Any) -> Any:
+        # A client that sends many slow statements must not hold these connections for each of them.
+        kind = (CLIENT.get(), args[0])
+        if self._is_slow(kind):
+            return await self.costly._run_once(run, args, options)  # noqa: SLF001  # Of this class.
         try:
             async with self.hold() as session:
                 return await run(session, *args, **options)
         except DBAPIError as error:
             if self.was_too_slow(error):
+                self._remember(kind)
                 return await self.costly._run_once(run, args, options)  # noqa: SLF001  # Of this class.
             if self._blocked is None or not is_locked(error):
                 raise
