@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from service import limits
 from service.client import CLIENT
-from service.common.bulk import stream_records
+from service.common.bulk import forms, stream_records
 from service.common.bulk.forms import Ndjson
 from service.common.database import Work
 from service.common.errors import SHARE, InvalidAPIRequest
@@ -234,6 +234,20 @@ async def test_a_client_exports_with_its_share_of_the_connections_and_all_with_a
     assert error["message"] != SHARE
     assert await ndjson(client) == []
     assert pool.places.free == most
+
+
+async def test_an_export_without_a_connection_costs_no_statement(
+    app: App, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forms, "reading", None)
+    async with AsyncExitStack() as taken:
+        CLIENT.set("192.0.2.1")
+        for _ in range(client_share(limits.BULK_TRANSFERS.value)):
+            session = await taken.enter_async_context(app.database.bulk())
+            await session.connection()
+        refused = await client.get("/item", headers=NDJSON, scope_base={"client": ("192.0.2.1", 1)})
+
+    await error_of(refused, 503, "Unavailable")
 
 
 async def test_an_export_includes_no_other_records() -> None:

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any, Protocol
 
 from sqlalchemy import Select, select
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from service import limits
 from service.common.bulk.content import NDJSON
@@ -85,6 +85,8 @@ async def _stream(
     model = resource.model
     if resource.is_costly(selection, in_parts=False):
         make_costly(session)
+    # First, because most exports of a client with many are refused here, or end while they wait.
+    connection = await session.connection()
     conditions = await resource.conditions(session, selection.filters)
     columns = model.__table__.columns
     # It includes the columns of filters: in another order, PostgreSQL would sort the lines again.
@@ -99,16 +101,17 @@ async def _stream(
     rows = found.offset(0).subquery(ROWS)
     line = utf8(form.line([rows.c[name] for name in selection.fields])).label(LINE)
     found = select(line).select_from(rows).order_by(*order_by(rows.c, order))
-    async for lines in stream_lines(session, found, form.head(selection.fields), together):
+    async for lines in stream_lines(connection, found, form.head(selection.fields), together):
         yield lines
 
 
 async def stream_lines(
-    session: AsyncSession, statement: Select[Any], head: str, together: int
+    connection: AsyncConnection, statement: Select[Any], head: str, together: int
 ) -> AsyncIterator[bytes]:
-    """Yield the lines of a statement, `together` at a time, from a server-side cursor."""
-    # Not by the session, which would inspect every row for models.
-    connection = await session.connection()
+    """Yield the lines of a statement, `together` at a time, from a server-side cursor.
+
+    A session would inspect every row for models.
+    """
     result = await connection.stream(statement, execution_options={"yield_per": together})
     async for lines in result.scalars().partitions():
         yield head.encode() + b"".join(lines)
