@@ -10,6 +10,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from service.common.database.work_pool import ShareError
 from service.common.errors import (
     SHARE,
+    Conflict,
     DatabaseError,
     DeadlineExceeded,
     InvalidAPIRequest,
@@ -19,6 +20,10 @@ from service.common.errors import (
 )
 
 CONFLICT = "The change conflicts with another record."
+REFERENCE = (
+    "The change violates a reference: other records refer to this one, or it refers to a record"
+    " that does not exist."
+)
 GONE = "The database is not available: try again soon."
 READ_ONLY_STATE = "25006"
 READ_ONLY = "The database is read-only at the moment: try again soon."
@@ -44,7 +49,7 @@ UNFIT = partial(InvalidAPIRequest, status_code=422)
 MEANINGS: tuple[tuple[str, Callable[[str], JSONException], str], ...] = (
     ("22003", UNFIT, BEYOND),  # numeric_value_out_of_range
     ("22021", UNFIT, BEYOND),  # character_not_in_repertoire, as NUL in a text
-    *((state, RecordAlreadyExists, CONFLICT) for state in REFERENCE_STATES),
+    *((state, Conflict, REFERENCE) for state in REFERENCE_STATES),
     ("23505", RecordAlreadyExists, CONFLICT),  # unique_violation
     ("42501", DatabaseError, "The service lacks a privilege on the database."),
     ("42703", DatabaseError, BEHIND),  # undefined_column

@@ -11,6 +11,7 @@ from service.common.database.sqlstates import constraint_of, sqlstate_of, transl
 from service.common.database.work_pool import ShareError
 from service.common.errors.exceptions import (
     SHARE,
+    Conflict,
     DatabaseError,
     DeadlineExceeded,
     InvalidAPIRequest,
@@ -36,7 +37,8 @@ def error_of(state: str | None, kind: type[DBAPIError] = DBAPIError, **options: 
 MEANINGS: list[tuple[str, type[JSONException], int]] = [
     ("22003", InvalidAPIRequest, 422),
     ("22021", InvalidAPIRequest, 422),
-    ("23503", RecordAlreadyExists, 409),
+    ("23001", Conflict, 409),
+    ("23503", Conflict, 409),
     ("23505", RecordAlreadyExists, 409),
     ("42703", DatabaseError, 503),
     ("42P01", DatabaseError, 503),
