@@ -235,16 +235,17 @@ LOCK_SECONDS = Limit(
 CHEAP_READ_MILLISECONDS = Limit(
     100,
     "milliseconds for which a read runs that is expected to be cheap",
-    "it is restarted on the connections of costly reads, where reads of the same kind, or for a "
-    "search those of the same client, begin for the next 5 s",
+    "it is restarted on the connections of costly reads, where similar ones (those of the same "
+    "kind, or of the same client) begin for the next 5 s",
     "The cost of a read is an estimate. If it is wrong, such as while an import is being stored, "
     "the read must not hold the connections of cheap reads.",
 )
 CHEAP_WRITE_MILLISECONDS = Limit(
     1000,
     "milliseconds for which a write that is a single statement runs",
-    "it is repeated, for at most `STATEMENT_SECONDS`, on the connections of costly reads; writes "
-    "that shared the statement are first repeated alone",
+    "it is repeated, for at most `STATEMENT_SECONDS`, on the connections of costly reads, where "
+    "the client's writes of the same operation and table begin for the next 5 s; writes that "
+    "shared the statement are first repeated alone",
     "A write may change many records, such as the deletion of one that many refer to. It must not "
     "hold the connections of other writes.",
 )

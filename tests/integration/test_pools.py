@@ -512,6 +512,28 @@ async def test_a_write_that_takes_long_leaves_the_connections_of_writes_to_other
     assert more == {Work.COSTLY}
 
 
+@pytest.mark.limit("CHEAP_WRITE_MILLISECONDS")
+async def test_a_client_with_many_writes_that_take_long_holds_the_connections_of_writes_once(
+    settings: Settings, engine: AsyncEngine, empty_database: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "CHEAP_WRITE_SECONDS", 0.2)
+    ids = range(1, 4)
+    async with running(settings) as (app, client):
+        for number in ids:
+            await client.post("/item", json=item(email=f"{number}@example.org"))
+        await run(engine, SLOW_WRITES)
+        try:
+            # As many as there are connections are canceled; those that wait for one are not tried.
+            with counted("CHEAP_WRITE_MILLISECONDS", pool_of(app, Work.WRITES).size()):
+                written = await codes([client.delete(f"/item/{number}") for number in ids])
+            with counted("CHEAP_WRITE_MILLISECONDS", 0):
+                written += await codes([client.delete("/item/9")])
+        finally:
+            await run(engine, "DROP FUNCTION wait_long CASCADE")
+
+    assert written == [200, 200, 200, 404]
+
+
 @pytest.mark.limit("CHEAP_READ_MILLISECONDS")
 async def test_a_cheap_read_that_takes_too_long_is_restarted_as_a_costly_one(
     settings: Settings, engine: AsyncEngine, empty_database: None

@@ -186,21 +186,38 @@ class Autocommit:
         return await (try_twice(statement) if self.is_repeatable else statement())
 
     async def _run_once(self, run: Any, args: Any, options: Any) -> Any:
-        # A client that sends many slow statements must not hold these connections for each of them.
-        kind = (CLIENT.get(), args[0])
-        if self._is_slow(kind):
-            return await self.costly._run_once(run, args, options)  # noqa: SLF001  # Of this class.
+        """Run a statement; if it takes too long, again as a costly one.
+
+        For some seconds similar statements of the same client are then costly from the start: a
+        client with many must not hold these connections.
+        """
+        kind = similar(args[0])
         try:
-            async with self.hold() as session:
-                return await run(session, *args, **options)
+            if not self._is_slow(kind):
+                async with self.hold() as session:
+                    if not self._connections.has_room():
+                        await session.connection()
+                    # A similar one may have been too slow while this one waited.
+                    if not self._is_slow(kind):
+                        return await run(session, *args, **options)
         except DBAPIError as error:
             if self.was_too_slow(error):
                 self._remember(kind)
-                return await self.costly._run_once(run, args, options)  # noqa: SLF001  # Of this class.
-            if self._blocked is None or not is_locked(error):
+            elif self._blocked is not None and is_locked(error):
+                async with self._blocked() as session:
+                    return await run(session, *args, **options)
+            else:
                 raise
-        async with self._blocked() as session:
-            return await run(session, *args, **options)
+        return await self.costly._run_once(run, args, options)  # noqa: SLF001  # Of this class.
+
+
+def similar(statement: Any) -> Hashable:
+    """Return a key of statements of the same client that are expected to cost the same.
+
+    Reads are the same statement, writes the same operation on the same table.
+    """
+    is_write = getattr(statement, "is_dml", False)
+    return CLIENT.get(), (type(statement), statement.table) if is_write else statement
 
 
 class SingleWrite(Autocommit):
