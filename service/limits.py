@@ -352,6 +352,13 @@ REQUESTS_IN_TURN = Limit(
     "the others wait for one of the next iterations; clients take turns",
     "A limit of requests in progress does not delay those that are answered at once, as by a 401.",
 )
+TURN_MILLISECONDS = Limit(
+    20,
+    "milliseconds that an iteration of the event loop may take",
+    "fewer requests begin in each of the next ones, but at least two",
+    "Some requests take milliseconds before they first wait for something, such as those with a "
+    "long list in the query, and a request needs several iterations.",
+)
 BULK_TRANSFERS = Limit(
     4,
     "concurrent imports and exports",

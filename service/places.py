@@ -86,6 +86,11 @@ class Places:
                     return client
         return None
 
+    def resize(self, number: int) -> None:
+        """Change the number of places; tasks that have one keep it."""
+        self.free += number - self.number
+        self.number = number
+
     def add(self, client: str) -> None:
         """Take a place although none may be free."""
         self.free -= 1

@@ -65,7 +65,7 @@ class App(Quart):
         # Makes the body of an error response.
         self.error_body = json_exceptions.envelope
         # Of requests that begin, or go on when their body has arrived.
-        self.turns = Turns(limits.REQUESTS_IN_TURN.value)
+        self.turns = Turns(limits.REQUESTS_IN_TURN.value, limits.TURN_MILLISECONDS.value / 1000)
         self._addresses = Addresses(settings.trusted_proxies)
         # The number of requests in progress, for the metrics.
         self.in_flight = 0

@@ -6,16 +6,28 @@ have a request answered on all of them in each iteration, and requests of other 
 """
 
 import asyncio
+from time import monotonic
 
 from service.client import CLIENT
 from service.places import Clients, Places
 
+# A request needs several iterations, whatever others cost.
+FEWEST = 2
+
 
 class Turns:
-    """At most `number` tasks begin in an iteration; clients are served in turn."""
+    """At most `number` tasks begin in an iteration; clients are served in turn.
 
-    def __init__(self, number: int) -> None:
+    Fewer begin while iterations take longer than `seconds`. The loop does not wait for events as
+    long as tasks wait for their turn, so this delays none of them longer than the others' work.
+    """
+
+    def __init__(self, number: int, seconds: float) -> None:
+        self._most, self._seconds = number, seconds
         self._places = Places(number)
+        # The clients of the tasks that began in this iteration.
+        self._begun: list[str] = []
+        self._since = 0.0
 
     async def take(self) -> None:
         """Wait for a turn, which lasts until the next iteration."""
@@ -23,4 +35,17 @@ class Turns:
         client = self._places.take(clients)
         if client is None:
             client = await self._places.wait(clients)
-        asyncio.get_running_loop().call_soon(self._places.release, client)
+        if not self._begun:
+            self._since = monotonic()
+            asyncio.get_running_loop().call_soon(self._end)
+        self._begun.append(client)
+
+    def _end(self) -> None:
+        number = self._places.number
+        if monotonic() - self._since > self._seconds:
+            self._places.resize(max(FEWEST, number // 2))
+        elif number < self._most:
+            self._places.resize(number + 1)
+        begun, self._begun = self._begun, []
+        for client in begun:
+            self._places.release(client)

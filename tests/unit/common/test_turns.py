@@ -6,7 +6,8 @@ import pytest
 
 from service import limits
 from service.client import CLIENT
-from service.common.web.turns import Turns
+from service.common.web import turns as turns_module
+from service.common.web.turns import FEWEST, Turns
 
 NUMBER = limits.REQUESTS_IN_TURN.value
 
@@ -19,7 +20,7 @@ async def begin(turns: Turns, client: str, begun: list[str]) -> None:
 
 @pytest.mark.limit("REQUESTS_IN_TURN")
 async def test_so_many_begin_in_an_iteration_and_one_more_in_the_next() -> None:
-    turns, begun = Turns(NUMBER), list[str]()
+    turns, begun = Turns(NUMBER, 60), list[str]()
     tasks = [asyncio.create_task(begin(turns, "a", begun)) for _ in range(2 * NUMBER + 1)]
     counts = []
     while not all(task.done() for task in tasks):
@@ -32,7 +33,7 @@ async def test_so_many_begin_in_an_iteration_and_one_more_in_the_next() -> None:
 
 
 async def test_a_client_with_few_requests_waits_for_one_of_each_other_client() -> None:
-    turns, begun = Turns(1), list[str]()
+    turns, begun = Turns(1, 60), list[str]()
     tasks = [asyncio.create_task(begin(turns, "a", begun)) for _ in range(100)]
     tasks += [asyncio.create_task(begin(turns, name, begun)) for name in "bc"]
     await asyncio.gather(*tasks)
@@ -41,7 +42,7 @@ async def test_a_client_with_few_requests_waits_for_one_of_each_other_client() -
 
 
 async def test_one_that_is_cancelled_leaves_its_turn_to_others() -> None:
-    turns, begun = Turns(1), list[str]()
+    turns, begun = Turns(1, 60), list[str]()
     tasks = [asyncio.create_task(begin(turns, "a", begun)) for _ in range(3)]
     await asyncio.sleep(0)
     tasks[1].cancel()
@@ -49,3 +50,31 @@ async def test_one_that_is_cancelled_leaves_its_turn_to_others() -> None:
     await begin(turns, "a", begun)
 
     assert begun == ["a"] * 3
+
+
+@pytest.mark.limit("TURN_MILLISECONDS")
+@pytest.mark.parametrize(("cost", "fewest"), [(0.0004, NUMBER), (0.006, FEWEST)])
+async def test_fewer_begin_while_iterations_take_long(
+    monkeypatch: pytest.MonkeyPatch, cost: float, fewest: int
+) -> None:
+    now = 0.0
+    monkeypatch.setattr(turns_module, "monotonic", lambda: now)
+    turns, begun = Turns(NUMBER, limits.TURN_MILLISECONDS.value / 1000), list[str]()
+
+    async def begin_slowly() -> None:
+        nonlocal now
+        await begin(turns, "a", begun)
+        now += cost
+
+    tasks = [asyncio.create_task(begin_slowly()) for _ in range(10 * NUMBER)]
+    counts = []
+    while not all(task.done() for task in tasks):
+        before = len(begun)
+        await asyncio.sleep(0)
+        if len(begun) > before:
+            counts.append(len(begun) - before)
+
+    # Four of these cost more than an iteration may take, and three do not.
+    assert counts[0] == NUMBER
+    assert min(counts[:10]) == fewest
+    assert max(counts[5:-1]) <= (NUMBER if fewest == NUMBER else 4)
