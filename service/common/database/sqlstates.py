@@ -20,7 +20,7 @@ from service.common.errors import (
 )
 
 CONFLICT = "The change conflicts with another record."
-REFERENCE = (
+VIOLATED_REFERENCE = (
     "The change violates a reference: other records refer to this one, or it refers to a record"
     " that does not exist."
 )
@@ -49,7 +49,7 @@ UNFIT = partial(InvalidAPIRequest, status_code=422)
 MEANINGS: tuple[tuple[str, Callable[[str], JSONException], str], ...] = (
     ("22003", UNFIT, BEYOND),  # numeric_value_out_of_range
     ("22021", UNFIT, BEYOND),  # character_not_in_repertoire, as NUL in a text
-    *((state, Conflict, REFERENCE) for state in REFERENCE_STATES),
+    *((state, Conflict, VIOLATED_REFERENCE) for state in REFERENCE_STATES),
     ("23505", RecordAlreadyExists, CONFLICT),  # unique_violation
     ("42501", DatabaseError, "The service lacks a privilege on the database."),
     ("42703", DatabaseError, BEHIND),  # undefined_column
