@@ -249,6 +249,13 @@ CHEAP_WRITE_MILLISECONDS = Limit(
     "A write may change many records, such as the deletion of one that many refer to. It must not "
     "hold the connections of other writes.",
 )
+SHARED_CHARACTERS = Limit(
+    1000,
+    "characters of text of a record whose write shares its statement with others",
+    "it is written by a statement of its own",
+    "A search index of long texts takes 10 ms for each 1,000 words, and all requests that share a "
+    "statement wait for it.",
+)
 KEYED_LOCK_MILLISECONDS = Limit(
     50,
     "milliseconds for which a request with an `Idempotency-Key` waits for another transaction",

@@ -9,6 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from service.common.database import database
+from service.common.resource import batches
 from service.common.web import App
 from service.settings import Settings
 from tests.app import create_app
@@ -145,6 +146,36 @@ async def test_new_records_that_come_together_share_a_statement(
     assert [answer.status_code for answer in answers] == [201] * 40
     assert statements is not None
     assert statements < 40
+
+
+@pytest.mark.limit("SHARED_CHARACTERS")
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+async def test_only_writes_of_short_texts_share_a_statement(
+    client: Client, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    # Of the name and, for a new record, its email; the names of an item are shorter than the limit.
+    monkeypatch.setattr(batches, "SHARED_CHARACTERS", 40 if method == "PUT" else 60)
+    for _ in range(20):
+        await client.post("/item", json=item())
+    names = ["n" * 40] * 10 + ["n" * 41] * 10
+    paths = [f"/item/{n + 1}" if method == "PUT" else "/item" for n in range(20)]
+    payloads = [
+        {"name": name, "email": f"{n:08}@example.org"} if method == "POST" else {"name": name}
+        for n, name in enumerate(names)
+    ]
+    answers = await asyncio.gather(
+        *(
+            client.open(path, method=method, json=one)
+            for path, one in zip(paths, payloads, strict=True)
+        )
+    )
+    count = "SELECT count(DISTINCT xmin::text) FROM item WHERE char_length(name) = {}"
+    async with engine.connect() as connection:
+        short, long = [await connection.scalar(text(count.format(n))) for n in (40, 41)]
+
+    assert {answer.status_code for answer in answers} <= {200, 201}
+    assert short < 10
+    assert long == 10
 
 
 async def test_of_twins_that_come_together_one_is_stored_and_the_rest_goes_its_way(

@@ -12,16 +12,25 @@ from sqlalchemy import ARRAY, ColumnElement, bindparam, column, func, or_, selec
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from service import limits
 from service.common.database import SHAPES, Base, Session, batched_write
 from service.common.resource.changes import changed, complete, types_of
 from service.common.resource.collection import record_columns
 from service.common.resource.inclusion import references
 from service.common.resource.records import Record
 
+SHARED_CHARACTERS = limits.SHARED_CHARACTERS.value
+
 Values = Mapping[str, Any]
 # The result for a key that may be stored in another form.
 CHANGED = object()
 RunBatch = Callable[[Session, Any, Values], Awaitable[Record | None]]
+
+
+def may_share(values: Values) -> bool:
+    """Return whether a write is cheap enough to be one of many in a statement."""
+    texts = (len(value) for value in values.values() if isinstance(value, str))
+    return sum(texts) <= SHARED_CHARACTERS
 
 
 def any_of(attribute: Any) -> ColumnElement[bool]:

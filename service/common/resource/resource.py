@@ -37,7 +37,7 @@ from service.common.errors import (
     RecordNotFound,
     cut,
 )
-from service.common.resource.batches import any_of, insert_batch, update_batch
+from service.common.resource.batches import any_of, insert_batch, may_share, update_batch
 from service.common.resource.changes import change_of, changeable
 from service.common.resource.collection import equals, is_costly, record_columns, select_page
 from service.common.resource.cursors import Filters
@@ -92,7 +92,8 @@ class Resource(Generic[M]):
         refers to a record that does not exist.
         """
         record: Record | None = None
-        if self._insert_batch and values.get(self.unique[0]) is not None:
+        is_given = self._insert_batch and values.get(self.unique[0]) is not None
+        if is_given and may_share(values):
             record = await self._insert_batch(session, values[self.unique[0]], values)
         if record:
             return record
@@ -324,7 +325,7 @@ class Resource(Generic[M]):
     async def _update(
         self, session: Session, id: int, values: Values, versions: Versions | None
     ) -> Record | None:
-        if versions is None and values.keys() <= self._in_batches:
+        if versions is None and values.keys() <= self._in_batches and may_share(values):
             record: Record | None = await self._update_batch(session, id, values)
             if record:
                 return record
