@@ -549,7 +549,7 @@ async def test_a_cheap_read_that_takes_too_long_is_restarted_as_a_costly_one(
         reader = app.database.reader()
         timeout = await reader.scalar(text("SHOW statement_timeout"))
         in_time = await codes([client.get("/item?sort=-name"), client.get("/item/1")])
-        costly_kinds = [*vars(reader.pages)["_slow"]]
+        costly_kinds = [*vars(reader.pages)["_costly_until"]]
         await gate.execute(text("SELECT pg_advisory_lock(42)"))
         late = asyncio.create_task(client.get("/item?sort=-name"))
         async with asyncio.timeout(30):
@@ -882,7 +882,7 @@ async def test_a_write_waits_a_short_time_for_a_lock(
     assert (await in_time).status_code == 201
     await error_of(late, 503, "Unavailable")
     assert late.headers["Retry-After"] == "1"
-    async with running(settings) as (app, _), app.database.writer() as session:
+    async with running(settings) as (app, _), app.database.transaction() as session:
         lock_timeout = await session.scalar(text("SHOW lock_timeout"))
 
     assert lock_timeout == f"{limits.LOCK_SECONDS.value}s"

@@ -26,7 +26,7 @@ from service.common.database.work import (
     CHEAP,
     LONG,
     OPENED_FIRST,
-    SLOW,
+    SUSPENDED_IN_POOL,
     TRANSFERS,
     Work,
     pool_sizes,
@@ -57,7 +57,7 @@ class Database:
         settings: Settings,
         suspended: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
-        """Prepare the connections; requests wait for slow kinds of work within `suspended`."""
+        """Prepare the connections; requests wait for long kinds of work inside `suspended`."""
         self._settings = settings
         self._suspended = suspended
         self._engines: dict[Work, AsyncEngine] = {}
@@ -65,10 +65,12 @@ class Database:
         longest = self._statement_timeout(Work.COSTLY)
         cheap_read = "CHEAP_READ_MILLISECONDS" if longest > CHEAP_READ_SECONDS else ""
         cheap_write = "CHEAP_WRITE_MILLISECONDS" if longest > CHEAP_WRITE_SECONDS else ""
-        costly = Autocommit(self._slow_connections(Work.COSTLY))
-        pages = Autocommit(self._slow_connections(Work.PAGES), costly=costly, cheap=cheap_read)
+        costly = Autocommit(self._suspending_connections(Work.COSTLY))
+        pages = Autocommit(
+            self._suspending_connections(Work.PAGES), costly=costly, cheap=cheap_read
+        )
         searches = Autocommit(
-            self._slow_connections(Work.SEARCHES), costly=costly, cheap=cheap_read
+            self._suspending_connections(Work.SEARCHES), costly=costly, cheap=cheap_read
         )
         self._reader = Autocommit(
             self._connections(Work.READS),
@@ -78,7 +80,7 @@ class Database:
             cheap=cheap_read,
         )
         self._writes = Autocommit(
-            self._slow_connections(Work.WRITES),
+            self._suspending_connections(Work.WRITES),
             blocked=partial(self._alone, Work.BLOCKED),
             costly=costly,
             reads=self._reader,
@@ -121,7 +123,7 @@ class Database:
             pool.name = work
             if work in LONG:
                 pool.share = limits.client_share(sizes[work])
-            if work in SLOW:
+            if work in SUSPENDED_IN_POOL:
                 pool.while_waiting = (
                     partial(self._wait_for_transfer, work) if work in TRANSFERS else self._suspended
                 )
@@ -172,12 +174,12 @@ class Database:
         """Return the open pools."""
         return {work: cast("WorkPool", one.pool) for work, one in list(self._engines.items())}
 
-    def writer(self) -> AsyncSession:
+    def transaction(self) -> AsyncSession:
         """Return a session that is rolled back unless `commit` is called for it."""
         return AsyncSession(_opened(self._engines, Work.TRANSACTIONS), expire_on_commit=False)
 
     def bulk(self) -> AsyncSession:
-        """Return a session like `writer`, for an import or export."""
+        """Return a session like that of `transaction`, for an import or export."""
         costly = {Work.COSTLY_EXPORTS: _opened(self._engines, Work.COSTLY_EXPORTS)}
         engine = _opened(self._engines, Work.BULK)
         return AsyncSession(engine, expire_on_commit=False, info=costly)
@@ -210,7 +212,7 @@ class Database:
             when_sent=when_sent,
         )
 
-    def _slow_connections(self, work: Work) -> BatchConnections:
+    def _suspending_connections(self, work: Work) -> BatchConnections:
         return replace(self._connections(work), waiting=self._suspended)
 
     @asynccontextmanager

@@ -48,7 +48,7 @@ def session() -> AsyncSession:
     if "session" not in g:
         if "single_write" in g and g.single_write.has_written:
             raise RuntimeError(SECOND_WRITE)
-        g.session = current_application().database.writer()
+        g.session = current_application().database.transaction()
     current: AsyncSession = g.session
     return current
 

@@ -81,7 +81,7 @@ class Autocommit:
         self._cheap = cheap
         self.batches = Batches(connections)
         # The kinds of reads that took too long, with the time until which they are costly.
-        self._slow: dict[Hashable, float] = {}
+        self._costly_until: dict[Hashable, float] = {}
 
     @asynccontextmanager
     async def hold(self) -> AsyncIterator[AsyncSession]:
@@ -137,13 +137,13 @@ class Autocommit:
 
     def _remember(self, kind: Hashable) -> None:
         now = monotonic()
-        for expired in [one for one, until in self._slow.items() if until <= now]:
-            del self._slow[expired]
+        for expired in [one for one, until in self._costly_until.items() if until <= now]:
+            del self._costly_until[expired]
         if kind is not None:
-            self._slow[kind] = now + COSTLY_SECONDS
+            self._costly_until[kind] = now + COSTLY_SECONDS
 
     def _is_slow(self, kind: Hashable) -> bool:
-        return self._slow.get(kind, 0) > monotonic() if self._slow else False
+        return self._costly_until.get(kind, 0) > monotonic() if self._costly_until else False
 
     async def execute(self, *args: Any, **options: Any) -> Any:
         """Run a statement and return its result."""
