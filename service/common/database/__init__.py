@@ -34,7 +34,7 @@ from service.common.database.sqlstates import (
 )
 from service.common.database.statements import measured_copy
 from service.common.database.texts import SHAPES, TREES, as_text
-from service.common.database.transfers import BYTES_FOR_OTHERS, Room, Transfer
+from service.common.database.transfers import BYTES_FOR_OTHERS, SlowTransfers, Transfer
 from service.common.database.work import Work, pool_sizes
 from service.common.database.work_pool import WorkPool
 
@@ -55,9 +55,9 @@ __all__ = [
     "Costed",
     "Database",
     "RecordColumns",
-    "Room",
     "Session",
     "SingleWrite",
+    "SlowTransfers",
     "Transfer",
     "Work",
     "WorkPool",

@@ -21,7 +21,7 @@ from service.common.database.engine import create_engine, database_url
 from service.common.database.pool_events import Fitness
 from service.common.database.statements import measure_statements, observe_statements
 from service.common.database.texts import SHAPES, TREES
-from service.common.database.transfers import Room, Transfer
+from service.common.database.transfers import SlowTransfers, Transfer
 from service.common.database.work import (
     CHEAP,
     LONG,
@@ -91,8 +91,10 @@ class Database:
         self._health = Autocommit(replace(self._connections(Work.HEALTH), session=self._checked))
         # The imports and exports in progress, each with its session.
         self.transfers: dict[Transfer, AsyncSession] = {}
-        self._rooms = {
-            work: Room(partial(self._transfers_with_connection, work), partial(self._places, work))
+        self._slow_transfers = {
+            work: SlowTransfers(
+                partial(self._transfers_with_connection, work), partial(self._places, work)
+            )
             for work in TRANSFERS
         }
 
@@ -137,7 +139,7 @@ class Database:
 
     @contextmanager
     def _wait_for_transfer(self, work: Work) -> Iterator[None]:
-        with self._suspended(), self._rooms[work].wanted(CLIENT.get()):
+        with self._suspended(), self._slow_transfers[work].ending_for(CLIENT.get()):
             yield
 
     def _places(self, work: Work) -> Places:
@@ -207,7 +209,7 @@ class Database:
             when_sent.append(partial(_observe_batch, work))
         return BatchConnections(
             partial(self._alone, work),
-            partial(self._has_room, work),
+            partial(self._has_free_connection, work),
             lambda: str(_opened(self._engines, work).pool),
             when_sent=when_sent,
         )
@@ -237,7 +239,7 @@ class Database:
             async with self._alone(work) as session:
                 await session.connection()
 
-    def _has_room(self, work: Work) -> bool:
+    def _has_free_connection(self, work: Work) -> bool:
         """Return whether a connection is idle, or may be opened, and nobody waits for one."""
         pool = cast("WorkPool", _opened(self._engines, work).pool)
         return not pool.waiting and pool.checkedout() < pool.size()

@@ -86,9 +86,9 @@ class StreamedBody(MeasuredBody):
     def __init__(self, expected: int | None, limit: int | None) -> None:
         super().__init__(expected, limit)
         self._length = 0
-        self._room = asyncio.Event()
+        self._has_space = asyncio.Event()
         if self._dropping:
-            self._room.set()
+            self._has_space.set()
 
     def append(self, data: bytes) -> None:
         """Buffer a part of the body until it is read."""
@@ -100,22 +100,22 @@ class StreamedBody(MeasuredBody):
             return
         self._data.extend(data)
         if len(self._data) >= HIGH_WATER:
-            self._room.clear()
+            self._has_space.clear()
         self._has_data.set()
 
     async def __anext__(self) -> bytes:
         """Return what has been received."""
-        self._room.set()
+        self._has_space.set()
         return await super().__anext__()
 
-    async def room(self) -> None:
-        """Wait until the buffer has room."""
-        await self._room.wait()
+    async def wait_for_space(self) -> None:
+        """Wait until the buffer has space."""
+        await self._has_space.wait()
 
     def clear(self) -> None:
         """Discard the body, including what is still to be received."""
         super().clear()
-        self._room.set()
+        self._has_space.set()
 
     async def pieces(
         self, transfer: Transfer, turn: asyncio.Lock, content: Pattern[bytes]

@@ -195,7 +195,7 @@ class Autocommit:
         try:
             if not self._is_slow(kind):
                 async with self.hold() as session:
-                    if not self._connections.has_room():
+                    if not self._connections.has_free_connection():
                         await session.connection()
                     # A similar one may have been too slow while this one waited.
                     if not self._is_slow(kind):
