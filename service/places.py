@@ -1,7 +1,8 @@
 """Places: what a limited number of tasks may use concurrently, and whose turn it is.
 
 Clients that wait are served in turn, each in the order of arrival, so that one with many requests
-delays the others' no more than one with few.
+delays the others' no more than one with few. Connections are shared by another rule, the
+fewest first (`server/connections.py`), because they can be closed.
 """
 
 import asyncio
