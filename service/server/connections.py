@@ -15,7 +15,7 @@ from typing import Protocol
 
 from service import limits
 from service.client import network_of
-from service.common.web import has_left
+from service.common.web import has_disconnected
 from service.metrics import count_limit
 from service.server.health_checks import CHECK_BYTES, HealthChecks
 from service.server.refused_connections import RefusedConnections
@@ -121,7 +121,7 @@ class Connections:
         while len(self._waiting) and self._taken < self._limit:
             client = self._waiting.next(self._places)
             waiting = self._remove(client)
-            if has_left(client):
+            if has_disconnected(client):
                 client.close()
             else:
                 self._give_place(client, waiting.network, waiting.serve)

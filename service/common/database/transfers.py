@@ -134,9 +134,9 @@ class SlowTransfers:
         places, transfers, wanted = self._places(), list(self._transfers()), 0
         for client, waiting in self._waiting.items():
             # Those with a place leave this context only when they run.
-            number = waiting - places.given(client)
-            if (left := places.left(client)) > 0:
-                wanted += min(number, left)
+            number = waiting - places.not_yet_resumed(client)
+            if (remaining := places.remaining(client)) > 0:
+                wanted += min(number, remaining)
             else:
                 _end_slow([one for one in transfers if one.client == client], number)
         _end_slow(transfers, wanted)

@@ -54,7 +54,7 @@ class Admission:
             self._waiting.release(client)
 
     def _refusal(self, client: str, message: str, places: Places) -> Unavailable:
-        if places.left(client) <= 0:
+        if places.remaining(client) <= 0:
             count_limit("CLIENT_SHARE")
             return Unavailable(SHARE, limit="CLIENT_SHARE")
         count_limit(self._limit)

@@ -255,10 +255,10 @@ async def test_none_is_ended_for_a_request_that_has_a_place_but_has_not_run_sinc
     # The place of the ended one goes to the request. Before that runs, another one waits.
     del found[ended[0]]
     places.release("")
-    given = places.given("a")
+    resuming = places.not_yet_resumed("a")
     with slow.ending_for("b"):
         after = list(ended)
     await task
 
     assert (len(before), len(after)) == (1, 2)
-    assert (given, places.given("a")) == (1, 0)
+    assert (resuming, places.not_yet_resumed("a")) == (1, 0)
