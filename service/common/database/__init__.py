@@ -26,11 +26,11 @@ from service.common.database.sqlstates import (
     READ_ONLY_STATE,
     UNDEFINED_TABLE,
     constraint_of,
-    is_referred,
     is_stale_plan,
     sqlstate_of,
     table_of,
     translate,
+    violates_foreign_key,
 )
 from service.common.database.statements import measured_copy
 from service.common.database.texts import SHAPES, TREES, as_text
@@ -71,7 +71,6 @@ __all__ = [
     "create_engine",
     "database_url",
     "hold_costly",
-    "is_referred",
     "is_stale_plan",
     "known_revisions",
     "make_costly",
@@ -84,4 +83,5 @@ __all__ = [
     "sqlstate_of",
     "table_of",
     "translate",
+    "violates_foreign_key",
 ]

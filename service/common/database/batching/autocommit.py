@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.client import CLIENT
 from service.common.database.batching.batches import BatchConnections, Batches
-from service.common.database.sqlstates import is_canceled, is_concurrent, is_locked, is_refused
+from service.common.database.sqlstates import changed_nothing, is_canceled, is_locked, is_retryable
 from service.metrics import count_limit
 
 R = TypeVar("R")
@@ -41,7 +41,7 @@ async def try_twice(statement: Callable[[], Awaitable[R]]) -> R:
     try:
         return await statement()
     except DBAPIError as error:
-        if not is_concurrent(error):
+        if not is_retryable(error):
             raise
     return await statement()
 
@@ -177,7 +177,7 @@ class Autocommit:
         try:
             return await self._run_alone(run, args, options)
         except DBAPIError as error:
-            if is_refused(error):
+            if changed_nothing(error):
                 self.forget_write()
             raise
 
