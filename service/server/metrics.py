@@ -104,7 +104,7 @@ def _metrics(method: str, route: str, status: int) -> tuple[Any, Any, Any, Any]:
 
 
 async def watch_event_loop() -> None:
-    """Observe how late the event loop runs a callback, until it is canceled."""
+    """Observe how late the event loop runs a callback, until it is cancelled."""
     loop = asyncio.get_running_loop()
     while True:
         due = loop.time() + LAG_INTERVAL_SECONDS

@@ -474,16 +474,16 @@ async def test_only_the_same_client_has_the_same_statement_restarted_at_once(
     slow = text("SELECT 1 FROM pg_sleep(0.3)")
     async with running(settings) as (app, _):
         searches = app.database.reader().searches
-        for client, canceled in (("192.0.2.1", 1), ("192.0.2.1", 0), ("192.0.2.2", 1)):
+        for client, cancelled in (("192.0.2.1", 1), ("192.0.2.1", 0), ("192.0.2.2", 1)):
             CLIENT.set(client)
-            with counted("CHEAP_READ_MILLISECONDS", canceled):
+            with counted("CHEAP_READ_MILLISECONDS", cancelled):
                 assert await searches.scalar(slow) == 1
 
 
 @pytest.mark.limit("CHEAP_WRITE_MILLISECONDS")
 @pytest.mark.parametrize(
-    ("method", "path", "status", "canceled"),
-    # The statement that requests share, and the one of the request alone, are canceled.
+    ("method", "path", "status", "cancelled"),
+    # The statement that requests share, and the one of the request alone, are cancelled.
     [("DELETE", "/item/1", 200, 1), ("POST", "/item", 201, 2)],
 )
 async def test_a_write_that_takes_long_leaves_the_connections_of_writes_to_others(
@@ -494,7 +494,7 @@ async def test_a_write_that_takes_long_leaves_the_connections_of_writes_to_other
     method: str,
     path: str,
     status: int,
-    canceled: int,
+    cancelled: int,
 ) -> None:
     monkeypatch.setattr(database, "CHEAP_WRITE_SECONDS", 0.2)
     async with running(settings) as (app, client):
@@ -502,7 +502,7 @@ async def test_a_write_that_takes_long_leaves_the_connections_of_writes_to_other
         before = opened(app)
         await run(engine, SLOW_WRITES)
         try:
-            with counted("CHEAP_WRITE_MILLISECONDS", canceled):
+            with counted("CHEAP_WRITE_MILLISECONDS", cancelled):
                 written = await client.open(path, method=method, json=item())
         finally:
             await run(engine, "DROP FUNCTION wait_long CASCADE")
@@ -523,7 +523,7 @@ async def test_a_client_with_many_writes_that_take_long_holds_the_connections_of
             await client.post("/item", json=item(email=f"{number}@example.org"))
         await run(engine, SLOW_WRITES)
         try:
-            # As many as there are connections are canceled; those that wait for one are not tried.
+            # As many as there are connections are cancelled; those that wait for one are not tried.
             with counted("CHEAP_WRITE_MILLISECONDS", pool_of(app, Work.WRITES).size()):
                 written = await codes([client.delete(f"/item/{number}") for number in ids])
             with counted("CHEAP_WRITE_MILLISECONDS", 0):

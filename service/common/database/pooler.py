@@ -56,7 +56,7 @@ def _as_transaction(execute: Callable[[], object], context: Any) -> bool:
             command.execute("ROLLBACK")
         raise
     except BaseException:
-        # The settings could not be set, or the request was canceled: the session may be in a
+        # The settings could not be set, or the request was cancelled: the session may be in a
         # transaction, and is not used again.
         driver.terminate()
         raise

@@ -30,7 +30,7 @@ READ_ONLY_STATE = "25006"
 READ_ONLY = "The database is read-only at the moment: try again soon."
 UNDEFINED_TABLE = "42P01"
 LOCKED_STATE = "55P03"  # lock_not_available
-CANCELED_STATE = "57014"  # query_canceled
+CANCELLED_STATE = "57014"  # query_canceled
 CONCURRENT_STATES = ("40001", "40P01")  # serialization_failure, deadlock_detected
 # idle_in_transaction_session_timeout, transaction_timeout
 ENDED_STATES = ("25P03", "25P04")
@@ -55,7 +55,7 @@ MEANINGS: tuple[tuple[str, Callable[[str], JSONException], str], ...] = (
     ("42501", DatabaseError, "The service lacks a privilege on the database."),
     ("42703", DatabaseError, SCHEMA_TOO_OLD),  # undefined_column
     (UNDEFINED_TABLE, DatabaseError, SCHEMA_TOO_OLD),
-    (CANCELED_STATE, DeadlineExceeded, DATABASE_SLOW),
+    (CANCELLED_STATE, DeadlineExceeded, DATABASE_SLOW),
     ("08", DatabaseError, DATABASE_UNAVAILABLE),  # connection_exception
     (READ_ONLY_STATE, DatabaseError, READ_ONLY),  # A standby, in a failover.
     ("53", DatabaseError, DATABASE_UNAVAILABLE),  # insufficient_resources
@@ -69,7 +69,7 @@ MEANINGS: tuple[tuple[str, Callable[[str], JSONException], str], ...] = (
 )
 # Beginnings of the SQLSTATEs of statements that changed nothing: values, constraints, concurrent
 # transactions, locks and time-outs.
-REFUSED_STATES = ("22", "23", "40", LOCKED_STATE, CANCELED_STATE)
+REFUSED_STATES = ("22", "23", "40", LOCKED_STATE, CANCELLED_STATE)
 
 
 def translate(error: BaseException) -> JSONException | None:
@@ -108,9 +108,9 @@ def is_locked(error: DBAPIError) -> bool:
     return sqlstate_of(error) == LOCKED_STATE
 
 
-def is_canceled(error: DBAPIError) -> bool:
-    """Return whether a statement was canceled, as by `statement_timeout`."""
-    return sqlstate_of(error) == CANCELED_STATE
+def is_cancelled(error: DBAPIError) -> bool:
+    """Return whether a statement was cancelled, as by `statement_timeout`."""
+    return sqlstate_of(error) == CANCELLED_STATE
 
 
 def is_retryable(error: BaseException) -> bool:

@@ -157,7 +157,7 @@ async def test_no_more_connections_are_made_than_the_pool_holds(
 async def test_a_request_that_ends_while_a_lost_connection_is_replaced_keeps_no_place(
     database: Database, engine: AsyncEngine, turns: int
 ) -> None:
-    """It is canceled after so many turns of the event loop."""
+    """It is cancelled after so many turns of the event loop."""
     async with database.engine.connect() as pooled:
         pid = await pooled.scalar(text("SELECT pg_backend_pid()"))
     async with engine.connect() as connection:

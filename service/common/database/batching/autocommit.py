@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.client import CLIENT
 from service.common.database.batching.batches import BatchConnections, Batches
-from service.common.database.sqlstates import changed_nothing, is_canceled, is_locked, is_retryable
+from service.common.database.sqlstates import changed_nothing, is_cancelled, is_locked, is_retryable
 from service.metrics import count_limit
 
 R = TypeVar("R")
@@ -72,7 +72,7 @@ class Autocommit:
         A statement that fails because another transaction holds a lock is repeated on a connection
         of `blocked`, where it waits for the lock. `costly` runs statements whose cost grows with
         the table, `reads` those by id. `cheap` is the limit of the time that a statement takes
-        here, if there is one: one that was canceled for it is repeated by `costly`.
+        here, if there is one: one that was cancelled for it is repeated by `costly`.
         """
         self._connections = connections
         self._blocked = blocked
@@ -129,8 +129,8 @@ class Autocommit:
             raise TooSlowError from error
 
     def was_too_slow(self, error: BaseException) -> bool:
-        """Return whether a statement was canceled for the limit of cheap ones, and count it."""
-        is_too_slow = bool(self._cheap) and isinstance(error, DBAPIError) and is_canceled(error)
+        """Return whether a statement was cancelled for the limit of cheap ones, and count it."""
+        is_too_slow = bool(self._cheap) and isinstance(error, DBAPIError) and is_cancelled(error)
         if is_too_slow:
             count_limit(self._cheap)
         return is_too_slow
