@@ -8,7 +8,6 @@ from re import Pattern
 from quart.wrappers.request import Body
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from service import limits
 from service.budget import Budget
 from service.client import CLIENT
 from service.common.database import Transfer
@@ -26,7 +25,7 @@ TOO_MUCH = "Request bodies use too much memory. Try again shortly."
 
 
 class MeasuredBody(Body):
-    """A body that knows when the client has sent all of it, and counts its memory."""
+    """A body that knows when the client has sent all of it; a budget, if any, counts its memory."""
 
     def __init__(
         self,
@@ -35,7 +34,7 @@ class MeasuredBody(Body):
         budget: "Budget[MeasuredBody] | None" = None,
     ) -> None:
         super().__init__(expected, limit)
-        self._budget = budget or body_budget(limits.BODIES_BYTES.value)
+        self._budget = budget
         self.received = asyncio.Event()
         # If the announced length is too large, it is an error before the first byte.
         self._dropping = self._must_raise is not None
@@ -49,7 +48,8 @@ class MeasuredBody(Body):
             self.give_up(RequestEntityTooLarge())
         else:
             self._has_data.set()
-            self._budget.hold(self, CLIENT.get(), len(data))
+            if self._budget is not None:
+                self._budget.hold(self, CLIENT.get(), len(data))
 
     def set_complete(self) -> None:
         """Mark the body as complete: the client has sent all of it."""
@@ -67,7 +67,8 @@ class MeasuredBody(Body):
         if not self._dropping:
             self._dropping = True
             self._data.clear()
-            self._budget.release(self)
+            if self._budget is not None:
+                self._budget.release(self)
 
 
 def body_budget(limit: int) -> Budget[MeasuredBody]:
