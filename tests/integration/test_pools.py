@@ -118,8 +118,7 @@ async def until_batched(app: App, number: int) -> None:
 
 def nobody_is_in_progress(app: App) -> bool:
     """Return whether all places are free, and as many as at the beginning."""
-    free: int = app.extensions["admission"].places.free
-    return free == requests_in_progress(7)
+    return app.admission.places.free == requests_in_progress(7)
 
 
 async def codes(answers: Iterable[Awaitable[Any]]) -> list[int]:
@@ -1021,7 +1020,7 @@ async def test_large_bodies_that_wait_for_their_turn_leave_room_for_others(
     settings: Settings, empty_database: None
 ) -> None:
     async with running(settings, max_body_bytes=2 * SMALL_BODY_BYTES) as (app, client):
-        turn: asyncio.Lock = app.extensions["large_body"]
+        turn = app.turn_of_large_bodies
         await turn.acquire()
         large = [
             asyncio.create_task(client.post("/item", json={"name": "n" * SMALL_BODY_BYTES}))

@@ -6,7 +6,7 @@ from service.common.web.bodies import StreamedBody
 from service.common.web.body_limits import body_size, take_body
 from service.common.web.connection import GIVE_UP
 from service.common.web.deadline import in_time, lift_deadline
-from service.common.web.drain import begin_drain, is_draining
+from service.common.web.drain import begin_drain
 from service.common.web.json_exceptions import answer
 from service.common.web.json_responses import json_text
 from service.common.web.peer import WATCH, has_disconnected, on_close
@@ -42,7 +42,6 @@ __all__ = [
     "current_request",
     "has_disconnected",
     "in_time",
-    "is_draining",
     "is_public",
     "json_text",
     "lift_deadline",
