@@ -197,7 +197,10 @@ def _page_of_parts(
 
 @cache
 def _parts(model: type[Base]) -> Table:
-    """Return the result of `PARTS` as a table, so that expressions of its columns can be cached."""
+    """Return the common table expression PARTS_NAME as a table.
+
+    Expressions of its columns can then be cached.
+    """
     columns = model.__table__.columns
     copies = [Column(one.name, one.type, key=one.key, nullable=one.nullable) for one in columns]
     return Table(PARTS_NAME, MetaData(), *copies)
