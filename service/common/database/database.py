@@ -278,7 +278,10 @@ def make_costly(session: AsyncSession) -> None:
 
 
 async def commit(session: AsyncSession) -> None:
-    """Commit a transaction: the only commit of the service."""
+    """Commit the transaction of a request or job.
+
+    Nothing else calls `AsyncSession.commit`; writes in autocommit are committed by PostgreSQL.
+    """
     if session.in_transaction():
         await session.commit()
 

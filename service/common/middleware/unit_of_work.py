@@ -1,4 +1,7 @@
-"""The unit of work: one session per request, committed before the first byte of a 2xx is sent."""
+"""The unit of work: a view's transaction, or statements in autocommit.
+
+The transaction is committed before the first byte of a 2xx is sent.
+"""
 
 from collections.abc import AsyncGenerator
 
