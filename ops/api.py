@@ -44,7 +44,9 @@ def collections(client: Client) -> dict[str, Any]:
     try:
         document = response.raise_for_status().json()
     except (httpx.HTTPStatusError, ValueError) as error:
-        raise CommandError(f"{response.url} is no contract of this service: {error}.") from error
+        raise CommandError(
+            f"{response.url} is not the contract of this service: {error}."
+        ) from error
     return {
         path: _example(document, operations["post"])
         for path, operations in document["paths"].items()

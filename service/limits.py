@@ -202,7 +202,7 @@ WALKED_RECORDS = Limit(
     1_000_000,
     "records read in the order of a page",
     "the rest is searched in the index",
-    "Each step of a search is a separate statement, so no statement timeout ends the search.",
+    "Each step of a search is a separate statement, so no statement time-out ends the search.",
 )
 
 # Time.

@@ -1,7 +1,8 @@
 """Places: what a limited number of tasks may use concurrently, and whose turn it is.
 
 Clients that wait are served in turn, each in the order of arrival, so that one with many requests
-delays the others' no more than one with few.
+delays the others' no more than one with few. Connections are shared by another rule, the
+fewest first (`server/connections.py`), because they can be closed.
 """
 
 import asyncio
@@ -52,7 +53,7 @@ class Places:
         self._share = sys.maxsize if share is None or share >= number else share
         self._taken: Counter[str] = Counter()
         # Of these, the places of tasks that have not run since they got them.
-        self._given: Counter[str] = Counter()
+        self._not_yet_resumed: Counter[str] = Counter()
         # By kind of task: the kind whose turn is next is first.
         self._turns: OrderedDict[Hashable, Waiters] = OrderedDict()
         self._waiting = 0
@@ -61,13 +62,13 @@ class Places:
         """Return how many tasks wait."""
         return self._waiting
 
-    def left(self, client: str) -> int:
+    def remaining(self, client: str) -> int:
         """Return how many more places a client may have."""
         return self._share - self._taken[client]
 
-    def given(self, client: str) -> int:
+    def not_yet_resumed(self, client: str) -> int:
         """Return how many tasks of a client have got a place, but have not run since."""
-        return self._given[client]
+        return self._not_yet_resumed[client]
 
     def waiting(self, client: str) -> int:
         """Return how many tasks of a client wait."""
@@ -81,7 +82,7 @@ class Places:
         """Take a place if one is free for one of the clients, and return this client."""
         if self.free > 0:
             for client in clients:
-                if self.left(client) > 0:
+                if self.remaining(client) > 0:
                     self.add(client)
                     return client
         return None
@@ -122,7 +123,7 @@ class Places:
             raise
         finally:
             if waiter.place.done() and not waiter.place.cancelled():
-                self._given -= Counter([waiter.place.result()])
+                self._not_yet_resumed -= Counter([waiter.place.result()])
 
     def release(self, client: str) -> None:
         """Give the place of a client to a task that waits."""
@@ -154,13 +155,13 @@ class Places:
             turns.move_to_end(client)
             self._remove(waiter)
             self.add(client)
-            self._given[client] += 1
+            self._not_yet_resumed[client] += 1
             waiter.place.set_result(client)
 
     def _next(self) -> tuple[Waiter, str] | None:
         for turns in self._turns.values():
             for client, waiters in turns.items():
-                if self.left(client) > 0:
+                if self.remaining(client) > 0:
                     for waiter in waiters:
                         # One whose task was cancelled, but has not run since, is done.
                         if not waiter.place.done():

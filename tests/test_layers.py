@@ -511,7 +511,7 @@ def settings_readers(module: str, source: str) -> list[str]:
 
 
 def committers(module: str, source: str) -> list[str]:
-    """There is one commit line in the code base."""
+    """Transactions are committed in one place."""
     calls = [
         node.func.attr
         for node in ast.walk(parsed(source))

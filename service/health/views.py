@@ -5,7 +5,7 @@ from quart.typing import ResponseReturnValue
 from quart_schema import document_response
 
 from service.common.middleware import health
-from service.common.web import LIVE_PATH, READY_PATH, is_draining, public
+from service.common.web import LIVE_PATH, READY_PATH, current_application, public
 from service.health import domain
 from service.health.payloads import Health
 
@@ -25,5 +25,6 @@ async def livez() -> ResponseReturnValue:
 @document_response(Health)
 async def readyz() -> ResponseReturnValue:
     """Return whether the service can serve requests."""
-    checks = await domain.check_ready(health(), draining=is_draining())
+    draining = current_application().is_draining
+    checks = await domain.check_ready(health(), draining=draining)
     return {"status": "ready", "checks": checks}

@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 import uvloop
 
-from service.common.web import has_left
+from service.common.web import has_disconnected
 from service.server.connections import Connections
 
 ACCEPTS = 64
@@ -75,7 +75,7 @@ class Acceptor:
                 self._loop.remove_reader(self._listening)
                 self._loop.call_later(RETRY_SECONDS, self._listen)
                 return
-            if number >= PROMPT and has_left(client):
+            if number >= PROMPT and has_disconnected(client):
                 client.close()
                 continue
             client.setblocking(False)

@@ -65,12 +65,12 @@ class AccessLog(Logger):
             milliseconds=round(request_time * 1000, 2),
             bytes=state.get("sent_bytes", 0),
             client=(request.get("client") or ("-",))[0],
-            request_id=state.get("request_id") or _name(request),
+            request_id=state.get("request_id") or _request_id(request),
             **more,
         )
 
 
-def _name(request: WWWScope) -> str:
+def _request_id(request: WWWScope) -> str:
     """Return an id for a request whose client disconnected before the first hook ran."""
     inbound = dict(request.get("headers", ())).get(b"x-request-id", b"")
     return choose_request_id(inbound.decode("latin-1"))

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from service import limits
 from service.client import network_of
-from service.common.web import has_left
+from service.common.web import has_disconnected
 from service.metrics import count_limit
 from service.server.health_checks import CHECK_BYTES, HealthChecks
 from service.server.refused_connections import RefusedConnections
@@ -24,8 +24,8 @@ from service.server.waiting_clients import Serve, Waiting, WaitingClients
 IDLE_SECONDS_FOR_OTHERS = limits.IDLE_SECONDS_FOR_OTHERS.value
 # The intervals of checking all connections, and the waiting ones, while any wait.
 CHECK_SECONDS = 0.5
-TURN_SECONDS = 0.25
-REFUSALS_A_TURN = int(limits.REFUSALS.value * TURN_SECONDS)
+TICK_SECONDS = 0.25
+REFUSALS_PER_TICK = int(limits.REFUSALS.value * TICK_SECONDS)
 
 
 class ServedConnection(Protocol):
@@ -56,8 +56,8 @@ class Connections:
         self._health = HealthChecks(prefix)
         # Accepted sockets without a connection object, by descriptor, which the system does not
         # reuse until then; and connections. Values: the network, or None without a place.
-        self._beginning: dict[int, str | None] = {}
-        self._begun: dict[ServedConnection, str | None] = {}
+        self._accepted: dict[int, str | None] = {}
+        self._open: dict[ServedConnection, str | None] = {}
         # Places taken by network and in all, and connections without a place.
         self._places: Counter[str] = Counter()
         self._taken = 0
@@ -73,8 +73,8 @@ class Connections:
         # Connections that are being closed, immediately or after their next response.
         self._closing: set[ServedConnection] = set()
         self._finishing: set[ServedConnection] = set()
-        # The number of waiting clients for which no other connection is being closed.
-        self._unhelped = 0
+        # How many more connections are to be closed: one for each waiting client.
+        self._to_close = 0
         self._refused = RefusedConnections(f"MAX_CONNECTIONS: {limit} connections are in use")
 
     def arrive(self, client: socket.socket, address: object, serve: Serve) -> None:
@@ -90,8 +90,8 @@ class Connections:
         if not self._look_at(client):
             loop.add_reader(client, self._look_at, client)
         if client in self._waiting:
-            self._unhelped += 1
-            self._make_room()
+            self._to_close += 1
+            self._close_for_waiting()
         if len(self._waiting) > self._most_waiting:
             count_limit("WAITING_CONNECTIONS")
             self._refuse(self._waiting.oldest())
@@ -99,15 +99,15 @@ class Connections:
 
     def enter(self, descriptor: int, connection: ServedConnection) -> bool:
         """Register a new connection; return whether it has a place."""
-        network = self._begun[connection] = self._beginning.pop(descriptor)
+        network = self._open[connection] = self._accepted.pop(descriptor)
         return network is not None
 
     def leave(self, descriptor: int, connection: ServedConnection | None) -> None:
         """Give the place to another client. None: no connection object was created."""
         if connection is None:
-            network = self._beginning.pop(descriptor)
+            network = self._accepted.pop(descriptor)
         else:
-            network = self._begun.pop(connection)
+            network = self._open.pop(connection)
             self._closing.discard(connection)
             self._finishing.discard(connection)
         if network is None:
@@ -121,7 +121,7 @@ class Connections:
         while len(self._waiting) and self._taken < self._limit:
             client = self._waiting.next(self._places)
             waiting = self._remove(client)
-            if has_left(client):
+            if has_disconnected(client):
                 client.close()
             else:
                 self._give_place(client, waiting.network, waiting.serve)
@@ -140,7 +140,7 @@ class Connections:
             self._refuse(self._waiting.oldest())
 
     def _give_place(self, client: socket.socket, network: str, serve: Serve) -> None:
-        self._beginning[client.fileno()] = network
+        self._accepted[client.fileno()] = network
         self._taken += 1
         self._places[network] += 1
         serve(client)
@@ -178,21 +178,21 @@ class Connections:
         while self._checks and self._without_place < limits.HEALTH_CONNECTIONS.value:
             client = next(iter(self._checks))
             waiting = self._remove(client)
-            self._beginning[client.fileno()] = None
+            self._accepted[client.fileno()] = None
             self._without_place += 1
             waiting.serve(client)
 
     def _set_timer(self) -> None:
         if len(self._waiting) and self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(TURN_SECONDS, self._take_turn)
+            self._timer = asyncio.get_running_loop().call_later(TICK_SECONDS, self._tick)
 
-    def _take_turn(self) -> None:
+    def _tick(self) -> None:
         """Detect health checks, close connections for waiting clients, refuse overdue ones."""
         self._timer = None
         for client in list(self._unfinished):
             self._look_at(client)
-        self._make_room()
-        for client in self._waiting.overdue(asyncio.get_running_loop().time(), REFUSALS_A_TURN):
+        self._close_for_waiting()
+        for client in self._waiting.overdue(asyncio.get_running_loop().time(), REFUSALS_PER_TICK):
             count_limit("QUEUE_SECONDS")
             self._refuse(client)
         self._set_timer()
@@ -201,37 +201,37 @@ class Connections:
         self._remove(client)
         self._refused.refuse(client)
 
-    def _make_room(self) -> None:
+    def _close_for_waiting(self) -> None:
         """Close a connection for each waiting client: an idle one, or else the oldest in use."""
         now = asyncio.get_running_loop().time()
         if now >= self._next_look:
             self._next_look = now + CHECK_SECONDS
             self._look_at_connections(now)
-            self._make_fair_room()
+            self._close_above_share()
         waiting = self._waiting.in_time()
-        self._unhelped = min(self._unhelped, waiting)
+        self._to_close = min(self._to_close, waiting)
         while self._idle and len(self._closing) < waiting:
             one = self._idle.popleft()
-            if one in self._begun and _is_closable(one, now):
+            if one in self._open and _is_closable(one, now):
                 self._close(one)
-        while self._in_use and self._unhelped:
+        while self._in_use and self._to_close:
             one = self._in_use.popleft()
-            if one in self._begun:
+            if one in self._open:
                 self._finishing.add(one)
-                self._unhelped -= 1
+                self._to_close -= 1
                 one.close_after_answer()
 
     def _close(self, one: ServedConnection) -> None:
         self._closing.add(one)
         count_limit("IDLE_SECONDS_FOR_OTHERS")
-        self._unhelped = max(0, self._unhelped - 1)
+        self._to_close = max(0, self._to_close - 1)
         one.close_for_another()
 
     def _look_at_connections(self, now: float) -> None:
         self._idle.clear()
         self._in_use.clear()
         # The oldest first.
-        for one, network in self._begun.items():
+        for one, network in self._open.items():
             if network is None or one in self._closing:
                 continue
             if _is_closable(one, now):
@@ -239,15 +239,15 @@ class Connections:
             elif one not in self._finishing and now - one.opened_at() >= IDLE_SECONDS_FOR_OTHERS:
                 self._in_use.append(one)
 
-    def _make_fair_room(self) -> None:
+    def _close_above_share(self) -> None:
         """Close idle connections of networks with more than their share, for other networks."""
         waiting = self._waiting.networks()
         share = max(1, self._limit // len(self._places.keys() | waiting.keys()))
         wanted = sum(min(waiting[one], max(0, share - self._places[one])) for one in waiting)
         left = self._places.copy()
-        left.subtract(self._begun[one] or "" for one in self._closing)
+        left.subtract(self._open[one] or "" for one in self._closing)
         wanted -= len(self._closing)
-        for one, network in self._begun.items():
+        for one, network in self._open.items():
             if wanted <= 0:
                 return
             if network is None or left[network] <= share or one in self._closing:

@@ -57,7 +57,7 @@ def show_state(app: App, connections: Connections) -> None:
     ACTIVE_REQUESTS.set_function(lambda: app.in_flight)
     ACTIVE_BULK_TRANSFERS.set_function(lambda: len(app.database.transfers))
     BUFFERED_BYTES.set_function(lambda: app.body_budget.held)
-    DRAINING.set_function(lambda: bool(app.extensions.get("draining")))
+    DRAINING.set_function(lambda: app.is_draining)
     CLIENT_CONNECTIONS.labels("served").set_function(connections.served)
     CLIENT_CONNECTIONS.labels("waiting").set_function(connections.waiting)
     for work in Work:
@@ -104,7 +104,7 @@ def _metrics(method: str, route: str, status: int) -> tuple[Any, Any, Any, Any]:
 
 
 async def watch_event_loop() -> None:
-    """Observe how late the event loop runs a callback, until it is canceled."""
+    """Observe how late the event loop runs a callback, until it is cancelled."""
     loop = asyncio.get_running_loop()
     while True:
         due = loop.time() + LAG_INTERVAL_SECONDS

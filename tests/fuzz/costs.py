@@ -98,7 +98,7 @@ class NoDatabase:
     def session(self) -> NoReturn:
         raise InvalidAPIRequest("There is no database.")
 
-    bulk = writer = single_write = reader = health = session
+    bulk = transaction = single_write = reader = health = session
 
 
 @contextmanager

@@ -330,7 +330,7 @@ async def test_a_body_that_waits_to_be_parsed_counts_and_can_be_refused(
     running: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(schemas, "SMALL_BODY_BYTES", LIMIT - 1)
-    turn: asyncio.Lock = running.extensions["large_body"]
+    turn = running.turn_of_large_bodies
     await turn.acquire()
     complete, *others = [Exchange(running, "/item", "POST", **JSON) for _ in range(4)]
     tasks = [asyncio.create_task(complete.run(part(b" " * LIMIT)))]

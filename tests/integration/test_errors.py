@@ -18,7 +18,7 @@ from werkzeug.exceptions import NotImplemented as NotImplemented501
 from werkzeug.exceptions import TooManyRequests as Many
 
 from service import limits
-from service.common.web.json_exceptions import envelope_of
+from service.common.web.json_exceptions import to_json_exception
 from service.settings import Settings
 from tests.app import create_app
 from tests.client import Client
@@ -198,7 +198,7 @@ async def test_an_unexpected_error_has_no_details(
 def test_an_exception_of_werkzeug_keeps_its_status_and_headers(
     error: HTTPException, type_: str, headers: dict[str, str]
 ) -> None:
-    found = envelope_of(error)
+    found = to_json_exception(error)
 
     assert found.to_dict() == {"code": error.code, "type": type_, "message": error.description}
     assert found.response_headers == headers

@@ -118,8 +118,7 @@ async def until_batched(app: App, number: int) -> None:
 
 def nobody_is_in_progress(app: App) -> bool:
     """Return whether all places are free, and as many as at the beginning."""
-    free: int = app.extensions["admission"].places.free
-    return free == requests_in_progress(7)
+    return app.admission.places.free == requests_in_progress(7)
 
 
 async def codes(answers: Iterable[Awaitable[Any]]) -> list[int]:
@@ -474,16 +473,16 @@ async def test_only_the_same_client_has_the_same_statement_restarted_at_once(
     slow = text("SELECT 1 FROM pg_sleep(0.3)")
     async with running(settings) as (app, _):
         searches = app.database.reader().searches
-        for client, canceled in (("192.0.2.1", 1), ("192.0.2.1", 0), ("192.0.2.2", 1)):
+        for client, cancelled in (("192.0.2.1", 1), ("192.0.2.1", 0), ("192.0.2.2", 1)):
             CLIENT.set(client)
-            with counted("CHEAP_READ_MILLISECONDS", canceled):
+            with counted("CHEAP_READ_MILLISECONDS", cancelled):
                 assert await searches.scalar(slow) == 1
 
 
 @pytest.mark.limit("CHEAP_WRITE_MILLISECONDS")
 @pytest.mark.parametrize(
-    ("method", "path", "status", "canceled"),
-    # The statement that requests share, and the one of the request alone, are canceled.
+    ("method", "path", "status", "cancelled"),
+    # The statement that requests share, and the one of the request alone, are cancelled.
     [("DELETE", "/item/1", 200, 1), ("POST", "/item", 201, 2)],
 )
 async def test_a_write_that_takes_long_leaves_the_connections_of_writes_to_others(
@@ -494,7 +493,7 @@ async def test_a_write_that_takes_long_leaves_the_connections_of_writes_to_other
     method: str,
     path: str,
     status: int,
-    canceled: int,
+    cancelled: int,
 ) -> None:
     monkeypatch.setattr(database, "CHEAP_WRITE_SECONDS", 0.2)
     async with running(settings) as (app, client):
@@ -502,7 +501,7 @@ async def test_a_write_that_takes_long_leaves_the_connections_of_writes_to_other
         before = opened(app)
         await run(engine, SLOW_WRITES)
         try:
-            with counted("CHEAP_WRITE_MILLISECONDS", canceled):
+            with counted("CHEAP_WRITE_MILLISECONDS", cancelled):
                 written = await client.open(path, method=method, json=item())
         finally:
             await run(engine, "DROP FUNCTION wait_long CASCADE")
@@ -523,7 +522,7 @@ async def test_a_client_with_many_writes_that_take_long_holds_the_connections_of
             await client.post("/item", json=item(email=f"{number}@example.org"))
         await run(engine, SLOW_WRITES)
         try:
-            # As many as there are connections are canceled; those that wait for one are not tried.
+            # As many as there are connections are cancelled; those that wait for one are not tried.
             with counted("CHEAP_WRITE_MILLISECONDS", pool_of(app, Work.WRITES).size()):
                 written = await codes([client.delete(f"/item/{number}") for number in ids])
             with counted("CHEAP_WRITE_MILLISECONDS", 0):
@@ -549,7 +548,7 @@ async def test_a_cheap_read_that_takes_too_long_is_restarted_as_a_costly_one(
         reader = app.database.reader()
         timeout = await reader.scalar(text("SHOW statement_timeout"))
         in_time = await codes([client.get("/item?sort=-name"), client.get("/item/1")])
-        costly_kinds = [*vars(reader.pages)["_slow"]]
+        costly_kinds = [*vars(reader.pages)["_costly_until"]]
         await gate.execute(text("SELECT pg_advisory_lock(42)"))
         late = asyncio.create_task(client.get("/item?sort=-name"))
         async with asyncio.timeout(30):
@@ -882,7 +881,7 @@ async def test_a_write_waits_a_short_time_for_a_lock(
     assert (await in_time).status_code == 201
     await error_of(late, 503, "Unavailable")
     assert late.headers["Retry-After"] == "1"
-    async with running(settings) as (app, _), app.database.writer() as session:
+    async with running(settings) as (app, _), app.database.transaction() as session:
         lock_timeout = await session.scalar(text("SHOW lock_timeout"))
 
     assert lock_timeout == f"{limits.LOCK_SECONDS.value}s"
@@ -1021,7 +1020,7 @@ async def test_large_bodies_that_wait_for_their_turn_leave_room_for_others(
     settings: Settings, empty_database: None
 ) -> None:
     async with running(settings, max_body_bytes=2 * SMALL_BODY_BYTES) as (app, client):
-        turn: asyncio.Lock = app.extensions["large_body"]
+        turn = app.turn_of_large_bodies
         await turn.acquire()
         large = [
             asyncio.create_task(client.post("/item", json={"name": "n" * SMALL_BODY_BYTES}))

@@ -345,7 +345,7 @@ async def test_a_migration_that_waits_for_a_table_gives_up(empty_url: str, tmp_p
     async with connect(empty_url) as connection, connection.transaction():
         await connection.execute("LOCK TABLE busy IN ACCESS SHARE MODE")
         with pytest.raises(Exception, match="canceling statement due to lock timeout"):
-            # Without a lock timeout this would wait for as long as the test does.
+            # Without a lock time-out this would wait for as long as the test does.
             async with asyncio.timeout(DEADLINE_SECONDS):
                 await asyncio.to_thread(command.upgrade, config, "head")
 

@@ -119,7 +119,7 @@ def test_a_request_is_a_span_with_its_statement_beneath(traced: Traced, trace: T
         "client.address": "127.0.0.1",
         "request.id": response.headers["X-Request-ID"],
     }
-    # On a slow machine the read is canceled, and repeated as a costly one.
+    # On a slow machine the read is cancelled, and repeated as a costly one.
     *_, statement = traced.collector.beneath(span)
     assert (statement.name, statement.kind) == ("SELECT item", "CLIENT")
     assert statement.attributes == {

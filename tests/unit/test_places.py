@@ -109,7 +109,7 @@ async def test_a_client_has_at_most_its_share() -> None:
 
     # A place is free, but not for this client.
     assert not third.done()
-    assert places.left("many") == 0
+    assert places.remaining("many") == 0
 
     places.release("many")
 
@@ -125,7 +125,7 @@ async def test_only_a_share_of_less_than_all_places_limits_a_client(
     taken = [places.take(of("one")) for _ in range(3)]
 
     assert taken.count("one") == (1 if is_limited else 2)
-    assert (places.left("one") <= 0) == is_limited
+    assert (places.remaining("one") <= 0) == is_limited
 
 
 async def test_a_waiting_task_that_another_client_joins_gets_its_place() -> None:
@@ -185,14 +185,14 @@ async def test_whose_turn_it_is_takes_no_longer_with_many_that_wait() -> None:
     places = taken_of_one()
     tasks = [await waiting(places, f"client {number % 100}") for number in range(1000)]
     looked = 0
-    left = places.left
+    remaining = places.remaining
 
     def count(client: str) -> int:
         nonlocal looked
         looked += 1
-        return left(client)
+        return remaining(client)
 
-    places.left = count  # type: ignore[method-assign]  # To count.
+    places.remaining = count  # type: ignore[method-assign]  # To count.
     last = "first"
     for task in [tasks[(number % 100) + 100 * (number // 100)] for number in range(1000)]:
         places.release(last)

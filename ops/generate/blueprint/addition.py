@@ -206,7 +206,7 @@ class _Addition:
                 sentence = f"Only records with exactly this {one.words}."
                 collection.setdefault("equal", {})[one.column] = sentence
             if one.is_searched:
-                some = f"Only records whose {one.words} contains this text, in capitals or not."
+                some = f"Only records whose {one.words} contains this text, ignoring case."
                 part = collection.get("part", "")
                 found = " contains " in part
                 collection["part"] = (

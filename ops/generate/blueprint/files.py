@@ -148,9 +148,7 @@ class Blueprint:
         collection: dict[str, Any] = {"sort": self._sorts()}
         if any(one.is_searched for one in self.fields):
             names = " or ".join(one.words for one in self.fields if one.is_searched)
-            collection["part"] = (
-                f"Only records whose {names} contains this text, in capitals or not."
-            )
+            collection["part"] = f"Only records whose {names} contains this text, ignoring case."
         if filters := [one for one in self.fields if one.is_filter]:
             collection["equal"] = {
                 one.column: f"Only records with exactly this {one.words}." for one in filters

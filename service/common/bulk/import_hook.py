@@ -22,7 +22,7 @@ from service.common.bulk.csv_reader import CsvReader
 from service.common.bulk.lines import Lines, Reader
 from service.common.bulk.ndjson import NdjsonReader
 from service.common.contract import JSON, MORE_CONTENT, REQUEST, Described, Payload
-from service.common.database import Room, Transfer
+from service.common.database import SlowTransfers, Transfer
 from service.common.errors import InvalidContentType
 from service.common.middleware import more_media_types, session, use_bulk_session
 from service.common.web import Admission, App, StreamedBody, current_request, lift_deadline
@@ -45,12 +45,12 @@ def register(app: App, max_bytes: int, max_line_bytes: int) -> None:
     # Imports take turns: together they delay other requests no more than one does.
     turn = asyncio.Lock()
     transfers: set[Transfer] = set()
-    room = Room(lambda: transfers, lambda: admission.places)
+    slow = SlowTransfers(lambda: transfers, lambda: admission.places)
     admission = Admission(
         "IMPORTS",
         limits.IMPORTS.value,
         limits.IMPORTS_WAITING.value,
-        room.wanted,
+        slow.ending_for,
         limits.client_share,
     )
 

@@ -26,15 +26,15 @@ from service.common.database.sqlstates import (
     READ_ONLY_STATE,
     UNDEFINED_TABLE,
     constraint_of,
-    is_referred,
     is_stale_plan,
     sqlstate_of,
     table_of,
     translate,
+    violates_foreign_key,
 )
 from service.common.database.statements import measured_copy
 from service.common.database.texts import SHAPES, TREES, as_text
-from service.common.database.transfers import BYTES_FOR_OTHERS, Room, Transfer
+from service.common.database.transfers import BYTES_FOR_OTHERS, SlowTransfers, Transfer
 from service.common.database.work import Work, pool_sizes
 from service.common.database.work_pool import WorkPool
 
@@ -55,9 +55,9 @@ __all__ = [
     "Costed",
     "Database",
     "RecordColumns",
-    "Room",
     "Session",
     "SingleWrite",
+    "SlowTransfers",
     "Transfer",
     "Work",
     "WorkPool",
@@ -71,7 +71,6 @@ __all__ = [
     "create_engine",
     "database_url",
     "hold_costly",
-    "is_referred",
     "is_stale_plan",
     "known_revisions",
     "make_costly",
@@ -84,4 +83,5 @@ __all__ = [
     "sqlstate_of",
     "table_of",
     "translate",
+    "violates_foreign_key",
 ]

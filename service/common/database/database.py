@@ -21,12 +21,12 @@ from service.common.database.engine import create_engine, database_url
 from service.common.database.pool_events import Fitness
 from service.common.database.statements import measure_statements, observe_statements
 from service.common.database.texts import SHAPES, TREES
-from service.common.database.transfers import Room, Transfer
+from service.common.database.transfers import SlowTransfers, Transfer
 from service.common.database.work import (
     CHEAP,
     LONG,
     OPENED_FIRST,
-    SLOW,
+    SUSPENDED_IN_POOL,
     TRANSFERS,
     Work,
     pool_sizes,
@@ -57,7 +57,7 @@ class Database:
         settings: Settings,
         suspended: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
-        """Prepare the connections; requests wait for slow kinds of work within `suspended`."""
+        """Prepare the connections; requests wait for long kinds of work inside `suspended`."""
         self._settings = settings
         self._suspended = suspended
         self._engines: dict[Work, AsyncEngine] = {}
@@ -65,10 +65,12 @@ class Database:
         longest = self._statement_timeout(Work.COSTLY)
         cheap_read = "CHEAP_READ_MILLISECONDS" if longest > CHEAP_READ_SECONDS else ""
         cheap_write = "CHEAP_WRITE_MILLISECONDS" if longest > CHEAP_WRITE_SECONDS else ""
-        costly = Autocommit(self._slow_connections(Work.COSTLY))
-        pages = Autocommit(self._slow_connections(Work.PAGES), costly=costly, cheap=cheap_read)
+        costly = Autocommit(self._suspending_connections(Work.COSTLY))
+        pages = Autocommit(
+            self._suspending_connections(Work.PAGES), costly=costly, cheap=cheap_read
+        )
         searches = Autocommit(
-            self._slow_connections(Work.SEARCHES), costly=costly, cheap=cheap_read
+            self._suspending_connections(Work.SEARCHES), costly=costly, cheap=cheap_read
         )
         self._reader = Autocommit(
             self._connections(Work.READS),
@@ -78,7 +80,7 @@ class Database:
             cheap=cheap_read,
         )
         self._writes = Autocommit(
-            self._slow_connections(Work.WRITES),
+            self._suspending_connections(Work.WRITES),
             blocked=partial(self._alone, Work.BLOCKED),
             costly=costly,
             reads=self._reader,
@@ -89,8 +91,10 @@ class Database:
         self._health = Autocommit(replace(self._connections(Work.HEALTH), session=self._checked))
         # The imports and exports in progress, each with its session.
         self.transfers: dict[Transfer, AsyncSession] = {}
-        self._rooms = {
-            work: Room(partial(self._transfers_with_connection, work), partial(self._places, work))
+        self._slow_transfers = {
+            work: SlowTransfers(
+                partial(self._transfers_with_connection, work), partial(self._places, work)
+            )
             for work in TRANSFERS
         }
 
@@ -121,7 +125,7 @@ class Database:
             pool.name = work
             if work in LONG:
                 pool.share = limits.client_share(sizes[work])
-            if work in SLOW:
+            if work in SUSPENDED_IN_POOL:
                 pool.while_waiting = (
                     partial(self._wait_for_transfer, work) if work in TRANSFERS else self._suspended
                 )
@@ -135,7 +139,7 @@ class Database:
 
     @contextmanager
     def _wait_for_transfer(self, work: Work) -> Iterator[None]:
-        with self._suspended(), self._rooms[work].wanted(CLIENT.get()):
+        with self._suspended(), self._slow_transfers[work].ending_for(CLIENT.get()):
             yield
 
     def _places(self, work: Work) -> Places:
@@ -172,12 +176,12 @@ class Database:
         """Return the open pools."""
         return {work: cast("WorkPool", one.pool) for work, one in list(self._engines.items())}
 
-    def writer(self) -> AsyncSession:
+    def transaction(self) -> AsyncSession:
         """Return a session that is rolled back unless `commit` is called for it."""
         return AsyncSession(_opened(self._engines, Work.TRANSACTIONS), expire_on_commit=False)
 
     def bulk(self) -> AsyncSession:
-        """Return a session like `writer`, for an import or export."""
+        """Return a session like that of `transaction`, for an import or export."""
         costly = {Work.COSTLY_EXPORTS: _opened(self._engines, Work.COSTLY_EXPORTS)}
         engine = _opened(self._engines, Work.BULK)
         return AsyncSession(engine, expire_on_commit=False, info=costly)
@@ -205,12 +209,12 @@ class Database:
             when_sent.append(partial(_observe_batch, work))
         return BatchConnections(
             partial(self._alone, work),
-            partial(self._has_room, work),
+            partial(self._has_free_connection, work),
             lambda: str(_opened(self._engines, work).pool),
             when_sent=when_sent,
         )
 
-    def _slow_connections(self, work: Work) -> BatchConnections:
+    def _suspending_connections(self, work: Work) -> BatchConnections:
         return replace(self._connections(work), waiting=self._suspended)
 
     @asynccontextmanager
@@ -235,7 +239,7 @@ class Database:
             async with self._alone(work) as session:
                 await session.connection()
 
-    def _has_room(self, work: Work) -> bool:
+    def _has_free_connection(self, work: Work) -> bool:
         """Return whether a connection is idle, or may be opened, and nobody waits for one."""
         pool = cast("WorkPool", _opened(self._engines, work).pool)
         return not pool.waiting and pool.checkedout() < pool.size()
@@ -274,7 +278,10 @@ def make_costly(session: AsyncSession) -> None:
 
 
 async def commit(session: AsyncSession) -> None:
-    """Commit a transaction: the only commit of the service."""
+    """Commit the transaction of a request or job.
+
+    Nothing else calls `AsyncSession.commit`; writes in autocommit are committed by PostgreSQL.
+    """
     if session.in_transaction():
         await session.commit()
 

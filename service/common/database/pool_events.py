@@ -47,7 +47,7 @@ class Fitness:
         if idle_since < max(self._lost_at, monotonic() - IDLE_SECONDS) or not driver.is_fit():
             # Without a termination message, which would wait for a server that may be lost.
             driver.terminate()
-            # By SQLAlchemy, after this, a request that is canceled meanwhile would keep its place.
+            # By SQLAlchemy, after this, a request that is cancelled meanwhile would keep its place.
             record.invalidate()
             raise DisconnectionError
 

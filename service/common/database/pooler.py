@@ -6,12 +6,14 @@ made a transaction.
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 from sqlalchemy import event
-from sqlalchemy.engine import Connection, Dialect, ExceptionContext
+from sqlalchemy.engine import Connection, ExceptionContext
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import await_only
+
+from service.common.database.sqlstates import is_stale_plan
 
 
 def watch_pooler(engine: AsyncEngine) -> None:
@@ -50,11 +52,11 @@ def _as_transaction(execute: Callable[[], object], context: Any) -> bool:
         command.execute("COMMIT")
     except context.dialect.loaded_dbapi.Error as error:
         # Not after a time-out: the connection is not used again.
-        if driver.is_in_transaction() and not _is_stale(error, context.dialect):
+        if driver.is_in_transaction() and not is_stale_plan(error):
             command.execute("ROLLBACK")
         raise
     except BaseException:
-        # The settings could not be set, or the request was canceled: the session may be in a
+        # The settings could not be set, or the request was cancelled: the session may be in a
         # transaction, and is not used again.
         driver.terminate()
         raise
@@ -68,16 +70,12 @@ def _forget_stale_plans(context: ExceptionContext) -> None:
     ends the session of a client that leaves in a transaction.
     """
     connection = context.connection
-    if connection is not None and _is_stale(context.original_exception, context.dialect):
+    if connection is not None and is_stale_plan(context.original_exception):
         driver = _driver(connection)
         if driver.settings_of_transaction:
             driver.terminate()
             context.is_disconnect = True
             context.invalidate_pool_on_disconnect = False
-
-
-def _is_stale(error: BaseException, dialect: Dialect) -> bool:
-    return isinstance(error, cast("Any", dialect.loaded_dbapi).InvalidCachedStatementError)
 
 
 def _driver(connection: Connection) -> Any:

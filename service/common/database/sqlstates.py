@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 
 import asyncpg
+from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
 from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -24,12 +25,12 @@ VIOLATED_REFERENCE = (
     "The change violates a reference: other records refer to this one, or it refers to a record"
     " that does not exist."
 )
-GONE = "The database is not available: try again soon."
+DATABASE_UNAVAILABLE = "The database is not available: try again soon."
 READ_ONLY_STATE = "25006"
 READ_ONLY = "The database is read-only at the moment: try again soon."
 UNDEFINED_TABLE = "42P01"
 LOCKED_STATE = "55P03"  # lock_not_available
-CANCELED_STATE = "57014"  # query_canceled
+CANCELLED_STATE = "57014"  # query_canceled
 CONCURRENT_STATES = ("40001", "40P01")  # serialization_failure, deadlock_detected
 # idle_in_transaction_session_timeout, transaction_timeout
 ENDED_STATES = ("25P03", "25P04")
@@ -40,34 +41,35 @@ LOCKED = f"Another transaction holds a lock that this change needs. {AGAIN}"
 CONCURRENT = f"The change conflicts with a concurrent one. {AGAIN}"
 ENDED = f"The database ended the transaction because it took too long. {AGAIN}"
 MIGRATED = f"The database was migrated during the request. {AGAIN}"
-BEHIND = "The database schema is older than this build: run `just migrate`."
+SCHEMA_TOO_OLD = "The database schema is older than this build: run `just migrate`."
 DATABASE_SLOW = "The database took too long to answer."
 IN_USE = "All database connections for such requests are in use: try again soon."
-BEYOND = "A value is out of range or has a character that the database can't store."
-UNFIT = partial(InvalidAPIRequest, status_code=422)
+VALUE_OUT_OF_RANGE = "A value is out of range or has a character that the database can't store."
+INVALID_VALUE = partial(InvalidAPIRequest, status_code=422)
 # SQLSTATE or its beginning (PostgreSQL's manual, appendix A), exception and message.
 MEANINGS: tuple[tuple[str, Callable[[str], JSONException], str], ...] = (
-    ("22003", UNFIT, BEYOND),  # numeric_value_out_of_range
-    ("22021", UNFIT, BEYOND),  # character_not_in_repertoire, as NUL in a text
+    ("22003", INVALID_VALUE, VALUE_OUT_OF_RANGE),  # numeric_value_out_of_range
+    ("22021", INVALID_VALUE, VALUE_OUT_OF_RANGE),  # character_not_in_repertoire, as NUL in a text
     *((state, Conflict, VIOLATED_REFERENCE) for state in REFERENCE_STATES),
     ("23505", RecordAlreadyExists, CONFLICT),  # unique_violation
     ("42501", DatabaseError, "The service lacks a privilege on the database."),
-    ("42703", DatabaseError, BEHIND),  # undefined_column
-    (UNDEFINED_TABLE, DatabaseError, BEHIND),
-    (CANCELED_STATE, DeadlineExceeded, DATABASE_SLOW),
-    ("08", DatabaseError, GONE),  # connection_exception
+    ("42703", DatabaseError, SCHEMA_TOO_OLD),  # undefined_column
+    (UNDEFINED_TABLE, DatabaseError, SCHEMA_TOO_OLD),
+    (CANCELLED_STATE, DeadlineExceeded, DATABASE_SLOW),
+    ("08", DatabaseError, DATABASE_UNAVAILABLE),  # connection_exception
     (READ_ONLY_STATE, DatabaseError, READ_ONLY),  # A standby, in a failover.
-    ("53", DatabaseError, GONE),  # insufficient_resources
-    ("57P0", DatabaseError, GONE),  # admin_shutdown, crash_shutdown, cannot_connect_now
+    ("53", DatabaseError, DATABASE_UNAVAILABLE),  # insufficient_resources
+    # admin_shutdown, crash_shutdown, cannot_connect_now
+    ("57P0", DatabaseError, DATABASE_UNAVAILABLE),
     *((state, Unavailable, ENDED) for state in ENDED_STATES),
-    ("28", DatabaseError, GONE),  # invalid_authorization_specification
-    ("58", DatabaseError, GONE),  # system_error
+    ("28", DatabaseError, DATABASE_UNAVAILABLE),  # invalid_authorization_specification
+    ("58", DatabaseError, DATABASE_UNAVAILABLE),  # system_error
     ("40", Unavailable, CONCURRENT),  # serialization_failure, deadlock_detected
     (LOCKED_STATE, Unavailable, LOCKED),
 )
 # Beginnings of the SQLSTATEs of statements that changed nothing: values, constraints, concurrent
 # transactions, locks and time-outs.
-REFUSED_STATES = ("22", "23", "40", LOCKED_STATE, CANCELED_STATE)
+REFUSED_STATES = ("22", "23", "40", LOCKED_STATE, CANCELLED_STATE)
 
 
 def translate(error: BaseException) -> JSONException | None:
@@ -86,7 +88,7 @@ def translate(error: BaseException) -> JSONException | None:
             | asyncpg.InternalClientError()
             | ConnectionError()
         ):
-            return DatabaseError(GONE)
+            return DatabaseError(DATABASE_UNAVAILABLE)
         case DBAPIError():
             return _by_state(error)
         # Raised by COPY, which bypasses SQLAlchemy.
@@ -97,7 +99,8 @@ def translate(error: BaseException) -> JSONException | None:
 
 def is_stale_plan(error: BaseException) -> bool:
     """Return whether a statement failed because it was prepared before a migration."""
-    return isinstance(error, DBAPIError) and "InvalidCachedStatement" in type(error.orig).__name__
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return isinstance(cause, AsyncAdapt_asyncpg_dbapi.InvalidCachedStatementError)
 
 
 def is_locked(error: DBAPIError) -> bool:
@@ -105,12 +108,12 @@ def is_locked(error: DBAPIError) -> bool:
     return sqlstate_of(error) == LOCKED_STATE
 
 
-def is_canceled(error: DBAPIError) -> bool:
-    """Return whether a statement was canceled, as by `statement_timeout`."""
-    return sqlstate_of(error) == CANCELED_STATE
+def is_cancelled(error: DBAPIError) -> bool:
+    """Return whether a statement was cancelled, as by `statement_timeout`."""
+    return sqlstate_of(error) == CANCELLED_STATE
 
 
-def is_concurrent(error: BaseException) -> bool:
+def is_retryable(error: BaseException) -> bool:
     """Return whether a statement changed nothing because of a concurrent transaction.
 
     It may succeed if it is repeated at once.
@@ -118,7 +121,7 @@ def is_concurrent(error: BaseException) -> bool:
     return isinstance(error, DBAPIError) and sqlstate_of(error) in CONCURRENT_STATES
 
 
-def is_refused(error: BaseException) -> bool:
+def changed_nothing(error: BaseException) -> bool:
     """Return whether a statement failed without changing anything."""
     return isinstance(error, DBAPIError) and (
         is_stale_plan(error) or sqlstate_of(error).startswith(REFUSED_STATES)
@@ -135,7 +138,7 @@ def table_of(error: DBAPIError) -> str | None:
     return getattr(getattr(error.orig, "__cause__", None), "table_name", None)
 
 
-def is_referred(error: DBAPIError) -> bool:
+def violates_foreign_key(error: DBAPIError) -> bool:
     """Return whether a statement violated a foreign key."""
     return sqlstate_of(error) in REFERENCE_STATES
 
@@ -148,8 +151,8 @@ def sqlstate_of(error: DBAPIError) -> str:
 def _by_state(error: DBAPIError) -> JSONException | None:
     if is_stale_plan(error):
         return Unavailable(MIGRATED)
-    gone = DatabaseError(GONE) if error.connection_invalidated else None
-    return _meaning(sqlstate_of(error)) or gone
+    lost = DatabaseError(DATABASE_UNAVAILABLE) if error.connection_invalidated else None
+    return _meaning(sqlstate_of(error)) or lost
 
 
 def _meaning(state: str) -> JSONException | None:

@@ -99,8 +99,8 @@ class Transfer:
             end()
 
 
-class Room:
-    """The places of transfers: while others wait for one, the slowest transfers are ended."""
+class SlowTransfers:
+    """Ends the slowest transfers while other requests wait for their places."""
 
     def __init__(
         self, transfers: Callable[[], Iterable[Transfer]], places: Callable[[], Places]
@@ -112,7 +112,7 @@ class Room:
         self._timer: asyncio.TimerHandle | None = None
 
     @contextmanager
-    def wanted(self, client: str) -> Iterator[None]:
+    def ending_for(self, client: str) -> Iterator[None]:
         """End as many slow transfers as there are requests inside this context.
 
         For those of a client that has its share, only its own transfers are ended.
@@ -134,9 +134,9 @@ class Room:
         places, transfers, wanted = self._places(), list(self._transfers()), 0
         for client, waiting in self._waiting.items():
             # Those with a place leave this context only when they run.
-            number = waiting - places.given(client)
-            if (left := places.left(client)) > 0:
-                wanted += min(number, left)
+            number = waiting - places.not_yet_resumed(client)
+            if (remaining := places.remaining(client)) > 0:
+                wanted += min(number, remaining)
             else:
                 _end_slow([one for one in transfers if one.client == client], number)
         _end_slow(transfers, wanted)

@@ -41,8 +41,8 @@ SESSION_SETTINGS = {"max_parallel_workers_per_gather": "0"}
 # Kinds with longer statements; their time-out is that of progress.
 TRANSFERS = frozenset({Work.BULK, Work.COSTLY_EXPORTS})
 # Kinds whose sessions requests hold: while they wait for a connection they don't count as in
-# progress. Those that wait for a result of `Autocommit` do so inside `Connections.waiting`.
-SLOW = TRANSFERS | {Work.TRANSACTIONS, Work.BLOCKED}
+# progress. Those that wait for a result of `Autocommit` do so inside `BatchConnections.waiting`.
+SUSPENDED_IN_POOL = TRANSFERS | {Work.TRANSACTIONS, Work.BLOCKED}
 # Kinds whose statements may take seconds: a client has at most a share of the connections.
 LONG = TRANSFERS | {Work.COSTLY}
 # Reads that are repeated as costly ones if they take long.

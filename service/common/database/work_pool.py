@@ -117,7 +117,7 @@ class WorkPool(AsyncAdaptedQueuePool):
             note_wait(OBSERVED.get(), self.name, seconds)
 
     def _has_its_share(self, clients: Clients) -> bool:
-        return all(self.places.left(client) <= 0 for client in clients)
+        return all(self.places.remaining(client) <= 0 for client in clients)
 
     def _many_wait(self, clients: Clients) -> bool:
         return all(self.places.waiting(client) >= CLIENT_WAITING for client in clients)

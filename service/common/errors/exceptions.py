@@ -355,7 +355,7 @@ def cause_of(error: BaseException) -> str:
         error = below
     reason = error.reason if isinstance(error, DatabaseError) else None
     text = reason or f"{type(error).__name__}: {error}".split("\n", 1)[0]
-    # Timeouts and cancellations have no text.
+    # Time-outs and cancellations have no text.
     return "; ".join([*([text] if str(error) or not notes else []), *notes])
 
 

@@ -7,10 +7,10 @@ response takes as long as all of them together, and health checks fail.
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 
-from quart import current_app, g, has_request_context
+from quart import g, has_request_context
 
 from service import limits
-from service.common.web import HEALTH_PATHS, Admission, App, current_request
+from service.common.web import HEALTH_PATHS, Admission, App, current_application, current_request
 
 WAIT_SECONDS = limits.QUEUE_SECONDS.value
 OVERLOADED = "The service is overloaded. Try again shortly."
@@ -18,7 +18,7 @@ OVERLOADED = "The service is overloaded. Try again shortly."
 
 def register(app: App, pool_size: int) -> None:
     """Limit the requests in progress; `pool_size` is the number of database connections."""
-    app.extensions["admission"] = Admission("REQUESTS_IN_PROGRESS", requests_in_progress(pool_size))
+    app.admission = Admission("REQUESTS_IN_PROGRESS", requests_in_progress(pool_size))
     # What follows the answer waits for the client alone.
     app.when_answered(leave)
 
@@ -35,7 +35,7 @@ async def admit() -> None:
     """
     if current_request().path in HEALTH_PATHS:
         return
-    admission: Admission = current_app.extensions["admission"]
+    admission = current_application().admission
     await admission.enter(OVERLOADED, WAIT_SECONDS)
     g.admission = admission
 

@@ -20,7 +20,14 @@ from werkzeug.datastructures import Headers
 from service.common.contract import DIRECTORY, Payload, parse_json, parse_query, text_faults
 from service.common.errors import MAX_NAMES, Fault, InvalidAPIRequest, quote
 from service.common.middleware.admission import admit, suspended
-from service.common.web import App, body_size, current_request, is_public, take_body
+from service.common.web import (
+    App,
+    body_size,
+    current_application,
+    current_request,
+    is_public,
+    take_body,
+)
 
 # Longer query strings are rarely repeated, and not cached.
 SHORT = 100
@@ -31,7 +38,6 @@ SMALL_BODY_BYTES = 1 << 14
 def register(app: App) -> None:
     """Compile the schema files, and validate every request by what its view declares."""
     app.add_schemas(DIRECTORY)
-    app.extensions["large_body"] = asyncio.Lock()
     app.before_request(check_schemas)
 
 
@@ -67,7 +73,7 @@ async def _read_payload(model: type[Payload], size: int) -> Payload:
     if size <= SMALL_BODY_BYTES:
         return _parse(model, await take_body())
     # One after another, with other requests in between: many may arrive at the same time.
-    turn: asyncio.Lock = current_app.extensions["large_body"]
+    turn = current_application().turn_of_large_bodies
     with suspended():
         await turn.acquire()
     try:

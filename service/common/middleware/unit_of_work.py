@@ -1,4 +1,7 @@
-"""The unit of work: one session per request, committed before the first byte of a 2xx is sent."""
+"""The unit of work: a view's transaction, or statements in autocommit.
+
+The transaction is committed before the first byte of a 2xx is sent.
+"""
 
 from collections.abc import AsyncGenerator
 
@@ -48,7 +51,7 @@ def session() -> AsyncSession:
     if "session" not in g:
         if "single_write" in g and g.single_write.has_written:
             raise RuntimeError(SECOND_WRITE)
-        g.session = current_application().database.writer()
+        g.session = current_application().database.transaction()
     current: AsyncSession = g.session
     return current
 

@@ -106,7 +106,7 @@ def reading(model: type[Base], selection: Selection) -> tuple[Order, Sequence[Va
 def _filters_first(model: type[Base], equal: tuple[str, ...], order: Order) -> Order:
     if any(is_unique(model, name) for name in equal):
         return order
-    first = [Key(name, order[-1].descending, is_given=True) for name in equal]
+    first = [Key(name, order[-1].descending, never_null=True) for name in equal]
     led = (*first, *(key for key in order if key.name not in equal))
     return led if is_indexed(model, led) else order
 
@@ -197,7 +197,10 @@ def _page_of_parts(
 
 @cache
 def _parts(model: type[Base]) -> Table:
-    """Return the result of `PARTS` as a table, so that expressions of its columns can be cached."""
+    """Return the common table expression PARTS_NAME as a table.
+
+    Expressions of its columns can then be cached.
+    """
     columns = model.__table__.columns
     copies = [Column(one.name, one.type, key=one.key, nullable=one.nullable) for one in columns]
     return Table(PARTS_NAME, MetaData(), *copies)

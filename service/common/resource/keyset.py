@@ -25,7 +25,7 @@ def order_by(columns: Columns, order: Order) -> list[ColumnElement[Any]]:
 
 def may_be_null(column: Any, key: Key) -> bool:
     """Return whether some of the records that are read may have NULL in a column."""
-    return bool(column.nullable) and not key.is_given
+    return bool(column.nullable) and not key.never_null
 
 
 def without_null(columns: Columns, order: Order) -> Order:
@@ -34,7 +34,7 @@ def without_null(columns: Columns, order: Order) -> Order:
     It is the given order if no key may be NULL, or one besides the first: the order then mixes
     records with and without NULL.
     """
-    return (replace(order[0], is_given=True), *order[1:]) if _is_apart(columns, order) else order
+    return (replace(order[0], never_null=True), *order[1:]) if _is_apart(columns, order) else order
 
 
 def start_nulls(start: Start) -> Nulls:
@@ -110,7 +110,8 @@ def _further(column: Any, key: Key, value: Any) -> ColumnElement[bool]:
     if value is None:
         return column.is_not(None) if key.nulls_first else false()
     further: ColumnElement[bool] = column < value if key.descending else column > value
-    return or_(further, column.is_(None)) if column.nullable and not key.nulls_first else further
+    has_null_after = may_be_null(column, key) and not key.nulls_first
+    return or_(further, column.is_(None)) if has_null_after else further
 
 
 def _equal(column: Any, value: Any) -> ColumnElement[bool]:
@@ -119,7 +120,7 @@ def _equal(column: Any, value: Any) -> ColumnElement[bool]:
 
 
 def _not_before(column: Any, key: Key, value: Any) -> ColumnElement[bool]:
-    if column.nullable:
+    if may_be_null(column, key):
         return or_(_equal(column, value), _further(column, key, value))
     condition: ColumnElement[bool] = column <= value if key.descending else column >= value
     return condition

@@ -16,7 +16,7 @@ class Key:
     descending: bool = False
     nulls_first: bool = False
     # Whether no record that is read has NULL: for one, if all have the value of a filter.
-    is_given: bool = False
+    never_null: bool = False
 
     def reversed(self) -> "Key":
         """Return the same column in the opposite order."""

@@ -22,11 +22,11 @@ from service.common.database import (
     batched,
     constraint_of,
     costly,
-    is_referred,
     paging,
     searching,
     shared,
     table_of,
+    violates_foreign_key,
 )
 from service.common.errors import (
     Conflict,
@@ -366,7 +366,7 @@ class Resource(Generic[M]):
         try:
             yield
         except IntegrityError as error:
-            if not is_referred(error):
+            if not violates_foreign_key(error):
                 raise
             by = table_of(error)
             sentence = (

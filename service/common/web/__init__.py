@@ -6,10 +6,10 @@ from service.common.web.bodies import StreamedBody
 from service.common.web.body_limits import body_size, take_body
 from service.common.web.connection import GIVE_UP
 from service.common.web.deadline import in_time, lift_deadline
-from service.common.web.drain import begin_drain, is_draining
+from service.common.web.drain import begin_drain
 from service.common.web.json_exceptions import answer
 from service.common.web.json_responses import json_text
-from service.common.web.peer import WATCH, has_left, on_close
+from service.common.web.peer import WATCH, has_disconnected, on_close
 from service.common.web.prefix import public_path
 from service.common.web.request import announces_body, current_request
 from service.common.web.request_id import choose_request_id
@@ -40,9 +40,8 @@ __all__ = [
     "choose_request_id",
     "current_application",
     "current_request",
-    "has_left",
+    "has_disconnected",
     "in_time",
-    "is_draining",
     "is_public",
     "json_text",
     "lift_deadline",

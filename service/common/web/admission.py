@@ -12,12 +12,12 @@ from service.places import Clients, Places
 
 
 class Admission:
-    """Admit `running` tasks concurrently, and let `waiting` others wait (None: any number).
+    """Admit at most `running` tasks at a time; at most `waiting` others queue (None: any number).
 
-    A client has at most `share` of these places (of the number), and clients are admitted in turn.
-    So one that does not wait yet may wait although `waiting` others do, until twice as many do.
-    A task waits inside the context of `make_room` for its client. Refused ones are counted for
-    `limit`, by its name.
+    `share` maps a number of places to the most that one client may have. Clients are admitted in
+    turn. A client that has no task in the queue may join it even if it is full, up to twice its
+    size. While a task queues it is inside `while_waiting(client)`. Refusals are counted under
+    `limit`, or under CLIENT_SHARE if the client has its share.
     """
 
     def __init__(
@@ -25,13 +25,13 @@ class Admission:
         limit: str,
         running: int,
         waiting: int | None = None,
-        make_room: Callable[[str], AbstractContextManager[object]] = nullcontext,
+        while_waiting: Callable[[str], AbstractContextManager[object]] = nullcontext,
         share: Callable[[int], int] = int,
     ) -> None:
         self._limit = limit
         self.places = Places(running, share(running))
         self._waiting = Places(sys.maxsize) if waiting is None else Places(waiting, share(waiting))
-        self._make_room = make_room
+        self._while_waiting = while_waiting
 
     async def enter(self, message: str, seconds: float) -> None:
         """Wait for admission; call `leave` afterwards. Raises Unavailable after `seconds`."""
@@ -44,7 +44,7 @@ class Admission:
                 raise self._refusal(client, message, waiting)
             waiting.add(client)
         try:
-            with self._make_room(client):
+            with self._while_waiting(client):
                 async with asyncio.timeout(seconds):
                     await self.places.wait(Clients(client))
         except TimeoutError:
@@ -54,7 +54,7 @@ class Admission:
             self._waiting.release(client)
 
     def _refusal(self, client: str, message: str, places: Places) -> Unavailable:
-        if places.left(client) <= 0:
+        if places.remaining(client) <= 0:
             count_limit("CLIENT_SHARE")
             return Unavailable(SHARE, limit="CLIENT_SHARE")
         count_limit(self._limit)

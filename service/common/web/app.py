@@ -16,6 +16,7 @@ from service.client import CLIENT, Addresses, network_of
 from service.common.contract import Document, Schema, load_schemas
 from service.common.database import Database, is_stale_plan
 from service.common.web import json_exceptions
+from service.common.web.admission import Admission
 from service.common.web.bodies import body_budget
 from service.common.web.connection import NoSessions, OneTaskConnection
 from service.common.web.deadline import in_time
@@ -37,7 +38,8 @@ class App(Quart):
     request_class = JSONRequest
     json_provider_class = OrjsonProvider
     session_interface = NoSessions()  # type: ignore[assignment]  # Quart accepts any interface.
-    # Set by the unit of work.
+    # Set by hooks: `middleware/admission` and `middleware/unit_of_work`.
+    admission: Admission
     database: Database
 
     def __init__(self, name: str, settings: Settings) -> None:
@@ -66,6 +68,10 @@ class App(Quart):
         self.error_body = json_exceptions.envelope
         # Of requests that begin, or go on when their body has arrived.
         self.turns = Turns(limits.REQUESTS_IN_TURN.value, limits.TURN_MILLISECONDS.value / 1000)
+        # Large bodies are parsed one after another.
+        self.turn_of_large_bodies = asyncio.Lock()
+        # Whether the service is about to stop.
+        self.is_draining = False
         self._addresses = Addresses(settings.trusted_proxies)
         # The number of requests in progress, for the metrics.
         self.in_flight = 0

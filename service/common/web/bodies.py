@@ -8,7 +8,6 @@ from re import Pattern
 from quart.wrappers.request import Body
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from service import limits
 from service.budget import Budget
 from service.client import CLIENT
 from service.common.database import Transfer
@@ -26,7 +25,7 @@ TOO_MUCH = "Request bodies use too much memory. Try again shortly."
 
 
 class MeasuredBody(Body):
-    """A body that knows when the client has sent all of it, and counts its memory."""
+    """A body that knows when the client has sent all of it; a budget, if any, counts its memory."""
 
     def __init__(
         self,
@@ -35,7 +34,7 @@ class MeasuredBody(Body):
         budget: "Budget[MeasuredBody] | None" = None,
     ) -> None:
         super().__init__(expected, limit)
-        self._budget = budget or body_budget(limits.BODIES_BYTES.value)
+        self._budget = budget
         self.received = asyncio.Event()
         # If the announced length is too large, it is an error before the first byte.
         self._dropping = self._must_raise is not None
@@ -49,7 +48,8 @@ class MeasuredBody(Body):
             self.give_up(RequestEntityTooLarge())
         else:
             self._has_data.set()
-            self._budget.hold(self, CLIENT.get(), len(data))
+            if self._budget is not None:
+                self._budget.hold(self, CLIENT.get(), len(data))
 
     def set_complete(self) -> None:
         """Mark the body as complete: the client has sent all of it."""
@@ -67,7 +67,8 @@ class MeasuredBody(Body):
         if not self._dropping:
             self._dropping = True
             self._data.clear()
-            self._budget.release(self)
+            if self._budget is not None:
+                self._budget.release(self)
 
 
 def body_budget(limit: int) -> Budget[MeasuredBody]:
@@ -86,9 +87,9 @@ class StreamedBody(MeasuredBody):
     def __init__(self, expected: int | None, limit: int | None) -> None:
         super().__init__(expected, limit)
         self._length = 0
-        self._room = asyncio.Event()
+        self._has_space = asyncio.Event()
         if self._dropping:
-            self._room.set()
+            self._has_space.set()
 
     def append(self, data: bytes) -> None:
         """Buffer a part of the body until it is read."""
@@ -100,22 +101,22 @@ class StreamedBody(MeasuredBody):
             return
         self._data.extend(data)
         if len(self._data) >= HIGH_WATER:
-            self._room.clear()
+            self._has_space.clear()
         self._has_data.set()
 
     async def __anext__(self) -> bytes:
         """Return what has been received."""
-        self._room.set()
+        self._has_space.set()
         return await super().__anext__()
 
-    async def room(self) -> None:
-        """Wait until the buffer has room."""
-        await self._room.wait()
+    async def wait_for_space(self) -> None:
+        """Wait until the buffer has space."""
+        await self._has_space.wait()
 
     def clear(self) -> None:
         """Discard the body, including what is still to be received."""
         super().clear()
-        self._room.set()
+        self._has_space.set()
 
     async def pieces(
         self, transfer: Transfer, turn: asyncio.Lock, content: Pattern[bytes]

@@ -130,14 +130,14 @@ class OneTaskConnection(ASGIHTTPConnection):
         return MeasuredBody(length, app.config["MAX_CONTENT_LENGTH"], app.body_budget)
 
     async def handle_messages(self, request: Request, receive: Any) -> None:
-        """Receive the body; a streamed one only while its buffer has room."""
+        """Receive the body; a streamed one only while its buffer has space."""
         body: object = request.body
         if not isinstance(body, StreamedBody):
             await super().handle_messages(request, receive)
             return
 
         async def take() -> Any:
-            await body.room()
+            await body.wait_for_space()
             return await receive()
 
         with on_client_close(self.scope, self.give_up):

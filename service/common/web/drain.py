@@ -3,14 +3,15 @@
 Without it, a proxy that reuses a connection which is being closed loses a request.
 """
 
-from quart import Quart, current_app
 from quart.wrappers import Response
 
+from service.common.web.app import App
 
-def begin_drain(app: Quart) -> None:
+
+def begin_drain(app: App) -> None:
     """Fail `/readyz`, and close every connection after its next response."""
-    if not app.extensions.get("draining"):
-        app.extensions["draining"] = True
+    if not app.is_draining:
+        app.is_draining = True
         # Registered only now, so it costs nothing before; Quart's decorator works only at set-up.
         app.after_request_funcs[None].append(close_connection)
 
@@ -19,8 +20,3 @@ async def close_connection(response: Response) -> Response:
     """Announce that the connection is closed after this response."""
     response.headers["Connection"] = "close"
     return response
-
-
-def is_draining() -> bool:
-    """Return whether the service is about to stop."""
-    return bool(current_app.extensions.get("draining"))

@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 log = structlog.get_logger("service")
 SERVER_ERROR = 500
 # The types of some errors that `abort` raises.
-KINDS = {one.status_code: one for one in (TooManyRequests, Unavailable, DeadlineExceeded)}
+EXCEPTION_BY_STATUS = {
+    one.status_code: one for one in (TooManyRequests, Unavailable, DeadlineExceeded)
+}
 
 
 async def answer(error: Exception) -> Response:
@@ -39,7 +41,7 @@ async def answer(error: Exception) -> Response:
     if isinstance(error, InternalServerError) and isinstance(error.original_exception, Exception):
         # Quart's wrapper around an exception of an after-request hook.
         error = error.original_exception
-    exception = envelope_of(error)
+    exception = to_json_exception(error)
     _note(exception)
     if exception.code == SERVER_ERROR:
         log.error("InternalError", method=request.method, path=request.path, exc_info=error)
@@ -72,8 +74,8 @@ def envelope(exception: JSONException, facts: dict[str, Any]) -> tuple[dict[str,
     return {"error": facts}, JSON
 
 
-def envelope_of(error: Exception) -> JSONException:
-    """Return the error for the client."""
+def to_json_exception(error: Exception) -> JSONException:
+    """Return the exception as the JSONException that is answered."""
     if isinstance(error, JSONException):
         return error
     if isinstance(error, HTTPException):
@@ -105,7 +107,9 @@ def _from_http(error: HTTPException) -> JSONException:
                 status_code=413,
             )
     code = error.code or SERVER_ERROR
-    kind = KINDS.get(code, InvalidAPIRequest if code < SERVER_ERROR else InternalError)
+    kind = EXCEPTION_BY_STATUS.get(
+        code, InvalidAPIRequest if code < SERVER_ERROR else InternalError
+    )
     headers: dict[str, str] = {}
     for name, value in error.get_headers():
         if name != "Content-Type":

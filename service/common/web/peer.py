@@ -25,7 +25,7 @@ def on_client_close(
     return nullcontext() if watch is None else watch(call)
 
 
-def has_left(client: Any) -> bool:
+def has_disconnected(client: Any) -> bool:
     """Return whether the client of a socket has closed the connection, or its side of it."""
     poll = select.poll()
     poll.register(client.fileno(), CLOSED)
@@ -43,7 +43,7 @@ def on_close(socket: Any, call: Callable[[], object]) -> Iterator[None]:
 
     def look() -> None:
         nonlocal timer
-        if socket.fileno() >= 0 and has_left(socket):
+        if socket.fileno() >= 0 and has_disconnected(socket):
             call()
         else:
             timer = loop.call_later(PEER_CHECK_SECONDS, look)

@@ -38,6 +38,7 @@ class RequestHeaders(ImmutableHeadersMixin, Headers):  # type: ignore[misc]  # A
             self._index.setdefault(name.lower(), []).append(value)
         for name in PREFERENCE_LISTS.intersection(self._index):
             lines = self._index[name]
+            # A text of at most HEADER_ITEMS characters has no more items.
             if len(lines) > 1 or len(lines[0]) > HEADER_ITEMS:
                 self._keep_first_items(name)
 

@@ -16,20 +16,20 @@ WELL_FORMED = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 def register(app: Quart) -> None:
     """Add the request id to every response and log line."""
-    app.before_request(name_request)
-    app.after_request(send_name)
+    app.before_request(assign_request_id)
+    app.after_request(send_request_id)
 
 
-async def name_request() -> None:
+async def assign_request_id() -> None:
     """Keep the inbound id or create one."""
     asked = current_request()
-    name = choose_request_id(asked.headers.get(REQUEST_ID, ""))
+    request_id = choose_request_id(asked.headers.get(REQUEST_ID, ""))
     # The server's access log reads it here.
-    cast("dict[str, Any]", asked.scope).setdefault("state", {})["request_id"] = name
-    bind_contextvars(request_id=name)
+    cast("dict[str, Any]", asked.scope).setdefault("state", {})["request_id"] = request_id
+    bind_contextvars(request_id=request_id)
 
 
-async def send_name(response: Response) -> Response:
+async def send_request_id(response: Response) -> Response:
     """Add the id to the response."""
     response.headers[REQUEST_ID] = current_request_id()
     return response

@@ -39,7 +39,7 @@ class Database:
         self.failure: Exception | None = None
         self.unreachable: Exception | None = None
         self.may_return = asyncio.Semaphore(0)
-        self.has_room = True
+        self.has_free_connection = True
         self.taken = 0
 
     @asynccontextmanager
@@ -66,7 +66,7 @@ def database() -> Database:
 
 @pytest.fixture
 def session(database: Database) -> Autocommit:
-    return Autocommit(BatchConnections(database.sessions, lambda: database.has_room))
+    return Autocommit(BatchConnections(database.sessions, lambda: database.has_free_connection))
 
 
 @pytest.fixture
@@ -335,11 +335,11 @@ async def test_nothing_of_the_request_is_stored(
     assert vars(session.batches)["_batches"] == {}
 
 
-@pytest.mark.parametrize(("has_room", "taken"), [(True, 1), (False, 2)])
+@pytest.mark.parametrize(("has_free_connection", "taken"), [(True, 1), (False, 2)])
 async def test_a_connection_is_kept_while_calls_wait_for_it_unless_others_need_it(
-    database: Database, session: Autocommit, read: Any, has_room: bool, taken: int
+    database: Database, session: Autocommit, read: Any, has_free_connection: bool, taken: int
 ) -> None:
-    database.has_room = has_room
+    database.has_free_connection = has_free_connection
     tasks = []
     for number in range(3):
         tasks += await begin(read(session, number))
@@ -541,7 +541,7 @@ async def test_a_connection_that_takes_too_long_for_a_cheap_read_leads_to_a_cost
         return dict.fromkeys(keys, session.name)
 
     assert await read(cheap, 1) == "costly"
-    assert not vars(cheap)["_slow"]
+    assert not vars(cheap)["_costly_until"]
 
 
 async def test_a_statement_of_many_keys_that_takes_too_long_is_repeated_in_parts(

@@ -38,7 +38,7 @@ async def count(engine: AsyncEngine) -> int:
 
 def test_before_it_is_open_a_database_says_so() -> None:
     with pytest.raises(RuntimeError, match="not open"):
-        Database(Settings()).writer()
+        Database(Settings()).transaction()
 
 
 async def test_a_database_that_was_never_opened_can_be_closed() -> None:
@@ -67,7 +67,7 @@ async def test_a_closed_database_leaves_no_connection(
 async def test_a_writers_work_is_rolled_back_by_default(
     database: Database, engine: AsyncEngine
 ) -> None:
-    async with database.writer() as session:
+    async with database.transaction() as session:
         await session.execute(insert(Item).values(factories.item()))
 
     assert await count(engine) == 0
@@ -76,7 +76,7 @@ async def test_a_writers_work_is_rolled_back_by_default(
 async def test_a_writers_work_is_not_seen_before_the_commit(
     database: Database, engine: AsyncEngine
 ) -> None:
-    async with database.writer() as session:
+    async with database.transaction() as session:
         await session.execute(insert(Item).values(factories.item()))
 
         assert await count(engine) == 0
@@ -89,7 +89,7 @@ async def test_a_writers_work_is_not_seen_before_the_commit(
 async def test_a_record_can_be_read_after_the_commit_without_another_query(
     database: Database,
 ) -> None:
-    async with database.writer() as session:
+    async with database.transaction() as session:
         statement = insert(Item).values(factories.item(name="Ada")).returning(Item)
         item = (await session.scalars(statement)).one()
         await commit(session)
@@ -136,7 +136,7 @@ async def test_a_reader_refuses_writes(database: Database, engine: AsyncEngine) 
 
 
 async def test_a_writers_statements_share_a_transaction(database: Database) -> None:
-    async with database.writer() as session:
+    async with database.transaction() as session:
         first = await session.scalar(text("SELECT pg_current_xact_id()::text"))
         second = await session.scalar(text("SELECT pg_current_xact_id()::text"))
 
@@ -157,7 +157,7 @@ async def test_no_more_connections_are_made_than_the_pool_holds(
 async def test_a_request_that_ends_while_a_lost_connection_is_replaced_keeps_no_place(
     database: Database, engine: AsyncEngine, turns: int
 ) -> None:
-    """It is canceled after so many turns of the event loop."""
+    """It is cancelled after so many turns of the event loop."""
     async with database.engine.connect() as pooled:
         pid = await pooled.scalar(text("SELECT pg_backend_pid()"))
     async with engine.connect() as connection:

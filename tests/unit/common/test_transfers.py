@@ -10,7 +10,7 @@ from structlog.contextvars import bound_contextvars, get_contextvars
 
 from service.client import CLIENT
 from service.common.database import transfers
-from service.common.database.transfers import TRANSFER_CHECK_SECONDS, Room, Transfer
+from service.common.database.transfers import TRANSFER_CHECK_SECONDS, SlowTransfers, Transfer
 from service.limits import (
     POOL_WAIT_SECONDS,
     PROGRESS_SECONDS,
@@ -64,7 +64,7 @@ async def test_a_transfer_becomes_too_slow_while_another_waits(
     pass_time: Pass, stack: ExitStack
 ) -> None:
     found, ended = waiting(stack, 1)
-    with Room(lambda: found, lambda: ENOUGH).wanted(""):
+    with SlowTransfers(lambda: found, lambda: ENOUGH).ending_for(""):
         await pass_time(SECONDS - 0.001)
         before = list(ended)
         await pass_time(TRANSFER_CHECK_SECONDS)
@@ -81,7 +81,7 @@ async def test_a_transfer_that_is_too_slow_already_is_ended_at_once(
     found, ended = waiting(stack, 1)
     await pass_time(SECONDS)
     before = list(ended)
-    with Room(lambda: found, lambda: ENOUGH).wanted(""):
+    with SlowTransfers(lambda: found, lambda: ENOUGH).ending_for(""):
         assert (before, ended) == ([], [0])
 
 
@@ -99,7 +99,7 @@ async def test_a_transfer_is_not_ended_while_its_client_moves_enough_bytes(
     await pass_time(0.002)
     with (
         counted("TRANSFER_BYTES_FOR_OTHERS", missing),
-        Room(lambda: [transfer], lambda: ENOUGH).wanted(""),
+        SlowTransfers(lambda: [transfer], lambda: ENOUGH).ending_for(""),
     ):
         assert ended == ["slow"] * missing
 
@@ -127,7 +127,7 @@ async def test_a_slow_transfer_is_ended_even_if_no_other_waits(
 
 async def test_the_time_of_the_database_does_not_count(pass_time: Pass, stack: ExitStack) -> None:
     transfer, ended = Transfer(), list[str]()
-    with Room(lambda: [transfer], lambda: ENOUGH).wanted(""):
+    with SlowTransfers(lambda: [transfer], lambda: ENOUGH).ending_for(""):
         await pass_time(2 * PROGRESS_SECONDS.value)
         stack.enter_context(transfer.waiting(lambda: ended.append("slow")))
         await pass_time(SECONDS / 2)
@@ -143,12 +143,12 @@ async def test_as_many_are_ended_as_others_wait_the_slowest_first(
         stack.enter_context(found[number].waiting(partial(ended.append, number)))
         await pass_time(0.1)
     await pass_time(SECONDS)
-    room = Room(lambda: found, lambda: ENOUGH)
-    with room.wanted(""):
+    slow = SlowTransfers(lambda: found, lambda: ENOUGH)
+    with slow.ending_for(""):
         await pass_time(TRANSFER_CHECK_SECONDS)
         # It holds its place until it has been rolled back.
         once = list(ended)
-        with room.wanted(""):
+        with slow.ending_for(""):
             twice = list(ended)
             del found[1]
             await pass_time(TRANSFER_CHECK_SECONDS)
@@ -166,8 +166,8 @@ async def test_the_transfers_are_looked_at_only_while_others_wait_and_by_one_tim
         looks.append(1)
         return []
 
-    room = Room(look, lambda: ENOUGH)
-    with room.wanted(""), room.wanted(""), room.wanted(""):
+    slow = SlowTransfers(look, lambda: ENOUGH)
+    with slow.ending_for(""), slow.ending_for(""), slow.ending_for(""):
         arrived = len(looks)
         for _ in range(5):
             await pass_time(TRANSFER_CHECK_SECONDS + 0.001)
@@ -192,7 +192,10 @@ async def test_the_log_names_the_request_that_is_ended_not_the_one_that_waits(
         transfer = Transfer()
     stack.enter_context(transfer.waiting(lambda: None))
     await pass_time(SECONDS)
-    with bound_contextvars(request_id="waits"), Room(lambda: [transfer], lambda: ENOUGH).wanted(""):
+    with (
+        bound_contextvars(request_id="waits"),
+        SlowTransfers(lambda: [transfer], lambda: ENOUGH).ending_for(""),
+    ):
         assert named == ["slow"]
 
 
@@ -207,10 +210,10 @@ async def test_for_a_client_with_its_share_only_its_own_transfers_are_ended(
         found.append(transfer)
         stack.enter_context(transfer.waiting(partial(ended.append, client)))
     await pass_time(SECONDS)
-    room = Room(lambda: found, lambda: places)
-    with room.wanted("own"):
+    slow = SlowTransfers(lambda: found, lambda: places)
+    with slow.ending_for("own"):
         own = [*ended]
-        with room.wanted("own"), room.wanted("own"):
+        with slow.ending_for("own"), slow.ending_for("own"):
             all_own = [*ended]
 
     assert (own, all_own, ended) == (["own"], ["own"] * 2, ["own"] * 2)
@@ -223,11 +226,11 @@ async def test_as_many_are_ended_for_a_client_as_it_may_have(
     places = Places(4, share=2)
     places.add("own")
     await pass_time(SECONDS)
-    room = Room(lambda: found, lambda: places)
-    with room.wanted("own"), room.wanted("own"), room.wanted("own"):
+    slow = SlowTransfers(lambda: found, lambda: places)
+    with slow.ending_for("own"), slow.ending_for("own"), slow.ending_for("own"):
         await pass_time(TRANSFER_CHECK_SECONDS)
         once = len(ended)
-        with room.wanted("other"):
+        with slow.ending_for("other"):
             pass
 
     assert (once, len(ended)) == (1, 2)
@@ -239,10 +242,10 @@ async def test_none_is_ended_for_a_request_that_has_a_place_but_has_not_run_sinc
     found, ended = waiting(stack, 3)
     places = Places(1)
     places.add("")
-    room = Room(lambda: found, lambda: places)
+    slow = SlowTransfers(lambda: found, lambda: places)
 
     async def wait() -> None:
-        with room.wanted("a"):
+        with slow.ending_for("a"):
             await places.wait(Clients("a"))
 
     task = asyncio.create_task(wait())
@@ -252,10 +255,10 @@ async def test_none_is_ended_for_a_request_that_has_a_place_but_has_not_run_sinc
     # The place of the ended one goes to the request. Before that runs, another one waits.
     del found[ended[0]]
     places.release("")
-    given = places.given("a")
-    with room.wanted("b"):
+    resuming = places.not_yet_resumed("a")
+    with slow.ending_for("b"):
         after = list(ended)
     await task
 
     assert (len(before), len(after)) == (1, 2)
-    assert (given, places.given("a")) == (1, 0)
+    assert (resuming, places.not_yet_resumed("a")) == (1, 0)

@@ -112,7 +112,7 @@ async def test_a_client_that_has_waited_for_too_long_is_refused(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "QUEUE_SECONDS", limits.QUEUE_SECONDS._replace(value=0))
-    monkeypatch.setattr(module, "TURN_SECONDS", 0.001)
+    monkeypatch.setattr(module, "TICK_SECONDS", 0.001)
     door.arrive()
     door.arrive()
     client, _ = door.arrive(REQUEST)
@@ -133,7 +133,7 @@ async def test_data_sent_after_a_refusal_do_not_lose_the_response(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "QUEUE_SECONDS", limits.QUEUE_SECONDS._replace(value=0))
-    monkeypatch.setattr(module, "TURN_SECONDS", 0.001)
+    monkeypatch.setattr(module, "TICK_SECONDS", 0.001)
     door.arrive()
     door.arrive()
     client, server = door.arrive(REQUEST[:-2])
@@ -151,17 +151,17 @@ async def test_data_sent_after_a_refusal_do_not_lose_the_response(
 
 
 @pytest.mark.limit("REFUSALS")
-async def test_only_so_many_are_refused_in_a_turn_and_the_next_may_get_a_place_that_is_free(
+async def test_only_so_many_are_refused_in_a_tick_and_the_next_may_get_a_place_that_is_free(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "QUEUE_SECONDS", limits.QUEUE_SECONDS._replace(value=0))
     first = Served()
     number = door.begin(first)
     door.arrive()
-    a_turn = int(limits.REFUSALS.value * module.TURN_SECONDS)
-    late = [door.arrive(REQUEST) for _ in range(a_turn + 1)]
+    per_tick = int(limits.REFUSALS.value * module.TICK_SECONDS)
+    late = [door.arrive(REQUEST) for _ in range(per_tick + 1)]
     await asyncio.sleep(0)
-    vars(Connections)["_take_turn"](door.connections)
+    vars(Connections)["_tick"](door.connections)
     client, server = late.pop()
     client.setblocking(False)
     with pytest.raises(BlockingIOError):
@@ -178,13 +178,13 @@ async def test_a_place_is_for_one_that_has_not_waited_too_long(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "QUEUE_SECONDS", limits.QUEUE_SECONDS._replace(value=0))
-    monkeypatch.setattr(module, "REFUSALS_A_TURN", 0)
+    monkeypatch.setattr(module, "REFUSALS_PER_TICK", 0)
     first = Served()
     number = door.begin(first)
     door.arrive()
     _, late = door.arrive(REQUEST)
     await asyncio.sleep(0)
-    vars(Connections)["_take_turn"](door.connections)
+    vars(Connections)["_tick"](door.connections)
     _, new = door.arrive(REQUEST)
     door.connections.leave(number, first)
     second = Served()
@@ -200,8 +200,8 @@ async def test_health_is_served_to_one_that_has_waited_too_long(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "QUEUE_SECONDS", limits.QUEUE_SECONDS._replace(value=0))
-    monkeypatch.setattr(module, "REFUSALS_A_TURN", 0)
-    monkeypatch.setattr(module, "TURN_SECONDS", 0.01)
+    monkeypatch.setattr(module, "REFUSALS_PER_TICK", 0)
+    monkeypatch.setattr(module, "TICK_SECONDS", 0.01)
     door.arrive()
     door.arrive()
     client, server = door.arrive(b"GET /livez HTTP/1.1\r\n")
@@ -348,7 +348,7 @@ async def test_a_health_check_with_a_body_waits_as_others(door: Door, field: str
 async def test_a_health_check_is_not_served_before_its_head_is_complete(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "TURN_SECONDS", 0.01)
+    monkeypatch.setattr(module, "TICK_SECONDS", 0.01)
     door.arrive()
     door.arrive()
     client, server = door.arrive(b"GET /li")
@@ -454,7 +454,7 @@ async def test_a_connection_that_becomes_idle_is_closed_for_a_waiting_one(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "CHECK_SECONDS", 0.01)
-    monkeypatch.setattr(module, "TURN_SECONDS", 0.01)
+    monkeypatch.setattr(module, "TICK_SECONDS", 0.01)
     now = asyncio.get_running_loop().time()
     first, second = Served(opened_at=now), Served(opened_at=now)
     door.begin(first)

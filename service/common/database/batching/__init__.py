@@ -16,7 +16,7 @@ from typing import Any, TypeVar, TypeVarTuple
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.common.database.batching.autocommit import Autocommit, Session
-from service.common.database.sqlstates import is_concurrent, is_refused
+from service.common.database.sqlstates import changed_nothing, is_retryable
 
 # Into how many parts the keys are divided if one statement for all takes too long.
 KEY_PARTS = 16
@@ -147,10 +147,10 @@ def batched_write(
                 (run, args), lambda alone, calls: run(alone, calls, *args), key, value
             )
         except Exception as error:
-            if not is_refused(error):
+            if not changed_nothing(error):
                 raise
             session.was_too_slow(error)
-            done, is_tried = None, is_concurrent(error)
+            done, is_tried = None, is_retryable(error)
         if done is None:
             session.forget_write(is_tried=is_tried)
         return done

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.client import CLIENT
 from service.common.database.batching.batches import BatchConnections, Batches
-from service.common.database.sqlstates import is_canceled, is_concurrent, is_locked, is_refused
+from service.common.database.sqlstates import changed_nothing, is_cancelled, is_locked, is_retryable
 from service.metrics import count_limit
 
 R = TypeVar("R")
@@ -41,7 +41,7 @@ async def try_twice(statement: Callable[[], Awaitable[R]]) -> R:
     try:
         return await statement()
     except DBAPIError as error:
-        if not is_concurrent(error):
+        if not is_retryable(error):
             raise
     return await statement()
 
@@ -72,7 +72,7 @@ class Autocommit:
         A statement that fails because another transaction holds a lock is repeated on a connection
         of `blocked`, where it waits for the lock. `costly` runs statements whose cost grows with
         the table, `reads` those by id. `cheap` is the limit of the time that a statement takes
-        here, if there is one: one that was canceled for it is repeated by `costly`.
+        here, if there is one: one that was cancelled for it is repeated by `costly`.
         """
         self._connections = connections
         self._blocked = blocked
@@ -81,7 +81,7 @@ class Autocommit:
         self._cheap = cheap
         self.batches = Batches(connections)
         # The kinds of reads that took too long, with the time until which they are costly.
-        self._slow: dict[Hashable, float] = {}
+        self._costly_until: dict[Hashable, float] = {}
 
     @asynccontextmanager
     async def hold(self) -> AsyncIterator[AsyncSession]:
@@ -129,21 +129,21 @@ class Autocommit:
             raise TooSlowError from error
 
     def was_too_slow(self, error: BaseException) -> bool:
-        """Return whether a statement was canceled for the limit of cheap ones, and count it."""
-        is_too_slow = bool(self._cheap) and isinstance(error, DBAPIError) and is_canceled(error)
+        """Return whether a statement was cancelled for the limit of cheap ones, and count it."""
+        is_too_slow = bool(self._cheap) and isinstance(error, DBAPIError) and is_cancelled(error)
         if is_too_slow:
             count_limit(self._cheap)
         return is_too_slow
 
     def _remember(self, kind: Hashable) -> None:
         now = monotonic()
-        for expired in [one for one, until in self._slow.items() if until <= now]:
-            del self._slow[expired]
+        for expired in [one for one, until in self._costly_until.items() if until <= now]:
+            del self._costly_until[expired]
         if kind is not None:
-            self._slow[kind] = now + COSTLY_SECONDS
+            self._costly_until[kind] = now + COSTLY_SECONDS
 
     def _is_slow(self, kind: Hashable) -> bool:
-        return self._slow.get(kind, 0) > monotonic() if self._slow else False
+        return self._costly_until.get(kind, 0) > monotonic() if self._costly_until else False
 
     async def execute(self, *args: Any, **options: Any) -> Any:
         """Run a statement and return its result."""
@@ -177,7 +177,7 @@ class Autocommit:
         try:
             return await self._run_alone(run, args, options)
         except DBAPIError as error:
-            if is_refused(error):
+            if changed_nothing(error):
                 self.forget_write()
             raise
 
@@ -195,7 +195,7 @@ class Autocommit:
         try:
             if not self._is_slow(kind):
                 async with self.hold() as session:
-                    if not self._connections.has_room():
+                    if not self._connections.has_free_connection():
                         await session.connection()
                     # A similar one may have been too slow while this one waited.
                     if not self._is_slow(kind):

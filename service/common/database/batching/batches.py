@@ -42,7 +42,7 @@ class BatchConnections:
     """
 
     session: Callable[[], AbstractAsyncContextManager[AsyncSession]]
-    has_room: Callable[[], bool] = lambda: True
+    has_free_connection: Callable[[], bool] = lambda: True
     state: Callable[[], str] = lambda: "no pool"
     waiting: Callable[[], AbstractContextManager[None]] = nullcontext
     when_sent: Sequence[Callable[[Sequence["Call"]], None]] = ()
@@ -138,7 +138,8 @@ class Batch:
                             await asyncio.sleep(0)
                     # The next statement must not see cached records.
                     session.expunge_all()
-                    if self._current is not execution or not self._connections.has_room():
+                    has_free_connection = self._connections.has_free_connection
+                    if self._current is not execution or not has_free_connection():
                         break  # Another execution continues, or others wait for the connection.
             finally:
                 slow.cancel()
