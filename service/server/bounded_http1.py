@@ -127,6 +127,12 @@ class BoundedConnection(h11.Connection):
             self.drop_received()
         return super().next_event()
 
+    def is_idle(self) -> bool:
+        """Return whether a request may begin, and no part of it has arrived."""
+        return (
+            self.their_state is h11.IDLE and self.our_state is h11.IDLE and not self._receive_buffer
+        )
+
     def drop_received(self) -> None:
         """Discard received data that is not parsed yet."""
         self._bounded_buffer.clear()

@@ -13,7 +13,7 @@ from typing import Any
 import h11
 import hypercorn.protocol
 import structlog
-from hypercorn.events import Closed, Event, RawData
+from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.protocol.events import Body, Request
 from hypercorn.protocol.h11 import STREAM_ID, H11Protocol
 from hypercorn.protocol.http_stream import HTTPStream
@@ -23,6 +23,7 @@ from service.common.web import GIVE_UP, choose_request_id
 from service.limits import BODIES_IN_TURN, BODY_PARTS, HALF_CLOSED_MILLISECONDS
 from service.metrics import count_limit
 from service.server.bounded_http1 import BAD_REQUEST, TOO_LARGE, BoundedConnection
+from service.server.ordinary import OrdinaryStream, read_request
 
 log = structlog.get_logger("service")
 
@@ -52,6 +53,8 @@ class SingleWriteProtocol(H11Protocol):
     """hypercorn's HTTP/1.1, which writes a head together with what follows it."""
 
     connection: BoundedConnection
+    # hypercorn's, or an OrdinaryStream.
+    stream: Any
     # The number of bytes that are in memory beside those that are being sent.
     following = 0
     _head = b""
@@ -69,10 +72,50 @@ class SingleWriteProtocol(H11Protocol):
             await self._drop_requests()
         elif self._is_closed:
             return
+        elif isinstance(event, RawData):
+            data = await self._take_ordinary(event.data)
+            if not data or self._is_closed:
+                return
+            event = RawData(data)
         await super().handle(event)
         if self._is_closed and stream is not None:
             seconds = HALF_CLOSED_MILLISECONDS.value / 1000
             asyncio.get_running_loop().call_later(seconds, end_request, stream.scope)
+
+    async def _take_ordinary(self, data: bytes) -> bytes:
+        """Begin the ordinary requests that the data consist of; return what is left for h11.
+
+        As in h11, a request begins after the response to the previous one.
+        """
+        while data and not self._is_closed:
+            if isinstance(self.stream, OrdinaryStream):
+                await self.can_read.clear()
+                await self.can_read.wait()
+                continue
+            if not self.connection.is_idle() or not (request := read_request(data)):
+                break
+            data = data[request.size :]
+            await self.send(Updated(idle=False))
+            self.keep_alive_requests += 1
+            self.stream = stream = OrdinaryStream(self, request)
+            self.task_group.spawn(stream.run)
+        return data
+
+    def is_last_request(self) -> bool:
+        """Return whether the connection is to be closed after this response."""
+        return self.keep_alive_requests >= self.config.keep_alive_max_requests
+
+    async def end_ordinary(self, *, is_last: bool) -> None:
+        """Continue after the response to an ordinary request, or close the connection."""
+        if self.stream is None:
+            return
+        self.stream = None
+        await self.can_read.set()
+        if is_last or self._is_closed or self.context.terminated.is_set():
+            await self._drop_requests()
+            await self.send(Closed())
+        else:
+            await self.send(Updated(idle=True))
 
     async def _maybe_recycle(self) -> None:
         """Continue with the next request; if the connection is closed, discard it."""
@@ -160,6 +203,10 @@ class SingleWriteProtocol(H11Protocol):
             self._head = data
             return
         head, self._head = self._head, b""
+        await self.send_joined(head, data)
+
+    async def send_joined(self, head: bytes, data: bytes) -> None:
+        """Send a head, if there is one, together with the data that follow it."""
         if len(data) > JOINED_BYTES:
             # A large body is not copied: only its beginning is joined to the head.
             self.following = len(data) - JOINED_BYTES
