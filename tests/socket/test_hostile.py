@@ -24,10 +24,12 @@ TABLE = BODIES | TYPES | FRAMES | IDS | QUERIES | PATHS | HEADS
 POST = b"POST /item"
 
 
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory, database_url: str) -> Iterator[Service]:
+@pytest.fixture(scope="module", params=["", "1"], ids=["ordinary", "h11"])
+def service(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, database_url: str
+) -> Iterator[Service]:
     """Return a service whose limit lets the deepest nesting in, and that waits little."""
-    limits = {"MAX_BODY_BYTES": str(LIMIT), "REQUEST_TIMEOUT": "2"}
+    limits = {"MAX_BODY_BYTES": str(LIMIT), "REQUEST_TIMEOUT": "2", "ONLY_H11": request.param}
     directory = tmp_path_factory.mktemp("service")
     with running(directory, database_url, APP_ENV="production", **limits) as service:
         yield service

@@ -151,7 +151,7 @@ Answer = tuple[int, list[tuple[bytes, bytes]], list[bytes]]
 
 
 async def exchange(
-    data: bytes, answer: Answer, *, is_last: bool = False
+    sent: list[bytes], answer: Answer, *, is_last: bool = False
 ) -> tuple[bytes, bool, list[Any], list[Any]]:
     """Send requests, and return what was written, whether it closed, the log and the scopes."""
     wire, config, scopes = Wire(), Silent(), list[Any]()
@@ -182,7 +182,8 @@ async def exchange(
         )
         if is_last:
             protocol.keep_alive_requests = config.keep_alive_max_requests
-        await protocol.handle(RawData(data))
+        for data in sent:
+            await protocol.handle(RawData(data))
     return wire.written, wire.is_closed, config.lines, scopes
 
 
@@ -210,9 +211,37 @@ async def test_the_answer_is_that_of_h11(
     monkeypatch: pytest.MonkeyPatch, answer: Answer, method: bytes, *, is_last: bool
 ) -> None:
     data = POST.replace(b"POST", method)
-    ordinary = await exchange(data, answer, is_last=is_last)
+    ordinary = await exchange([data], answer, is_last=is_last)
     monkeypatch.setattr(single_write, "read_request", lambda _: None)
-    other = await exchange(data, answer, is_last=is_last)
+    other = await exchange([data], answer, is_last=is_last)
 
+    assert ordinary[3]
     assert in_any_order(ordinary[0]) == in_any_order(other[0])
     assert ordinary[1:] == other[1:]
+
+
+CHUNKED = b"POST /c HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+
+
+@pytest.mark.parametrize("pieces", [1, 7], ids=["at once", "in pieces"])
+@pytest.mark.parametrize(
+    "requests",
+    [GET * 3, GET + CHUNKED + POST, CHUNKED + GET + CHUNKED, GET + b"\r\n\r\n"],
+    ids=[
+        "ordinary ones",
+        "chunks between",
+        "chunks around",
+        "a bad one behind",
+    ],
+)
+async def test_pipelined_requests_are_answered_in_order(
+    monkeypatch: pytest.MonkeyPatch, requests: bytes, pieces: int
+) -> None:
+    size = -(-len(requests) // pieces)
+    parts = [requests[at : at + size] for at in range(0, len(requests), size)]
+    ordinary = await exchange(parts, ANSWERS["a length"])
+    monkeypatch.setattr(single_write, "read_request", lambda _: None)
+    other = await exchange(parts, ANSWERS["a length"])
+
+    assert ordinary[3]
+    assert ordinary == other
