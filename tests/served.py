@@ -18,7 +18,7 @@ def main(create: Callable[[Settings], App] = create_app) -> int:
     """
     vars(settings)["SHORTEST_REQUEST"] = 0
     if os.environ.get("ONLY_H11"):
-        vars(single_write)["read_request"] = lambda _: None
+        vars(single_write)["read_request"] = lambda *_: None
     return server.main(create)
 
 

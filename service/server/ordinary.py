@@ -38,23 +38,23 @@ class OrdinaryRequest(NamedTuple):
     target: bytes
     headers: list[tuple[bytes, bytes]]
     body: bytes
-    # The number of bytes of head and body.
-    size: int
+    # The position of what follows it.
+    end: int
 
 
-def read_request(data: bytes) -> OrdinaryRequest | None:
-    """Return the request that the data begin with; None if it is not an ordinary one."""
-    found = HEAD.match(data)
-    if found is None or found.end() > HEAD_BYTES.value or found[1] == b"CONNECT":
+def read_request(data: bytes, start: int = 0) -> OrdinaryRequest | None:
+    """Return the request that begins at a position; None if it is not an ordinary one."""
+    found = HEAD.match(data, start)
+    if found is None or found.end() - start > HEAD_BYTES.value or found[1] == b"CONNECT":
         return None
     headers = [(name.lower(), value.rstrip(b" \t")) for name, value in FIELD.findall(found[3])]
     length = body_length(headers)
     if length is None or len(headers) > HEADER_FIELDS.value:
         return None
-    body = data[found.end() : found.end() + length]
-    if len(body) < length:
+    end = found.end() + length
+    if end > len(data):
         return None
-    return OrdinaryRequest(found[1].decode(), found[2], headers, body, found.end() + length)
+    return OrdinaryRequest(found[1].decode(), found[2], headers, data[found.end() : end], end)
 
 
 def body_length(headers: list[tuple[bytes, bytes]]) -> int | None:

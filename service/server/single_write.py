@@ -87,19 +87,20 @@ class SingleWriteProtocol(H11Protocol):
 
         As in h11, a request begins after the response to the previous one.
         """
-        while data and not self._is_closed:
+        start = 0
+        while start < len(data) and not self._is_closed:
             if isinstance(self.stream, OrdinaryStream):
                 await self.can_read.clear()
                 await self.can_read.wait()
                 continue
-            if not self.connection.is_idle() or not (request := read_request(data)):
+            if not self.connection.is_idle() or not (request := read_request(data, start)):
                 break
-            data = data[request.size :]
+            start = request.end
             await self.send(Updated(idle=False))
             self.keep_alive_requests += 1
             self.stream = stream = OrdinaryStream(self, request)
             self.task_group.spawn(stream.run)
-        return data
+        return data[start:] if start else data
 
     def is_last_request(self) -> bool:
         """Return whether the connection is to be closed after this response."""

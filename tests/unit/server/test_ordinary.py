@@ -68,8 +68,8 @@ def mutated(request: bytes, changes: list[tuple[int, int, bytes]]) -> bytes:
     return request
 
 
-def by_h11(data: bytes, size: int) -> OrdinaryRequest:
-    """Return what h11 reads from the same bytes; `size` is of what it should have consumed."""
+def by_h11(data: bytes, end: int) -> OrdinaryRequest:
+    """Return what h11 reads from the same bytes, and that it left those from `end` on."""
     connection = BoundedConnection()
     connection.receive_data(data)
     request = connection.next_event()
@@ -80,12 +80,12 @@ def by_h11(data: bytes, size: int) -> OrdinaryRequest:
         body += event.data
     assert isinstance(event, h11.EndOfMessage)
     assert not connection.they_are_waiting_for_100_continue
-    assert connection.trailing_data[0] == data[size:]
+    assert connection.trailing_data[0] == data[end:]
     connection.send(h11.Response(status_code=204, headers=[]))
     connection.send(h11.EndOfMessage())
     connection.start_next_cycle()
     return OrdinaryRequest(
-        request.method.decode(), request.target, list(request.headers), body, size
+        request.method.decode(), request.target, list(request.headers), body, end
     )
 
 
@@ -102,7 +102,7 @@ def test_an_ordinary_request_is_what_h11_reads(
     if found is None:
         assert changes
     else:
-        assert found == by_h11(data, found.size)
+        assert found == by_h11(data, found.end)
 
 
 @pytest.mark.parametrize("data", NOT_ORDINARY.values(), ids=NOT_ORDINARY)
@@ -212,7 +212,7 @@ async def test_the_answer_is_that_of_h11(
 ) -> None:
     data = POST.replace(b"POST", method)
     ordinary = await exchange([data], answer, is_last=is_last)
-    monkeypatch.setattr(single_write, "read_request", lambda _: None)
+    monkeypatch.setattr(single_write, "read_request", lambda *_: None)
     other = await exchange([data], answer, is_last=is_last)
 
     assert ordinary[3]
@@ -240,7 +240,7 @@ async def test_pipelined_requests_are_answered_in_order(
     size = -(-len(requests) // pieces)
     parts = [requests[at : at + size] for at in range(0, len(requests), size)]
     ordinary = await exchange(parts, ANSWERS["a length"])
-    monkeypatch.setattr(single_write, "read_request", lambda _: None)
+    monkeypatch.setattr(single_write, "read_request", lambda *_: None)
     other = await exchange(parts, ANSWERS["a length"])
 
     assert ordinary[3]
