@@ -21,11 +21,11 @@ HEAD = re.compile(
     rb"([A-Z]++) ([!-~]++) HTTP/1\.1\r\n"
     rb"((?:[-!#$%&'*+.^_`|~0-9A-Za-z]++:[\t -~\x80-\xff]*+\r\n)++)\r\n"
 )
-FIELD = re.compile(rb"([^:]++):[\t ]*+([^\r]*+)\r\n")
-LENGTH = re.compile(rb"[0-9]{1,9}")
+HEADER_LINE = re.compile(rb"([^:]++):[\t ]*+([^\r]*+)\r\n")
+DIGITS = re.compile(rb"[0-9]{1,9}")
 # Fields that h11 acts upon; those of ordinary requests.
-PLAIN = frozenset({b"connection", b"content-length", b"host"})
-SPECIAL = PLAIN | {b"expect", b"transfer-encoding", b"upgrade"}
+ORDINARY_FIELDS = frozenset({b"connection", b"content-length", b"host"})
+FIELDS_OF_H11 = ORDINARY_FIELDS | {b"expect", b"transfer-encoding", b"upgrade"}
 KEEP_ALIVE = b"keep-alive"
 WITHOUT_BODY = frozenset({204, 304})
 LAST_CHUNK = b"0\r\n\r\n"
@@ -47,7 +47,9 @@ def read_request(data: bytes, start: int = 0) -> OrdinaryRequest | None:
     found = HEAD.match(data, start)
     if found is None or found.end() - start > HEAD_BYTES.value or found[1] == b"CONNECT":
         return None
-    headers = [(name.lower(), value.rstrip(b" \t")) for name, value in FIELD.findall(found[3])]
+    headers = [
+        (name.lower(), value.rstrip(b" \t")) for name, value in HEADER_LINE.findall(found[3])
+    ]
     length = body_length(headers)
     if length is None or len(headers) > HEADER_FIELDS.value:
         return None
@@ -59,15 +61,15 @@ def read_request(data: bytes, start: int = 0) -> OrdinaryRequest | None:
 
 def body_length(headers: list[tuple[bytes, bytes]]) -> int | None:
     """Return the length of the body; None if a field needs a decision by h11."""
-    special = [field for field in headers if field[0] in SPECIAL]
+    special = [field for field in headers if field[0] in FIELDS_OF_H11]
     fields = dict(special)
     length = fields.get(b"content-length", b"0")
     is_plain = (
         len(fields) == len(special)
         and b"host" in fields
-        and fields.keys() <= PLAIN
+        and fields.keys() <= ORDINARY_FIELDS
         and fields.get(b"connection", KEEP_ALIVE).lower() == KEEP_ALIVE
-        and LENGTH.fullmatch(length)
+        and DIGITS.fullmatch(length)
     )
     return int(length) if is_plain else None
 
