@@ -23,7 +23,7 @@ HEAD = re.compile(
 )
 HEADER_LINE = re.compile(rb"([^:]++):[\t ]*+([^\r]*+)\r\n")
 DIGITS = re.compile(rb"[0-9]{1,9}")
-# Fields that h11 acts upon; those of ordinary requests.
+# Fields of ordinary requests that decide about framing, and all fields that h11 acts upon.
 ORDINARY_FIELDS = frozenset({b"connection", b"content-length", b"host"})
 FIELDS_OF_H11 = ORDINARY_FIELDS | {b"expect", b"transfer-encoding", b"upgrade"}
 KEEP_ALIVE = b"keep-alive"
