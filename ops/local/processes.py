@@ -157,10 +157,18 @@ def log_path(state: Path, name: str) -> Path:
 
 def stop(supervisor: Any, state: Path) -> None:
     """Stop all programs in reverse order, then supervisor; return when it has exited."""
+    process = psutil.Process(supervisor.getPID())
     supervisor.shutdown()
-    # Supervisor closes its socket after the last program has ended; it kills one that takes too
-    # long, so this ends.
-    while connect(state) is not None:
+    # Supervisor kills a program that takes too long to end, and then exits, so this ends.
+    while not _has_exited(process):
         time.sleep(INTERVAL)
     if socket_path(state).parent != state:
         socket_path(state).parent.rmdir()
+
+
+def _has_exited(process: psutil.Process) -> bool:
+    try:
+        # A zombie stays if the first process of a container does not wait for it.
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
