@@ -118,6 +118,7 @@ class OrdinaryStream:
         """Report the request as aborted if the client disconnects before its response is sent."""
         if isinstance(event, StreamClosed):
             if not self._is_complete:
+                self._is_complete = True
                 await self._report(None)
             self._messages.put_nowait({"type": "http.disconnect"})
 

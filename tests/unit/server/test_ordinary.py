@@ -150,6 +150,20 @@ class Silent(Config):
 Answer = tuple[int, list[tuple[bytes, bytes]], list[bytes]]
 
 
+def protocol_of(app: Any, config: Config, group: TaskGroup, wire: Wire) -> SingleWriteProtocol:
+    return SingleWriteProtocol(
+        app,
+        config,
+        WorkerContext(None),
+        group,
+        ConnectionState({GIVE_UP: None}),
+        False,  # hypercorn's order.
+        ("192.0.2.1", 1),
+        ("192.0.2.2", 2),
+        wire.send,
+    )
+
+
 async def exchange(
     sent: list[bytes], answer: Answer, *, is_last: bool = False
 ) -> tuple[bytes, bool, list[Any], list[Any]]:
@@ -169,17 +183,7 @@ async def exchange(
         await send({"type": "http.response.body", "body": b""})
 
     async with TaskGroup(asyncio.get_running_loop()) as group:
-        protocol = SingleWriteProtocol(
-            app,
-            config,
-            WorkerContext(None),
-            group,
-            ConnectionState({GIVE_UP: None}),
-            False,  # hypercorn's order.
-            ("192.0.2.1", 1),
-            ("192.0.2.2", 2),
-            wire.send,
-        )
+        protocol = protocol_of(app, config, group, wire)
         if is_last:
             protocol.keep_alive_requests = config.keep_alive_max_requests
         for data in sent:
@@ -245,3 +249,24 @@ async def test_pipelined_requests_are_answered_in_order(
 
     assert ordinary[3]
     assert ordinary == other
+
+
+@pytest.mark.parametrize("is_ordinary", [True, False])
+async def test_a_client_that_has_left_gets_no_500(
+    monkeypatch: pytest.MonkeyPatch, *, is_ordinary: bool
+) -> None:
+    if not is_ordinary:
+        monkeypatch.setattr(single_write, "read_request", lambda *_: None)
+    wire, config, has_left = Wire(), Silent(), asyncio.Event()
+
+    async def app(*_: Any) -> None:
+        await has_left.wait()
+
+    async with TaskGroup(asyncio.get_running_loop()) as group:
+        protocol = protocol_of(app, config, group, wire)
+        await protocol.handle(RawData(GET))
+        await protocol.handle(Closed())
+        has_left.set()
+
+    assert wire.written == b""
+    assert config.lines == [(b"/item", None)]
