@@ -139,8 +139,9 @@ class OrdinaryStream:
             self._begin(message["status"], message["headers"])
             return
         is_end = not message.get("more_body", False)
+        data = self._framed(message.get("body", b""), is_end)
         head, self._head = self._head, b""
-        await self._protocol.send_joined(head, self._framed(message.get("body", b""), is_end))
+        await self._protocol.send_joined(head, data)
         if is_end:
             await self._end()
 
@@ -148,19 +149,18 @@ class OrdinaryStream:
         fields = [(name, value.strip()) for name, value in headers]
         fields += self._protocol.config.response_headers("h11")
         values = {name.lower(): value for name, value in fields}
-        self._status = status
         self._is_last = values.get(b"connection") == b"close"
         if self._protocol.is_last_request() and not self._is_last:
             self._is_last = True
             fields.append((b"connection", b"close"))
         self._left = int(values.get(b"content-length", 0))
-        if b"content-length" not in values and status not in WITHOUT_BODY:
-            self._is_chunked = True
+        self._is_chunked = b"content-length" not in values and status not in WITHOUT_BODY
+        if self._is_chunked:
             fields.append((b"transfer-encoding", b"chunked"))
         lines = b"".join([b"%b: %b\r\n" % field for field in fields])
         if lines.count(b"\n") != len(fields):
             raise ValueError("A header of the response contains a line feed.")
-        self._head = b"HTTP/1.1 %d \r\n%b\r\n" % (status, lines)
+        self._status, self._head = status, b"HTTP/1.1 %d \r\n%b\r\n" % (status, lines)
 
     def _framed(self, data: bytes, is_end: bool) -> bytes:
         """Return a part of the body as it is sent (RFC 9112, section 6)."""

@@ -251,6 +251,19 @@ async def test_pipelined_requests_are_answered_in_order(
     assert ordinary == other
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [(200, [(b"a", b"b\r\nc: d")], [b"12"]), (200, [(b"content-length", b"1")], [b"12"])],
+    ids=["a line feed in a header", "a body that is too long"],
+)
+async def test_a_response_that_would_be_malformed_is_a_500(answer: Answer) -> None:
+    written, is_closed, lines, _ = await exchange([GET], answer)
+
+    assert written.startswith(b"HTTP/1.1 500 \r\n")
+    assert is_closed
+    assert lines == ["Error in ASGI Framework", (b"/item", 500)]
+
+
 @pytest.mark.parametrize("is_ordinary", [True, False])
 async def test_a_client_that_has_left_gets_no_500(
     monkeypatch: pytest.MonkeyPatch, *, is_ordinary: bool
