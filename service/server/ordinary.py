@@ -176,8 +176,10 @@ class OrdinaryStream:
 
     async def _end(self) -> None:
         self._is_complete = True
-        await self._report({"status": self._status, "headers": []})
-        await self._protocol.end_ordinary(is_last=self._is_last)
+        try:
+            await self._report({"status": self._status, "headers": []})
+        finally:
+            await self._protocol.end_ordinary(is_last=self._is_last)
 
     async def _give_up(self) -> None:
         """Answer 500 if nothing was sent; else the client sees that the response is incomplete."""
@@ -187,7 +189,10 @@ class OrdinaryStream:
             await self._end()
             return
         self._is_complete = True
-        await self._protocol.end_ordinary(is_last=True)
+        try:
+            await self._report(None)
+        finally:
+            await self._protocol.end_ordinary(is_last=True)
 
     async def _report(self, response: Any) -> None:
         await self._protocol.config.log.access(self.scope, response, time() - self._began)

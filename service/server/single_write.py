@@ -74,7 +74,8 @@ class SingleWriteProtocol(H11Protocol):
             return
         elif isinstance(event, RawData):
             data = await self._take_ordinary(event.data)
-            if not data or self._is_closed:
+            # h11 must see the end of the input, which is empty.
+            if self._is_closed or (event.data and not data):
                 return
             event = RawData(data)
         await super().handle(event)
@@ -83,7 +84,7 @@ class SingleWriteProtocol(H11Protocol):
             asyncio.get_running_loop().call_later(seconds, end_request, stream.scope)
 
     async def _take_ordinary(self, data: bytes) -> bytes:
-        """Begin the ordinary requests that the data consist of; return what is left for h11.
+        """Begin the ordinary requests that the data begin with; return what is left for h11.
 
         As in h11, a request begins after the response to the previous one.
         """
@@ -107,15 +108,19 @@ class SingleWriteProtocol(H11Protocol):
         return self.keep_alive_requests >= self.config.keep_alive_max_requests
 
     async def end_ordinary(self, *, is_last: bool) -> None:
-        """Continue after the response to an ordinary request, or close the connection."""
+        """Continue after the response to an ordinary request, or close the connection.
+
+        What follows the last request must not be processed (RFC 9112, section 9.6).
+        """
         if self.stream is None:
             return
         self.stream = None
-        await self.can_read.set()
-        if is_last or self._is_closed or self.context.terminated.is_set():
+        if is_last or self.context.terminated.is_set():
+            self._is_closed = True
             await self._drop_requests()
             await self.send(Closed())
         else:
+            await self.can_read.set()
             await self.send(Updated(idle=True))
 
     async def _maybe_recycle(self) -> None:

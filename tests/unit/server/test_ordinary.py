@@ -283,3 +283,50 @@ async def test_a_client_that_has_left_gets_no_500(
 
     assert wire.written == b""
     assert config.lines == [(b"/item", None)]
+
+
+@pytest.mark.parametrize("behind", [POST, CHUNKED], ids=["ordinary", "chunks"])
+@pytest.mark.parametrize("is_last", [True, False], ids=["the server closes", "the answer closes"])
+async def test_what_follows_the_last_request_is_not_processed(
+    behind: bytes, *, is_last: bool
+) -> None:
+    answer = ANSWERS["a length" if is_last else "the last"]
+    _, is_closed, lines, scopes = await exchange([GET + behind, behind], answer, is_last=is_last)
+
+    assert is_closed
+    assert len(scopes) == len(lines) == 1
+
+
+@pytest.mark.parametrize("is_ordinary", [True, False])
+async def test_a_response_that_fails_midway_is_reported(
+    monkeypatch: pytest.MonkeyPatch, *, is_ordinary: bool
+) -> None:
+    if not is_ordinary:
+        monkeypatch.setattr(single_write, "read_request", lambda *_: None)
+    wire, config = Wire(), Silent()
+
+    async def app(scope: Any, receive: Any, send: Any, *_: Any) -> None:
+        del scope, receive
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"1", "more_body": True})
+        raise RuntimeError
+
+    async with TaskGroup(asyncio.get_running_loop()) as group:
+        protocol = protocol_of(app, config, group, wire)
+        await protocol.handle(RawData(GET))
+
+    assert wire.is_closed
+    assert config.lines == ["Error in ASGI Framework", (b"/item", None)]
+
+
+@pytest.mark.parametrize("is_ordinary", [True, False])
+async def test_the_end_of_the_input_within_a_head_is_answered(
+    monkeypatch: pytest.MonkeyPatch, *, is_ordinary: bool
+) -> None:
+    if not is_ordinary:
+        monkeypatch.setattr(single_write, "read_request", lambda *_: None)
+    written, is_closed, _, scopes = await exchange([GET[:-2], b""], ANSWERS["a length"])
+
+    assert written.startswith(b"HTTP/1.1 400 ")
+    assert is_closed
+    assert not scopes
