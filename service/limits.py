@@ -235,8 +235,8 @@ LOCK_SECONDS = Limit(
 CHEAP_READ_MILLISECONDS = Limit(
     100,
     "milliseconds for which a read runs that is expected to be cheap",
-    "it is restarted on the connections of costly reads, where similar ones (those of the same "
-    "kind, or of the same client) begin for the next 5 s",
+    "it is restarted on the connections of costly reads, where reads of the same kind, or for a "
+    "search the same statement of the same client, begin for the next 5 s",
     "The cost of a read is an estimate. If it is wrong, such as while an import is being stored, "
     "the read must not hold the connections of cheap reads.",
 )

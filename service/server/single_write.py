@@ -107,12 +107,12 @@ class SingleWriteProtocol(H11Protocol):
         """Return whether the connection is to be closed after this response."""
         return self.keep_alive_requests >= self.config.keep_alive_max_requests
 
-    async def end_ordinary(self, *, is_last: bool) -> None:
+    async def end_ordinary(self, stream: OrdinaryStream, *, is_last: bool) -> None:
         """Continue after the response to an ordinary request, or close the connection.
 
         What follows the last request must not be processed (RFC 9112, section 9.6).
         """
-        if self.stream is None:
+        if self.stream is not stream:
             return
         self.stream = None
         if is_last or self.context.terminated.is_set():
@@ -216,8 +216,10 @@ class SingleWriteProtocol(H11Protocol):
         if len(data) > JOINED_BYTES:
             # A large body is not copied: only its beginning is joined to the head.
             self.following = len(data) - JOINED_BYTES
-            await self.send(RawData(data=head + data[:JOINED_BYTES]))
-            self.following = 0
+            try:
+                await self.send(RawData(data=head + data[:JOINED_BYTES]))
+            finally:
+                self.following = 0
             await self.send(RawData(data=memoryview(data)[JOINED_BYTES:]))  # type: ignore[arg-type]
         elif head or data:
             await self.send(RawData(data=head + data))

@@ -25,8 +25,8 @@ class Work(StrEnum):
     TRANSACTIONS = "transactions"
     # Single statements that are repeated to wait for a lock of another transaction.
     BLOCKED = "blocked writes"
-    # Reads whose cost grows with the table, and single writes that are repeated because they took
-    # long.
+    # Reads whose cost grows with the table, single writes that are repeated because they took long,
+    # and for some seconds the client's similar writes.
     COSTLY = "costly reads"
     # `/readyz`.
     HEALTH = "health"

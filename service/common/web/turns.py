@@ -11,7 +11,7 @@ from time import monotonic
 from service.client import CLIENT
 from service.places import Clients, Places
 
-# A request needs several iterations, whatever others cost.
+# A request needs several iterations: with one in each, it would wait long however little it costs.
 FEWEST = 2
 
 

@@ -18,16 +18,22 @@ async def begin(turns: Turns, client: str, begun: list[str]) -> None:
     begun.append(client)
 
 
-@pytest.mark.limit("REQUESTS_IN_TURN")
-async def test_so_many_begin_in_an_iteration_and_one_more_in_the_next() -> None:
-    turns, begun = Turns(NUMBER, 60), list[str]()
-    tasks = [asyncio.create_task(begin(turns, "a", begun)) for _ in range(2 * NUMBER + 1)]
+async def numbers_begun(tasks: list[asyncio.Task[None]], begun: list[str]) -> list[int]:
+    """Return how many tasks began in each iteration in which any did, until all are done."""
     counts = []
     while not all(task.done() for task in tasks):
         before = len(begun)
         await asyncio.sleep(0)
         if len(begun) > before:
             counts.append(len(begun) - before)
+    return counts
+
+
+@pytest.mark.limit("REQUESTS_IN_TURN")
+async def test_so_many_begin_in_an_iteration_and_one_more_in_the_next() -> None:
+    turns, begun = Turns(NUMBER, 60), list[str]()
+    tasks = [asyncio.create_task(begin(turns, "a", begun)) for _ in range(2 * NUMBER + 1)]
+    counts = await numbers_begun(tasks, begun)
 
     assert counts == [NUMBER, NUMBER, 1]
 
@@ -67,12 +73,7 @@ async def test_fewer_begin_while_iterations_take_long(
         now += cost
 
     tasks = [asyncio.create_task(begin_slowly()) for _ in range(10 * NUMBER)]
-    counts = []
-    while not all(task.done() for task in tasks):
-        before = len(begun)
-        await asyncio.sleep(0)
-        if len(begun) > before:
-            counts.append(len(begun) - before)
+    counts = await numbers_begun(tasks, begun)
 
     # Four of these cost more than an iteration may take, and three do not.
     assert counts[0] == NUMBER

@@ -203,6 +203,11 @@ ANSWERS: dict[str, Answer] = {
     "an empty body": (200, [(b"content-length", b"0")], []),
     "no body": (204, [], []),
     "not modified": (304, [(b"etag", b'"1"')], []),
+    "the last, in capitals": (
+        200,
+        [(b"Connection", b"Close"), (b"content-length", b"0")],
+        [],
+    ),
     "the last": (503, [(b"Connection", b"close"), (b"content-length", b"2")], [b"{}"]),
     "a long body": (200, [(b"content-length", b"99999")], [b"a" * 99999]),
 }
@@ -253,8 +258,13 @@ async def test_pipelined_requests_are_answered_in_order(
 
 @pytest.mark.parametrize(
     "answer",
-    [(200, [(b"a", b"b\r\nc: d")], [b"12"]), (200, [(b"content-length", b"1")], [b"12"])],
-    ids=["a line feed in a header", "a body that is too long"],
+    [
+        (200, [(b"a", b"b\r\nc: d")], [b"12"]),
+        (200, [(b"a", b"b\rc")], [b"12"]),
+        (200, [(b"a", b"b\0c")], [b"12"]),
+        (200, [(b"content-length", b"1")], [b"12"]),
+    ],
+    ids=["a line end in a header", "a carriage return", "a NUL", "a body that is too long"],
 )
 async def test_a_response_that_would_be_malformed_is_a_500(answer: Answer) -> None:
     written, is_closed, lines, _ = await exchange([GET], answer)
@@ -264,12 +274,15 @@ async def test_a_response_that_would_be_malformed_is_a_500(answer: Answer) -> No
     assert lines == ["Error in ASGI Framework", (b"/item", 500)]
 
 
-@pytest.mark.parametrize("is_ordinary", [True, False])
-async def test_a_client_that_has_left_gets_no_500(
-    monkeypatch: pytest.MonkeyPatch, *, is_ordinary: bool
-) -> None:
-    if not is_ordinary:
+@pytest.fixture(params=["ordinary", "h11"])
+def either_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run a test with ordinary requests, and with h11 for all."""
+    if request.param == "h11":
         monkeypatch.setattr(single_write, "read_request", lambda *_: None)
+
+
+@pytest.mark.usefixtures("either_way")
+async def test_a_client_that_has_left_gets_no_500() -> None:
     wire, config, has_left = Wire(), Silent(), asyncio.Event()
 
     async def app(*_: Any) -> None:
@@ -297,12 +310,8 @@ async def test_what_follows_the_last_request_is_not_processed(
     assert len(scopes) == len(lines) == 1
 
 
-@pytest.mark.parametrize("is_ordinary", [True, False])
-async def test_a_response_that_fails_midway_is_reported(
-    monkeypatch: pytest.MonkeyPatch, *, is_ordinary: bool
-) -> None:
-    if not is_ordinary:
-        monkeypatch.setattr(single_write, "read_request", lambda *_: None)
+@pytest.mark.usefixtures("either_way")
+async def test_a_response_that_fails_midway_is_reported() -> None:
     wire, config = Wire(), Silent()
 
     async def app(scope: Any, receive: Any, send: Any, *_: Any) -> None:
@@ -319,14 +328,51 @@ async def test_a_response_that_fails_midway_is_reported(
     assert config.lines == ["Error in ASGI Framework", (b"/item", None)]
 
 
-@pytest.mark.parametrize("is_ordinary", [True, False])
-async def test_the_end_of_the_input_within_a_head_is_answered(
-    monkeypatch: pytest.MonkeyPatch, *, is_ordinary: bool
-) -> None:
-    if not is_ordinary:
-        monkeypatch.setattr(single_write, "read_request", lambda *_: None)
+@pytest.mark.usefixtures("either_way")
+async def test_the_end_of_the_input_within_a_head_is_answered() -> None:
     written, is_closed, _, scopes = await exchange([GET[:-2], b""], ANSWERS["a length"])
 
     assert written.startswith(b"HTTP/1.1 400 ")
     assert is_closed
     assert not scopes
+
+
+async def test_a_body_without_a_status_is_a_500_and_a_head_waits_for_its_body() -> None:
+    wire, config, before_body = Wire(), Silent(), list[bytes]()
+
+    async def app(scope: Any, receive: Any, send: Any, *_: Any) -> None:
+        del receive
+        if scope["method"] == "GET":
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"", "more_body": True})
+            before_body.append(wire.written)
+        await send({"type": "http.response.body", "body": b"1"})
+
+    async with TaskGroup(asyncio.get_running_loop()) as group:
+        protocol = protocol_of(app, config, group, wire)
+        await protocol.handle(RawData(GET + POST))
+
+    assert before_body == [b""]
+    assert config.lines == [(b"/item", 200), "Error in ASGI Framework", (b"/item", 500)]
+
+
+async def test_a_request_that_can_not_be_logged_does_not_hold_its_connection() -> None:
+    class Broken(Silent):
+        """A log that fails."""
+
+        async def access(self, scope: Any, response: Any, seconds: float) -> None:
+            await super().access(scope, response, seconds)
+            raise OSError
+
+    wire, config = Wire(), Broken()
+
+    async def app(scope: Any, receive: Any, send: Any, *_: Any) -> None:
+        del scope, receive
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async with TaskGroup(asyncio.get_running_loop()) as group:
+        protocol = protocol_of(app, config, group, wire)
+        await protocol.handle(RawData(GET * 2))
+
+    assert wire.written.count(b"HTTP/1.1 204 ") == 2

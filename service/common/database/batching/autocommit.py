@@ -26,7 +26,7 @@ MANY_ROWS = (
     " `single_write()`."
 )
 
-# How long reads of a kind count as costly after one of them took too long.
+# How long statements of a kind count as costly after one of them took too long.
 COSTLY_SECONDS = 5
 
 Sessions = Callable[[], AbstractAsyncContextManager[AsyncSession]]
@@ -80,7 +80,8 @@ class Autocommit:
         self.reads, self.pages, self.searches = reads or self, pages or self, searches or self
         self._cheap = cheap
         self.batches = Batches(connections)
-        # The kinds of reads that took too long, with the time until which they are costly.
+        # What took too long, with the time until which it is costly: kinds of reads, and similar
+        # statements of a client.
         self._costly_until: dict[Hashable, float] = {}
 
     @asynccontextmanager
