@@ -71,7 +71,9 @@ class Replica:
         with connection:
             while head := read_head(connection):
                 self.requests.append(head)
-                if self.behaviour == "close":
+                if self.behaviour == "end":
+                    self.end()
+                if self.behaviour in {"close", "end"}:
                     return
                 if self.behaviour == "answer":
                     connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
@@ -102,6 +104,14 @@ class Replica:
                     )
 
 
+    def end(self) -> None:
+        """Refuse connections."""
+        # Wakes `accept`, which `close` alone would not.
+        with suppress(OSError):
+            self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+
+
 def read_head(connection: socket.socket) -> bytes:
     """Return a request with what is read of its body; nothing if the connection is closed."""
     data = b""
@@ -118,9 +128,7 @@ def replica(behaviour: str) -> Iterator[Replica]:
     it = Replica(behaviour)
     threading.Thread(target=it.serve, daemon=True).start()
     yield it
-    # Wakes `accept`, which `close` alone would not.
-    it.listener.shutdown(socket.SHUT_RDWR)
-    it.listener.close()
+    it.end()
 
 
 @dataclass
@@ -866,6 +874,20 @@ def test_only_repeatable_requests_are_sent_again(
 
         assert parse(answer)[0] == 503
         assert len(reached) == REACHED[method, condition]
+
+
+@pytest.mark.parametrize(("method", "condition"), REACHED)
+def test_a_safe_request_to_a_replica_that_was_killed_is_retried_until_another_is_found(
+    tmp_path: Path, method: bytes, condition: bytes
+) -> None:
+    lines = b"\r\n".join(filter(None, [b"X-Request-ID: killed", condition]))
+    # As if nginx had not learned yet that it is gone: all retries are for it.
+    with replica("end") as upstream, proxy(tmp_path / "state", [upstream.address]) as front:
+        assert parse(front.raw(request(method, lines)))[0] == 503
+        attempts = front.wait_for_log("killed")["upstream_status"].split(" : ")
+
+    assert len(upstream.requests) == 1
+    assert len(attempts) == (4 if method in {b"GET", b"HEAD", b"OPTIONS"} else 1)
 
 
 @pytest.fixture(scope="module")
