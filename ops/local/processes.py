@@ -108,10 +108,10 @@ def _is_of(process: psutil.Process, state: Path) -> bool:
         if process.name() == "nginx":
             parent = process.parent()
             orphan = parent is None or parent.name() != "nginx"
-            named = any(f"{state}/nginx/" in text for text in process.cmdline())
-            return process.cwd() == str(ROOT) and (
-                named or (orphan and "worker" in process.cmdline()[0])
-            )
+            # It is empty while a process exits.
+            command = " ".join(process.cmdline())
+            named = f"{state}/nginx/" in command
+            return process.cwd() == str(ROOT) and (named or (orphan and "worker" in command))
         environment = process.environ()
         return environment.get("STATE_DIR") == str(state) and "SUPERVISOR_ENABLED" in environment
     except psutil.Error:

@@ -18,6 +18,7 @@ from tests.databases.conftest import Open
 from tests.databases.servers import Server
 from tests.envelope import error_of
 from tests.factories import item
+from tests.waiting import SECONDS
 
 CONNECTED = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'idle'"
 PID = text("SELECT pg_backend_pid()")
@@ -119,6 +120,12 @@ class Firewall:
                 target.write(data)
         target.close()
 
+    def tell_clients(self, message: bytes) -> None:
+        """Send a message to the clients, as if it came from the server."""
+        for writer in self._known:
+            if writer.get_extra_info("peername")[1] != self._port:
+                writer.write(message)
+
 
 @asynccontextmanager
 async def firewall(server: Server) -> AsyncIterator[tuple[Firewall, str]]:
@@ -129,6 +136,29 @@ async def firewall(server: Server) -> AsyncIterator[tuple[Firewall, str]]:
         port = listener.sockets[0].getsockname()[1]
         yield wall, f"postgresql://postgres@127.0.0.1:{port}/postgres?sslmode=disable"
         await wall.end()
+
+
+async def test_a_connection_whose_end_was_announced_is_not_used_although_it_is_still_open(
+    server: Server,
+) -> None:
+    fields = b"SFATAL\0VFATAL\0C57P01\0Mterminating connection\0\0"
+    announcement = b"E" + (4 + len(fields)).to_bytes(4) + fields
+    async with firewall(server) as (wall, url):
+        engine = create_engine(url, statement_timeout=1, pool_size=1)
+        async with engine.connect() as connection:
+            before = await connection.scalar(PID)
+            raw = await connection.get_raw_connection()
+            received = cast("Connection", raw.driver_connection).received
+        count = received.count
+        wall.tell_clients(announcement)
+        async with asyncio.timeout(SECONDS):
+            while received.count == count:  # noqa: ASYNC110  # The driver sets no event.
+                await asyncio.sleep(0)
+        async with engine.connect() as connection:
+            after = await connection.scalar(PID)
+        await engine.dispose()
+
+    assert before != after
 
 
 @pytest.mark.parametrize(

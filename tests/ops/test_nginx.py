@@ -103,7 +103,6 @@ class Replica:
                         b"Transfer-Encoding: chunked\r\n\r\n4\r\n[1]\n\r\n"
                     )
 
-
     def end(self) -> None:
         """Refuse connections."""
         # Wakes `accept`, which `close` alone would not.

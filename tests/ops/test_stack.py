@@ -225,14 +225,13 @@ def test_processes_of_a_killed_supervisor_are_stopped(project: Project) -> None:
     kill_supervisor()
     orphans = project.just("doctor")
     again = project.just("up", "local")
-    ready = is_ready(project)
+    assert (again.returncode, is_ready(project)) == (0, True), again.stderr
     kill_supervisor()
     stopped = project.just("down")
 
     assert re.search("ok +stack +api, .*\nok +ready .*\nok +port ", well.stdout)
     assert orphans.returncode == 1
     assert "The supervisor of the stack has ended, and these processes" in orphans.stdout
-    assert (again.returncode, ready) == (0, True), again.stderr
     assert stopped.returncode == 0, stopped.stderr
     assert "Stopped processes of an earlier start." in stopped.stdout
     assert project.processes() == []

@@ -55,11 +55,30 @@ NEXT_HOST = (
 )
 
 
+class CountingProtocol(asyncio.Protocol):
+    """Passes everything to the driver's protocol, and counts how often data arrived."""
+
+    def __init__(self, protocol: Any) -> None:
+        self.count = 0
+        self._pass_on = protocol.data_received
+        # The methods that pass on without a call.
+        for name in ("connection_lost", "eof_received", "pause_writing", "resume_writing"):
+            setattr(self, name, getattr(protocol, name))
+
+    def data_received(self, data: bytes) -> None:
+        """Count, and pass the data on."""
+        self.count += 1
+        self._pass_on(data)
+
+
 class Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg has no types.
     """A connection that knows, without a round trip, whether it is usable."""
 
     def __init__(self, protocol: Any, transport: asyncio.Transport, *rest: Any) -> None:
         super().__init__(protocol, transport, *rest)
+        self.received = CountingProtocol(protocol)
+        transport.set_protocol(self.received)
+        self._count_when_idle = 0
         self.socket = transport.get_extra_info("socket")
         self.read_only = False
         # In milliseconds; of a pooler, the settings of a transaction have it.
@@ -75,13 +94,23 @@ class Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg has no ty
         if self.statement_timeout != "0":
             await self.execute(f"SET statement_timeout = {self.statement_timeout}")
 
+    def mark_idle(self) -> None:
+        """Note that the server has nothing more to send."""
+        self._count_when_idle = self.received.count
+
     def is_fit(self) -> bool:
         """Return whether an idle session is usable.
 
-        It is not if the server was read-only when it began, has closed it, or has sent data that
-        the event loop has not read yet: to an idle session it only sends that it ends.
+        It is not if the server was read-only when it began, has closed it, or has sent data, which
+        the event loop may not have read yet: to an idle session it only sends that it ends, a
+        moment before it closes the connection.
         """
-        return not (self.read_only or self.is_closed() or self._poll(0))
+        return not (
+            self.read_only
+            or self.is_closed()
+            or self.received.count != self._count_when_idle
+            or self._poll(0)
+        )
 
 
 async def connect(

@@ -31,8 +31,10 @@ class Fitness:
 
     def checkin(self, connection: Any, record: Any) -> None:
         """Record when a connection becomes idle."""
-        del connection
         record.info["idle_since"] = monotonic()
+        # None if the pool discards it.
+        if connection is not None:
+            connection.driver_connection.mark_idle()
 
     def checkout(self, connection: Any, record: Any, proxy: Any) -> None:
         """Reject a connection that is no longer usable: the pool opens another one instead.
