@@ -12,9 +12,9 @@ from service.common.database.engine import create_engine
 
 
 @pytest.fixture
-def pooled(database_url: str) -> AsyncEngine:
-    """Return an engine with one connection, in autocommit."""
-    engine = create_engine(database_url, statement_timeout=5, pool_size=1, max_overflow=0)
+def pooled(postgres: str) -> AsyncEngine:
+    """Return an engine with one connection to the server itself, in autocommit."""
+    engine = create_engine(postgres, statement_timeout=5, pool_size=1, max_overflow=0)
     return engine.execution_options(isolation_level="AUTOCOMMIT")
 
 
