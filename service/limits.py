@@ -250,11 +250,11 @@ CHEAP_WRITE_MILLISECONDS = Limit(
     "hold the connections of other writes.",
 )
 SHARED_CHARACTERS = Limit(
-    1000,
-    "characters of text of a record whose write shares its statement with others",
-    "it is written by a statement of its own",
-    "A search index of long texts takes 10 ms for each 1,000 words, and all requests that share a "
-    "statement wait for it.",
+    4000,
+    "characters of text of one client's records whose writes share a statement with others'",
+    "a longer record is written by a statement of its own, more records by the next ones",
+    "A search index of texts takes some 9 ms for each 1,000 characters, and all requests that "
+    "share a statement wait for it.",
 )
 KEYED_LOCK_MILLISECONDS = Limit(
     50,

@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 from service import limits
 from service.client import CLIENT
 from service.common.database import database
+from service.common.database.batching import autocommit
 from service.common.database.batching.batches import BatchConnections, Batches
 from service.common.database.database import Database, release
 from service.common.database.engine import create_engine
@@ -421,6 +422,30 @@ async def test_requests_that_leave_while_they_wait_keep_nobody_waiting(database_
     assert all(isinstance(one, asyncio.CancelledError) for one in left)
     assert used == [3]
     assert pool.waiting == 0
+
+
+@pytest.mark.parametrize("may_go_on", [True, False])
+async def test_a_request_that_leaves_costs_its_connection_only_if_its_statement_goes_on_for_long(
+    database_url: str, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch, may_go_on: bool
+) -> None:
+    monkeypatch.setattr(autocommit, "ABANDONED_SECONDS", 60 if may_go_on else 0)
+    pooled = create_engine(database_url, statement_timeout=60, pool_size=1)
+    session = autocommit.Autocommit(BatchConnections(lambda: AsyncSession(pooled)))
+    pid, lock = text("SELECT pg_backend_pid()"), text("SELECT pg_advisory_xact_lock(1)")
+    before = await session.scalar(pid)
+    async with engine.connect() as other:
+        await other.execute(lock)
+        request = asyncio.create_task(session.scalar(lock))
+        await until(engine, WAITING, 1)
+        request.cancel()
+        if may_go_on:
+            await other.rollback()
+        with pytest.raises(asyncio.CancelledError):
+            await request
+    after = await session.scalar(pid)
+    await pooled.dispose()
+
+    assert (before == after) is may_go_on
 
 
 async def test_a_request_that_waited_too_long_takes_no_connection(database_url: str) -> None:

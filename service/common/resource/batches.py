@@ -29,8 +29,12 @@ RunBatch = Callable[[Session, Any, Values], Awaitable[Record | None]]
 
 def may_share(values: Values) -> bool:
     """Return whether a write is cheap enough to be one of many in a statement."""
-    texts = (len(value) for value in values.values() if isinstance(value, str))
-    return sum(texts) <= SHARED_CHARACTERS
+    return characters(values) <= SHARED_CHARACTERS
+
+
+def characters(values: Values) -> int:
+    """Return the number of characters of the texts of a record, by which a search index grows."""
+    return sum([len(value) for value in values.values() if isinstance(value, str)])
 
 
 def any_of(attribute: Any) -> ColumnElement[bool]:
@@ -47,7 +51,6 @@ def insert_batch(model: type[Base], unique: str) -> RunBatch:
     PostgreSQL must store the key as it is given: it finds the record of each call.
     """
 
-    @batched_write
     async def insert_many(
         session: AsyncSession, records: Mapping[Any, Values], *names: str
     ) -> dict[Any, Any]:
@@ -56,8 +59,10 @@ def insert_batch(model: type[Base], unique: str) -> RunBatch:
         is_changed = stored.keys() - records.keys()
         return dict.fromkeys(records, CHANGED) | stored if is_changed else stored
 
+    insert_shared = batched_write(insert_many, characters)
+
     async def insert_one(session: Session, key: Any, values: Values) -> Record | None:
-        found = await insert_many(session, key, values, *values)
+        found = await insert_shared(session, key, values, *values)
         if found is CHANGED:
             raise RuntimeError(f"PostgreSQL has changed a value of `{unique}`: give it as stored.")
         return found
@@ -72,13 +77,12 @@ def update_batch(model: type[Base], names: frozenset[str]) -> RunBatch:
     values are for, the statement is the same, so that all of them share it.
     """
 
-    @batched_write
     async def update_many(session: AsyncSession, changes: Mapping[int, Values]) -> Any:
         rows = [{"id": key, **complete(names, values)} for key, values in changes.items()]
         found = await session.execute(_update(model, names), _arrays(rows))
         return {row[0]: Record(*row) for row in found}
 
-    return update_many
+    return batched_write(update_many, characters)
 
 
 def _arrays(rows: Collection[Values]) -> dict[str, list[Any]]:

@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from service.client import CLIENT
 from service.common.database.batching import Costed, batched, batched_write, batches, shared
 from service.common.database.batching.autocommit import Autocommit, SingleWrite
 from service.common.database.batching.batches import MAX_KEYS, MOST_AT_ONCE, BatchConnections
@@ -87,14 +88,13 @@ def read(database: Database) -> Any:
 
 @pytest.fixture
 def write(database: Database) -> Any:
-    @batched_write
     async def write(session: AsyncSession, values: Mapping[Any, Any]) -> Mapping[Any, str]:
         del session
         return await database.run([(key, value) for key, value in values.items()]) and {
             key: "done" for key in values if key != "missing"
         }
 
-    return write
+    return batched_write(write, size=len)
 
 
 async def settle() -> None:
@@ -412,6 +412,26 @@ async def test_writes_with_one_key_go_out_one_behind_the_other(
 
     assert await let(database, *tasks) == ["done"] * 3
     assert database.sent == [[(1, "a"), (2, "c")], [(1, "b")]]
+
+
+@pytest.mark.limit("SHARED_CHARACTERS")
+async def test_the_writes_of_a_client_take_a_bounded_part_of_a_statement(
+    database: Database,
+    writes: Callable[[], SingleWrite],
+    write: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(batches, "SHARED_SIZE", 4)
+
+    async def write_as(client: str, key: int, value: str) -> Any:
+        CLIENT.set(client)
+        return await write(writes(), key, value)
+
+    one = [write_as("one", key, value) for key, value in enumerate(["aaa", "a", "aa", "aaaaa"])]
+    tasks = await begin(*one, write_as("another", 4, "bbbb"))
+
+    assert await let(database, *tasks) == ["done"] * 5
+    assert database.sent == [[(0, "aaa"), (1, "a"), (4, "bbbb")], [(2, "aa")], [(3, "aaaaa")]]
 
 
 async def test_a_write_that_a_statement_left_out_is_to_be_done_alone(

@@ -127,8 +127,11 @@ def hold_costly(session: Session) -> AbstractAsyncContextManager[AsyncSession]:
 
 def batched_write(
     run: Callable[[AsyncSession, Mapping[K, V], *A], Awaitable[Mapping[K, R]]],
+    size: Callable[[V], int],
 ) -> Callable[[Session, K, V, *A], Awaitable[R | None]]:
     """Turn a write of many values, each under a key, into one of a single value.
+
+    The sizes of one client's values bound how many of them share a statement.
 
     It returns None if the value must be written alone: in a transaction, if the write skipped the
     key, or if the statement failed, because no call may fail because of another call's record. Of
@@ -144,7 +147,7 @@ def batched_write(
         is_tried = False
         try:
             done = await session.batches.call(
-                (run, args), lambda alone, calls: run(alone, calls, *args), key, value
+                (run, args), lambda alone, calls: run(alone, calls, *args), key, value, size(value)
             )
         except Exception as error:
             if not changed_nothing(error):

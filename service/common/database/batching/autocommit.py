@@ -1,6 +1,7 @@
 """Autocommit: single statements, each durable when it returns."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Hashable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from time import monotonic
@@ -10,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.client import CLIENT
-from service.common.database.batching.batches import BatchConnections, Batches
+from service.common.database.batching.batches import ABANDONED_SECONDS, BatchConnections, Batches
 from service.common.database.sqlstates import changed_nothing, is_cancelled, is_locked, is_retryable
 from service.metrics import count_limit
 
@@ -44,6 +45,25 @@ async def try_twice(statement: Callable[[], Awaitable[R]]) -> R:
         if not is_retryable(error):
             raise
     return await statement()
+
+
+async def complete(statement: Coroutine[Any, Any, R]) -> R:
+    """Return the result of a statement, which goes on for a moment if its request is cancelled.
+
+    To cancel a statement costs its connection: a client that leaves again and again would cost
+    others the time in which new ones are opened.
+    """
+    task = asyncio.create_task(statement)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        try:
+            await asyncio.wait([task], timeout=ABANDONED_SECONDS)
+        finally:
+            task.cancel()
+            # The connection is in use until then; nobody waits for an error.
+            await asyncio.gather(task, return_exceptions=True)
+        raise
 
 
 class Autocommit:
@@ -196,11 +216,10 @@ class Autocommit:
         try:
             if not self._is_slow(kind):
                 async with self.hold() as session:
-                    if not self._connections.has_free_connection():
-                        await session.connection()
+                    await session.connection()
                     # A similar one may have been too slow while this one waited.
                     if not self._is_slow(kind):
-                        return await run(session, *args, **options)
+                        return await complete(run(session, *args, **options))
         except DBAPIError as error:
             if self.was_too_slow(error):
                 self._remember(kind)

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from service import limits
 from service.client import CLIENT
 from service.common.database.waits import note
 from service.common.database.work_pool import SHARED_BY
@@ -19,11 +20,14 @@ from service.places import Clients
 
 # The maximum number of keys that share a statement.
 MAX_KEYS = 256
+# The maximum total size of one client's calls that share a statement. Its other calls wait, so that
+# those of other clients do not.
+SHARED_SIZE = limits.SHARED_CHARACTERS.value
 # The maximum number of calls that are resumed in one iteration of the event loop.
 MOST_AT_ONCE = 32
 # How long calls wait for a statement before another one is sent concurrently.
 NEXT_STATEMENT_SECONDS = 1
-# How long a statement in flight goes on after all its callers were cancelled. Most end within this
+# How long a statement in flight goes on after its callers were cancelled. Most end within this
 # time; to cancel one costs its connection, and a client that leaves again and again would cost
 # others the time in which new ones are opened.
 ABANDONED_SECONDS = 0.1
@@ -62,13 +66,14 @@ class Execution:
 
 @dataclass(slots=True, eq=False)
 class Call:
-    """A call: its key, value and beginning, its result, the execution that it is part of.
+    """A call: its key, value, size and beginning, its result, the execution that it is part of.
 
     And the client and the request that it is for, if that is observed.
     """
 
     key: Any
     value: Any
+    size: int
     since: float
     result: asyncio.Future[Any]
     execution: Execution | None = None
@@ -86,10 +91,10 @@ class Batch:
         self._waiting: list[Call] = []
         self._current: Execution | None = None
 
-    async def call(self, key: Any, value: Any) -> Any:
+    async def call(self, key: Any, value: Any, size: int) -> Any:
         """Return the result of one call."""
         since = monotonic()
-        call = Call(key, value, since, asyncio.get_running_loop().create_future())
+        call = Call(key, value, size, since, asyncio.get_running_loop().create_future())
         self._waiting.append(call)
         if self._current is None:
             self._start()
@@ -147,11 +152,16 @@ class Batch:
     def _take_waiting(self, execution: Execution) -> dict[Any, Any]:
         """Take waiting calls into an execution, and return their values by key."""
         values: dict[Any, Any] = {}
+        sizes: dict[str, int] = {}
         execution.calls, left = [], []
         for call in self._waiting:
-            if len(values) == MAX_KEYS or (call.key in values and call.value is not SHARED):
+            before = sizes.get(call.client, 0)
+            is_large = before and before + call.size > SHARED_SIZE
+            is_twin = call.key in values and call.value is not SHARED
+            if is_large or is_twin or len(values) == MAX_KEYS:
                 left.append(call)
             elif not call.result.done():
+                sizes[call.client] = before + call.size
                 values[call.key] = call.value
                 execution.calls.append(call)
                 call.execution = execution
@@ -195,11 +205,14 @@ class Batches:
         self._batches: dict[Hashable, Batch] = {}
 
     def call(
-        self, group: Hashable, run: Run, key: Any, value: Any = SHARED
+        self, group: Hashable, run: Run, key: Any, value: Any = SHARED, size: int = 0
     ) -> Coroutine[Any, Any, Any]:
-        """Return the result of `run` for the key, or None; `run` has its session to itself."""
+        """Return the result of `run` for the key, or None; `run` has its session to itself.
+
+        The sizes of one client's calls bound how many of them share a statement.
+        """
         batch = self._batches.get(group)
         if batch is None:
             forget = partial(self._batches.pop, group)
             batch = self._batches[group] = Batch(run, self._connections, forget)
-        return batch.call(key, value)
+        return batch.call(key, value, size)
