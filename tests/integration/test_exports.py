@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from service import limits
 from service.client import CLIENT
-from service.common.bulk import forms, stream_records
+from service.common.bulk import exports, forms, stream_records
 from service.common.bulk.forms import Ndjson
 from service.common.database import Work
 from service.common.errors import SHARE, InvalidAPIRequest
@@ -257,3 +257,11 @@ async def test_an_export_includes_no_other_records() -> None:
     [fault] = caught.value.faults
     assert (caught.value.code, fault.pointer) == (422, "/include")
     assert "leave out 'include'" in fault.message
+
+
+def test_a_view_without_a_query_has_no_exports() -> None:
+    async def list_all() -> None:
+        """Take no query."""
+
+    with pytest.raises(TypeError, match="`list_all` has no argument `query`"):
+        exports(lambda *_: None)(list_all)  # type: ignore[arg-type]  # Never called.

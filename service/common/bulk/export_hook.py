@@ -10,6 +10,7 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from functools import wraps
+from inspect import signature
 from typing import Any, cast
 
 import structlog
@@ -59,9 +60,18 @@ async def close_unsent(error: BaseException | None) -> None:
 
 
 def exports(export: Export) -> Callable[[View], View]:
-    """Let a view also respond with lines, from `export(session, query, form)`."""
+    """Let a view also respond with lines, from `export(session, query, form)`.
+
+    The view has the argument `query`. Raises TypeError if it has not.
+    """
 
     def declare(view: View) -> View:
+        if "query" not in signature(view).parameters:
+            raise TypeError(
+                f"`{view.__name__}` has no argument `query`: declare the query of its exports with "
+                "`@document_querystring`."
+            )
+
         @wraps(view)
         async def page_or_lines(**arguments: Any) -> ResponseReturnValue:
             form = preferred_form()
