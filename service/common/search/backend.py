@@ -102,7 +102,8 @@ def _step_statement(target: Target, step: int, nulls: Nulls) -> TextualSelect:
     order = target.order
     found, rest = _matches_of_step(target, step, nulls)
     rows = union_all(_records(found.c, target), rest).subquery("rows")
-    return as_text(select(rows).order_by(*order_by(rows.c, order), rows.c.json.is_(None)))
+    statement = as_text(select(rows).order_by(*order_by(rows.c, order), rows.c.json.is_(None)))
+    return statement.execution_options(alike=(target.model, step))
 
 
 def _matches_of_step(target: Target, step: int, nulls: Nulls) -> tuple[CTE, Select[Any]]:
@@ -138,7 +139,8 @@ def _matches_of_step(target: Target, step: int, nulls: Nulls) -> tuple[CTE, Sele
 @lru_cache(SHAPES)
 def _index_statement(target: Target, form: tuple[bool, bool], nulls: Nulls) -> TextualSelect:
     first = _first_hits(target, form, nulls)
-    return as_text(_records(first.c, target).order_by(*order_by(first.c, target.order)))
+    statement = as_text(_records(first.c, target).order_by(*order_by(first.c, target.order)))
+    return statement.execution_options(alike=(target.model, form))
 
 
 def _first_hits(target: Target, form: tuple[bool, bool], nulls: Nulls) -> Subquery:

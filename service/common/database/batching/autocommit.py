@@ -27,6 +27,8 @@ MANY_ROWS = (
     " `single_write()`."
 )
 
+# The execution option of statements that cost about the same, such as with other fields.
+ALIKE = "alike"
 # How long statements of a kind count as costly after one of them took too long.
 COSTLY_SECONDS = 5
 
@@ -234,10 +236,12 @@ class Autocommit:
 def similar(statement: Any) -> Hashable:
     """Return a key of statements of the same client that are expected to cost the same.
 
-    Reads are the same statement, writes the same operation on the same table.
+    Reads are those with the same execution option `alike`, or the same statement; writes are the
+    same operation on the same table.
     """
-    is_write = getattr(statement, "is_dml", False)
-    return CLIENT.get(), (type(statement), statement.table) if is_write else statement
+    if getattr(statement, "is_dml", False):
+        return CLIENT.get(), (type(statement), statement.table)
+    return CLIENT.get(), statement.get_execution_options().get(ALIKE, statement)
 
 
 class SingleWrite(Autocommit):
