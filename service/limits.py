@@ -236,7 +236,7 @@ CHEAP_READ_MILLISECONDS = Limit(
     100,
     "milliseconds for which a read runs that is expected to be cheap",
     "it is restarted on the connections of costly reads, where reads of the same kind, or for a "
-    "search the same statement of the same client, begin for the next 5 s",
+    "search similar ones of the same client, begin for the next 5 s",
     "The cost of a read is an estimate. If it is wrong, such as while an import is being stored, "
     "the read must not hold the connections of cheap reads.",
 )
