@@ -331,7 +331,8 @@ async def test_only_the_fields_that_are_wanted_are_read(app: App, client: Client
         await client.get("/item?only=name")
         await client.get("/item/1?only=name")
 
-    assert len(sent) == 2
+    # A read that takes long is restarted.
+    assert len({one.sql for one in sent}) == 2
     for statement in sent:
         assert "item.name" in statement.sql
         assert "item.email" not in statement.sql
