@@ -25,6 +25,7 @@ from service.common.database.database import Database, release
 from service.common.database.engine import create_engine
 from service.common.database.work import LOCK_TIMEOUTS, Work, pool_sizes
 from service.common.database.work_pool import SHARED_BY, ShareError, WorkPool
+from service.common.errors import cause_of
 from service.common.middleware.admission import requests_in_progress
 from service.common.middleware.schemas import SMALL_BODY_BYTES
 from service.common.web import App
@@ -440,12 +441,13 @@ async def test_a_request_that_leaves_costs_its_connection_only_if_its_statement_
         request.cancel()
         if may_go_on:
             await other.rollback()
-        with pytest.raises(asyncio.CancelledError):
+        with pytest.raises(asyncio.CancelledError) as caught:
             await request
     after = await session.scalar(pid)
     await pooled.dispose()
 
     assert (before == after) is may_go_on
+    assert re.search(r"waited \d\.\d s for a statement; no pool", cause_of(caught.value))
 
 
 async def test_a_request_that_waited_too_long_takes_no_connection(database_url: str) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from service.client import CLIENT
 from service.common.database.batching.batches import ABANDONED_SECONDS, BatchConnections, Batches
 from service.common.database.sqlstates import changed_nothing, is_cancelled, is_locked, is_retryable
+from service.common.database.waits import note
 from service.metrics import count_limit
 
 R = TypeVar("R")
@@ -47,25 +48,6 @@ async def try_twice(statement: Callable[[], Awaitable[R]]) -> R:
         if not is_retryable(error):
             raise
     return await statement()
-
-
-async def complete(statement: Coroutine[Any, Any, R]) -> R:
-    """Return the result of a statement, which goes on for a moment if its request is cancelled.
-
-    To cancel a statement costs its connection: a client that leaves again and again would cost
-    others the time in which new ones are opened.
-    """
-    task = asyncio.create_task(statement)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        try:
-            await asyncio.wait([task], timeout=ABANDONED_SECONDS)
-        finally:
-            task.cancel()
-            # The connection is in use until then; nobody waits for an error.
-            await asyncio.gather(task, return_exceptions=True)
-        raise
 
 
 class Autocommit:
@@ -221,7 +203,7 @@ class Autocommit:
                     await session.connection()
                     # A similar one may have been too slow while this one waited.
                     if not self._is_slow(kind):
-                        return await complete(run(session, *args, **options))
+                        return await self._complete(run(session, *args, **options))
         except DBAPIError as error:
             if self.was_too_slow(error):
                 self._remember(kind)
@@ -231,6 +213,26 @@ class Autocommit:
             else:
                 raise
         return await self.costly._run_once(run, args, options)  # noqa: SLF001  # Of this class.
+
+    async def _complete(self, statement: Coroutine[Any, Any, R]) -> R:
+        """Return the result of a statement, which goes on for a moment if its request is cancelled.
+
+        To cancel a statement costs its connection: a client that leaves again and again would cost
+        others the time in which new ones are opened.
+        """
+        since = monotonic()
+        task = asyncio.create_task(statement)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError as error:
+            note(error, f"a statement; {self._connections.state()}", since)
+            try:
+                await asyncio.wait([task], timeout=ABANDONED_SECONDS)
+            finally:
+                task.cancel()
+                # The connection is in use until then; nobody waits for an error.
+                await asyncio.gather(task, return_exceptions=True)
+            raise
 
 
 def similar(statement: Any) -> Hashable:
