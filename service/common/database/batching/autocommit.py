@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from service.client import CLIENT
 from service.common.database.batching.batches import ABANDONED_SECONDS, BatchConnections, Batches
+from service.common.database.batching.kinds import CostlyKinds, similar
 from service.common.database.sqlstates import changed_nothing, is_cancelled, is_locked, is_retryable
 from service.common.database.waits import note
 from service.metrics import count_limit
@@ -27,11 +27,6 @@ MANY_ROWS = (
     "A write of many rows may be several statements: use `session()`, a transaction, instead of"
     " `single_write()`."
 )
-
-# The execution option of statements that cost about the same, such as with other fields.
-ALIKE = "alike"
-# How long statements of a kind count as costly after one of them took too long.
-COSTLY_SECONDS = 5
 
 Sessions = Callable[[], AbstractAsyncContextManager[AsyncSession]]
 
@@ -84,9 +79,7 @@ class Autocommit:
         self.reads, self.pages, self.searches = reads or self, pages or self, searches or self
         self._cheap = cheap
         self.batches = Batches(connections)
-        # What took too long, with the time until which it is costly: kinds of reads, and similar
-        # statements of a client.
-        self._costly_until: dict[Hashable, float] = {}
+        self.costly_kinds = CostlyKinds()
 
     @asynccontextmanager
     async def hold(self) -> AsyncIterator[AsyncSession]:
@@ -108,7 +101,7 @@ class Autocommit:
         the same kind then skip this attempt.
         """
         for part, kind in attempts:
-            if self._is_slow(kind):
+            if kind in self.costly_kinds:
                 continue
             try:
                 return await call(self, part, kind)
@@ -122,7 +115,7 @@ class Autocommit:
 
     async def run_in_time(self, kind: Hashable, statement: Callable[[], Awaitable[R]]) -> R:
         """Run the statement of a shared read. Raises TooSlowError, and remembers it."""
-        if self._is_slow(kind):
+        if kind in self.costly_kinds:
             # Since the read began to wait for its connection.
             raise TooSlowError
         try:
@@ -130,7 +123,7 @@ class Autocommit:
         except DBAPIError as error:
             if not self.was_too_slow(error):
                 raise
-            self._remember(kind)
+            self.costly_kinds.add(kind)
             raise TooSlowError from error
 
     def was_too_slow(self, error: BaseException) -> bool:
@@ -139,16 +132,6 @@ class Autocommit:
         if is_too_slow:
             count_limit(self._cheap)
         return is_too_slow
-
-    def _remember(self, kind: Hashable) -> None:
-        now = monotonic()
-        for expired in [one for one, until in self._costly_until.items() if until <= now]:
-            del self._costly_until[expired]
-        if kind is not None:
-            self._costly_until[kind] = now + COSTLY_SECONDS
-
-    def _is_slow(self, kind: Hashable) -> bool:
-        return self._costly_until.get(kind, 0) > monotonic() if self._costly_until else False
 
     async def execute(self, *args: Any, **options: Any) -> Any:
         """Run a statement and return its result."""
@@ -198,15 +181,15 @@ class Autocommit:
         """
         kind = similar(args[0])
         try:
-            if not self._is_slow(kind):
+            if kind not in self.costly_kinds:
                 async with self.hold() as session:
                     await session.connection()
                     # A similar one may have been too slow while this one waited.
-                    if not self._is_slow(kind):
+                    if kind not in self.costly_kinds:
                         return await self._complete(run(session, *args, **options))
         except DBAPIError as error:
             if self.was_too_slow(error):
-                self._remember(kind)
+                self.costly_kinds.add(kind)
             elif self._blocked is not None and is_locked(error):
                 async with self._blocked() as session:
                     return await run(session, *args, **options)
@@ -233,17 +216,6 @@ class Autocommit:
                 # The connection is in use until then; nobody waits for an error.
                 await asyncio.gather(task, return_exceptions=True)
             raise
-
-
-def similar(statement: Any) -> Hashable:
-    """Return a key of statements of the same client that are expected to cost the same.
-
-    Reads are those with the same execution option `alike`, or the same statement; writes are the
-    same operation on the same table.
-    """
-    if getattr(statement, "is_dml", False):
-        return CLIENT.get(), (type(statement), statement.table)
-    return CLIENT.get(), statement.get_execution_options().get(ALIKE, statement)
 
 
 class SingleWrite(Autocommit):
