@@ -231,7 +231,9 @@ def test_processes_of_a_killed_supervisor_are_stopped(project: Project) -> None:
 
     assert re.search("ok +stack +api, .*\nok +ready .*\nok +port ", well.stdout)
     assert orphans.returncode == 1
-    assert "The supervisor of the stack has ended, and these processes" in orphans.stdout
+    told = "The supervisor of the stack has ended, and these processes"
+    # In whole: pytest shows only the beginning and the end of what the command printed.
+    assert told in orphans.stdout, f"\n{orphans.stdout}{orphans.stderr}"
     assert stopped.returncode == 0, stopped.stderr
     assert "Stopped processes of an earlier start." in stopped.stdout
     assert project.processes() == []
