@@ -13,7 +13,7 @@ from typing import Any
 import h11
 import hypercorn.asyncio.run
 import structlog
-from hypercorn.asyncio.tcp_server import MAX_RECV, TCPServer
+from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.events import Closed, RawData, Updated
 from hypercorn.typing import LifespanState
 
@@ -28,6 +28,9 @@ from service.server.connections import IDLE_SECONDS_FOR_OTHERS, Connections
 # size and on the client's network.
 PROGRESS_SECONDS = limits.PROGRESS_SECONDS.value
 PIECE = 1 << 16
+# How much of a request is read at once. Each unfinished body occupies several times as much in
+# queues, and blocks of this size leave few gaps in memory.
+READ_BYTES = 1 << 13
 
 log = structlog.get_logger("service")
 
@@ -69,6 +72,9 @@ class ConnectionServer(TCPServer):
         self._transport: Any = self.writer.transport
         # A write waits until the kernel has accepted all of the previous one.
         self._transport.set_write_buffer_limits(high=0)
+        # hypercorn does not pass this parameter of `asyncio.start_server`: the reader pauses the
+        # transport at twice as many bytes.
+        vars(self.reader)["_limit"] = 2 * READ_BYTES
         self._opened_at = self._idle_since = self.loop.time()
         # Requests use it to detect that the client closes the connection.
         self.state = LifespanState({**self.state, WATCH: self._watch, GIVE_UP: None})
@@ -181,7 +187,7 @@ class ConnectionServer(TCPServer):
         while not (self.reader.at_eof() or self._transport.is_closing()):
             self._reading_since = self.loop.time()
             try:
-                data = await self.reader.read(MAX_RECV)
+                data = await self.reader.read(READ_BYTES)
             except OSError:
                 break
             finally:

@@ -25,7 +25,7 @@ from service.common.web import App, begin_drain
 from service.failures import OperatorError
 from service.logs import configure_logs, log_unraisable
 from service.metrics_endpoint import metrics_endpoint
-from service.server import idle_connections, metrics, single_write
+from service.server import idle_connections, memory, metrics, single_write
 from service.server.accepting import new_event_loop
 from service.server.access_log import AccessLog
 from service.server.config import ServerConfig
@@ -77,6 +77,7 @@ def main(create: Callable[[Settings], App] = create_app) -> int:
             traces as served,
             asyncio.Runner(loop_factory=partial(new_event_loop, connections)) as runner,
         ):
+            memory.give_back(runner.get_loop())
             stop = Stop(partial(begin_drain, app), settings)
             runner.run(serve(served, config, shutdown_trigger=stop))
     except (OperatorError, SchemaError) as error:

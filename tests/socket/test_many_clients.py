@@ -74,6 +74,17 @@ def test_a_connection_that_sends_nothing_makes_room(small: Service) -> None:
         one.close()
 
 
+def test_free_memory_is_returned_while_the_service_runs(tmp_path: Path, database_url: str) -> None:
+    program = (
+        "from service.server import memory\n"
+        "from tests import served\n"
+        "memory.SECONDS, memory.TRIM = 0.01, lambda _: print('returned', flush=True)\n"
+        "served.main()"
+    )
+    with running(tmp_path, database_url, ("-c", program)) as service:
+        service.wait_for("returned", times=3)
+
+
 def test_the_service_starts_if_few_open_files_are_allowed(
     tmp_path: Path, database_url: str
 ) -> None:

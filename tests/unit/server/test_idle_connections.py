@@ -17,7 +17,7 @@ from structlog.testing import capture_logs
 from service.budget import Budget
 from service.limits import KEEP_ALIVE_SECONDS
 from service.server import idle_connections
-from service.server.idle_connections import PIECE, ConnectionServer
+from service.server.idle_connections import PIECE, READ_BYTES, ConnectionServer
 from tests.counted import counted
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -428,6 +428,23 @@ async def test_one_in_use_may_not(service: Service, serving: Any, seen: Seen) ->
         assert [one.closable_at() for one in seen.entered] == [None]
 
         service.may_answer.set()
+
+
+async def test_little_is_buffered_of_what_follows_a_request_in_progress(
+    service: Service, serving: Any, seen: Seen
+) -> None:
+    service.may_answer.clear()
+    async with serving(60) as connect:
+        _, writer = await connect()
+        writer.write(REQUEST + REQUEST * (5 * READ_BYTES // len(REQUEST)))
+        await service.asked.wait()
+        [server] = seen.entered
+        async with asyncio.timeout(10):
+            # asyncio's own limit is 128 KiB, which this would not reach.
+            while server.writer.transport.is_reading():  # type: ignore[attr-defined]  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
+        writer.transport.abort()
 
 
 @pytest.mark.limit("IDLE_SECONDS_FOR_OTHERS")
