@@ -30,7 +30,7 @@ PROGRESS_SECONDS = limits.PROGRESS_SECONDS.value
 PIECE = 1 << 16
 # How much of a request is read at once. Each unfinished body occupies several times as much in
 # queues, and blocks of this size leave few gaps in memory.
-READ_BYTES = 1 << 13
+READ_PIECE = 1 << 13
 
 log = structlog.get_logger("service")
 
@@ -74,7 +74,7 @@ class ConnectionServer(TCPServer):
         self._transport.set_write_buffer_limits(high=0)
         # hypercorn does not pass this parameter of `asyncio.start_server`: the reader pauses the
         # transport at twice as many bytes.
-        vars(self.reader)["_limit"] = 2 * READ_BYTES
+        vars(self.reader)["_limit"] = 2 * READ_PIECE
         self._opened_at = self._idle_since = self.loop.time()
         # Requests use it to detect that the client closes the connection.
         self.state = LifespanState({**self.state, WATCH: self._watch, GIVE_UP: None})
@@ -187,7 +187,7 @@ class ConnectionServer(TCPServer):
         while not (self.reader.at_eof() or self._transport.is_closing()):
             self._reading_since = self.loop.time()
             try:
-                data = await self.reader.read(READ_BYTES)
+                data = await self.reader.read(READ_PIECE)
             except OSError:
                 break
             finally:

@@ -30,7 +30,7 @@ HEAD = (
 # Lines without text are passed over, and so cost no time of the database.
 FILLER = (b" " * 1023 + b"\n") * 1024
 FILLERS = 250
-UNREAD = 400 << 10
+UNREAD = 160 << 10
 WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'transactionid'"
 OPEN = """
 SELECT count(*) FROM pg_stat_activity

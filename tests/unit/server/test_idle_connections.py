@@ -17,7 +17,7 @@ from structlog.testing import capture_logs
 from service.budget import Budget
 from service.limits import KEEP_ALIVE_SECONDS
 from service.server import idle_connections
-from service.server.idle_connections import PIECE, READ_BYTES, ConnectionServer
+from service.server.idle_connections import PIECE, READ_PIECE, ConnectionServer
 from tests.counted import counted
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -436,7 +436,7 @@ async def test_little_is_buffered_of_what_follows_a_request_in_progress(
     service.may_answer.clear()
     async with serving(60) as connect:
         _, writer = await connect()
-        writer.write(REQUEST + REQUEST * (5 * READ_BYTES // len(REQUEST)))
+        writer.write(REQUEST + REQUEST * (5 * READ_PIECE // len(REQUEST)))
         await service.asked.wait()
         [server] = seen.entered
         async with asyncio.timeout(10):
