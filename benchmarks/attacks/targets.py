@@ -53,5 +53,7 @@ TARGETS: list[Input] = [
     single(
         "the longest page that is counted",
         request(b"GET %s?limit=200&q=project" % TARGET, b"Prefer: count=exact"),
+        # The page, the statistics of the search, and the count are a statement each.
+        requests=3,
     ),
 ]
