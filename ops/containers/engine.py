@@ -62,7 +62,8 @@ def containers(*arguments: str) -> list[tuple[str, str]]:
     # This also checks whether the engine answers, in every version of docker.
     listed = ask("docker", "ps", *arguments, "--format", "\t".join(labels))
     pairs = (line.partition("\t") for line in listed.splitlines())
-    return [(project, folder) for project, _, folder in pairs if project]
+    # One that docker itself runs from the image of a project has the image's label, and no folder.
+    return [(project, folder) for project, _, folder in pairs if folder]
 
 
 def require_compose() -> str:

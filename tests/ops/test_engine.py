@@ -210,6 +210,16 @@ def test_containers_of_this_folder_without_compose_are_seen(
         modes.down(settings, [])
 
 
+def test_a_container_that_docker_runs_from_the_image_of_a_project_is_not_its_stack(
+    fake: Fake, settings: Settings
+) -> None:
+    """It has the label of the image, and no folder: not that of the command either."""
+    fake(f"[ $1 = ps ] || exit 1; printf '%s\\t\\n' '{compose.folder_name(ROOT)}'")
+
+    assert not compose.runs()
+    assert not modes.containers_run(settings)
+
+
 def test_docker_gets_what_it_needs_and_nothing_of_other_projects(
     fake: Fake, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
