@@ -91,7 +91,10 @@ def end_left_over(state: Path) -> bool:
             process.terminate()
     _, alive = psutil.wait_procs(found, timeout=LEFT_OVER_SECONDS)
     for process in alive:
-        process.kill()
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    # A server that has not exited yet still holds its port, or its folder.
+    psutil.wait_procs(alive, timeout=LEFT_OVER_SECONDS)
     return bool(found)
 
 

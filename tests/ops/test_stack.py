@@ -7,6 +7,7 @@ import signal
 import socket
 import stat
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ import httpx
 import psutil
 import pytest
 
+from ops.local import processes
 from ops.local.readiness import ask
 from ops.ports import has_address
 from service.common.embedded import start_server
@@ -237,6 +239,24 @@ def test_processes_of_a_killed_supervisor_are_stopped(project: Project) -> None:
     assert stopped.returncode == 0, stopped.stderr
     assert "Stopped processes of an earlier start." in stopped.stdout
     assert project.processes() == []
+
+
+def test_a_process_of_an_earlier_start_that_ignores_the_signal_has_exited(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "LEFT_OVER_SECONDS", 1)
+    code = "import signal; signal.signal(15, signal.SIG_IGN); print(flush=True); signal.pause()"
+    environment = {**os.environ, "STATE_DIR": str(tmp_path), "SUPERVISOR_ENABLED": "1"}
+    with subprocess.Popen(
+        [sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE
+    ) as ignoring:
+        assert ignoring.stdout
+        ignoring.stdout.readline()
+        ended = processes.end_left_over(tmp_path)
+        left = processes.left_over(tmp_path)
+
+    assert ended
+    assert left == []
 
 
 def test_a_folder_of_other_things_is_no_state_directory(project: Project, tmp_path: Path) -> None:
