@@ -87,7 +87,7 @@ BODY_BYTES = Limit(
 )
 BODIES_BYTES = Limit(
     64 << 20,
-    "bytes of all bodies that are not parsed yet",
+    "bytes of all bodies that are not parsed yet, without those of imports",
     "503 for the largest of the client that holds most",
     "Unfinished bodies must not exceed the memory of the container.",
     "MAX_BODIES_BYTES",

@@ -67,9 +67,10 @@ LEVELS = [
     {"service.__main__"},
 ]
 BLUEPRINTS = LEVELS.index(set())
-# Quart is known to these packages, to the hooks of features, and to views.
+# Quart is known to these packages, to views, and to `KNOW_QUART`: the hooks of features, and what
+# makes a response from a record.
 WEB_PACKAGES = {"service.common.web", MIDDLEWARE}
-HOOKS = {
+KNOW_QUART = {
     "service.common.resource.conditional",
     "service.common.resource.pagination",
     "service.common.resource.responses",
@@ -294,7 +295,7 @@ def only_views_know_the_request(found: Iterable[Edge]) -> list[Edge]:
         for importer, imported in found
         if blueprint_of(importer)
         and layer_of(importer) not in {"__init__", "views"}
-        and (imported in HOOKS or any(within(imported, package) for package in WEB_PACKAGES))
+        and (imported in KNOW_QUART or any(within(imported, package) for package in WEB_PACKAGES))
     ]
 
 
@@ -304,7 +305,7 @@ def only_the_edge_knows_the_web(found: Iterable[Edge]) -> list[Edge]:
         (importer, imported)
         for importer, imported in found
         if imported.split(".")[0] in WEB
-        and importer not in {"service", *HOOKS}
+        and importer not in {"service", *KNOW_QUART}
         and not any(within(importer, package) for package in WEB_PACKAGES)
         and not (blueprint_of(importer) and layer_of(importer) in {"__init__", "views"})
     ]

@@ -90,7 +90,7 @@ def export(settings: Settings, arguments: list[str]) -> int:
 
 
 def _file(arguments: list[str]) -> tuple[Path, str]:
-    path = file_argument(arguments, "records.csv")
+    path = file_argument(arguments, "records.ndjson")
     form = FORMS.get(path.suffix.lower())
     if form is None:
         raise CommandError(f"{path.name}: the name must end in {', '.join(FORMS)}.")
