@@ -5,7 +5,10 @@ from typing import NamedTuple
 
 
 class Record(NamedTuple):
-    """A record with the version in its entity tag; `json` has the requested fields."""
+    """A record in a response; `json` has the requested fields.
+
+    `row_version` is that of the entity tag (`tagged_version`), which may differ from the column's.
+    """
 
     id: int
     row_version: int
