@@ -251,10 +251,12 @@ CHEAP_WRITE_MILLISECONDS = Limit(
 )
 SHARED_CHARACTERS = Limit(
     4000,
-    "characters of text of one client's records whose writes share a statement with others'",
+    "characters of texts and JSON of one client's records whose writes share a statement with "
+    "others'",
     "a longer record is written by a statement of its own, more records by the next ones",
     "A search index of texts takes some 9 ms for each 1,000 characters, and all requests that "
-    "share a statement wait for it.",
+    "share a statement wait for it. Of a client whose calls made a shared write take longer than "
+    "0.5 s, only as many share the next ones as take 0.1 s.",
 )
 KEYED_LOCK_MILLISECONDS = Limit(
     50,

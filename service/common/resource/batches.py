@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from functools import cache, lru_cache
 from typing import Any
 
+import orjson
 from sqlalchemy import ARRAY, ColumnElement, bindparam, column, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -33,8 +34,10 @@ def may_share(values: Values) -> bool:
 
 
 def characters(values: Values) -> int:
-    """Return the number of characters of the texts of a record, by which a search index grows."""
-    return sum([len(value) for value in values.values() if isinstance(value, str)])
+    """Return the number of characters of the texts and JSON values of a record."""
+    texts = [value for value in values.values() if isinstance(value, str)]
+    others = [value for value in values.values() if isinstance(value, dict | list)]
+    return sum(map(len, texts)) + sum([len(orjson.dumps(value)) for value in others])
 
 
 def any_of(attribute: Any) -> ColumnElement[bool]:

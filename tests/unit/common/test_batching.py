@@ -14,7 +14,14 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.client import CLIENT
-from service.common.database.batching import Costed, batched, batched_write, batches, shared
+from service.common.database.batching import (
+    Costed,
+    batched,
+    batched_write,
+    batches,
+    shared,
+    slow_clients,
+)
 from service.common.database.batching.autocommit import Autocommit, SingleWrite
 from service.common.database.batching.batches import MAX_KEYS, MOST_AT_ONCE, BatchConnections
 
@@ -432,6 +439,30 @@ async def test_the_writes_of_a_client_take_a_bounded_part_of_a_statement(
 
     assert await let(database, *tasks) == ["done"] * 5
     assert database.sent == [[(0, "aaa"), (1, "a"), (4, "bbbb")], [(2, "aa")], [(3, "aaaaa")]]
+
+
+async def test_of_a_client_whose_calls_made_a_write_long_few_share_the_next_ones(
+    database: Database,
+    writes: Callable[[], SingleWrite],
+    write: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What a call costs is not known before: the sizes here are the same."""
+    monkeypatch.setattr(slow_clients, "LONG_SECONDS", 0)
+    monkeypatch.setattr(slow_clients, "RENEWING_SECONDS", 0)
+    monkeypatch.setattr(slow_clients, "LIMITED_SECONDS", 10**-9)
+
+    async def write_as(client: str, key: int) -> Any:
+        CLIENT.set(client)
+        return await write(writes(), key, "")
+
+    first = await begin(*[write_as("one", key) for key in range(5)], write_as("another", 5))
+    await let(database, *first)
+    second = await begin(*[write_as("one", key) for key in range(3)], write_as("another", 5))
+    await let(database, *second)
+
+    assert [len(keys) for keys in database.sent] == [6, 2, 1, 1]
+    assert database.sent[1] == [(0, ""), (5, "")]
 
 
 async def test_a_write_that_a_statement_left_out_is_to_be_done_alone(

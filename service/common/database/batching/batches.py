@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from service import limits
 from service.client import CLIENT
+from service.common.database.batching.slow_clients import SlowClients
 from service.common.database.waits import note
 from service.common.database.work_pool import SHARED_BY
 from service.observed import OBSERVED, Observed
@@ -85,9 +86,14 @@ class Batch:
     """Calls that may share a statement, waiting for the one in flight to return."""
 
     def __init__(
-        self, run: Run, connections: BatchConnections, forget: Callable[[], object]
+        self,
+        run: Run,
+        connections: BatchConnections,
+        slow_clients: SlowClients,
+        forget: Callable[[], object],
     ) -> None:
         self._run, self._connections, self._forget = run, connections, forget
+        self._slow_clients = slow_clients
         self._waiting: list[Call] = []
         self._current: Execution | None = None
 
@@ -134,7 +140,7 @@ class Batch:
                 while values := self._take_waiting(execution):
                     for tell in self._connections.when_sent:
                         tell(execution.calls)
-                    found = await self._run(session, values)
+                    found = await self._run_and_learn(session, values, execution.calls)
                     for number, call in enumerate(execution.calls, 1):
                         if not call.result.done():
                             call.result.set_result(found.get(call.key))
@@ -149,19 +155,34 @@ class Batch:
             finally:
                 slow.cancel()
 
+    async def _run_and_learn(
+        self, session: AsyncSession, values: Mapping[Any, Any], calls: Sequence[Call]
+    ) -> Mapping[Any, Any]:
+        """Return what a statement gives; of a write, learn whose calls made it long."""
+        since = monotonic()
+        try:
+            return await self._run(session, values)
+        finally:
+            if calls[0].value is not SHARED:
+                clients = [call.client for call in calls]
+                self._slow_clients.learn(clients, monotonic() - since)
+
     def _take_waiting(self, execution: Execution) -> dict[Any, Any]:
         """Take waiting calls into an execution, and return their values by key."""
         values: dict[Any, Any] = {}
-        sizes: dict[str, int] = {}
+        # The number and the sizes of each client's writes.
+        taken: dict[str, tuple[int, int]] = {}
         execution.calls, left = [], []
         for call in self._waiting:
-            before = sizes.get(call.client, 0)
-            is_large = before and before + call.size > SHARED_SIZE
-            is_twin = call.key in values and call.value is not SHARED
-            if is_large or is_twin or len(values) == MAX_KEYS:
+            is_write = call.value is not SHARED
+            count, size = taken.get(call.client, (0, 0))
+            limit = self._slow_clients.limit(call.client) if count and is_write else None
+            is_beyond = count and (size + call.size > SHARED_SIZE or count == limit)
+            is_twin = is_write and call.key in values
+            if is_beyond or is_twin or len(values) == MAX_KEYS:
                 left.append(call)
             elif not call.result.done():
-                sizes[call.client] = before + call.size
+                taken[call.client] = count + 1, size + call.size
                 values[call.key] = call.value
                 execution.calls.append(call)
                 call.execution = execution
@@ -202,6 +223,7 @@ class Batches:
 
     def __init__(self, connections: BatchConnections) -> None:
         self._connections = connections
+        self._slow_clients = SlowClients()
         self._batches: dict[Hashable, Batch] = {}
 
     def call(
@@ -214,5 +236,6 @@ class Batches:
         batch = self._batches.get(group)
         if batch is None:
             forget = partial(self._batches.pop, group)
-            batch = self._batches[group] = Batch(run, self._connections, forget)
+            batch = Batch(run, self._connections, self._slow_clients, forget)
+            self._batches[group] = batch
         return batch.call(key, value, size)
