@@ -45,7 +45,7 @@ async def record(engine: AsyncEngine) -> int:
 async def statements(app: App) -> AsyncIterator[set[str]]:
     """Return the texts of the writes that the service has executed."""
     texts: set[str] = set()
-    engine = vars(app.database)["_alone_engines"][Work.WRITES].sync_engine
+    engine = vars(app.database)["_autocommit_engines"][Work.WRITES].sync_engine
 
     def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
         texts.add(statement)

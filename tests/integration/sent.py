@@ -26,7 +26,7 @@ class Statement:
 @contextmanager
 def statements(app: App) -> Iterator[list[Statement]]:
     """Yield the list of the statements in autocommit that the application sends meanwhile."""
-    with listening(vars(app.database)["_alone_engines"]) as sent:
+    with listening(vars(app.database)["_autocommit_engines"]) as sent:
         yield sent
 
 

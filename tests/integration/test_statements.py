@@ -35,7 +35,7 @@ async def executed(app: App, client: Client) -> AsyncIterator[list[Any]]:
     database, contexts = app.database, []
     engines = [
         engine.sync_engine
-        for name in ("_engines", "_alone_engines")
+        for name in ("_engines", "_autocommit_engines")
         for engine in vars(database)[name].values()
     ]
 

@@ -16,9 +16,9 @@ from service.common.database.batching.autocommit import (
     Session,
     SingleWrite,
 )
-from service.common.database.connection import connect
+from service.common.database.connection import COMMAND_GRACE_SECONDS, connect
 from service.common.database.database import Database, commit, make_costly, release
-from service.common.database.engine import COMMAND_GRACE_SECONDS, create_engine, database_url
+from service.common.database.engine import create_engine, database_url
 from service.common.database.models import MAX_BIGINT, MAX_INTEGER, Base, RecordColumns
 from service.common.database.revisions import OLDEST_SERVER, known_revisions
 from service.common.database.sqlstates import (

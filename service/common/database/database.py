@@ -61,7 +61,7 @@ class Database:
         self._settings = settings
         self._suspended = suspended
         self._engines: dict[Work, AsyncEngine] = {}
-        self._alone_engines: dict[Work, AsyncEngine] = {}
+        self._autocommit_engines: dict[Work, AsyncEngine] = {}
         longest = self._statement_timeout(Work.COSTLY)
         cheap_read = "CHEAP_READ_MILLISECONDS" if longest > CHEAP_READ_SECONDS else ""
         cheap_write = "CHEAP_WRITE_MILLISECONDS" if longest > CHEAP_WRITE_SECONDS else ""
@@ -81,7 +81,7 @@ class Database:
         )
         self._writes = Autocommit(
             self._suspending_connections(Work.WRITES),
-            blocked=partial(self._alone, Work.BLOCKED),
+            blocked=partial(self._autocommit, Work.BLOCKED),
             costly=costly,
             reads=self._reader,
             pages=pages,
@@ -135,7 +135,7 @@ class Database:
                 observe_statements(engine)
             self._engines[work] = engine
             # Shares the pool.
-            self._alone_engines[work] = engine.execution_options(isolation_level="AUTOCOMMIT")
+            self._autocommit_engines[work] = engine.execution_options(isolation_level="AUTOCOMMIT")
 
     @contextmanager
     def _wait_for_transfer(self, work: Work) -> Iterator[None]:
@@ -163,7 +163,7 @@ class Database:
 
     async def close(self) -> None:
         """Close every connection."""
-        engines, self._engines, self._alone_engines = self._engines, {}, {}
+        engines, self._engines, self._autocommit_engines = self._engines, {}, {}
         # Concurrently, because a connection that a firewall has forgotten takes two seconds.
         await asyncio.gather(*(engine.dispose() for engine in engines.values()))
 
@@ -208,7 +208,7 @@ class Database:
         if self._settings.observes_requests:
             when_sent.append(partial(_observe_batch, work))
         return BatchConnections(
-            partial(self._alone, work),
+            partial(self._autocommit, work),
             partial(self._has_free_connection, work),
             lambda: str(_opened(self._engines, work).pool),
             when_sent=when_sent,
@@ -218,8 +218,8 @@ class Database:
         return replace(self._connections(work), waiting=self._suspended)
 
     @asynccontextmanager
-    async def _alone(self, work: Work) -> AsyncIterator[AsyncSession]:
-        session = AsyncSession(_opened(self._alone_engines, work), expire_on_commit=False)
+    async def _autocommit(self, work: Work) -> AsyncIterator[AsyncSession]:
+        session = AsyncSession(_opened(self._autocommit_engines, work), expire_on_commit=False)
         try:
             yield session
         finally:
@@ -227,7 +227,7 @@ class Database:
 
     @asynccontextmanager
     async def _checked(self) -> AsyncIterator[AsyncSession]:
-        async with self._alone(Work.HEALTH) as session:
+        async with self._autocommit(Work.HEALTH) as session:
             # If the database is down, only this connection is tried.
             await session.connection()
             await asyncio.gather(*(self._open_first(work) for work in OPENED_FIRST))
@@ -236,7 +236,7 @@ class Database:
     async def _open_first(self, work: Work) -> None:
         pool: Any = _opened(self._engines, work).pool
         if pool.checkedin() + pool.checkedout() == 0:
-            async with self._alone(work) as session:
+            async with self._autocommit(work) as session:
                 await session.connection()
 
     def _has_free_connection(self, work: Work) -> bool:

@@ -12,14 +12,12 @@ from sqlalchemy.util import await_only
 
 from service.common import embedded
 from service.common.contract import encode
-from service.common.database.connection import COMMAND_GRACE_SECONDS, connect
+from service.common.database.connection import connect
 from service.common.database.pool_events import Fitness
 from service.common.database.pooler import watch_pooler
 from service.common.database.texts import SHAPES
 from service.common.database.work_pool import watch_waits
 from service.settings import Settings, parse_address
-
-__all__ = ["COMMAND_GRACE_SECONDS", "create_engine", "database_url"]
 
 
 def database_url(settings: Settings) -> str:

@@ -55,8 +55,8 @@ def batched(
             return (await run(session, [key], *args)).get(key)
 
         def call(autocommit: Autocommit, part: Hashable, kind: Hashable) -> Awaitable[R | None]:
-            async def run_calls(alone: AsyncSession, calls: Iterable[K]) -> Mapping[K, R]:
-                return await autocommit.run_in_time(kind, lambda: run(alone, [*calls], *args))
+            async def run_calls(connection: AsyncSession, calls: Iterable[K]) -> Mapping[K, R]:
+                return await autocommit.run_in_time(kind, lambda: run(connection, [*calls], *args))
 
             return autocommit.batches.call((run, args, part), run_calls, key)
 
@@ -147,7 +147,11 @@ def batched_write(
         is_tried = False
         try:
             done = await session.batches.call(
-                (run, args), lambda alone, calls: run(alone, calls, *args), key, value, size(value)
+                (run, args),
+                lambda one, calls: run(one, calls, *args),
+                key,
+                value,
+                size(value),
             )
         except Exception as error:
             if not changed_nothing(error):

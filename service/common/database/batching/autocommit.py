@@ -152,24 +152,25 @@ class Autocommit:
     def forget_write(self, *, is_tried: bool = False) -> None:
         """Allow the write to be done in another way: it changed nothing.
 
-        If it `is_tried`, that way is the last one.
+        If it `is_tried`, because it was in a batch that failed because of a concurrent transaction,
+        the other way is its second and last try.
         """
 
     async def _run(self, run: Any, args: Any, options: Any) -> Any:
         if not getattr(args[0], "is_dml", False):
-            return await self._run_alone(run, args, options)
+            return await self._run_retried(run, args, options)
         has_rows = isinstance(args[1] if args[1:] else options.get("params"), list)
         if has_rows:
             raise RuntimeError(MANY_ROWS)
         self.begin_write()
         try:
-            return await self._run_alone(run, args, options)
+            return await self._run_retried(run, args, options)
         except DBAPIError as error:
             if changed_nothing(error):
                 self.forget_write()
             raise
 
-    async def _run_alone(self, run: Any, args: Any, options: Any) -> Any:
+    async def _run_retried(self, run: Any, args: Any, options: Any) -> Any:
         statement = partial(self._run_once, run, args, options)
         return await (try_twice(statement) if self.is_repeatable else statement())
 
@@ -225,7 +226,7 @@ class SingleWrite(Autocommit):
     """
 
     def __init__(self, shared: Autocommit) -> None:
-        """Create it with the shared connections and batches."""
+        """Create it with the connections, batches and costly kinds that all requests share."""
         vars(self).update(vars(shared))
         self.has_written = False
 

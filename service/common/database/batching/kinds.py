@@ -19,9 +19,6 @@ class CostlyKinds:
         # The time until which a kind is costly.
         self._until: dict[Hashable, float] = {}
 
-    def __len__(self) -> int:
-        return len(self._until)
-
     def __contains__(self, kind: Hashable) -> bool:
         return self._until.get(kind, 0) > monotonic() if self._until else False
 
