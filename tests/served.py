@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from service import server
 from service.common.web import App
-from service.server import single_write
+from service.server import http1
 from service.settings import Settings, settings
 from tests.app import create_app
 
@@ -18,7 +18,7 @@ def main(create: Callable[[Settings], App] = create_app) -> int:
     """
     vars(settings)["SHORTEST_REQUEST"] = 0
     if os.environ.get("ONLY_H11"):
-        vars(single_write)["read_request"] = lambda *_: None
+        vars(http1)["read_request"] = lambda *_: None
     return server.main(create)
 
 

@@ -80,7 +80,7 @@ def body_length(headers: list[tuple[bytes, bytes]]) -> int | None:
 class OrdinaryStream:
     """An ordinary request and its response, in the place of hypercorn's stream.
 
-    It passes ASGI's messages between the application and `protocol`, a SingleWriteProtocol.
+    It passes ASGI's messages between the application and `protocol`, a Http1Protocol.
     """
 
     def __init__(self, protocol: Any, request: OrdinaryRequest) -> None:

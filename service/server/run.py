@@ -25,7 +25,7 @@ from service.common.web import App, begin_drain
 from service.failures import OperatorError
 from service.logs import configure_logs, log_unraisable
 from service.metrics_endpoint import metrics_endpoint
-from service.server import idle_connections, memory, metrics, single_write
+from service.server import connection_server, http1, memory, metrics
 from service.server.accepting import new_event_loop
 from service.server.access_log import AccessLog
 from service.server.config import ServerConfig
@@ -56,10 +56,10 @@ def main(create: Callable[[Settings], App] = create_app) -> int:
         settings = load_settings()
         configure_logs(settings)
         sys.unraisablehook = log_unraisable
-        single_write.register()
+        http1.register()
         waiting = reserve_descriptors(settings.max_connections, settings.database_pool_size)
         connections = Connections(settings.max_connections, waiting, settings.path_prefix)
-        idle_connections.register(connections)
+        connection_server.register(connections)
         app = create(settings)
         # Before serving: a failure is one line, and starting PostgreSQL delays no request.
         database_url(settings)

@@ -13,7 +13,7 @@ from service.common.web import App
 from service.common.web.connection import GIVE_UP
 from service.docs.domain import ASSETS, FOLDER
 from service.limits import REQUESTS_IN_PROGRESS
-from service.server.single_write import end_request
+from service.server.http1 import end_request
 from service.settings import Settings
 from tests.app import create_app
 from tests.counted import counted

@@ -11,7 +11,7 @@ from functools import partial
 from hypercorn.config import Sockets
 
 from service.common.database import database, transfers
-from service.server import idle_connections
+from service.server import connection_server
 from service.server import run as program
 from tests import served
 
@@ -22,7 +22,7 @@ SEND_BUFFER = 1 << 14
 def main() -> int:
     """Serve with short time-outs."""
     vars(database)["BULK_SECONDS"] = SECONDS
-    vars(idle_connections)["PROGRESS_SECONDS"] = SECONDS
+    vars(connection_server)["PROGRESS_SECONDS"] = SECONDS
     vars(transfers)["PROGRESS_SECONDS"] = SECONDS
     vars(program)["open_sockets"] = partial(open_sockets, program.open_sockets)
     return served.main()

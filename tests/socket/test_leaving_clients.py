@@ -36,10 +36,10 @@ def service(tmp_path_factory: pytest.TempPathFactory, database_url: str) -> Iter
 
 # The same service, but a half-closed connection is kept for a minute.
 HALF_CLOSED = (
-    "from service.server import main, single_write; "
+    "from service.server import main, http1; "
     "from tests.app import create_app; "
-    "old = single_write.HALF_CLOSED_MILLISECONDS; "
-    "single_write.HALF_CLOSED_MILLISECONDS = old._replace(value=60_000); "
+    "old = http1.HALF_CLOSED_MILLISECONDS; "
+    "http1.HALF_CLOSED_MILLISECONDS = old._replace(value=60_000); "
     "main(create_app)"
 )
 

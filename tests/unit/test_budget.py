@@ -4,7 +4,7 @@ import pytest
 
 from service import limits
 from service.budget import Budget
-from service.server.idle_connections import ConnectionServer
+from service.server.connection_server import ConnectionServer
 
 LIMIT = 1000
 

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from service.common.web import GIVE_UP
 from service.limits import HEAD_BYTES, HEADER_FIELDS
-from service.server import single_write
+from service.server import http1
 from service.server.bounded_http1 import BoundedConnection
+from service.server.http1 import Http1Protocol
 from service.server.ordinary import OrdinaryRequest, read_request
-from service.server.single_write import SingleWriteProtocol
 
 GET = b"GET /item?a=b HTTP/1.1\r\nHost: x\r\nAccept: a, b \t\r\nX-Empty:\r\n\r\n"
 POST = b"POST /item HTTP/1.1\r\nhost:x\r\nContent-Length: 5\r\nConnection: Keep-Alive\r\n\r\n12345"
@@ -150,8 +150,8 @@ class Silent(Config):
 Answer = tuple[int, list[tuple[bytes, bytes]], list[bytes]]
 
 
-def protocol_of(app: Any, config: Config, group: TaskGroup, wire: Wire) -> SingleWriteProtocol:
-    return SingleWriteProtocol(
+def protocol_of(app: Any, config: Config, group: TaskGroup, wire: Wire) -> Http1Protocol:
+    return Http1Protocol(
         app,
         config,
         WorkerContext(None),
@@ -221,7 +221,7 @@ async def test_the_answer_is_that_of_h11(
 ) -> None:
     data = POST.replace(b"POST", method)
     ordinary = await exchange([data], answer, is_last=is_last)
-    monkeypatch.setattr(single_write, "read_request", lambda *_: None)
+    monkeypatch.setattr(http1, "read_request", lambda *_: None)
     other = await exchange([data], answer, is_last=is_last)
 
     assert ordinary[3]
@@ -249,7 +249,7 @@ async def test_pipelined_requests_are_answered_in_order(
     size = -(-len(requests) // pieces)
     parts = [requests[at : at + size] for at in range(0, len(requests), size)]
     ordinary = await exchange(parts, ANSWERS["a length"])
-    monkeypatch.setattr(single_write, "read_request", lambda *_: None)
+    monkeypatch.setattr(http1, "read_request", lambda *_: None)
     other = await exchange(parts, ANSWERS["a length"])
 
     assert ordinary[3]
@@ -278,7 +278,7 @@ async def test_a_response_that_would_be_malformed_is_a_500(answer: Answer) -> No
 def either_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Run a test with ordinary requests, and with h11 for all."""
     if request.param == "h11":
-        monkeypatch.setattr(single_write, "read_request", lambda *_: None)
+        monkeypatch.setattr(http1, "read_request", lambda *_: None)
 
 
 @pytest.mark.usefixtures("either_way")

@@ -49,7 +49,7 @@ class FairStream(HTTPStream):
                     await asyncio.sleep(0)
 
 
-class SingleWriteProtocol(H11Protocol):
+class Http1Protocol(H11Protocol):
     """hypercorn's HTTP/1.1, which writes a head together with what follows it."""
 
     connection: BoundedConnection
@@ -243,4 +243,4 @@ def register() -> None:
     """Replace hypercorn's class, from the next connection on."""
     FairStream.turns = asyncio.Semaphore(BODIES_IN_TURN.value)
     # hypercorn has no setting for this.
-    vars(hypercorn.protocol)["H11Protocol"] = SingleWriteProtocol
+    vars(hypercorn.protocol)["H11Protocol"] = Http1Protocol

@@ -16,8 +16,8 @@ from structlog.testing import capture_logs
 
 from service.budget import Budget
 from service.limits import KEEP_ALIVE_SECONDS
-from service.server import idle_connections
-from service.server.idle_connections import PIECE, READ_PIECE, ConnectionServer
+from service.server import connection_server
+from service.server.connection_server import PIECE, READ_PIECE, ConnectionServer
 from tests.counted import counted
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -261,7 +261,7 @@ async def test_a_client_that_does_not_read_has_a_piece_more_than_the_kernel_take
 async def test_an_answer_may_take_its_time_between_two_parts(
     service: Service, serving: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(idle_connections, "PROGRESS_SECONDS", 0.1)
+    monkeypatch.setattr(connection_server, "PROGRESS_SECONDS", 0.1)
     service.parts, service.seconds_between = [b"first", b"second"], 0.3
     async with serving(60) as connect:
         reader, writer = await connect()
@@ -273,7 +273,7 @@ async def test_an_answer_may_take_its_time_between_two_parts(
 async def test_a_write_that_the_client_does_not_read_ends_the_connection(
     service: Service, serving: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(idle_connections, "PROGRESS_SECONDS", 0.1)
+    monkeypatch.setattr(connection_server, "PROGRESS_SECONDS", 0.1)
     service.parts = [b"x" * PIECE] * 100
     async with serving(60) as connect:
         before = len(asyncio.all_tasks())
@@ -374,7 +374,7 @@ def test_hypercorn_has_the_place_for_it(monkeypatch: pytest.MonkeyPatch) -> None
     names = vars(hypercorn.asyncio.run)
     monkeypatch.setitem(names, "TCPServer", names["TCPServer"])
     monkeypatch.setattr(ConnectionServer, "connections", ConnectionServer.connections)
-    idle_connections.register(ConnectionServer.connections)
+    connection_server.register(ConnectionServer.connections)
 
     assert names["TCPServer"] is ConnectionServer
 
@@ -398,8 +398,8 @@ class Seen:
 def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
     seen = Seen()
     monkeypatch.setattr(ConnectionServer, "connections", seen)
-    monkeypatch.setattr(idle_connections, "IDLE_SECONDS_FOR_OTHERS", 0)
-    monkeypatch.setattr(idle_connections, "PROGRESS_SECONDS", 1000)
+    monkeypatch.setattr(connection_server, "IDLE_SECONDS_FOR_OTHERS", 0)
+    monkeypatch.setattr(connection_server, "PROGRESS_SECONDS", 1000)
     return seen
 
 

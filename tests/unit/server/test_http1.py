@@ -15,9 +15,9 @@ from hypercorn.protocol.http_stream import HTTPStream
 from hypercorn.typing import ConnectionState
 
 from service.limits import BODIES_IN_TURN, BODY_PARTS, HEAD_BYTES
-from service.server import single_write
+from service.server import http1
 from service.server.bounded_http1 import BoundedConnection
-from service.server.single_write import JOINED_BYTES, FairStream, SingleWriteProtocol
+from service.server.http1 import JOINED_BYTES, FairStream, Http1Protocol
 from tests.counted import counted
 
 REQUEST = b"GET /item HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -43,9 +43,9 @@ def wire() -> Wire:
 
 
 @pytest.fixture
-def protocol(wire: Wire) -> SingleWriteProtocol:
+def protocol(wire: Wire) -> Http1Protocol:
     """Return a protocol that has read a request."""
-    made = SingleWriteProtocol(
+    made = Http1Protocol(
         cast("Any", None),
         Config(),
         WorkerContext(None),
@@ -67,7 +67,7 @@ def response(length: int) -> Response:
     return Response(1, headers=[(b"content-length", str(length).encode())], status_code=200)
 
 
-async def test_head_and_body_leave_in_one_write(protocol: SingleWriteProtocol, wire: Wire) -> None:
+async def test_head_and_body_leave_in_one_write(protocol: Http1Protocol, wire: Wire) -> None:
     await protocol.stream_send(response(2))
     await protocol.stream_send(Body(1, b"[]"))
     await protocol.stream_send(EndBody(1))
@@ -78,7 +78,7 @@ async def test_head_and_body_leave_in_one_write(protocol: SingleWriteProtocol, w
 
 
 async def test_a_head_that_is_too_large_is_answered_and_counted(
-    protocol: SingleWriteProtocol, wire: Wire
+    protocol: Http1Protocol, wire: Wire
 ) -> None:
     protocol.connection = BoundedConnection()
     with counted("HEAD_BYTES"):
@@ -88,7 +88,7 @@ async def test_a_head_that_is_too_large_is_answered_and_counted(
 
 
 async def test_a_head_without_a_body_leaves_with_the_end(
-    protocol: SingleWriteProtocol, wire: Wire
+    protocol: Http1Protocol, wire: Wire
 ) -> None:
     await protocol.stream_send(response(0))
     before = list(wire.writes)
@@ -99,7 +99,7 @@ async def test_a_head_without_a_body_leaves_with_the_end(
 
 
 async def test_each_later_part_of_a_body_leaves_at_once(
-    protocol: SingleWriteProtocol, wire: Wire
+    protocol: Http1Protocol, wire: Wire
 ) -> None:
     await protocol.stream_send(response(4))
     await protocol.stream_send(Body(1, b"ab"))
@@ -108,7 +108,7 @@ async def test_each_later_part_of_a_body_leaves_at_once(
     assert wire.writes[1:] == [b"cd"]
 
 
-async def test_a_large_body_is_not_copied(protocol: SingleWriteProtocol, wire: Wire) -> None:
+async def test_a_large_body_is_not_copied(protocol: Http1Protocol, wire: Wire) -> None:
     body = b"x" * (JOINED_BYTES + 1)
     await protocol.stream_send(response(len(body)))
     await protocol.stream_send(Body(1, body))
@@ -122,7 +122,7 @@ async def test_a_large_body_is_not_copied(protocol: SingleWriteProtocol, wire: W
 
 
 async def test_what_follows_a_write_is_known_while_it_waits(
-    protocol: SingleWriteProtocol, monkeypatch: pytest.MonkeyPatch
+    protocol: Http1Protocol, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     following = []
 
@@ -138,7 +138,7 @@ async def test_what_follows_a_write_is_known_while_it_waits(
 
 
 async def test_no_request_is_served_after_the_client_has_gone(
-    protocol: SingleWriteProtocol,
+    protocol: Http1Protocol,
 ) -> None:
     protocol.connection = BoundedConnection()
     protocol.connection.receive_data(REQUEST * 3)
@@ -151,7 +151,7 @@ async def test_no_request_is_served_after_the_client_has_gone(
 
 
 async def test_no_pipelined_request_waits_after_the_client_has_disconnected(
-    protocol: SingleWriteProtocol,
+    protocol: Http1Protocol,
 ) -> None:
     """Otherwise the connection would be kept forever: it has a second request."""
     reading = asyncio.create_task(protocol.handle(RawData(REQUEST)))
@@ -164,7 +164,7 @@ async def test_no_pipelined_request_waits_after_the_client_has_disconnected(
 
 
 async def test_no_request_waits_after_the_service_has_stopped(
-    protocol: SingleWriteProtocol,
+    protocol: Http1Protocol,
 ) -> None:
     reading = asyncio.create_task(protocol.handle(RawData(REQUEST)))
     await asyncio.sleep(0)
@@ -214,6 +214,6 @@ async def test_others_run_between_the_parts_of_bodies(
 
 
 def test_the_server_uses_it() -> None:
-    single_write.register()
+    http1.register()
 
-    assert vars(hypercorn.protocol)["H11Protocol"] is SingleWriteProtocol
+    assert vars(hypercorn.protocol)["H11Protocol"] is Http1Protocol
