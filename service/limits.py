@@ -235,16 +235,16 @@ LOCK_SECONDS = Limit(
 CHEAP_READ_MILLISECONDS = Limit(
     100,
     "milliseconds for which a read runs that is expected to be cheap",
-    "it is restarted on the connections of costly reads, where reads of the same kind, or for a "
-    "search similar ones of the same client, begin for the next 5 s",
+    "it is restarted on the connections of costly statements, where reads of the same kind, or for "
+    "a search similar ones of the same client, begin for the next 5 s",
     "The cost of a read is an estimate. If it is wrong, such as while an import is being stored, "
     "the read must not hold the connections of cheap reads.",
 )
 CHEAP_WRITE_MILLISECONDS = Limit(
     1000,
     "milliseconds for which a write that is a single statement runs",
-    "it is repeated, for at most `STATEMENT_SECONDS`, on the connections of costly reads, where "
-    "the client's writes of the same operation and table begin for the next 5 s; writes that "
+    "it is repeated, for at most `STATEMENT_SECONDS`, on the connections of costly statements, "
+    "where the client's writes of the same operation and table begin for the next 5 s; writes that "
     "shared the statement are first repeated alone",
     "A write may change many records, such as the deletion of one that many refer to. It must not "
     "hold the connections of other writes.",
@@ -430,8 +430,9 @@ CLIENT_LARGE_REQUESTS = Limit(
 )
 CLIENT_SHARE = Limit(
     50,
-    "percent of the connections for imports and exports, for costly exports and for costly reads, "
-    "and of the places of `IMPORTS` and `IMPORTS_WAITING`, that one client has; at least one",
+    "percent of the connections for imports and exports, for costly exports and for costly "
+    "statements, and of the places of `IMPORTS` and `IMPORTS_WAITING`, that one client has; at "
+    "least one",
     "503, as after the time of `POOL_WAIT_SECONDS`",
     "They are used for seconds or minutes, so others can't wait for their turn.",
 )

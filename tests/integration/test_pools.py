@@ -97,7 +97,7 @@ def _slow_cheap_reads(request: pytest.FixtureRequest, monkeypatch: pytest.Monkey
 
 @pytest.fixture
 async def gate(engine: AsyncEngine, client: Client) -> AsyncIterator[AsyncConnection]:
-    """Have every costly read of `item` wait until the connection's lock is gone."""
+    """Have every costly statement of `item` wait until the connection's lock is gone."""
     for _ in range(3):
         await client.post("/item", json=item())
     what = f"{WAIT} WHERE {IS_COSTLY}"
@@ -350,7 +350,7 @@ async def test_a_shared_statement_is_sent_in_the_turn_of_any_of_its_clients(
 async def test_another_client_gets_the_connection_that_is_left_for_a_shared_statement(
     settings: Settings, empty_database: None
 ) -> None:
-    """A client with its share of the costly reads waits for the statement that another joins."""
+    """A client with its share of the costly ones waits for the statement that another joins."""
     async with running(settings, **LONG | {"database_pool_size": 10}) as (app, client):
         assert pool_sizes(10)[Work.COSTLY] == 2
 
@@ -980,7 +980,7 @@ async def test_a_deadline_in_the_queue_frees_the_place_and_its_cause_is_logged(
 
     log = capsys.readouterr().out
     assert "CancelledError" not in log
-    assert "s for a shared statement that was not sent yet; pool `costly reads`: 1 of 1" in log
+    assert "s for a shared statement that was not sent yet; pool `costly statements`: 1 of 1" in log
 
 
 async def test_the_cause_of_a_full_pool_is_logged(
@@ -1018,7 +1018,7 @@ async def test_the_cause_of_a_statement_that_never_returns_is_logged(
         await error_of(await client.get(COSTLY), 504, "DeadlineExceeded")
     log = capsys.readouterr().out
 
-    state = "pool `costly reads`: 1 of 1"
+    state = "pool `costly statements`: 1 of 1"
     assert re.search(rf"waited \d\.\d s for a shared statement; {state}", log)
     assert re.search(rf"statement timeout; waited \d\.\d s for a statement; {state}", log)
 

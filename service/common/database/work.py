@@ -27,7 +27,7 @@ class Work(StrEnum):
     BLOCKED = "blocked writes"
     # Reads whose cost grows with the table, single writes that are repeated because they took long,
     # and for some seconds the client's similar writes.
-    COSTLY = "costly reads"
+    COSTLY = "costly statements"
     # `/readyz`.
     HEALTH = "health"
     # Imports and exports.

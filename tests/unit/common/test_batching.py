@@ -536,7 +536,7 @@ class Canceled(Exception):  # noqa: N818  # As asyncpg names it.
 
 @pytest.fixture
 def cheap() -> Autocommit:
-    """Return a session with a connection for cheap reads and one for costly reads."""
+    """Return a session with a connection for cheap reads and one for costly statements."""
 
     def one(name: str) -> BatchConnections:
         turn = asyncio.Semaphore(1)
@@ -619,5 +619,5 @@ async def test_a_statement_of_many_keys_that_takes_too_long_is_repeated_in_parts
         *(("cheap", keys) for keys in ([1, 17], [2], [7])),
         ("costly", [7]),
     ]
-    # For some seconds the parts are read apart from the start, and that of 7 as a costly read.
+    # For some seconds the parts are read apart from the start, and that of 7 as a costly statement.
     assert sorted(sent) == [("cheap", [1]), ("cheap", [2]), ("costly", [7])]
