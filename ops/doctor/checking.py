@@ -10,7 +10,7 @@ from threading import Thread
 from service.common.errors import DatabaseError
 from service.failures import OperatorError, explain
 
-# Longer than any of the time limits within a check.
+# Longer than a check usually takes. One of a DATABASE_URL with several hosts may take longer.
 SECONDS = 30
 
 

@@ -99,6 +99,7 @@ class Subject:
         if name in self._failed:
             raise NothingToCheckError(FAILED[name])
         if name not in self._seen:
+            # Before it looks: a check that hangs is left running, and the next one must not hang.
             self._failed.add(name)
             self._seen[name] = look()
             self._failed.remove(name)

@@ -20,9 +20,10 @@ from service.settings import Address, Host, password_for, tls_attempts
 CANT_REACH = "The database can't be reached: try again soon."
 # The driver cancels a statement this long after the server's own time-out.
 COMMAND_GRACE_SECONDS = 5
-# Settings of the session, whether it is a pooler's, and whether it is read-only. Not in the
-# start-up packet, in which PgBouncer accepts only some settings. A pooler sends its client
-# another process id, and its sessions may be shared: there they are set for each transaction.
+# Sets what the session needs; returns whether it is a pooler's, and whether it is read-only. (The
+# start-up packet is no place for it: PgBouncer accepts only some settings there.) A pooler shows
+# its client another process id than the server's. Its sessions may be shared, so what they need is
+# set for each transaction.
 START_SESSION = """
 SELECT
     count(set_config(name, value, pg_backend_pid() <> $3)),
@@ -88,6 +89,11 @@ class Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg has no ty
         poll = select.poll()
         poll.register(self.socket.fileno(), select.POLLIN)
         self._poll = poll.poll
+
+    @property
+    def is_pooled(self) -> bool:
+        """Whether this is a connection to a pooler, not to the server."""
+        return bool(self.settings_of_transaction)
 
     async def limit_statements(self) -> None:
         """Have the server cancel statements after the time-out that was given to `connect`."""

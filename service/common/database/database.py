@@ -43,8 +43,9 @@ CHEAP_READ_SECONDS = limits.CHEAP_READ_MILLISECONDS.value / 1000
 CHEAP_WRITE_SECONDS = limits.CHEAP_WRITE_MILLISECONDS.value / 1000
 BULK_SECONDS = limits.PROGRESS_SECONDS.value
 # Of a request's deadline: when the server, and then the driver, cancels a statement at the latest.
-# The driver's shows that a connection is lost, which the deadline does not; it comes first unless
-# the statement begins late. Between the two, 0.2 s at least, the server's answer arrives.
+# The driver's shows that a connection is lost, which the deadline does not; it comes before the
+# deadline, unless the statement begins late. Between the two, 0.2 s at least, the server's answer
+# arrives.
 SERVER_SHARE, DRIVER_SHARE = 0.5, 0.7
 NOT_OPEN = "The database is not open: it opens with the application."
 

@@ -63,7 +63,7 @@ class Fitness:
         given_up = isinstance(error, TimeoutError)
         if given_up and context.connection is not None and not context.connection.invalidated:
             driver: Any = context.connection.connection.driver_connection
-            if driver.settings_of_transaction:
+            if driver.is_pooled:
                 since = began_at(context.connection)
             # The server does not respond: do not wait for it to terminate the session.
             driver.terminate()

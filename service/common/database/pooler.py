@@ -42,7 +42,7 @@ def _as_transaction(execute: Callable[[], object], context: Any) -> bool:
     """Run a statement in autocommit as a transaction; return whether it was run."""
     connection = context.root_connection
     driver = _driver(connection)
-    if not driver.settings_of_transaction or not _is_autocommit(connection):
+    if not driver.is_pooled or not _is_autocommit(connection):
         return False
     command = connection.connection.cursor()
     try:
@@ -72,7 +72,7 @@ def _forget_stale_plans(context: ExceptionContext) -> None:
     connection = context.connection
     if connection is not None and is_stale_plan(context.original_exception):
         driver = _driver(connection)
-        if driver.settings_of_transaction:
+        if driver.is_pooled:
             driver.terminate()
             context.is_disconnect = True
             context.invalidate_pool_on_disconnect = False

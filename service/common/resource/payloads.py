@@ -38,7 +38,7 @@ class ListQuery(FieldsQuery):
 
     @classmethod
     def page_records(cls) -> int:
-        """Return how many records a page has at most."""
+        """Return how many records a page has at most if it includes no others."""
         return _page_records(cls, "limit")
 
     def allowed_records(self) -> int:
@@ -47,7 +47,7 @@ class ListQuery(FieldsQuery):
         return min(most, _page_records(type(self), "include")) if self.include else most
 
     def most_records(self) -> int:
-        """Return how many records this page has at most."""
+        """Return how many records this page has at most: what the client wants, if it is fewer."""
         return min(self.limit, self.allowed_records())
 
     def filters(self) -> Iterator[tuple[str, Any]]:

@@ -16,7 +16,7 @@ def created_response(record: Record) -> ResponseReturnValue:
 
 
 def record_response(record: Record, *, whole: bool = True) -> ResponseReturnValue:
-    """Return a record, with an entity tag if it has all fields."""
+    """Return a record, with an entity tag if it is whole: all of its fields, and no others."""
     return json_text(record.json), etag(record.row_version, whole=whole)
 
 
