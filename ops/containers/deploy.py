@@ -97,11 +97,12 @@ def _replace(old: str) -> None:
         _scale(len(before) + 1)
         [new] = set(_all_replicas()) - set(before)
         _wait_until_healthy(new)
-        upstream.send_to([one for one in replicas() if one != old])
     except BaseException:
         for added in set(_all_replicas()) - set(before):
             compose.docker("rm", "--force", added)
         raise
+    # From here on nginx may send requests to the new one, so it stays, whatever fails.
+    upstream.send_to([one for one in replicas() if one != old])
     # Docker waits for the drain and the requests in flight.
     compose.docker("stop", old)
     compose.docker("rm", old)
