@@ -19,7 +19,7 @@ from hypercorn.protocol.h11 import STREAM_ID, H11Protocol
 from hypercorn.protocol.http_stream import HTTPStream
 
 from service.common.errors import InvalidAPIRequest, refusal
-from service.common.web import GIVE_UP, choose_request_id
+from service.common.web import GIVE_UP, choose_request_id, nothing_to_cancel
 from service.limits import BODIES_IN_TURN, BODY_PARTS, HALF_CLOSED_MILLISECONDS
 from service.metrics import count_limit
 from service.server.bounded_http1 import BAD_REQUEST, TOO_LARGE, BoundedConnection
@@ -233,10 +233,6 @@ def end_request(scope: Any) -> None:
         state[GIVE_UP] = nothing_to_cancel
     else:
         state[GIVE_UP]()
-
-
-def nothing_to_cancel() -> None:
-    """Stand for the callback of a request that has not started."""
 
 
 def register() -> None:

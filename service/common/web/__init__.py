@@ -4,7 +4,7 @@ from service.common.web.admission import Admission
 from service.common.web.app import App, current_application
 from service.common.web.bodies import StreamedBody
 from service.common.web.body_limits import body_size, take_body
-from service.common.web.connection import GIVE_UP
+from service.common.web.connection import GIVE_UP, nothing_to_cancel
 from service.common.web.deadline import in_time, lift_deadline
 from service.common.web.drain import begin_drain
 from service.common.web.json_exceptions import answer
@@ -45,6 +45,7 @@ __all__ = [
     "is_public",
     "json_text",
     "lift_deadline",
+    "nothing_to_cancel",
     "on_close",
     "public",
     "public_path",

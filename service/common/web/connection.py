@@ -30,6 +30,10 @@ GIVE_UP = "give_up"
 MAX_TYPE_BYTES = limits.CONTENT_TYPE_BYTES.value
 
 
+def nothing_to_cancel() -> None:
+    """Stand for the callback of a request that has not started, or is answered."""
+
+
 class NoSessions(SessionInterface):
     """No cookies: Quart would create a session object at each request."""
 
@@ -78,10 +82,15 @@ class OneTaskConnection(ASGIHTTPConnection):
             self._answering.uncancel()
         finally:
             self._answering = None
+            if GIVE_UP in state:
+                # The method, and below the task, would be reference cycles, which only the garbage
+                # collector ends.
+                state[GIVE_UP] = nothing_to_cancel
             body: Any = request.body
             body.clear()
             if self._reader is not None and (complete or body.received.is_set()):
                 self._reader.cancel()
+                self._reader = None
             # Otherwise it reads to the end: hypercorn waits until all messages are received.
 
     def give_up(self) -> None:
