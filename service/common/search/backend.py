@@ -5,9 +5,9 @@ there are many matches. `use_index` sorts what the trigram index finds: cheap if
 PostgreSQL can't estimate which is cheaper, so the subqueries leave it no choice.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from sqlalchemy import (
@@ -29,7 +29,7 @@ from sqlalchemy import (
     union_all,
 )
 
-from service.common.database import SHAPES, Base, Session, as_text
+from service.common.database import SHAPES, Base, Session, as_text, execute_deferred
 from service.common.resource import (
     Columns,
     Nulls,
@@ -82,18 +82,29 @@ class Plans:
         If there are fewer, and more may follow, a last row whose `json` is NULL has the keys to
         start from.
         """
-        statement = _step_statement(self._target, step, start_nulls(start))
-        return await self._rows(statement, start_values(start), wanted)
+        build = partial(_step_statement, self._target, step, start_nulls(start))
+        return await self._rows(build, step, start_values(start), wanted)
 
     async def use_index(self, search: Search, start: Start, wanted: int) -> Sequence[Any]:
         """Find all matches after `start`, and return the first `wanted`."""
         form = (search.uses_index, search.is_exact)
-        statement = _index_statement(self._target, form, start_nulls(start))
-        return await self._rows(statement, {**start_values(start), **search.patterns}, wanted)
+        build = partial(_index_statement, self._target, form, start_nulls(start))
+        values = {**start_values(start), **search.patterns}
+        return await self._rows(build, form, values, wanted)
 
-    async def _rows(self, statement: Any, values: Mapping[str, Any], wanted: int) -> Sequence[Any]:
+    async def _rows(
+        self,
+        build: Callable[[], TextualSelect],
+        form: Hashable,
+        values: Mapping[str, Any],
+        wanted: int,
+    ) -> Sequence[Any]:
         values = {**self._values, **values, "wanted": wanted}
-        return (await self.session.execute(statement, values)).all()
+        # Other fields and orders cost about the same.
+        kind = self._target.model, form
+        found = await execute_deferred(self.session, build, kind, values)
+        rows: Sequence[Any] = found.all()
+        return rows
 
 
 # Cached, because building a statement takes longer than a look-up.
@@ -102,8 +113,7 @@ def _step_statement(target: Target, step: int, nulls: Nulls) -> TextualSelect:
     order = target.order
     found, rest = _matches_of_step(target, step, nulls)
     rows = union_all(_records(found.c, target), rest).subquery("rows")
-    statement = as_text(select(rows).order_by(*order_by(rows.c, order), rows.c.json.is_(None)))
-    return statement.execution_options(alike=(target.model, step))
+    return as_text(select(rows).order_by(*order_by(rows.c, order), rows.c.json.is_(None)))
 
 
 def _matches_of_step(target: Target, step: int, nulls: Nulls) -> tuple[CTE, Select[Any]]:
@@ -139,8 +149,7 @@ def _matches_of_step(target: Target, step: int, nulls: Nulls) -> tuple[CTE, Sele
 @lru_cache(SHAPES)
 def _index_statement(target: Target, form: tuple[bool, bool], nulls: Nulls) -> TextualSelect:
     first = _first_hits(target, form, nulls)
-    statement = as_text(_records(first.c, target).order_by(*order_by(first.c, target.order)))
-    return statement.execution_options(alike=(target.model, form))
+    return as_text(_records(first.c, target).order_by(*order_by(first.c, target.order)))
 
 
 def _first_hits(target: Target, form: tuple[bool, bool], nulls: Nulls) -> Subquery:

@@ -19,6 +19,7 @@ from service.common.database.batching import (
     batched,
     batched_write,
     batches,
+    execute_deferred,
     shared,
     slow_clients,
 )
@@ -576,6 +577,34 @@ async def test_reads_that_wait_while_their_kind_becomes_costly_do_not_start_as_c
     assert results == ["read"] * 3
     assert sent[0] == ("cheap", 1)
     assert sorted(sent[1:]) == [("costly", 1), ("costly", 2), ("costly", 3)]
+
+
+async def test_a_deferred_read_is_built_when_it_has_a_connection(
+    cheap: Autocommit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client whose reads are refused would cost others the time in which they are built."""
+    events: list[str] = []
+
+    async def connection(self: Any) -> None:
+        events.append(f"connected: {self.name}")
+
+    async def execute(self: Any, statement: str, values: object) -> str:
+        events.append(f"{statement}: {self.name}")
+        if self.name == "cheap":
+            raise DBAPIError("", {}, Canceled())
+        return statement
+
+    def build() -> str:
+        events.append("built")
+        return "sent"
+
+    monkeypatch.setattr(Connection, "connection", connection)
+    monkeypatch.setattr(AsyncSession, "execute", execute)
+
+    assert await execute_deferred(cheap, build, "kind", {}) == "sent"
+    assert await execute_deferred(cheap, build, "kind", {}) == "sent"
+    costly = ["connected: costly", "built", "sent: costly"]
+    assert events == ["connected: cheap", "built", "sent: cheap", *costly, *costly]
 
 
 async def test_a_connection_that_takes_too_long_for_a_cheap_read_leads_to_a_costly_one(

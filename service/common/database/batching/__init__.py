@@ -16,6 +16,7 @@ from typing import Any, TypeVar, TypeVarTuple
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.common.database.batching.autocommit import Autocommit, Session
+from service.common.database.batching.kinds import Deferred
 from service.common.database.sqlstates import changed_nothing, is_retryable
 
 # Into how many parts the keys are divided if one statement for all takes too long.
@@ -115,6 +116,17 @@ def paging(session: Session) -> Session:
 def searching(session: Session) -> Session:
     """Return the session for a search; in a transaction it is the transaction's session."""
     return session.searches if isinstance(session, Autocommit) else session
+
+
+async def execute_deferred(
+    session: Session, build: Callable[[], Any], kind: Hashable, values: Mapping[str, Any]
+) -> Any:
+    """Execute a read that is built when it has a connection, and return its result.
+
+    A client's reads of the same kind are expected to cost the same.
+    """
+    statement: Any = Deferred(build, kind) if isinstance(session, Autocommit) else build()
+    return await session.execute(statement, values)
 
 
 def hold_costly(session: Session) -> AbstractAsyncContextManager[AsyncSession]:

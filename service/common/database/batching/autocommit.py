@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.common.database.batching.batches import ABANDONED_SECONDS, BatchConnections, Batches
-from service.common.database.batching.kinds import CostlyKinds, similar
+from service.common.database.batching.kinds import CostlyKinds, Deferred, similar
 from service.common.database.sqlstates import changed_nothing, is_cancelled, is_locked, is_retryable
 from service.common.database.waits import note
 from service.metrics import count_limit
@@ -187,7 +187,7 @@ class Autocommit:
                     await session.connection()
                     # A similar one may have been too slow while this one waited.
                     if kind not in self.costly_kinds:
-                        return await self._complete(run(session, *args, **options))
+                        return await self._complete(run(session, *_built(*args), **options))
         except DBAPIError as error:
             if self.was_too_slow(error):
                 self.costly_kinds.add(kind)
@@ -217,6 +217,10 @@ class Autocommit:
                 # The connection is in use until then; nobody waits for an error.
                 await asyncio.gather(task, return_exceptions=True)
             raise
+
+
+def _built(statement: Any, *rest: Any) -> tuple[Any, ...]:
+    return statement.build() if isinstance(statement, Deferred) else statement, *rest
 
 
 class SingleWrite(Autocommit):

@@ -1,13 +1,12 @@
 """Kinds of statements: those that are expected to cost the same, and which of them are costly."""
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
 from service.client import CLIENT
 
-# The execution option of statements that cost about the same, such as with other fields.
-ALIKE = "alike"
 # How long statements of a kind count as costly after one of them took too long.
 COSTLY_SECONDS = 5
 
@@ -31,12 +30,25 @@ class CostlyKinds:
             self._until[kind] = now + COSTLY_SECONDS
 
 
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """A read that is built when it has a connection, because that takes milliseconds.
+
+    Those with the same `kind` are expected to cost the same.
+    """
+
+    build: Callable[[], Any]
+    kind: Hashable
+
+
 def similar(statement: Any) -> Hashable:
     """Return a key of statements of the same client that are expected to cost the same.
 
-    Reads are those with the same execution option `alike`, or the same statement; writes are the
-    same operation on the same table.
+    Reads are those of the same kind, or the same statement; writes are the same operation on the
+    same table.
     """
+    if isinstance(statement, Deferred):
+        return CLIENT.get(), statement.kind
     if getattr(statement, "is_dml", False):
         return CLIENT.get(), (type(statement), statement.table)
-    return CLIENT.get(), statement.get_execution_options().get(ALIKE, statement)
+    return CLIENT.get(), statement
