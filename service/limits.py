@@ -355,6 +355,13 @@ REQUESTS_IN_PROGRESS = Limit(
     "the request waits; health checks do not",
     "They share one event loop: each request in progress delays all the others.",
 )
+LARGE_BODIES = Limit(
+    24,
+    "requests in progress whose body has more than 16 KiB; one client has half of them",
+    "the request waits, with its body unparsed, and then gets a 503",
+    "Parsed values take several times the memory of the body, and a request that waits for the "
+    "database keeps them.",
+)
 REQUESTS_IN_TURN = Limit(
     40,
     "requests that begin, or go on after their body, in one iteration of the event loop",

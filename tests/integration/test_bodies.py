@@ -12,11 +12,11 @@ from quart import Quart
 from service import limits
 from service.budget import Budget
 from service.common.database import transfers
-from service.common.middleware import schemas
+from service.common.middleware import admission, schemas
 from service.common.web import body_limits
 from service.common.web.app import App
 from service.common.web.bodies import MeasuredBody
-from service.limits import client_share
+from service.limits import LARGE_BODIES, client_share
 from service.settings import Settings
 from tests.app import create_app
 from tests.counted import counted
@@ -349,3 +349,44 @@ async def test_a_body_that_waits_to_be_parsed_counts_and_can_be_refused(
     assert held == ALL
     assert complete.status == 503
     assert budget(running).held == 0
+
+
+@pytest.mark.limit("LARGE_BODIES")
+async def test_only_so_many_requests_with_large_bodies_are_in_progress(
+    running: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their parsed values take several times the memory of the bodies."""
+    monkeypatch.setattr(schemas, "SMALL_BODY_BYTES", LIMIT - 1)
+    monkeypatch.setattr(admission, "WAIT_SECONDS", 0.05)
+    places = running.large_bodies.places
+    for _ in range(LARGE_BODIES.value):
+        places.add("another")
+    small = Exchange(running, "/item", "POST", **JSON)
+    large = Exchange(running, "/item", "POST", **JSON)
+    with counted("LARGE_BODIES"):
+        await small.run(part(b"{}"))
+        await large.run(part(b" " * LIMIT))
+    places.release("another")
+    again = Exchange(running, "/item", "POST", **JSON)
+    await again.run(part(b" " * LIMIT))
+
+    assert (small.status, large.status, again.status) == (422, 503, 400)
+    assert b'"type":"Unavailable"' in large.body
+    # That of the request that was answered.
+    assert places.free == 1
+
+
+async def test_a_client_may_have_half_of_the_requests_with_large_bodies(
+    running: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schemas, "SMALL_BODY_BYTES", LIMIT - 1)
+    monkeypatch.setattr(admission, "WAIT_SECONDS", 0.05)
+    for _ in range(LARGE_BODIES.value // 2):
+        running.large_bodies.places.add("127.0.0.1")
+    beyond = Exchange(running, "/item", "POST", **JSON)
+    another = Exchange(running, "/item", "POST", peer="10.0.0.1", **JSON)
+    with counted("CLIENT_SHARE"):
+        await beyond.run(part(b" " * LIMIT))
+        await another.run(part(b" " * LIMIT))
+
+    assert (beyond.status, another.status) == (503, 400)

@@ -14,6 +14,7 @@ from service.common.web import HEALTH_PATHS, Admission, App, current_application
 
 WAIT_SECONDS = limits.QUEUE_SECONDS.value
 OVERLOADED = "The service is overloaded. Try again shortly."
+MANY_LARGE = "Many requests with large bodies are in progress. Try again shortly."
 
 
 def register(app: App, pool_size: int) -> None:
@@ -40,6 +41,14 @@ async def admit() -> None:
     g.admission = admission
 
 
+async def admit_large_body() -> None:
+    """Wait until the body of the request may be parsed. Raises Unavailable as `admit` does."""
+    large_bodies = current_application().large_bodies
+    with suspended():
+        await large_bodies.enter(MANY_LARGE, WAIT_SECONDS)
+    g.large_bodies = large_bodies
+
+
 @contextmanager
 def suspended() -> Iterator[None]:
     """Leave while the request waits for something else, so that another one is admitted."""
@@ -52,3 +61,5 @@ def leave() -> None:
     """Admit another request."""
     if "admission" in g:
         g.pop("admission").leave()
+        if "large_bodies" in g:
+            g.pop("large_bodies").leave()

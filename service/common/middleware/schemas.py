@@ -19,7 +19,7 @@ from werkzeug.datastructures import Headers
 
 from service.common.contract import DIRECTORY, Payload, parse_json, parse_query, text_faults
 from service.common.errors import MAX_NAMES, Fault, InvalidAPIRequest, quote
-from service.common.middleware.admission import admit, suspended
+from service.common.middleware.admission import admit, admit_large_body, suspended
 from service.common.web import (
     App,
     body_size,
@@ -72,6 +72,7 @@ async def check_schemas() -> None:
 async def _read_payload(model: type[Payload], size: int) -> Payload:
     if size <= SMALL_BODY_BYTES:
         return _parse(model, await take_body())
+    await admit_large_body()
     # One after another, with other requests in between: many may arrive at the same time.
     turn = current_application().turn_of_large_bodies
     with suspended():

@@ -69,6 +69,9 @@ class App(Quart):
         # Of requests that begin, or go on when their body has arrived.
         self.turns = Turns(limits.REQUESTS_IN_TURN.value, limits.TURN_MILLISECONDS.value / 1000)
         # Large bodies are parsed one after another.
+        self.large_bodies = Admission(
+            "LARGE_BODIES", limits.LARGE_BODIES.value, share=limits.client_share
+        )
         self.turn_of_large_bodies = asyncio.Lock()
         # Whether the service is about to stop.
         self.is_draining = False
