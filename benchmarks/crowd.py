@@ -199,6 +199,7 @@ class Crowd:
     def __init__(self, port: int, requests: Iterator[bytes], size: int, pause: float) -> None:
         self.port = port
         self.requests = requests
+        self.size = size
         self.pause = pause
         self.tally = Tally()
         # How late the generator itself was, at most, in seconds.

@@ -9,12 +9,15 @@ server's maximum rate of successful responses per second; at load 10 there are t
 
 A successful response is a 2xx within the 5 s; its time counts from when the client was due to send,
 so a wait for the connection is part of it.
+
+Clients, PostgreSQL and nginx share the machine with the server: `cores` is what it got of it.
 """
 
 import asyncio
 import resource
 import signal
 import sys
+import time
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -27,7 +30,7 @@ import uvloop
 from benchmarks.collection import PATH
 from benchmarks.crowd import COMMON, LIMIT, REFUSALS, WHOLE, Crowd, Tally, mixed
 from benchmarks.health import recovery, watch
-from benchmarks.processes import running
+from benchmarks.processes import Running, running
 from benchmarks.rates import machine
 from benchmarks.records import clean, fill
 from benchmarks.servers import OURS, PEERS, SERVERS, Server, ours
@@ -64,9 +67,9 @@ LAG = 0.5
 FILES = 500
 BEHIND = f"{OURS}, nginx"
 HEAD = (
-    "| server | load | clients | good/s | x best | p50, s | p99, s | 429, 503/s | failed/s | late/s"
-    " | /livez p99, s | recovery, s | held |\n"
-    "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
+    "| server | load | clients | cores | good/s | x best | p50, s | p99, s | 429, 503/s | failed/s"
+    " | late/s | /livez p99, s | recovery, s | held |\n"
+    "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
 )
 
 
@@ -76,6 +79,7 @@ class Found:
 
     load: int
     clients: int
+    cores: float
     seconds: float
     tally: Tally
     health: float
@@ -98,50 +102,70 @@ class Found:
         )
 
 
-async def saturate(server: Server, weights: dict[str, int], crowds: tuple[int, ...]) -> float:
-    """Return the most good answers a second."""
+class Cores:
+    """Measures how many cores a server takes in a while."""
+
+    def __init__(self, process: Running) -> None:
+        self._process = process
+        self._before, self._began = process.cpu_seconds(), time.monotonic()
+
+    def taken(self) -> float:
+        """Return the average since the beginning."""
+        seconds = time.monotonic() - self._began
+        return (self._process.cpu_seconds() - self._before) / seconds
+
+
+async def saturate(
+    server: Server, process: Running, weights: dict[str, int], crowds: tuple[int, ...]
+) -> tuple[float, float]:
+    """Return the most good answers a second, and the cores that they took."""
     rates = []
     for size in crowds:
-        crowd = Crowd(server.port, mixed(weights), size, pause=0)
+        crowd, cores = Crowd(server.port, mixed(weights), size, pause=0), Cores(process)
         tally = await crowd.run(SETTLE, SATURATING_SECONDS)
+        taken = cores.taken()
         crowd.end()
-        rates.append(len(tally.seconds) / SATURATING_SECONDS)
+        rates.append((len(tally.seconds) / SATURATING_SECONDS, taken))
         await recovery(server.port, server.first_path, QUICK, LONGEST_RECOVERY)
     return max(rates)
 
 
 async def burden(
-    server: Server, weights: dict[str, int], load: int, clients: int, seconds: float
+    server: Server, process: Running, crowd: Crowd, load: int, seconds: float
 ) -> Found:
     """Let a crowd ask, then leave."""
     port, path = server.port, server.first_path
-    crowd = Crowd(port, mixed(weights), clients, pause=1)
     health: list[float] = []
     watching = asyncio.create_task(watch(port, path, LIMIT, health, HEALTH_PAUSE))
+    cores = Cores(process)
     tally = await crowd.run(SETTLE_LOADED, seconds)
+    taken = cores.taken()
     watching.cancel()
     crowd.end()
     back = await recovery(port, path, QUICK, LONGEST_RECOVERY)
     worst = Tally(seconds=health).quantile(99)
-    return Found(load, clients, seconds, tally, worst, back, crowd.lag)
+    return Found(load, crowd.size, taken, seconds, tally, worst, back, crowd.lag)
 
 
-def measure(server: Server, weights: dict[str, int], *, quick: bool) -> bool:
-    """Print a row for each load, and return whether no threshold was passed."""
+def measure(server: Server, process: Running, weights: dict[str, int], *, quick: bool) -> bool:
+    """Print a row for each load, and return whether no threshold was passed.
+
+    The process is the server, or the service behind nginx.
+    """
     seconds, loads = (QUICK_SECONDS, QUICK_LOADS) if quick else (SECONDS, LOADS)
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - FILES
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         crowds = QUICK_SATURATING if quick else SATURATING
         # Without a load: what the machine itself adds to every recovery.
         idle = runner.run(recovery(server.port, server.first_path, QUICK, LONGEST_RECOVERY))
-        saturation = runner.run(saturate(server, weights, crowds))
+        saturation, cores = runner.run(saturate(server, process, weights, crowds))
         found = []
         for load in loads:
-            clients = min(round(load * saturation), most)
-            found.append(runner.run(burden(server, weights, load, clients, seconds)))
+            crowd = Crowd(server.port, mixed(weights), min(round(load * saturation), most), pause=1)
+            found.append(runner.run(burden(server, process, crowd, load, seconds)))
             print(f"{server.name}, load {load}: {found[-1].good:.0f}/s", file=sys.stderr)
     best = max(saturation, *(one.good for one in found))
-    print(f"| {server.name} | best | - | {best:.0f} |{' |' * 7} {idle:.2f} | |")
+    print(f"| {server.name} | best | - | {cores:.2f} | {best:.0f} |{' |' * 7} {idle:.2f} | |")
     for one in found:
         print(_row(server.name, one, best), flush=True)
     return all(one.holds(best) for one in found)
@@ -155,6 +179,7 @@ def _row(name: str, found: Found, best: float) -> str:
         name,
         str(found.load),
         str(found.clients),
+        f"{found.cores:.2f}",
         f"{found.good:.0f}",
         f"{found.good / best:.2f}",
         f"{found.tally.quantile(50):.2f}",
@@ -176,14 +201,14 @@ def _row(name: str, found: Found, best: float) -> str:
 
 
 @contextmanager
-def behind_nginx(url: str, directory: Path) -> Iterator[Server]:
-    """Give nginx before the service, with the configuration of the stack."""
+def behind_nginx(url: str, directory: Path) -> Iterator[tuple[Server, Running]]:
+    """Give nginx, with the configuration of the stack, and the service behind it."""
     service = ours(find_free())
     port = find_free()
     settings = Settings(_env_file=None)
     command = nginx.prepare(settings, directory, [f"127.0.0.1:{port}"], f"127.0.0.1:{service.port}")
-    with running(service, url):
-        yield replace(service, name=BEHIND, command=command, environment={}, port=port)
+    with running(service, url) as process:
+        yield replace(service, name=BEHIND, command=command, environment={}, port=port), process
 
 
 def main() -> int:
@@ -209,15 +234,15 @@ def main() -> int:
         postgres = stack.enter_context(start_server(directory / "postgres"))
         url = postgres.url()
         fill(url, ours())
-        with running(service := ours(find_free()), url):
-            held.append(measure(service, WHOLE, quick=quick))
+        with running(service := ours(find_free()), url) as process:
+            held.append(measure(service, process, WHOLE, quick=quick))
         clean(url)
-        with behind_nginx(url, directory) as front, running(front, url):
-            held.append(measure(front, WHOLE, quick=quick))
+        with behind_nginx(url, directory) as (front, process), running(front, url):
+            held.append(measure(front, process, WHOLE, quick=quick))
         for one in [] if quick else [replace(ours(), name=f"{OURS}, the peers' mix"), *peers]:
             clean(url)
-            with running(one, url):
-                measure(one, COMMON, quick=quick)
+            with running(one, url) as process:
+                measure(one, process, COMMON, quick=quick)
     print(
         f"\nHeld: at least {GOOD} of the best rate; p99 below {P99:.0f} s; `/livez` on a new"
         f" connection below {HEALTH:.0f} s (p99); recovery below {RECOVERY:.0f} s."
