@@ -357,7 +357,7 @@ REQUESTS_IN_PROGRESS = Limit(
 )
 LARGE_BODIES = Limit(
     24,
-    "requests in progress whose body has more than 16 KiB; one client has half of them",
+    "requests in progress whose body has more than 16 KiB",
     "the request waits, with its body unparsed, and then gets a 503",
     "Parsed values take several times the memory of the body, and a request that waits for the "
     "database keeps them.",
@@ -438,8 +438,8 @@ CLIENT_LARGE_REQUESTS = Limit(
 CLIENT_SHARE = Limit(
     50,
     "percent of the connections for imports and exports, for costly exports and for costly "
-    "statements, and of the places of `IMPORTS` and `IMPORTS_WAITING`, that one client has; at "
-    "least one",
+    "statements, and of the places of `IMPORTS`, `IMPORTS_WAITING` and `LARGE_BODIES`, that one "
+    "client has; at least one",
     "503, as after the time of `POOL_WAIT_SECONDS`",
     "They are used for seconds or minutes, so others can't wait for their turn.",
 )
