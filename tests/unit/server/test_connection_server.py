@@ -49,9 +49,11 @@ class Service:
         bind_contextvars(request_id=self.name)
         gone = asyncio.create_task(self._wait_until_gone(receive))
         answer = asyncio.create_task(self.may_answer.wait())
-        await asyncio.wait([gone, answer], return_when=asyncio.FIRST_COMPLETED)
-        for task in (gone, answer):
-            task.cancel()
+        try:
+            await asyncio.wait([gone, answer], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (gone, answer):
+                task.cancel()
         if not self.may_answer.is_set():
             return
         await send({"type": "http.response.start", "status": 200, "headers": []})
