@@ -3,9 +3,11 @@
 import asyncio
 from typing import Any
 
+import asyncpg
 import pytest
-from quart import Quart, g
+from quart import g
 from quart.wrappers import Response
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import (
     GatewayTimeout,
@@ -208,8 +210,8 @@ def test_an_exception_of_werkzeug_keeps_its_status_and_headers(
     ("fault", "status", "type_"),
     [
         (RuntimeError("a secret"), 500, "InternalError"),
-        (TimeoutError(), 504, "DeadlineExceeded"),
-        (ConnectionResetError(), 503, "DatabaseError"),
+        (asyncpg.InternalClientError("a secret"), 503, "DatabaseError"),
+        (PoolTimeoutError("a secret"), 503, "Unavailable"),
     ],
 )
 async def test_a_hook_that_fails_behind_the_view_has_the_envelope_too(
@@ -265,16 +267,21 @@ async def test_a_view_that_never_returns_is_a_504(settings: Settings) -> None:
     assert error["message"] == "The request took longer than 0.05 s."
 
 
-async def test_a_timeout_of_the_view_itself_is_not_taken_for_the_deadline(app: Quart) -> None:
-    other = create_app(Settings(database_url=None))
+@pytest.mark.parametrize("raised", [TimeoutError, ConnectionRefusedError])
+async def test_an_error_of_the_view_itself_is_not_taken_for_the_databases(
+    raised: type[Exception],
+) -> None:
+    app = create_app(Settings(database_url=None))
 
-    @other.get("/timeout")
-    async def timeout() -> dict[str, Any]:
-        raise TimeoutError
+    @app.get("/other-service")
+    async def ask_other_service() -> dict[str, Any]:
+        raise raised
 
-    error = await error_of(await other.test_client().get("/timeout"), 504, "DeadlineExceeded")
+    error = await error_of(await app.test_client().get("/other-service"), 500, "InternalError")
 
-    assert error["message"] == "The database took too long to answer."
+    assert error["message"] == (
+        "The service failed to answer. The log has the cause under this request id."
+    )
 
 
 ORDER: list[tuple[int, dict[str, Any]]] = [

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from traceback import walk_tb
 
 import asyncpg
 from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
@@ -79,15 +80,13 @@ def translate(error: BaseException) -> JSONException | None:
             is_share = isinstance(error, ShareError)
             limit = "CLIENT_SHARE" if is_share else "POOL_WAIT_SECONDS"
             return Unavailable(SHARE if is_share else IN_USE, limit=limit)
-        case TimeoutError():
-            return DeadlineExceeded(DATABASE_SLOW)
+        case TimeoutError() | ConnectionError() if _is_of_driver(error):
+            is_slow = isinstance(error, TimeoutError)
+            return (
+                DeadlineExceeded(DATABASE_SLOW) if is_slow else DatabaseError(DATABASE_UNAVAILABLE)
+            )
         # The internal error: the connection was lost while the driver was reading or copying.
-        case (
-            InterfaceError()
-            | asyncpg.InterfaceError()
-            | asyncpg.InternalClientError()
-            | ConnectionError()
-        ):
+        case InterfaceError() | asyncpg.InterfaceError() | asyncpg.InternalClientError():
             return DatabaseError(DATABASE_UNAVAILABLE)
         case DBAPIError():
             return _by_state(error)
@@ -146,6 +145,12 @@ def violates_foreign_key(error: DBAPIError) -> bool:
 def sqlstate_of(error: DBAPIError) -> str:
     """Return the SQLSTATE of an error; empty if the server sent none."""
     return getattr(error.orig, "sqlstate", None) or ""
+
+
+def _is_of_driver(error: BaseException) -> bool:
+    """Return whether the driver raised the error: views may wait for other services too."""
+    modules = (frame.f_globals["__name__"] for frame, _ in walk_tb(error.__traceback__))
+    return any(module.startswith("asyncpg.") for module in modules)
 
 
 def _by_state(error: DBAPIError) -> JSONException | None:

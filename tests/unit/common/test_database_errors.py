@@ -97,6 +97,18 @@ def test_the_sqlstate_decides_even_if_the_connection_was_lost() -> None:
     assert type(meaning) is DeadlineExceeded
 
 
+async def raised_by_driver(error: Exception, monkeypatch: pytest.MonkeyPatch) -> Exception:
+    """Return the error as the driver raises it, with the driver's frames."""
+
+    async def fail(*_: Any, **__: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr("asyncpg.connect_utils._connect", fail)
+    with pytest.raises(type(error)) as raised:
+        await asyncpg.connect()
+    return raised.value
+
+
 @pytest.mark.parametrize(
     "error",
     [
@@ -106,8 +118,10 @@ def test_the_sqlstate_decides_even_if_the_connection_was_lost() -> None:
         asyncpg.InternalClientError("unexpected state"),
     ],
 )
-def test_a_refused_or_reset_connection_is_a_database_error(error: Exception) -> None:
-    meaning = translate(error)
+async def test_a_refused_or_reset_connection_is_a_database_error(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meaning = translate(await raised_by_driver(error, monkeypatch))
 
     assert type(meaning) is DatabaseError
     assert meaning.response_headers == {"Retry-After": "1"}
@@ -130,8 +144,20 @@ def test_a_client_with_its_share_of_the_connections_is_told_so() -> None:
     assert meaning.limit == "CLIENT_SHARE"
 
 
-def test_a_statement_that_the_driver_gave_up_is_past_its_deadline() -> None:
-    assert type(translate(TimeoutError())) is DeadlineExceeded
+async def test_a_statement_that_the_driver_gave_up_is_past_its_deadline(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    error = await raised_by_driver(TimeoutError(), monkeypatch)
+
+    assert type(translate(error)) is DeadlineExceeded
+
+
+@pytest.mark.parametrize("error", [TimeoutError(), ConnectionResetError()])
+def test_an_error_that_the_driver_did_not_raise_has_no_meaning(error: Exception) -> None:
+    with pytest.raises(type(error)) as raised:
+        raise error
+
+    assert translate(raised.value) is None
 
 
 @pytest.mark.parametrize(
