@@ -255,8 +255,14 @@ SHARED_CHARACTERS = Limit(
     "others'",
     "a longer record is written by a statement of its own, more records by the next ones",
     "A search index of texts takes some 9 ms for each 1,000 characters, and all requests that "
-    "share a statement wait for it. Of a client whose calls made a shared write take longer than "
-    "0.5 s, only as many share the next ones as take 0.1 s.",
+    "share a statement wait for it.",
+)
+SHARED_WRITE_MILLISECONDS = Limit(
+    500,
+    "milliseconds for a statement with writes of several clients",
+    "of the client with most writes in it, only as many share the next statements as take 0.1 s, "
+    "for 5 s",
+    "All of them wait for its end, and what a write costs may depend on what is stored.",
 )
 KEYED_LOCK_MILLISECONDS = Limit(
     50,

@@ -8,8 +8,9 @@ from collections import Counter
 from collections.abc import Iterable
 from time import monotonic
 
-# A shared write that takes longer is too long for its other clients.
-LONG_SECONDS = 0.5
+from service import limits
+
+LONG_SECONDS = limits.SHARED_WRITE_MILLISECONDS.value / 1000
 # How long those with the calls of a limited client may take.
 LIMITED_SECONDS = 0.1
 # How long a client is limited after a write that was long, or one with all the calls that it may
