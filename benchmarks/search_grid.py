@@ -141,7 +141,7 @@ class Grid:
     def __init__(self, database: Database, connection: AsyncConnection, records: int) -> None:
         self._database, self._connection, self._records = database, connection, records
         self._statements = 0
-        for engine in vars(database)["_alone_engines"].values():
+        for engine in vars(database)["_autocommit_engines"].values():
             event.listen(engine.sync_engine, "before_cursor_execute", self._count)
 
     def _count(self, *_: object) -> None:

@@ -258,11 +258,12 @@ SHARED_CHARACTERS = Limit(
     "share a statement wait for it.",
 )
 SHARED_WRITE_MILLISECONDS = Limit(
-    500,
+    250,
     "milliseconds for a statement with writes of several clients",
-    "of the client with most writes in it, only as many share the next statements as take 0.1 s, "
-    "for 5 s",
-    "All of them wait for its end, and what a write costs may depend on what is stored.",
+    "its clients, at most 8 at a time, share no statements with others for 60 s, and each has only "
+    "as many writes in one as take 0.1 s",
+    "All of them wait for its end, what a write costs may depend on what is stored, and the "
+    "statement does not tell which one took long.",
 )
 KEYED_LOCK_MILLISECONDS = Limit(
     50,

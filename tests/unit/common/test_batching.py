@@ -442,28 +442,31 @@ async def test_the_writes_of_a_client_take_a_bounded_part_of_a_statement(
     assert database.sent == [[(0, "aaa"), (1, "a"), (4, "bbbb")], [(2, "aa")], [(3, "aaaaa")]]
 
 
-async def test_of_a_client_whose_calls_made_a_write_long_few_share_the_next_ones(
+async def test_after_a_long_write_its_clients_share_no_statement(
     database: Database,
     writes: Callable[[], SingleWrite],
     write: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What a call costs is not known before: the sizes here are the same."""
-    monkeypatch.setattr(slow_clients, "LONG_SECONDS", 0)
-    monkeypatch.setattr(slow_clients, "RENEWING_SECONDS", 0)
-    monkeypatch.setattr(slow_clients, "LIMITED_SECONDS", 10**-9)
+    for name in ("LONG_SECONDS", "LIMITED_SECONDS", "MULTIPLE"):
+        monkeypatch.setattr(slow_clients, name, 0)
 
     async def write_as(client: str, key: int) -> Any:
         CLIENT.set(client)
         return await write(writes(), key, "")
 
-    first = await begin(*[write_as("one", key) for key in range(5)], write_as("another", 5))
-    await let(database, *first)
-    second = await begin(*[write_as("one", key) for key in range(3)], write_as("another", 5))
-    await let(database, *second)
+    async def write_all() -> list[list[int]]:
+        tasks = await begin(*[write_as("one", key) for key in range(3)], write_as("other", 3))
+        await let(database, *tasks)
+        return sorted([key for key, _ in statement] for statement in database.sent)
 
-    assert [len(keys) for keys in database.sent] == [6, 2, 1, 1]
-    assert database.sent[1] == [(0, ""), (5, "")]
+    assert await write_all() == [[0, 1, 2, 3]]
+    database.sent.clear()
+    assert await write_all() == [[0, 1, 2], [3]]
+    database.sent.clear()
+    # Its own statement was long too.
+    assert await write_all() == [[0], [1], [2], [3]]
 
 
 async def test_a_write_that_a_statement_left_out_is_to_be_done_alone(

@@ -1,12 +1,14 @@
-"""How many calls of a client may share a write, by how long its last ones took."""
+"""Which clients have statements of their own, and with how many writes."""
 
 import pytest
 
 from service import limits
 from service.common.database.batching import slow_clients
-from service.common.database.batching.slow_clients import SlowClients
+from service.common.database.batching.slow_clients import MOST_SEPARATE, SlowClients
 
-ONE, ANOTHER = ["one"], ["another"]
+ONE, OTHER = ["one"], ["other"]
+LONG = limits.SHARED_WRITE_MILLISECONDS.value / 1000
+QUICK = 0.005
 
 
 @pytest.fixture
@@ -17,51 +19,55 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
-LONG = limits.SHARED_WRITE_MILLISECONDS.value / 1000
+@pytest.fixture
+def found(clock: list[float]) -> SlowClients:
+    """Return the slow clients of a service whose quickest statement was QUICK."""
+    del clock
+    found = SlowClients()
+    found.learn(["quick"], QUICK)
+    return found
 
 
 @pytest.mark.limit("SHARED_WRITE_MILLISECONDS")
-@pytest.mark.parametrize(
-    ("clients", "seconds", "limit"),
-    [
-        (ONE * 98 + ANOTHER * 2, LONG, None),
-        (ONE * 98 + ANOTHER * 2, LONG + 0.001, 19),
-        (ONE * 98 + ANOTHER * 2, 1, 9),
-        (ONE * 98 + ANOTHER * 2, 100, 1),
-        (ONE, 1, 1),
-    ],
-)
-def test_the_client_with_most_calls_of_a_long_write_is_limited(
-    clients: list[str], seconds: float, limit: int | None
+@pytest.mark.parametrize(("seconds", "is_separate"), [(LONG, False), (LONG + 0.001, True)])
+def test_after_a_long_statement_each_of_its_clients_is_separate(
+    found: SlowClients, seconds: float, is_separate: bool
 ) -> None:
-    found = SlowClients()
-    found.learn(clients, seconds)
+    found.learn(ONE * 2 + OTHER * 40, seconds)
 
-    assert (found.limit("one"), found.limit("another")) == (limit, None)
+    assert found.is_separate("one") is found.is_separate("other") is is_separate
+    assert not found.is_separate("quick")
+    # The statement does not tell whose writes took long.
+    assert found.limit("one") is found.limit("other") is None
 
 
-def test_a_limited_client_whose_calls_take_long_again_has_fewer() -> None:
-    found = SlowClients()
-    found.learn(ONE * 98, 1)
-    found.learn(ONE * 9 + ANOTHER * 2, 0.45)
+@pytest.mark.parametrize(
+    ("count", "seconds", "limit"), [(8, 0.1, None), (8, 0.16, 5), (8, 30, 1), (1, 0.2, 1)]
+)
+def test_a_separate_client_is_limited_by_its_own_statements(
+    found: SlowClients, count: int, seconds: float, limit: int | None
+) -> None:
+    found.learn(ONE * 2 + OTHER * 40, 1)
+    found.learn(ONE * count, seconds)
+    found.learn(OTHER * 40, QUICK)
 
-    assert (found.limit("one"), found.limit("another")) == (2, None)
+    assert (found.limit("one"), found.limit("other")) == (limit, None)
 
 
 @pytest.mark.parametrize(
     ("count", "seconds", "limit"),
     [
-        (9, 0.03, 9),
-        # It has no more calls to send, or they have become cheap.
-        (8, 0.09, None),
-        (9, 0.02, None),
+        (5, 0.03, 5),
+        # It has no more writes to send, or they have become cheap.
+        (4, 0.09, None),
+        (5, 0.02, None),
     ],
 )
-def test_a_limit_stays_while_all_calls_that_it_allows_take_some_time(
-    clock: list[float], count: int, seconds: float, limit: int | None
+def test_a_limit_stays_while_all_writes_that_it_allows_take_some_time(
+    found: SlowClients, clock: list[float], count: int, seconds: float, limit: int | None
 ) -> None:
-    found = SlowClients()
-    found.learn(ONE * 98, 1)
+    found.learn(ONE + OTHER, 1)
+    found.learn(ONE * 8, 0.16)
     clock[0] += 4
     found.learn(ONE * count, seconds)
     clock[0] += 2
@@ -69,11 +75,40 @@ def test_a_limit_stays_while_all_calls_that_it_allows_take_some_time(
     assert found.limit("one") == limit
 
 
-def test_nothing_is_kept_of_clients_that_are_no_longer_limited(clock: list[float]) -> None:
-    found = SlowClients()
-    for number in range(100):
-        found.learn([str(number)], 1)
-    clock[0] += 6
-    found.learn(ONE, 1)
+@pytest.mark.parametrize(("shortest", "limit"), [(QUICK, 8), (0.05, 12), (0.1, 24), (0.9, 40)])
+def test_a_commit_that_takes_long_is_not_taken_for_the_number_of_writes(
+    found: SlowClients, clock: list[float], shortest: float, limit: int
+) -> None:
+    """With a limit of one write in each statement, the service would be slower still."""
+    clock[0] += 20
+    for _ in range(2):
+        found.learn(OTHER, shortest)
+        clock[0] += 6
+    found.learn(ONE * 64, 0.8)
 
-    assert len(vars(found)["_limits"]) == 1
+    assert found.limit("one") == limit
+
+
+def test_a_client_is_separate_for_some_time_after_its_last_long_statement(
+    found: SlowClients, clock: list[float]
+) -> None:
+    found.learn(ONE + OTHER, 1)
+    clock[0] += 50
+    found.learn(ONE * 8, 0.16)
+    found.learn(OTHER, QUICK)
+    clock[0] += 11
+
+    assert (found.is_separate("one"), found.is_separate("other")) == (True, False)
+
+
+def test_few_clients_are_separate_and_the_last_ones_with_long_statements_stay(
+    found: SlowClients, clock: list[float]
+) -> None:
+    """If the database is slow, all statements are long: most clients must share them."""
+    for number in range(100):
+        clock[0] += 1
+        found.learn([str(number)] * 2 + ONE, 1)
+        found.learn(ONE, 0.2)
+
+    separate = [name for name in (*map(str, range(100)), "one") if found.is_separate(name)]
+    assert separate == [*map(str, range(100 - MOST_SEPARATE + 1, 100)), "one"]

@@ -158,7 +158,7 @@ class Batch:
     async def _run_and_learn(
         self, session: AsyncSession, values: Mapping[Any, Any], calls: Sequence[Call]
     ) -> Mapping[Any, Any]:
-        """Return what a statement gives; of a write, learn whose calls made it long."""
+        """Return what a statement gives; of writes, learn how long they took."""
         since = monotonic()
         try:
             return await self._run(session, values)
@@ -233,6 +233,8 @@ class Batches:
 
         The sizes of one client's calls bound how many of them share a statement.
         """
+        if value is not SHARED and self._slow_clients.is_separate(client := CLIENT.get()):
+            group = group, client
         batch = self._batches.get(group)
         if batch is None:
             forget = partial(self._batches.pop, group)

@@ -1,49 +1,94 @@
-"""How many calls of one client may share a write: few, if they have just made one take long.
+"""Clients whose writes take long: they share no statement with those of other clients.
 
-What a call costs may depend on what is stored: a small change of a record with large texts writes
-all of their words to the search index again.
+What a write costs may depend on what is stored: a small change of a record with large texts writes
+all of their words to the search index again. A statement with writes of several clients does not
+tell whose took long. So after a long one, each of its clients has statements of its own for a
+while, which tell.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import inf
 from time import monotonic
 
 from service import limits
 
 LONG_SECONDS = limits.SHARED_WRITE_MILLISECONDS.value / 1000
-# How long those with the calls of a limited client may take.
-LIMITED_SECONDS = 0.1
-# How long a client is limited after a write that was long, or one with all the calls that it may
-# have and not shorter than this.
+# How long a client has statements of its own, from its last long one on.
+SEPARATE_SECONDS = 60
+# How many clients have them at most: if all statements are long because the database is slow, the
+# others must still share theirs.
+MOST_SEPARATE = 8
+# How long a statement of such a client may take. If all take long, because a commit does, fewer
+# writes in each would not help: this multiple of the shortest one, up to the second number.
+LIMITED_SECONDS, MOST_LIMITED_SECONDS = 0.1, 0.5
+MULTIPLE = 3
+# How long the number of its writes in a statement is limited after one that took longer, or one
+# with as many writes as are allowed that took this part of it.
 REMEMBERED_SECONDS = 5
-RENEWING_SECONDS = LIMITED_SECONDS / 4
+RENEWING_PART = 0.25
+
+
+@dataclass(slots=True)
+class _Separate:
+    """Until when a client has statements of its own, and with how many writes until when."""
+
+    until: float
+    limit: int = 0
+    limited_until: float = 0
 
 
 class SlowClients:
-    """The clients whose calls made a shared write take long within the last seconds."""
+    """The clients that have statements of their own, at most MOST_SEPARATE."""
 
     def __init__(self) -> None:
-        # How many calls share a write, and until when.
-        self._limits: dict[str, tuple[int, float]] = {}
+        # The one whose last long statement was the longest time ago is first.
+        self._clients: dict[str, _Separate] = {}
+        # The shortest statement of the last interval of REMEMBERED_SECONDS, and of this one.
+        self._shortest = [inf, inf]
+        self._interval_ends = 0.0
+
+    def is_separate(self, client: str) -> bool:
+        """Return whether the client has statements of its own."""
+        found = self._clients.get(client)
+        return found is not None and found.until > monotonic()
 
     def limit(self, client: str) -> int | None:
-        """Return how many calls of the client may share a write; None if it is not limited."""
-        count, until = self._limits.get(client, (0, 0.0))
-        return count if until > monotonic() else None
+        """Return how many writes of the client may share a statement; None if any number may."""
+        found = self._clients.get(client)
+        return found.limit if found is not None and found.limited_until > monotonic() else None
 
-    def learn(self, clients: Iterable[str], seconds: float) -> None:
-        """Take note of the clients of all calls of a shared write, and of how long it took.
+    def learn(self, clients: Sequence[str], seconds: float) -> None:
+        """Take note of how long a statement took; `clients` has the client of each write."""
+        self._note_shortest(seconds)
+        if seconds > LONG_SECONDS:
+            for client, _ in Counter(clients).most_common(MOST_SEPARATE):
+                self._separate(client)
+        if clients[0] in self._clients and len(set(clients)) == 1:
+            self._learn_limit(clients[0], len(clients), seconds)
 
-        If it was long, the one with most calls is limited to as many as take LIMITED_SECONDS.
-        """
-        if seconds < RENEWING_SECONDS:
-            return
-        [(client, count)] = Counter(clients).most_common(1)
-        limit = self.limit(client)
-        if seconds > (LONG_SECONDS if limit is None else LIMITED_SECONDS):
-            limit = max(1, int(count * LIMITED_SECONDS / seconds))
-        elif limit is None or count < limit:
-            return
+    def _note_shortest(self, seconds: float) -> None:
         now = monotonic()
-        self._limits = {one: found for one, found in self._limits.items() if found[1] > now}
-        self._limits[client] = limit, now + REMEMBERED_SECONDS
+        if now > self._interval_ends:
+            self._shortest = [self._shortest[1], inf]
+            self._interval_ends = now + REMEMBERED_SECONDS
+        self._shortest[1] = min(self._shortest[1], seconds)
+
+    def _separate(self, client: str) -> None:
+        found = self._clients.pop(client, None) or _Separate(0)
+        found.until = monotonic() + SEPARATE_SECONDS
+        self._clients[client] = found
+        if len(self._clients) > MOST_SEPARATE:
+            del self._clients[next(iter(self._clients))]
+
+    def _learn_limit(self, client: str, count: int, seconds: float) -> None:
+        longest = MULTIPLE * min(self._shortest)
+        longest = min(max(longest, LIMITED_SECONDS), MOST_LIMITED_SECONDS)
+        limit = self.limit(client)
+        if seconds > longest:
+            self._separate(client)
+            self._clients[client].limit = max(1, int(count * longest / seconds))
+        elif limit is None or count < limit or seconds < longest * RENEWING_PART:
+            return
+        self._clients[client].limited_until = monotonic() + REMEMBERED_SECONDS
