@@ -1,8 +1,8 @@
 """Places: what a limited number of tasks may use concurrently, and whose turn it is.
 
-Clients that wait are served in turn, each in the order of arrival, so that one with many requests
-delays the others' no more than one with few. Connections are shared by another rule, the
-fewest first (`server/connections.py`), because they can be closed.
+A client with fewer places is served before one with more, and those with as many in turn, each in
+the order of arrival. So one with many requests delays the others' no more than one with few, and
+one that keeps its places for long does not get those of others.
 """
 
 import asyncio
@@ -38,7 +38,8 @@ class Waiter:
         self.place: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
 
-# The waiting tasks of each client, in the order of arrival. The client whose turn is next is first.
+# The waiting tasks of each client, in the order of arrival. Of the clients with as many places the
+# one whose turn is next is first.
 Waiters = OrderedDict[str, dict[Waiter, None]]
 
 
@@ -101,7 +102,7 @@ class Places:
         """Wait for a place, and return the client that it counts for.
 
         The task has the turns of all its clients. If tasks of several kinds wait, the kinds are
-        served in turn, and in each of them the clients.
+        served in turn.
         """
         waiter = Waiter(clients, kind)
         self._waiting += 1
@@ -160,10 +161,19 @@ class Places:
 
     def _next(self) -> tuple[Waiter, str] | None:
         for turns in self._turns.values():
+            found, fewest = None, self._share
             for client, waiters in turns.items():
-                if self.remaining(client) > 0:
-                    for waiter in waiters:
-                        # One whose task was cancelled, but has not run since, is done.
-                        if not waiter.place.done():
-                            return waiter, client
+                taken = self._taken.get(client, 0)
+                if taken >= fewest:
+                    continue
+                for waiter in waiters:
+                    # One whose task was cancelled, but has not run since, is done.
+                    if not waiter.place.done():
+                        found, fewest = (waiter, client), taken
+                        break
+                # At most as many clients have places as there are places.
+                if not fewest:
+                    break
+            if found:
+                return found
         return None

@@ -1,7 +1,9 @@
 """Places: clients get them in turn, and at most their share."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -180,22 +182,42 @@ async def test_more_tasks_than_places_use_up_what_is_released() -> None:
     assert await task == "third"
 
 
-async def test_whose_turn_it_is_takes_no_longer_with_many_that_wait() -> None:
+async def test_a_client_with_fewer_places_is_served_before_one_with_more() -> None:
+    places = Places(4)
+    for client in ("many", "many", "many", "few"):
+        places.take(of(client))
+    many, few, new = [await waiting(places, one) for one in ("many", "few", "new")]
+    places.release("many")
+    assert await new == "new"
+
+    places.release("new")
+    assert await few == "few"
+
+    assert not many.done()
+
+
+@pytest.mark.parametrize("number", [1, 20])
+async def test_whose_turn_it_is_takes_no_longer_with_many_that_wait(number: int) -> None:
     """Counts what is looked at: clients, and the tasks of one."""
-    places = taken_of_one()
-    tasks = [await waiting(places, f"client {number % 100}") for number in range(1000)]
+    places = Places(number)
+    for one in range(number):
+        places.take(of(f"client {one}"))
     looked = 0
-    remaining = places.remaining
 
-    def count(client: str) -> int:
-        nonlocal looked
-        looked += 1
-        return remaining(client)
+    class Taken(Counter[str]):
+        def get(self, *args: Any) -> Any:
+            nonlocal looked
+            looked += 1
+            return super().get(*args)
 
-    places.remaining = count  # type: ignore[method-assign]  # To count.
-    last = "first"
-    for task in [tasks[(number % 100) + 100 * (number // 100)] for number in range(1000)]:
+    vars(places)["_taken"] = Taken(vars(places)["_taken"])
+    tasks = [await waiting(places, f"client {number % 100}") for number in range(1000)]
+    last = "client 0"
+    while tasks:
         places.release(last)
-        last = await task
+        await asyncio.sleep(0)
+        [served] = [task for task in tasks if task.done()]
+        tasks.remove(served)
+        last = served.result()
 
-    assert looked == 1000
+    assert looked <= number * 1000
