@@ -439,7 +439,24 @@ async def test_the_writes_of_a_client_take_a_bounded_part_of_a_statement(
     tasks = await begin(*one, write_as("another", 4, "bbbb"))
 
     assert await let(database, *tasks) == ["done"] * 5
-    assert database.sent == [[(0, "aaa"), (1, "a"), (4, "bbbb")], [(2, "aa")], [(3, "aaaaa")]]
+    assert database.sent == [[(0, "aaa"), (4, "bbbb"), (1, "a")], [(2, "aa")], [(3, "aaaaa")]]
+
+
+async def test_of_writes_with_the_same_key_those_of_a_client_do_not_precede_those_of_others(
+    database: Database, writes: Callable[[], SingleWrite], write: Any
+) -> None:
+    async def write_as(client: str, value: int) -> Any:
+        CLIENT.set(client)
+        return await write(writes(), "key", f"{client} {value}")
+
+    clients = ("many", "more")
+    tasks = await begin(*[write_as(client, value) for client in clients for value in range(9)])
+    tasks += await begin(write_as("one", 0))
+    await let(database, *tasks)
+
+    order = [value for [(_, value)] in database.sent]
+    assert order[:5] == ["many 0", "more 0", "one 0", "many 1", "more 1"]
+    assert len(order) == 19
 
 
 async def test_after_a_long_write_its_clients_share_no_statement(
@@ -459,7 +476,7 @@ async def test_after_a_long_write_its_clients_share_no_statement(
     async def write_all() -> list[list[int]]:
         tasks = await begin(*[write_as("one", key) for key in range(3)], write_as("other", 3))
         await let(database, *tasks)
-        return sorted([key for key, _ in statement] for statement in database.sent)
+        return sorted(sorted(key for key, _ in statement) for statement in database.sent)
 
     assert await write_all() == [[0, 1, 2, 3]]
     database.sent.clear()

@@ -1,11 +1,13 @@
 """The batches of an application: statements in flight, and the calls that wait for them."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from contextvars import Context
 from dataclasses import dataclass, field
 from functools import partial
+from operator import itemgetter
 from time import monotonic
 from typing import Any
 
@@ -96,6 +98,9 @@ class Batch:
         self._slow_clients = slow_clients
         self._waiting: list[Call] = []
         self._current: Execution | None = None
+        # The clients that waited for the last statement, and the number of their last one.
+        self._served: dict[str, int] = {}
+        self._statements = 0
 
     async def call(self, key: Any, value: Any, size: int) -> Any:
         """Return the result of one call."""
@@ -173,7 +178,7 @@ class Batch:
         # The number and the sizes of each client's writes.
         taken: dict[str, tuple[int, int]] = {}
         execution.calls, left = [], []
-        for call in self._waiting:
+        for call in self._in_turn():
             is_write = call.value is not SHARED
             count, size = taken.get(call.client, (0, 0))
             limit = self._slow_clients.limit(call.client) if count and is_write else None
@@ -187,7 +192,26 @@ class Batch:
                 execution.calls.append(call)
                 call.execution = execution
         self._waiting = left
+        self._statements += 1
+        self._served.update(dict.fromkeys(taken, self._statements))
         return values
+
+    def _in_turn(self) -> list[Call]:
+        """Return the waiting calls; of writes, the first one of each client before the second ones.
+
+        Of two with the same key the first one is taken, so many calls of one client must not be
+        taken before those of others.
+        """
+        numbers: Counter[str] = Counter()
+        found: list[tuple[int, int, Call]] = []
+        for call in self._waiting:
+            if call.value is SHARED:
+                return self._waiting
+            numbers[call.client] += 1
+            found.append((numbers[call.client], self._served.get(call.client, 0), call))
+        self._served = {client: self._served.get(client, 0) for client in numbers}
+        found.sort(key=itemgetter(0, 1))
+        return [call for _, _, call in found]
 
     def _finish(self, execution: Execution, task: asyncio.Task[None]) -> None:
         """Pass an error to the calls of an execution, and start the next one."""
