@@ -382,6 +382,12 @@ TURN_MILLISECONDS = Limit(
     "Some requests take milliseconds before they first wait for something, such as those with a "
     "long list in the query, and a request needs several iterations.",
 )
+LONG_STEPS_PERCENT = Limit(
+    33,
+    "percent of the time of the event loop for parsing bodies of more than 16 KiB",
+    "the next one waits; the client whose bodies have taken the least time is first",
+    "Such a body takes up to some 30 ms, in which no other request goes on.",
+)
 BULK_TRANSFERS = Limit(
     4,
     "concurrent imports and exports",

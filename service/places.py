@@ -1,8 +1,9 @@
 """Places: what a limited number of tasks may use concurrently, and whose turn it is.
 
-A client with fewer places is served before one with more, and those with as many in turn, each in
-the order of arrival. So one with many requests delays the others' no more than one with few, and
-one that keeps its places for long does not get those of others.
+A client with fewer places is served before one with more. Of those with as many, the one that has
+used them for the shortest time is first, if that is known, and else each in turn. The tasks of a
+client are served in the order of arrival. So one with many tasks, or long ones, delays those of
+others no more than one with few and short ones.
 """
 
 import asyncio
@@ -38,6 +39,9 @@ class Waiter:
         self.place: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
 
+# Of how many clients the used time is known.
+MOST_CLIENTS = 1000
+
 # The waiting tasks of each client, in the order of arrival. Of the clients with as many places the
 # one whose turn is next is first.
 Waiters = OrderedDict[str, dict[Waiter, None]]
@@ -55,6 +59,10 @@ class Places:
         self._taken: Counter[str] = Counter()
         # Of these, the places of tasks that have not run since they got them.
         self._not_yet_resumed: Counter[str] = Counter()
+        # The time that each client has used, at least that of the last one that got a place: a
+        # client that comes is not ahead of the others by all that they have used before.
+        self._used: dict[str, float] = {}
+        self._used_by_last = 0.0
         # By kind of task: the kind whose turn is next is first.
         self._turns: OrderedDict[Hashable, Waiters] = OrderedDict()
         self._waiting = 0
@@ -97,6 +105,16 @@ class Places:
         """Take a place although none may be free."""
         self.free -= 1
         self._taken[client] += 1
+        self._used_by_last = max(self._used_by_last, self._used.get(client, 0))
+
+    def charge(self, client: str, seconds: float) -> None:
+        """Add to the time that a client has used.
+
+        As in start-time fair queueing (Goyal, Vin and Cheng, 1996).
+        """
+        if len(self._used) > MOST_CLIENTS:
+            self._used.clear()
+        self._used[client] = max(self._used_by_last, self._used.get(client, 0)) + seconds
 
     async def wait(self, clients: Clients, kind: Hashable = None) -> str:
         """Wait for a place, and return the client that it counts for.
@@ -161,18 +179,18 @@ class Places:
 
     def _next(self) -> tuple[Waiter, str] | None:
         for turns in self._turns.values():
-            found, fewest = None, self._share
+            found, least = None, (self._share, 0.0)
             for client, waiters in turns.items():
-                taken = self._taken.get(client, 0)
-                if taken >= fewest:
+                rank = self._taken.get(client, 0), self._used.get(client, 0.0)
+                if rank >= least:
                     continue
                 for waiter in waiters:
                     # One whose task was cancelled, but has not run since, is done.
                     if not waiter.place.done():
-                        found, fewest = (waiter, client), taken
+                        found, least = (waiter, client), rank
                         break
-                # At most as many clients have places as there are places.
-                if not fewest:
+                if least <= (0, self._used_by_last):
+                    # No other can have less.
                     break
             if found:
                 return found

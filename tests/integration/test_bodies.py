@@ -330,16 +330,15 @@ async def test_a_body_that_waits_to_be_parsed_counts_and_can_be_refused(
     running: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(schemas, "SMALL_BODY_BYTES", LIMIT - 1)
-    turn = running.turn_of_large_bodies
-    await turn.acquire()
+    end = await running.long_steps.start()
     complete, *others = [Exchange(running, "/item", "POST", **JSON) for _ in range(4)]
     tasks = [asyncio.create_task(complete.run(part(b" " * LIMIT)))]
-    await until(lambda: bool(vars(turn)["_waiters"]))
+    await until(lambda: bool(len(running.long_steps)))
     counted = budget(running).held
     tasks += [asyncio.create_task(one.run(part(b" " * LIMIT, more=True))) for one in others]
     await settle()
     held = budget(running).held
-    turn.release()
+    end()
     await tasks[0]
     for one in others:
         one.received.put_nowait(GONE)

@@ -1049,18 +1049,17 @@ async def test_large_bodies_that_wait_for_their_turn_leave_room_for_others(
     settings: Settings, empty_database: None
 ) -> None:
     async with running(settings, max_body_bytes=2 * SMALL_BODY_BYTES) as (app, client):
-        turn = app.turn_of_large_bodies
-        await turn.acquire()
+        end = await app.long_steps.start()
         large = [
             asyncio.create_task(client.post("/item", json={"name": "n" * SMALL_BODY_BYTES}))
             for _ in range(limits.REQUESTS_IN_PROGRESS.value + 1)
         ]
         async with asyncio.timeout(30):
-            # It has no event for it, and no list before the first waits.
-            while len(vars(turn)["_waiters"] or ()) + len(app.large_bodies.places) < len(large):  # noqa: ASYNC110
+            # It has no event for it.
+            while len(app.long_steps) + len(app.large_bodies.places) < len(large):  # noqa: ASYNC110
                 await asyncio.sleep(0)
         response = await client.get("/item")
-        turn.release()
+        end()
         answered = await codes(large)
 
         assert nobody_is_in_progress(app)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from service.places import Clients, Places
+from service.places import MOST_CLIENTS, Clients, Places
 
 
 def of(*clients: str) -> Clients:
@@ -194,6 +194,39 @@ async def test_a_client_with_fewer_places_is_served_before_one_with_more() -> No
     assert await few == "few"
 
     assert not many.done()
+
+
+async def test_a_client_that_has_used_less_time_is_served_first() -> None:
+    places = taken_of_one()
+    places.charge("long", 1)
+    places.charge("short", 0.1)
+    places.charge("shorter", 0.01)
+    tasks = [await waiting(places, one) for one in ("long", "short", "short", "new", "shorter")]
+
+    assert await order_of(places, tasks) == [3, 4, 1, 2, 0]
+
+
+async def test_a_client_that_comes_is_not_ahead_by_all_that_others_have_used_before() -> None:
+    places = taken_of_one()
+    for _ in range(100):
+        places.charge("old", 1)
+        places.release("old" if places.has_any("old") else "first")
+        places.take(of("old"))
+    places.charge("new", 1)
+    places.charge("new", 1)
+    new, old = await waiting(places, "new"), await waiting(places, "old")
+    places.release("old")
+
+    assert await old == "old"
+    assert not new.done()
+
+
+async def test_the_used_time_of_a_bounded_number_of_clients_is_kept() -> None:
+    places = Places(1)
+    for number in range(2 * MOST_CLIENTS):
+        places.charge(str(number), 1)
+
+    assert len(vars(places)["_used"]) <= MOST_CLIENTS + 1
 
 
 @pytest.mark.parametrize("number", [1, 20])

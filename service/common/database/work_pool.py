@@ -81,7 +81,7 @@ class WorkPool(AsyncAdaptedQueuePool):
         client = self.places.take(clients)
         if client is None:
             client = self._wait(clients, is_shared=shared_by is not None)
-        leave = partial(self.places.release, client)
+        leave = partial(self._release, client, clients, monotonic())
         try:
             connection = super().connect()
         except BaseException:
@@ -89,6 +89,12 @@ class WorkPool(AsyncAdaptedQueuePool):
             raise
         cast("dict[Any, Any]", connection.record_info)[LEAVE] = leave
         return connection
+
+    def _release(self, client: str, clients: Clients, since: float) -> None:
+        sharing = list(clients)
+        for one in sharing:
+            self.places.charge(one, (monotonic() - since) / len(sharing))
+        self.places.release(client)
 
     def _wait(self, clients: Clients, *, is_shared: bool) -> str:
         if self._has_its_share(clients) and self._many_wait(clients):

@@ -4,7 +4,6 @@ A view declares with quart-schema's `document_request`, `document_headers` and
 `document_querystring`, and gets the values as its arguments `payload`, `headers` and `query`.
 """
 
-import asyncio
 from collections.abc import Callable, Iterable
 from functools import cache, lru_cache
 from inspect import signature
@@ -73,15 +72,12 @@ async def _read_payload(model: type[Payload], size: int) -> Payload:
     if size <= SMALL_BODY_BYTES:
         return _parse(model, await take_body())
     await admit_large_body()
-    # One after another, with other requests in between: many may arrive at the same time.
-    turn = current_application().turn_of_large_bodies
     with suspended():
-        await turn.acquire()
+        end = await current_application().long_steps.start()
     try:
-        await asyncio.sleep(0)
         return _parse(model, await take_body())
     finally:
-        turn.release()
+        end()
 
 
 def _parse(model: type[Payload], body: bytes) -> Payload:

@@ -24,7 +24,7 @@ from service.common.web.json_responses import OrjsonProvider
 from service.common.web.prefix import without_prefix
 from service.common.web.request import JSONRequest, current_request
 from service.common.web.routing import RecordId, is_public, origin_form, path_to_route, route_of
-from service.common.web.turns import Turns
+from service.common.web.turns import LongSteps, Turns
 from service.common.web.upgrade import as_http
 from service.settings import Settings
 
@@ -68,11 +68,10 @@ class App(Quart):
         self.error_body = json_exceptions.envelope
         # Of requests that begin, or go on when their body has arrived.
         self.turns = Turns(limits.REQUESTS_IN_TURN.value, limits.TURN_MILLISECONDS.value / 1000)
-        # Large bodies are parsed one after another.
+        self.long_steps = LongSteps()
         self.large_bodies = Admission(
             "LARGE_BODIES", limits.LARGE_BODIES.value, share=limits.client_share
         )
-        self.turn_of_large_bodies = asyncio.Lock()
         # Whether the service is about to stop.
         self.is_draining = False
         self._addresses = Addresses(settings.trusted_proxies)

@@ -6,13 +6,18 @@ have a request answered on all of them in each iteration, and requests of other 
 """
 
 import asyncio
+from collections.abc import Callable
+from functools import partial
 from time import monotonic
 
+from service import limits
 from service.client import CLIENT
 from service.places import Clients, Places
 
 # A request needs several iterations: with one in each, it would wait long however little it costs.
 FEWEST = 2
+# How long the event loop has no other long step after one, as a multiple of its time.
+REST = 100 / limits.LONG_STEPS_PERCENT.value - 1
 
 
 class Turns:
@@ -49,3 +54,30 @@ class Turns:
         begun, self._begun = self._begun, []
         for client in begun:
             self._places.release(client)
+
+
+class LongSteps:
+    """Steps that take milliseconds, one at a time, in a part of the event loop's time.
+
+    Of the clients that wait the one whose steps have taken the least time is first.
+    """
+
+    def __init__(self) -> None:
+        self._places = Places(1)
+
+    def __len__(self) -> int:
+        """Return how many steps wait."""
+        return len(self._places)
+
+    async def start(self) -> Callable[[], None]:
+        """Wait until the step may start; call what is returned when it has ended."""
+        clients = Clients(CLIENT.get())
+        client = self._places.take(clients)
+        if client is None:
+            client = await self._places.wait(clients)
+        return partial(self._end, client, monotonic())
+
+    def _end(self, client: str, since: float) -> None:
+        seconds = monotonic() - since
+        self._places.charge(client, seconds)
+        asyncio.get_running_loop().call_later(REST * seconds, self._places.release, client)

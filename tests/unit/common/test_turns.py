@@ -7,7 +7,7 @@ import pytest
 from service import limits
 from service.client import CLIENT
 from service.common.web import turns as turns_module
-from service.common.web.turns import FEWEST, Turns
+from service.common.web.turns import FEWEST, LongSteps, Turns
 
 NUMBER = limits.REQUESTS_IN_TURN.value
 
@@ -79,3 +79,56 @@ async def test_fewer_begin_while_iterations_take_long(
     assert counts[0] == NUMBER
     assert min(counts[:10]) == fewest
     assert max(counts[5:-1]) <= (NUMBER if fewest == NUMBER else 4)
+
+
+@pytest.mark.limit("LONG_STEPS_PERCENT")
+@pytest.mark.parametrize(("waited", "begins"), [(-0.001, False), (0.001, True)])
+async def test_long_steps_take_a_part_of_the_time(
+    monkeypatch: pytest.MonkeyPatch, waited: float, begins: bool
+) -> None:
+    loop, part = asyncio.get_running_loop(), limits.LONG_STEPS_PERCENT.value / 100
+    took, now = 20.0, loop.time()
+    monkeypatch.setattr(turns_module, "monotonic", lambda: now)
+    monkeypatch.setattr(loop, "time", lambda: now)
+    steps = LongSteps()
+    end = await steps.start()
+    waiting = asyncio.create_task(steps.start())
+    await asyncio.sleep(0)
+    now += took
+    end()
+    # All the time up to then, of which the step took its part.
+    now += took / part - took + waited
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+    assert waiting.done() is begins
+    waiting.cancel()
+
+
+async def test_the_client_whose_long_steps_took_the_least_time_is_first() -> None:
+    steps, order = LongSteps(), list[str]()
+
+    async def step(client: str, seconds: float) -> None:
+        CLIENT.set(client)
+        end = await steps.start()
+        order.append(client)
+        until = asyncio.get_running_loop().time() + seconds
+        while asyncio.get_running_loop().time() < until:
+            pass
+        end()
+
+    await step("many", 0.01)
+    await asyncio.gather(*[step("many", 0.001) for _ in range(5)], step("few", 0))
+
+    assert order[:2] == ["many", "few"]
+
+
+async def test_a_long_step_that_is_cancelled_while_it_waits_leaves_its_turn_to_others() -> None:
+    steps = LongSteps()
+    end = await steps.start()
+    one, other = (asyncio.create_task(steps.start()) for _ in range(2))
+    await asyncio.sleep(0)
+    one.cancel()
+    end()
+
+    (await other)()
