@@ -371,7 +371,8 @@ LARGE_BODIES = Limit(
 )
 REQUESTS_IN_TURN = Limit(
     40,
-    "requests that begin, or go on after their body, in one iteration of the event loop",
+    "requests that begin, or go on after their body, and as many connections that are opened, in "
+    "one iteration of the event loop",
     "the others wait for one of the next iterations; clients take turns",
     "A limit of requests in progress does not delay those that are answered at once, as by a 401.",
 )

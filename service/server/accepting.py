@@ -1,7 +1,8 @@
 """The event loop, with a server that accepts several connections in each iteration.
 
 libuv accepts one. Under load a new connection, such as a health check, then waits for as many
-iterations as there are connections before it.
+iterations as there are connections before it. What follows costs more than to accept it, so
+connections have turns.
 """
 
 import asyncio
@@ -11,7 +12,8 @@ from typing import Any
 import structlog
 import uvloop
 
-from service.common.web import has_disconnected
+from service.client import CLIENT
+from service.common.web import Turns, has_disconnected
 from service.server.connections import Connections
 
 ACCEPTS = 64
@@ -44,6 +46,7 @@ class Acceptor:
         self._listening = listening
         self._factory = factory
         self._tasks: set[asyncio.Task[None]] = set()
+        self._turns = Turns()
         listening.setblocking(False)
         self._listen()
 
@@ -88,7 +91,12 @@ class Acceptor:
 
     async def _connect(self, client: socket.socket) -> None:
         descriptor = client.fileno()
+        network = self._loop.connections.accepted(descriptor)
         try:
+            # A health check is served at once.
+            if network is not None:
+                CLIENT.set(network)
+                await self._turns.take()
             await self._loop.connect_accepted_socket(self._factory, client)
         except BaseException as error:
             client.close()

@@ -97,6 +97,10 @@ class Connections:
             self._refuse(self._waiting.oldest())
         self._set_timer()
 
+    def accepted(self, descriptor: int) -> str | None:
+        """Return the network of a client that is served from now on; None without a place."""
+        return self._accepted[descriptor]
+
     def enter(self, descriptor: int, connection: ServedConnection) -> bool:
         """Register a new connection; return whether it has a place."""
         network = self._open[connection] = self._accepted.pop(descriptor)

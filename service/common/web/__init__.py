@@ -22,6 +22,7 @@ from service.common.web.routing import (
     public,
     routes_of,
 )
+from service.common.web.turns import Turns
 
 __all__ = [
     "GIVE_UP",
@@ -33,6 +34,7 @@ __all__ = [
     "App",
     "RecordId",
     "StreamedBody",
+    "Turns",
     "announces_body",
     "answer",
     "begin_drain",

@@ -67,7 +67,7 @@ class App(Quart):
         # Makes the body of an error response.
         self.error_body = json_exceptions.envelope
         # Of requests that begin, or go on when their body has arrived.
-        self.turns = Turns(limits.REQUESTS_IN_TURN.value, limits.TURN_MILLISECONDS.value / 1000)
+        self.turns = Turns()
         self.long_steps = LongSteps()
         self.large_bodies = Admission(
             "LARGE_BODIES", limits.LARGE_BODIES.value, share=limits.client_share

@@ -27,7 +27,11 @@ class Turns:
     long as tasks wait for their turn, so this delays none of them longer than the others' work.
     """
 
-    def __init__(self, number: int, seconds: float) -> None:
+    def __init__(
+        self,
+        number: int = limits.REQUESTS_IN_TURN.value,
+        seconds: float = limits.TURN_MILLISECONDS.value / 1000,
+    ) -> None:
         self._most, self._seconds = number, seconds
         self._places = Places(number)
         # The clients of the tasks that began in this iteration.

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import os
 import socket
+from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from service import limits
 from service.server import accepting
 from service.server.accepting import PROMPT, new_event_loop
 from service.server.connections import Connections
@@ -114,6 +116,34 @@ def test_if_many_have_come_at_once_those_that_have_left_are_not_served(
 
     assert run(Connections(10 * many, 10), serve()) == b"hello"
     assert len(served) == PROMPT + 1
+
+
+@pytest.mark.limit("REQUESTS_IN_TURN")
+def test_so_many_connections_are_opened_in_an_iteration(listening: Listening) -> None:
+    most = limits.REQUESTS_IN_TURN.value
+    opened: list[int] = []
+    iteration = 0
+
+    class Counted(asyncio.Protocol):
+        def connection_made(self, transport: Any) -> None:
+            opened.append(iteration)
+            transport.close()
+
+    async def serve() -> None:
+        nonlocal iteration
+        # The queue of the kernel is full before the first is accepted.
+        clients = [socket.create_connection(listening.getsockname()) for _ in range(most + 10)]
+        server = await asyncio.get_running_loop().create_server(Counted, sock=listening)
+        while len(opened) < len(clients):
+            await asyncio.sleep(0)
+            iteration += 1
+        for client in clients:
+            client.close()
+        server.close()
+
+    assert most + 10 < accepting.ACCEPTS
+    run(Connections(1000, 10), serve())
+    assert sorted(Counter(opened).values()) == [10, most]
 
 
 def run(connections: Connections, main: Any) -> Any:
