@@ -85,34 +85,6 @@ def has(record: Mapping[str, Any], q: str) -> bool:
     return q in record["name"].lower() or q in record["email"].lower()
 
 
-@pytest.mark.parametrize(("seconds", "times"), [(1000, 1), (-1, 7)])
-async def test_a_long_search_leaves_its_connection_to_others_from_time_to_time(
-    app: App,
-    filled: list[dict[str, Any]],
-    monkeypatch: pytest.MonkeyPatch,
-    seconds: float,
-    times: int,
-) -> None:
-    monkeypatch.setattr(pages, "HELD_SECONDS", seconds)
-    monkeypatch.setattr(pages, "NEAR", RECORDS // 10)
-    monkeypatch.setattr(pages, "step_of", lambda left: RECORDS // 10 if left > 0 else 0)
-    held = 0
-
-    def count(*_: Any) -> None:
-        nonlocal held
-        held += 1
-
-    pool = vars(app.database)["_engines"][Work.COSTLY].sync_engine.pool
-    event.listen(pool, "checkout", count)
-    try:
-        response = await app.test_client().get("/item?q=xample+host")
-    finally:
-        event.remove(pool, "checkout", count)
-
-    assert await response.get_json() == []
-    assert held == times
-
-
 @pytest.mark.parametrize("sort", SORTS)
 @pytest.mark.parametrize("limit", [1, 200])
 async def test_a_search_reads_little_more_than_the_cheaper_way(

@@ -6,8 +6,6 @@ as long as that costs less than the index is estimated to, and then uses the ind
 """
 
 from contextlib import AsyncExitStack
-from math import inf
-from time import monotonic
 from typing import Any
 
 from service import limits
@@ -25,8 +23,6 @@ ENTRIES = 50_000
 NEIGHBOURS, SCATTERED = 2 / 3, 2 / 5
 # The factor by which this may be exceeded if the page is full by then.
 NEARLY = 3 / 2
-# How long a long search keeps its connection, at the end of a statement, without others' turns.
-HELD_SECONDS = 0.5
 
 
 def affordable(search: Search, walked: int = 0, found: int = 0, missing: int = 0) -> float:
@@ -67,7 +63,6 @@ async def search_page(
     missing = (selection.limit or 0) + 1
     found: list[Any] = []
     search, walked, step = None, 0, NEAR
-    held_since = inf
     if not is_indexed(model, order):
         search = await weigh(session, model, names, part, order)
         if search.reading.sorted_at_once > max(NEAR, affordable(search)):
@@ -84,11 +79,8 @@ async def search_page(
             search = search or await weigh(session, model, names, part, order)
             is_first, walked = walked == 0, walked + step
             left = affordable(search, walked, len(found), missing) - walked
-            # A long search does not wait at each statement, but others do not wait for its end.
-            is_long = is_first and (left > STEP or search.entries > ENTRIES)
-            if is_long or monotonic() - held_since > HELD_SECONDS:
-                await stack.aclose()
+            # One connection for the rest: a long search does not wait at each statement.
+            if is_first and (left > STEP or search.entries > ENTRIES):
                 plans.session = await stack.enter_async_context(hold_costly(session))
-                held_since = monotonic()
             step = step_of(left) if search.reading.sorted_at_once <= NEAR else 0
         return selection.page([*found, *await plans.use_index(search, start, missing)])
