@@ -14,7 +14,7 @@ from typing import NamedTuple
 import h11
 from h11._receivebuffer import ReceiveBuffer
 
-from service.limits import HEAD_BYTES, HEADER_FIELDS, JOINED_CHUNKS
+from service.limits import HEAD_BYTES, HEADER_FIELDS, JOINED_CHUNKS, LONG_BYTES
 from service.metrics import count_limit
 
 BAD_REQUEST = 400
@@ -132,6 +132,11 @@ class BoundedConnection(h11.Connection):
         return (
             self.their_state is h11.IDLE and self.our_state is h11.IDLE and not self._receive_buffer
         )
+
+    def has_long_head(self) -> bool:
+        """Return whether more than LONG_BYTES of a head, or of trailers, wait to be complete."""
+        is_reading = self.their_state in {h11.IDLE, h11.SEND_BODY}
+        return is_reading and len(self._bounded_buffer) > LONG_BYTES.value
 
     def drop_received(self) -> None:
         """Discard received data that is not parsed yet."""

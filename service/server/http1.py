@@ -19,7 +19,7 @@ from hypercorn.protocol.h11 import STREAM_ID, H11Protocol
 from hypercorn.protocol.http_stream import HTTPStream
 
 from service.common.errors import InvalidAPIRequest, refusal
-from service.common.web import GIVE_UP, choose_request_id, nothing_to_cancel
+from service.common.web import GIVE_UP, LongSteps, choose_request_id, nothing_to_cancel
 from service.limits import BODIES_IN_TURN, BODY_PARTS, HALF_CLOSED_MILLISECONDS
 from service.metrics import count_limit
 from service.server.bounded_http1 import BAD_REQUEST, TOO_LARGE, BoundedConnection
@@ -53,6 +53,8 @@ class Http1Protocol(H11Protocol):
     """hypercorn's HTTP/1.1, which writes a head together with what follows it."""
 
     connection: BoundedConnection
+    # Shared by all connections, and with the parsing of bodies.
+    long_steps: LongSteps
     # hypercorn's, or an OrdinaryStream.
     stream: Any
     # The number of bytes that are in memory beside those that are being sent.
@@ -73,6 +75,10 @@ class Http1Protocol(H11Protocol):
         elif self._is_closed:
             return
         elif isinstance(event, RawData):
+            if self.connection.has_long_head():
+                # Parsing takes milliseconds, and many may be complete in the same iteration.
+                end = await self.long_steps.start()
+                asyncio.get_running_loop().call_soon(end)
             data = await self._take_ordinary(event.data)
             # h11 must see the end of the input, which is empty.
             if self._is_closed or (event.data and not data):
@@ -235,8 +241,9 @@ def end_request(scope: Any) -> None:
         state[GIVE_UP]()
 
 
-def register() -> None:
+def register(long_steps: LongSteps) -> None:
     """Replace hypercorn's class, from the next connection on."""
+    Http1Protocol.long_steps = long_steps
     FairStream.turns = asyncio.Semaphore(BODIES_IN_TURN.value)
     # hypercorn has no setting for this.
     vars(hypercorn.protocol)["H11Protocol"] = Http1Protocol

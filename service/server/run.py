@@ -56,11 +56,11 @@ def main(create: Callable[[Settings], App] = create_app) -> int:
         settings = load_settings()
         configure_logs(settings)
         sys.unraisablehook = log_unraisable
-        http1.register()
         waiting = reserve_descriptors(settings.max_connections, settings.database_pool_size)
         connections = Connections(settings.max_connections, waiting, settings.path_prefix)
         connection_server.register(connections)
         app = create(settings)
+        http1.register(app.long_steps)
         # Before serving: a failure is one line, and starting PostgreSQL delays no request.
         database_url(settings)
         config = server_config(settings)

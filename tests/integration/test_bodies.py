@@ -16,7 +16,7 @@ from service.common.middleware import admission, schemas
 from service.common.web import body_limits
 from service.common.web.app import App
 from service.common.web.bodies import MeasuredBody
-from service.limits import LARGE_BODIES, client_share
+from service.limits import LARGE_BODIES, LONG_BYTES, client_share
 from service.settings import Settings
 from tests.app import create_app
 from tests.counted import counted
@@ -348,6 +348,23 @@ async def test_a_body_that_waits_to_be_parsed_counts_and_can_be_refused(
     assert held == ALL
     assert complete.status == 503
     assert budget(running).held == 0
+
+
+@pytest.mark.limit("LONG_BYTES")
+async def test_a_long_body_is_parsed_when_its_turn_comes(running: App) -> None:
+    end = await running.long_steps.start()
+    short, long = [Exchange(running, "/item", "POST", **JSON) for _ in range(2)]
+    await short.run(part(b" " * LONG_BYTES.value))
+    task = asyncio.create_task(long.run(part(b" " * (LONG_BYTES.value + 1))))
+    await until(lambda: bool(len(running.long_steps)))
+
+    assert short.status == 400
+    assert long.sent == []
+
+    end()
+    await task
+
+    assert long.status == 400
 
 
 @pytest.mark.limit("LARGE_BODIES")

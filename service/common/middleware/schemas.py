@@ -27,10 +27,11 @@ from service.common.web import (
     is_public,
     take_body,
 )
+from service.limits import LONG_BYTES
 
 # Longer query strings are rarely repeated, and not cached.
 SHORT = 100
-# Parsing more bytes than this may take several milliseconds.
+# The parsed values of larger bodies take much memory.
 SMALL_BODY_BYTES = 1 << 14
 
 
@@ -69,9 +70,10 @@ async def check_schemas() -> None:
 
 
 async def _read_payload(model: type[Payload], size: int) -> Payload:
-    if size <= SMALL_BODY_BYTES:
+    if size <= LONG_BYTES.value:
         return _parse(model, await take_body())
-    await admit_large_body()
+    if size > SMALL_BODY_BYTES:
+        await admit_large_body()
     with suspended():
         end = await current_application().long_steps.start()
     try:

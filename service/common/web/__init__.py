@@ -22,7 +22,7 @@ from service.common.web.routing import (
     public,
     routes_of,
 )
-from service.common.web.turns import Turns
+from service.common.web.turns import LongSteps, Turns
 
 __all__ = [
     "GIVE_UP",
@@ -32,6 +32,7 @@ __all__ = [
     "WATCH",
     "Admission",
     "App",
+    "LongSteps",
     "RecordId",
     "StreamedBody",
     "Turns",

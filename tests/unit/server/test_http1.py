@@ -14,7 +14,8 @@ from hypercorn.protocol.events import Body, EndBody, Response, StreamClosed
 from hypercorn.protocol.http_stream import HTTPStream
 from hypercorn.typing import ConnectionState
 
-from service.limits import BODIES_IN_TURN, BODY_PARTS, HEAD_BYTES
+from service.common.web import LongSteps
+from service.limits import BODIES_IN_TURN, BODY_PARTS, HEAD_BYTES, LONG_BYTES
 from service.server import http1
 from service.server.bounded_http1 import BoundedConnection
 from service.server.http1 import JOINED_BYTES, FairStream, Http1Protocol
@@ -85,6 +86,30 @@ async def test_a_head_that_is_too_large_is_answered_and_counted(
         await protocol.handle(RawData(REQUEST[:-2] + b"X: ".ljust(HEAD_BYTES.value, b"x")))
 
     assert wire.writes[0].startswith(b"HTTP/1.1 431 ")
+
+
+@pytest.mark.limit("LONG_BYTES")
+@pytest.mark.parametrize(
+    ("size", "waits"), [(LONG_BYTES.value, False), (LONG_BYTES.value + 1, True)]
+)
+async def test_a_long_head_is_parsed_when_its_turn_comes(
+    protocol: Http1Protocol, wire: Wire, size: int, waits: bool
+) -> None:
+    """Those of all connections may be complete at the same moment."""
+    protocol.connection = BoundedConnection()
+    protocol.long_steps = LongSteps()
+    end = await protocol.long_steps.start()
+    # Refused when it is complete.
+    await protocol.handle(RawData((REQUEST[:-2] + b"X: \0").ljust(size, b"x")))
+    rest = asyncio.create_task(protocol.handle(RawData(b"\r\n\r\n")))
+    await asyncio.sleep(0)
+
+    assert bool(wire.writes) is not waits
+
+    end()
+    await rest
+
+    assert wire.writes[0].startswith(b"HTTP/1.1 400 ")
 
 
 async def test_a_head_without_a_body_leaves_with_the_end(
@@ -214,6 +239,6 @@ async def test_others_run_between_the_parts_of_bodies(
 
 
 def test_the_server_uses_it() -> None:
-    http1.register()
+    http1.register(LongSteps())
 
     assert vars(hypercorn.protocol)["H11Protocol"] is Http1Protocol
