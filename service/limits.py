@@ -259,9 +259,9 @@ SHARED_CHARACTERS = Limit(
 )
 SHARED_WRITE_MILLISECONDS = Limit(
     250,
-    "milliseconds for a statement with writes of several clients",
+    "milliseconds for a statement with writes that requests share",
     "its clients, at most 8 at a time, share no statements with others for 60 s, and each has only "
-    "as many writes in one as take 0.1 s",
+    "as many writes in one as take 0.1 s, or three times as long as the shortest statement",
     "All of them wait for its end, what a write costs may depend on what is stored, and the "
     "statement does not tell which one took long.",
 )

@@ -39,7 +39,7 @@ class Waiter:
         self.place: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
 
-# Of how many clients the used time is known.
+# The number of clients whose used time is kept.
 MOST_CLIENTS = 1000
 
 # The waiting tasks of each client, in the order of arrival. Of the clients with as many places the
@@ -59,10 +59,10 @@ class Places:
         self._taken: Counter[str] = Counter()
         # Of these, the places of tasks that have not run since they got them.
         self._not_yet_resumed: Counter[str] = Counter()
-        # The time that each client has used, at least that of the last one that got a place: a
-        # client that comes is not ahead of the others by all that they have used before.
+        # The time that each client has used, and the part that each of those that wait could have
+        # used: who comes is not ahead of them by all that they have used before.
         self._used: dict[str, float] = {}
-        self._used_by_last = 0.0
+        self._fair_part = 0.0
         # By kind of task: the kind whose turn is next is first.
         self._turns: OrderedDict[Hashable, Waiters] = OrderedDict()
         self._waiting = 0
@@ -105,16 +105,17 @@ class Places:
         """Take a place although none may be free."""
         self.free -= 1
         self._taken[client] += 1
-        self._used_by_last = max(self._used_by_last, self._used.get(client, 0))
 
     def charge(self, client: str, seconds: float) -> None:
         """Add to the time that a client has used.
 
-        As in start-time fair queueing (Goyal, Vin and Cheng, 1996).
+        As in weighted fair queueing (Demers, Keshav and Shenker, 1989).
         """
         if len(self._used) > MOST_CLIENTS:
             self._used.clear()
-        self._used[client] = max(self._used_by_last, self._used.get(client, 0)) + seconds
+        self._used[client] = self._used.get(client, self._fair_part) + seconds
+        sharing = {client}.union(*self._turns.values())
+        self._fair_part += seconds / len(sharing)
 
     async def wait(self, clients: Clients, kind: Hashable = None) -> str:
         """Wait for a place, and return the client that it counts for.
@@ -153,7 +154,10 @@ class Places:
         self._give()
 
     def _queue(self, waiter: Waiter, client: str) -> None:
-        self._turns.setdefault(waiter.kind, OrderedDict()).setdefault(client, {})[waiter] = None
+        turns = self._turns.setdefault(waiter.kind, OrderedDict())
+        if client not in turns and self._fair_part:
+            self._used[client] = max(self._fair_part, self._used.get(client, 0))
+        turns.setdefault(client, {})[waiter] = None
 
     def _remove(self, waiter: Waiter) -> None:
         self._waiting -= 1
@@ -189,7 +193,7 @@ class Places:
                     if not waiter.place.done():
                         found, least = (waiter, client), rank
                         break
-                if least <= (0, self._used_by_last):
+                if not any(least):
                     # No other can have less.
                     break
             if found:

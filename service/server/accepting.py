@@ -91,7 +91,7 @@ class Acceptor:
 
     async def _connect(self, client: socket.socket) -> None:
         descriptor = client.fileno()
-        network = self._loop.connections.accepted(descriptor)
+        network = self._loop.connections.network_of_accepted(descriptor)
         try:
             # A health check is served at once.
             if network is not None:

@@ -97,7 +97,7 @@ class Connections:
             self._refuse(self._waiting.oldest())
         self._set_timer()
 
-    def accepted(self, descriptor: int) -> str | None:
+    def network_of_accepted(self, descriptor: int) -> str | None:
         """Return the network of a client that is served from now on; None without a place."""
         return self._accepted[descriptor]
 

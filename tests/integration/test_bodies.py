@@ -333,7 +333,7 @@ async def test_a_body_that_waits_to_be_parsed_counts_and_can_be_refused(
     end = await running.long_steps.start()
     complete, *others = [Exchange(running, "/item", "POST", **JSON) for _ in range(4)]
     tasks = [asyncio.create_task(complete.run(part(b" " * LIMIT)))]
-    await until(lambda: bool(len(running.long_steps)))
+    await until(lambda: len(running.long_steps) > 0)
     counted = budget(running).held
     tasks += [asyncio.create_task(one.run(part(b" " * LIMIT, more=True))) for one in others]
     await settle()
@@ -356,7 +356,7 @@ async def test_a_long_body_is_parsed_when_its_turn_comes(running: App) -> None:
     short, long = [Exchange(running, "/item", "POST", **JSON) for _ in range(2)]
     await short.run(part(b" " * LONG_BYTES.value))
     task = asyncio.create_task(long.run(part(b" " * (LONG_BYTES.value + 1))))
-    await until(lambda: bool(len(running.long_steps)))
+    await until(lambda: len(running.long_steps) > 0)
 
     assert short.status == 400
     assert long.sent == []

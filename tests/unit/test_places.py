@@ -198,10 +198,10 @@ async def test_a_client_with_fewer_places_is_served_before_one_with_more() -> No
 
 async def test_a_client_that_has_used_less_time_is_served_first() -> None:
     places = taken_of_one()
+    tasks = [await waiting(places, one) for one in ("long", "short", "short", "new", "shorter")]
     places.charge("long", 1)
     places.charge("short", 0.1)
     places.charge("shorter", 0.01)
-    tasks = [await waiting(places, one) for one in ("long", "short", "short", "new", "shorter")]
 
     assert await order_of(places, tasks) == [3, 4, 1, 2, 0]
 
@@ -210,15 +210,32 @@ async def test_a_client_that_comes_is_not_ahead_by_all_that_others_have_used_bef
     places = taken_of_one()
     for _ in range(100):
         places.charge("old", 1)
-        places.release("old" if places.has_any("old") else "first")
-        places.take(of("old"))
-    places.charge("new", 1)
-    places.charge("new", 1)
-    new, old = await waiting(places, "new"), await waiting(places, "old")
-    places.release("old")
+    tasks = [await waiting(places, one) for one in ("old", "new")]
 
-    assert await old == "old"
-    assert not new.done()
+    assert await order_of(places, tasks) == [0, 1]
+
+
+async def test_a_client_waits_for_few_others_whatever_it_has_used_before() -> None:
+    """Some new clients always wait."""
+    places = taken_of_one()
+    places.charge("returns", 1000)
+    returns = await waiting(places, "returns")
+    tasks = [await waiting(places, f"new {number}") for number in range(3)]
+    last = "first"
+    for number in range(10):
+        places.charge(last, 0.1)
+        places.release(last)
+        await asyncio.sleep(0)
+        if returns.done():
+            break
+        [served] = [task for task in tasks if task.done()]
+        tasks.remove(served)
+        last = served.result()
+        tasks.append(await waiting(places, f"later {number}"))
+
+    assert returns.done()
+    for task in tasks:
+        task.cancel()
 
 
 async def test_the_used_time_of_a_bounded_number_of_clients_is_kept() -> None:

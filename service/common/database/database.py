@@ -257,7 +257,7 @@ def _measure_batches(work: Work) -> Callable[[Sequence[Call]], None]:
 
     def measure(calls: Sequence[Call]) -> None:
         number.observe(len(calls))
-        seconds.observe(monotonic() - calls[0].since)
+        seconds.observe(monotonic() - min(call.since for call in calls))
 
     return measure
 

@@ -45,7 +45,7 @@ class ShareError(PoolTimeoutError):
 
 
 class WorkPool(AsyncAdaptedQueuePool):
-    """A pool that has a name, counts waiting requests, and serves clients in turn.
+    """A pool that has a name, counts waiting requests, and serves clients as `Places` does.
 
     A request waits, inside `while_waiting`, if all connections are in use or being opened, not
     while its own is opened. A client has at most `share` connections. Statements that requests
@@ -81,19 +81,20 @@ class WorkPool(AsyncAdaptedQueuePool):
         client = self.places.take(clients)
         if client is None:
             client = self._wait(clients, is_shared=shared_by is not None)
-        leave = partial(self._release, client, clients, monotonic())
         try:
             connection = super().connect()
         except BaseException:
-            leave()
+            self.places.release(client)
             raise
-        cast("dict[Any, Any]", connection.record_info)[LEAVE] = leave
+        # Shared statements are for many clients, and take a short time.
+        since = None if shared_by else monotonic()
+        info = cast("dict[Any, Any]", connection.record_info)
+        info[LEAVE] = partial(self._release, client, since)
         return connection
 
-    def _release(self, client: str, clients: Clients, since: float) -> None:
-        sharing = list(clients)
-        for one in sharing:
-            self.places.charge(one, (monotonic() - since) / len(sharing))
+    def _release(self, client: str, since: float | None) -> None:
+        if since is not None:
+            self.places.charge(client, monotonic() - since)
         self.places.release(client)
 
     def _wait(self, clients: Clients, *, is_shared: bool) -> str:

@@ -68,7 +68,7 @@ class App(Quart):
         self.error_body = json_exceptions.envelope
         # Of requests that begin, or go on when their body has arrived.
         self.turns = Turns()
-        self.long_steps = LongSteps()
+        self.long_steps = LongSteps(lambda: self.in_flight > 1)
         self.large_bodies = Admission(
             "LARGE_BODIES", limits.LARGE_BODIES.value, share=limits.client_share
         )

@@ -16,7 +16,7 @@ from service.places import Clients, Places
 
 # A request needs several iterations: with one in each, it would wait long however little it costs.
 FEWEST = 2
-# How long the event loop has no other long step after one, as a multiple of its time.
+# How long no other long step follows, as a multiple of the time of one.
 REST = 100 / limits.LONG_STEPS_PERCENT.value - 1
 
 
@@ -61,12 +61,14 @@ class Turns:
 
 
 class LongSteps:
-    """Steps that take milliseconds, one at a time, in a part of the event loop's time.
+    """Steps that take milliseconds, as the parsing of a large body, one at a time.
 
-    Of the clients that wait the one whose steps have taken the least time is first.
+    They take a part of the event loop's time if there is other work. Of the clients that wait the
+    one whose steps have taken the least time is first.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, has_other_work: Callable[[], bool] = lambda: True) -> None:
+        self._has_other_work = has_other_work
         self._places = Places(1)
 
     def __len__(self) -> int:
@@ -84,4 +86,5 @@ class LongSteps:
     def _end(self, client: str, since: float) -> None:
         seconds = monotonic() - since
         self._places.charge(client, seconds)
-        asyncio.get_running_loop().call_later(REST * seconds, self._places.release, client)
+        rest = REST * seconds if self._has_other_work() else 0
+        asyncio.get_running_loop().call_later(rest, self._places.release, client)

@@ -1,6 +1,7 @@
 """Which calls share a statement, and which never do: over statements that a test lets return."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -457,6 +458,25 @@ async def test_of_writes_with_the_same_key_those_of_a_client_do_not_precede_thos
     order = [value for [(_, value)] in database.sent]
     assert order[:5] == ["many 0", "more 0", "one 0", "many 1", "more 1"]
     assert len(order) == 19
+
+
+async def test_a_client_with_many_writes_of_a_key_has_its_turn_beside_others_that_return(
+    database: Database, writes: Callable[[], SingleWrite], write: Any
+) -> None:
+    async def write_as(client: str, number: int) -> None:
+        CLIENT.set(client)
+        for _ in range(number):
+            await write(writes(), "key", client)
+
+    tasks = await begin(
+        *[write_as("many", 4) for _ in range(5)], *[write_as(client, 20) for client in "abc"]
+    )
+    for _ in range(80):
+        await release_one(database)
+    await asyncio.gather(*tasks)
+
+    order = [client for [(_, client)] in database.sent]
+    assert Counter(order[:40]) == Counter(many=10, a=10, b=10, c=10)
 
 
 async def test_after_a_long_write_its_clients_share_no_statement(

@@ -105,6 +105,17 @@ async def test_long_steps_take_a_part_of_the_time(
     waiting.cancel()
 
 
+async def test_without_other_work_the_next_long_step_follows_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    steps = LongSteps(lambda: False)
+    monkeypatch.setattr(turns_module, "REST", 1000)
+    (await steps.start())()
+
+    async with asyncio.timeout(10):
+        await steps.start()
+
+
 async def test_the_client_whose_long_steps_took_the_least_time_is_first() -> None:
     steps, order = LongSteps(), list[str]()
 
@@ -117,8 +128,12 @@ async def test_the_client_whose_long_steps_took_the_least_time_is_first() -> Non
             pass
         end()
 
-    await step("many", 0.01)
-    await asyncio.gather(*[step("many", 0.001) for _ in range(5)], step("few", 0))
+    end = await steps.start()
+    waiting = [step("many", 0.001) for _ in range(5)]
+    tasks = [asyncio.create_task(one) for one in [*waiting, step("few", 0)]]
+    await asyncio.sleep(0)
+    end()
+    await asyncio.gather(*tasks)
 
     assert order[:2] == ["many", "few"]
 

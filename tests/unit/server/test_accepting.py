@@ -13,6 +13,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from service import limits
+from service.client import CLIENT
+from service.common.web import Turns
 from service.server import accepting
 from service.server.accepting import PROMPT, new_event_loop
 from service.server.connections import Connections
@@ -116,6 +118,33 @@ def test_if_many_have_come_at_once_those_that_have_left_are_not_served(
 
     assert run(Connections(10 * many, 10), serve()) == b"hello"
     assert len(served) == PROMPT + 1
+
+
+def test_connections_are_opened_by_turns_of_clients(
+    listening: Listening, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clients: list[str] = []
+
+    class Watched(Turns):
+        async def take(self) -> None:
+            clients.append(CLIENT.get())
+            await super().take()
+
+    class Greeting(asyncio.Protocol):
+        def connection_made(self, transport: Any) -> None:
+            transport.close()
+
+    async def serve() -> None:
+        server = await asyncio.get_running_loop().create_server(Greeting, sock=listening)
+        reader, writer = await asyncio.open_connection(*listening.getsockname())
+        await reader.read()
+        writer.close()
+        server.close()
+
+    monkeypatch.setattr(accepting, "Turns", Watched)
+    run(Connections(10, 10), serve())
+
+    assert clients == ["127.0.0.1"]
 
 
 @pytest.mark.limit("REQUESTS_IN_TURN")

@@ -98,7 +98,7 @@ class Batch:
         self._slow_clients = slow_clients
         self._waiting: list[Call] = []
         self._current: Execution | None = None
-        # The clients that waited for the last statement, and the number of their last one.
+        # The clients whose writes waited for the last statement, and the number of their last one.
         self._served: dict[str, int] = {}
         self._statements = 0
 
@@ -192,8 +192,10 @@ class Batch:
                 execution.calls.append(call)
                 call.execution = execution
         self._waiting = left
-        self._statements += 1
-        self._served.update(dict.fromkeys(taken, self._statements))
+        # It is empty for reads.
+        if self._served:
+            self._statements += 1
+            self._served.update(dict.fromkeys(taken, self._statements))
         return values
 
     def _in_turn(self) -> list[Call]:
@@ -202,15 +204,17 @@ class Batch:
         Of two with the same key the first one is taken, so many calls of one client must not be
         taken before those of others.
         """
+        if self._waiting and self._waiting[0].value is SHARED:
+            return self._waiting
         numbers: Counter[str] = Counter()
         found: list[tuple[int, int, Call]] = []
+        # One that comes has its turn after those that have waited for more than a statement.
+        newest = self._statements - 1
         for call in self._waiting:
-            if call.value is SHARED:
-                return self._waiting
             numbers[call.client] += 1
-            found.append((numbers[call.client], self._served.get(call.client, 0), call))
-        self._served = {client: self._served.get(client, 0) for client in numbers}
+            found.append((numbers[call.client], self._served.get(call.client, newest), call))
         found.sort(key=itemgetter(0, 1))
+        self._served = {client: self._served.get(client, newest) for client in numbers}
         return [call for _, _, call in found]
 
     def _finish(self, execution: Execution, task: asyncio.Task[None]) -> None:
