@@ -34,8 +34,9 @@ START_SECONDS = 60
 STOP_SECONDS = 60
 INTERVAL = 0.02
 GONE_SECONDS = 5
-# Without details, which quote the values of records; as in compose.yaml.
-PRIVATE_LOG = ("-c", "log_error_verbosity=terse")
+# Without details, which quote the values of records, and without errors of statements, which
+# clients cause: nothing rotates this log.
+PRIVATE_LOG = ("-c", "log_error_verbosity=terse", "-c", "log_min_messages=log")
 STILL_RUNS = (
     "a server is still running on its data, but not on its socket: it was started in another "
     "container, or its socket was removed. Stop it there, or end that process"

@@ -102,6 +102,14 @@ async def test_any_path_will_do(tmp_path: Path, name: str) -> None:
     assert not found.is_running()
 
 
+async def test_errors_that_clients_cause_do_not_fill_the_log(tmp_path: Path) -> None:
+    with embedded.start_server(tmp_path / "postgres") as found:
+        with pytest.raises(asyncpg.DivisionByZeroError):
+            await ask(found, "SELECT 1 / 0")
+
+        assert "division" not in (tmp_path / "postgres" / "log").read_text()
+
+
 async def test_variables_for_other_programs_have_no_effect(tmp_path: Path) -> None:
     foreign = {
         **dict.fromkeys(("LC_ALL", "LC_MESSAGES", "LANG"), "de_DE.UTF-8"),
