@@ -363,7 +363,7 @@ REQUESTS_IN_PROGRESS = Limit(
     "They share one event loop: each request in progress delays all the others.",
 )
 LARGE_BODIES = Limit(
-    24,
+    48,
     "requests in progress whose body has more than 16 KiB",
     "the request waits, with its body unparsed, and then gets a 503",
     "Parsed values take several times the memory of the body, and a request that waits for the "
@@ -458,8 +458,8 @@ CLIENT_LARGE_REQUESTS = Limit(
 CLIENT_SHARE = Limit(
     50,
     "percent of the connections for imports and exports, for costly exports and for costly "
-    "statements, and of the places of `IMPORTS`, `IMPORTS_WAITING` and `LARGE_BODIES`, that one "
-    "client has; at least one",
+    "statements, and of the places of `IMPORTS` and `IMPORTS_WAITING`, that one client has; at "
+    "least one. Of `LARGE_BODIES` it is a quarter",
     "503, as after the time of `POOL_WAIT_SECONDS`",
     "They are used for seconds or minutes, so others can't wait for their turn.",
 )
@@ -480,6 +480,11 @@ LARGE_REQUESTS = Limit(
 def client_share(number: int) -> int:
     """Return how many of `number` places one client has at most."""
     return max(1, number * CLIENT_SHARE.value // 100)
+
+
+def client_quarter(number: int) -> int:
+    """Return how many of `number` places one client has at most, if they are many."""
+    return number // 4
 
 
 def limits() -> dict[str, Limit]:

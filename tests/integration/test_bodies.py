@@ -392,12 +392,12 @@ async def test_only_so_many_requests_with_large_bodies_are_in_progress(
     assert places.free == 1
 
 
-async def test_a_client_may_have_half_of_the_requests_with_large_bodies(
+async def test_a_client_may_have_a_quarter_of_the_requests_with_large_bodies(
     running: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(schemas, "SMALL_BODY_BYTES", LIMIT - 1)
     monkeypatch.setattr(admission, "WAIT_SECONDS", 0.05)
-    for _ in range(LARGE_BODIES.value // 2):
+    for _ in range(LARGE_BODIES.value // 4):
         running.large_bodies.places.add("127.0.0.1")
     beyond = Exchange(running, "/item", "POST", **JSON)
     another = Exchange(running, "/item", "POST", peer="10.0.0.1", **JSON)

@@ -70,7 +70,7 @@ class App(Quart):
         self.turns = Turns()
         self.long_steps = LongSteps(lambda: self.in_flight > 1)
         self.large_bodies = Admission(
-            "LARGE_BODIES", limits.LARGE_BODIES.value, share=limits.client_share
+            "LARGE_BODIES", limits.LARGE_BODIES.value, share=limits.client_quarter
         )
         # Whether the service is about to stop.
         self.is_draining = False
