@@ -1079,3 +1079,17 @@ async def test_a_refused_change_reads_on_the_connections_of_reads(
 
     await error_of(answer, 412, "PreconditionFailed")
     assert [one.work for one in sent] == [Work.WRITES, Work.READS]
+
+
+async def test_the_time_that_a_statement_of_a_client_takes_counts_for_its_turns(
+    settings: Settings, empty_database: None
+) -> None:
+    async with running(settings) as (app, client):
+        CLIENT.set("one")
+        await app.database.reader().execute(text("SELECT pg_sleep(0.05)"))
+        used = vars(pool_of(app, Work.READS).places)["_used"]
+        # A shared statement is of no client.
+        await client.get("/item/1")
+
+    assert used.keys() == {"one"}
+    assert used["one"] >= 0.05
