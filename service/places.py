@@ -41,6 +41,8 @@ class Waiter:
 
 # The number of clients whose used time is kept.
 MOST_CLIENTS = 1000
+# How long a client that has used more time than others waits until they have used as much.
+LONGEST_WAIT_SECONDS = 1
 
 # The waiting tasks of each client, in the order of arrival. Of the clients with as many places the
 # one whose turn is next is first.
@@ -113,9 +115,11 @@ class Places:
         """
         if len(self._used) > MOST_CLIENTS:
             self._used.clear()
-        self._used[client] = self._used.get(client, self._fair_part) + seconds
+        used = self._used.get(client, self._fair_part) + seconds
         sharing = {client}.union(*self._turns.values())
         self._fair_part += seconds / len(sharing)
+        behind = LONGEST_WAIT_SECONDS * self.number / len(sharing)
+        self._used[client] = min(used, self._fair_part + behind)
 
     async def wait(self, clients: Clients, kind: Hashable = None) -> str:
         """Wait for a place, and return the client that it counts for.

@@ -96,7 +96,7 @@ class Acceptor:
             # A health check is served at once.
             if network is not None:
                 CLIENT.set(network)
-                await self._turns.take()
+                await self._wait_for_turn(client)
             await self._loop.connect_accepted_socket(self._factory, client)
         except BaseException as error:
             client.close()
@@ -104,6 +104,14 @@ class Acceptor:
             # An OSError means that the client has disconnected.
             if not isinstance(error, OSError):
                 raise
+
+    async def _wait_for_turn(self, client: socket.socket) -> None:
+        """Wait until the connection may be opened.
+
+        Raises ConnectionResetError if the client has disconnected meanwhile.
+        """
+        if await self._turns.take() and has_disconnected(client):
+            raise ConnectionResetError
 
 
 def new_event_loop(connections: Connections) -> AcceptingLoop:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from service.places import MOST_CLIENTS, Clients, Places
+from service.places import LONGEST_WAIT_SECONDS, MOST_CLIENTS, Clients, Places
 
 
 def of(*clients: str) -> Clients:
@@ -236,6 +236,28 @@ async def test_a_client_waits_for_few_others_whatever_it_has_used_before() -> No
     assert returns.done()
     for task in tasks:
         task.cancel()
+
+
+async def test_a_client_that_has_used_much_waits_for_others_a_bounded_time() -> None:
+    places = taken_of_one()
+    others = [f"other {number}" for number in range(3)]
+    tasks = [await waiting(places, one) for one in others]
+    places.charge("first", 1000)
+    much = await waiting(places, "first")
+    seconds, last = 0.0, "first"
+    while not much.done():
+        places.release(last)
+        await asyncio.sleep(0)
+        if served := [task for task in tasks if task.done()]:
+            last = served[0].result()
+            tasks.remove(served[0])
+            tasks.append(await waiting(places, last))
+            places.charge(last, 0.01)
+            seconds += 0.01
+    for task in tasks:
+        task.cancel()
+
+    assert LONGEST_WAIT_SECONDS / 2 < seconds <= LONGEST_WAIT_SECONDS + 0.01
 
 
 async def test_the_used_time_of_a_bounded_number_of_clients_is_kept() -> None:

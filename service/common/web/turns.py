@@ -38,16 +38,18 @@ class Turns:
         self._begun: list[str] = []
         self._since = 0.0
 
-    async def take(self) -> None:
-        """Wait for a turn, which lasts until the next iteration."""
+    async def take(self) -> bool:
+        """Take a turn, which lasts until the next iteration; return whether it had to wait."""
         clients = Clients(CLIENT.get())
         client = self._places.take(clients)
+        has_waited = client is None
         if client is None:
             client = await self._places.wait(clients)
         if not self._begun:
             self._since = monotonic()
             asyncio.get_running_loop().call_soon(self._end)
         self._begun.append(client)
+        return has_waited
 
     def _end(self) -> None:
         number = self._places.number

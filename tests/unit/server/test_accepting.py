@@ -126,9 +126,9 @@ def test_connections_are_opened_by_turns_of_clients(
     clients: list[str] = []
 
     class Watched(Turns):
-        async def take(self) -> None:
+        async def take(self) -> bool:
             clients.append(CLIENT.get())
-            await super().take()
+            return await super().take()
 
     class Greeting(asyncio.Protocol):
         def connection_made(self, transport: Any) -> None:
@@ -145,6 +145,37 @@ def test_connections_are_opened_by_turns_of_clients(
     run(Connections(10, 10), serve())
 
     assert clients == ["127.0.0.1"]
+
+
+@pytest.mark.parametrize(("waits", "served"), [(True, 0), (False, 1)])
+def test_a_client_that_left_while_it_waited_for_its_turn_is_not_served(
+    listening: Listening, monkeypatch: pytest.MonkeyPatch, waits: bool, served: int
+) -> None:
+    """One that did not wait may have closed its side, and still read the answer."""
+    made: list[Any] = []
+
+    class Waiting(Turns):
+        async def take(self) -> bool:
+            return waits
+
+    class Greeting(asyncio.Protocol):
+        def connection_made(self, transport: Any) -> None:
+            made.append(transport)
+            transport.close()
+
+    async def serve() -> None:
+        client = socket.create_connection(listening.getsockname())
+        client.shutdown(socket.SHUT_WR)
+        client.setblocking(False)
+        server = await asyncio.get_running_loop().create_server(Greeting, sock=listening)
+        assert await asyncio.get_running_loop().sock_recv(client, 1) == b""
+        client.close()
+        server.close()
+
+    monkeypatch.setattr(accepting, "Turns", Waiting)
+    run(Connections(10, 10), serve())
+
+    assert len(made) == served
 
 
 @pytest.mark.limit("REQUESTS_IN_TURN")
