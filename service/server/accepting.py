@@ -7,6 +7,7 @@ connections have turns.
 
 import asyncio
 import socket
+from math import inf
 from typing import Any
 
 import structlog
@@ -46,7 +47,8 @@ class Acceptor:
         self._listening = listening
         self._factory = factory
         self._tasks: set[asyncio.Task[None]] = set()
-        self._turns = Turns()
+        # Never fewer in an iteration: behind a proxy all connections are of one client.
+        self._turns = Turns(seconds=inf)
         listening.setblocking(False)
         self._listen()
 
