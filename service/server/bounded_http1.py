@@ -135,8 +135,8 @@ class BoundedConnection(h11.Connection):
 
     def has_long_head(self) -> bool:
         """Return whether more than LONG_BYTES of a head, or of trailers, wait to be complete."""
-        is_reading = self.their_state in {h11.IDLE, h11.SEND_BODY}
-        return is_reading and len(self._bounded_buffer) > LONG_BYTES.value
+        is_long = len(self._bounded_buffer) > LONG_BYTES.value
+        return is_long and self.their_state in {h11.IDLE, h11.SEND_BODY}
 
     def drop_received(self) -> None:
         """Discard received data that is not parsed yet."""
