@@ -479,6 +479,23 @@ async def test_a_client_with_many_writes_of_a_key_has_its_turn_beside_others_tha
     assert Counter(order[:40]) == Counter(many=10, a=10, b=10, c=10)
 
 
+async def test_nothing_is_kept_of_the_clients_of_reads(
+    database: Database, session: Autocommit, read: Any
+) -> None:
+    async def read_as(client: str) -> Any:
+        CLIENT.set(client)
+        return await read(session, client)
+
+    tasks = await begin(*[read_as(str(number)) for number in range(9)])
+    await release_one(database)
+    tasks += await begin(read_as("another"))
+    [batch] = vars(session.batches)["_batches"].values()
+
+    assert vars(batch)["_served"] == {}
+
+    await let(database, *tasks)
+
+
 async def test_after_a_long_write_its_clients_share_no_statement(
     database: Database,
     writes: Callable[[], SingleWrite],
