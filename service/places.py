@@ -1,8 +1,8 @@
 """Places: what a limited number of tasks may use concurrently, and whose turn it is.
 
 A client with fewer places is served before one with more. Of those with as many, the one that has
-used them for the shortest time is first, if that is known, and else each in turn. The tasks of a
-client are served in the order of arrival. So one with many tasks, or long ones, delays those of
+used them for the shortest time is first, if that is known, and otherwise each in turn. The tasks of
+a client are served in the order of arrival. So one with many tasks, or long ones, delays those of
 others no more than one with few and short ones.
 """
 
@@ -61,8 +61,8 @@ class Places:
         self._taken: Counter[str] = Counter()
         # Of these, the places of tasks that have not run since they got them.
         self._not_yet_resumed: Counter[str] = Counter()
-        # The time that each client has used, and the part that each of those that wait could have
-        # used: who comes is not ahead of them by all that they have used before.
+        # The time that each client has used, and the fair part of each client that waits. A new
+        # client begins with this part, so it is not ahead by all that others have used before.
         self._used: dict[str, float] = {}
         self._fair_part = 0.0
         # By kind of task: the kind whose turn is next is first.

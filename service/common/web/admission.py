@@ -14,10 +14,10 @@ from service.places import Clients, Places
 class Admission:
     """Admit at most `running` tasks at a time; at most `waiting` others queue (None: any number).
 
-    `share` maps a number of places to the most that one client may have. Clients are admitted in
-    turn. A client that has no task in the queue may join it even if it is full, up to twice its
-    size. While a task queues it is inside `while_waiting(client)`. Refusals are counted under
-    `limit`, or under CLIENT_SHARE if the client has its share.
+    `share` maps a number of places to the most that one client may have. Clients are admitted as
+    `Places` serves them. A client that has no task in the queue may join it even if it is full, up
+    to twice its size. While a task queues it is inside `while_waiting(client)`. Refusals are
+    counted under `limit`, or under CLIENT_SHARE if the client has its share.
     """
 
     def __init__(

@@ -6,6 +6,7 @@ import os
 import socket
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -120,9 +121,11 @@ def test_if_many_have_come_at_once_those_that_have_left_are_not_served(
     assert len(served) == PROMPT + 1
 
 
-def test_connections_are_opened_by_turns_of_clients(
-    listening: Listening, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("places", "taken_by"), [(10, ["127.0.0.1"]), (0, [])])
+def test_connections_are_opened_by_turns_of_clients_but_for_health_checks(
+    listening: Listening, monkeypatch: pytest.MonkeyPatch, places: int, taken_by: list[str]
 ) -> None:
+    """Without a place there are only health checks."""
     clients: list[str] = []
 
     class Watched(Turns):
@@ -137,14 +140,17 @@ def test_connections_are_opened_by_turns_of_clients(
     async def serve() -> None:
         server = await asyncio.get_running_loop().create_server(Greeting, sock=listening)
         reader, writer = await asyncio.open_connection(*listening.getsockname())
-        await reader.read()
+        writer.write(b"GET /livez HTTP/1.1\r\n\r\n")
+        # The server closes without reading the request.
+        with suppress(ConnectionResetError):
+            await reader.read()
         writer.close()
         server.close()
 
     monkeypatch.setattr(accepting, "Turns", Watched)
-    run(Connections(10, 10), serve())
+    run(Connections(places, 10), serve())
 
-    assert clients == ["127.0.0.1"]
+    assert clients == taken_by
 
 
 @pytest.mark.parametrize(("waits", "served"), [(True, 0), (False, 1)])
